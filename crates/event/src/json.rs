@@ -1,0 +1,565 @@
+//! A JSON reader that goes over the text once: strings decoded, numbers made canonical, everything
+//! malformed refused with its place.
+//!
+//! Owns tokens and RFC 8785's rules for strings and numbers. Not here: what fields mean (`parse`) and what
+//! must not be kept (`redact`). It never builds a tree: measured, that alone would cost more than all the
+//! hashing and storing of a record together.
+
+use std::borrow::Cow;
+
+/// How deep objects and arrays may nest, the record itself included.
+pub const MAX_DEPTH: usize = 64;
+
+/// Why a text is not acceptable JSON. `at` is a byte offset into the text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail} (byte {at})")]
+pub struct JsonError {
+    /// Stable code: `invalid_json`, `too_deep`, `duplicate_key`, `lone_surrogate`, `nul_byte`, `number_out_of_range`.
+    pub code: &'static str,
+    /// What is wrong and what to do.
+    pub detail: Cow<'static, str>,
+    /// Where, in bytes.
+    pub at: usize,
+}
+
+impl JsonError {
+    pub(crate) fn new(code: &'static str, at: usize, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, detail: detail.into(), at }
+    }
+}
+
+type Result<T> = std::result::Result<T, JsonError>;
+
+/// What kind of value comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// `{`
+    Object,
+    /// `[`
+    Array,
+    /// `"`
+    String,
+    /// A digit or `-`.
+    Number,
+    /// `true` or `false`.
+    Bool,
+    /// `null`.
+    Null,
+}
+
+impl Next {
+    /// The word for it in an error.
+    pub fn name(self) -> &'static str {
+        match self {
+            Next::Object => "an object",
+            Next::Array => "an array",
+            Next::String => "text",
+            Next::Number => "a number",
+            Next::Bool => "true or false",
+            Next::Null => "null",
+        }
+    }
+}
+
+/// A cursor over JSON text.
+#[derive(Debug, Clone)]
+pub struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// Starts at the beginning of `text`.
+    pub fn new(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// Where the cursor is, in bytes.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    #[inline]
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    #[inline]
+    fn space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    /// An error at the cursor.
+    pub fn error(&self, code: &'static str, detail: impl Into<Cow<'static, str>>) -> JsonError {
+        JsonError::new(code, self.at, detail)
+    }
+
+    fn unexpected(&self, wanted: &str) -> JsonError {
+        match self.text.get(self.at..).and_then(|t| t.chars().next()) {
+            None => self.error("invalid_json", format!("the text ends where {wanted} was expected")),
+            Some(c) => self.error("invalid_json", format!("{wanted} was expected, found {c:?}")),
+        }
+    }
+
+    /// Looks at the next value without taking it.
+    #[inline]
+    pub fn next_kind(&mut self) -> Result<Next> {
+        self.space();
+        match self.peek() {
+            Some(b'"') => Ok(Next::String),
+            Some(b'{') => Ok(Next::Object),
+            Some(b'[') => Ok(Next::Array),
+            Some(b'-' | b'0'..=b'9') => Ok(Next::Number),
+            Some(b't' | b'f') => Ok(Next::Bool),
+            Some(b'n') => Ok(Next::Null),
+            _ => Err(self.unexpected("a value")),
+        }
+    }
+
+    #[inline]
+    fn take(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn expect(&mut self, byte: u8, wanted: &str) -> Result<()> {
+        self.space();
+        if self.take(byte) { Ok(()) } else { Err(self.unexpected(wanted)) }
+    }
+
+    /// Enters an object or array.
+    pub fn open(&mut self, bracket: u8) -> Result<()> {
+        self.expect(bracket, if bracket == b'{' { "an object" } else { "an array" })
+    }
+
+    /// Moves to the next member of an object: its key, with the cursor before its value; `None` at the end.
+    /// `first` is true right after [`open`](Self::open).
+    #[inline]
+    pub fn key(&mut self, first: bool) -> Result<Option<Cow<'a, str>>> {
+        self.space();
+        if self.take(b'}') {
+            return Ok(None);
+        }
+        if !first {
+            if !self.take(b',') {
+                return Err(self.unexpected("`,` or `}`"));
+            }
+            self.space();
+        }
+        if self.peek() != Some(b'"') {
+            return Err(self.unexpected("a key in quotes"));
+        }
+        let key = self.string()?;
+        self.expect(b':', "`:`")?;
+        Ok(Some(key))
+    }
+
+    /// Moves to the next element of an array; false at the end.
+    pub fn element(&mut self, first: bool) -> Result<bool> {
+        self.space();
+        if self.take(b']') {
+            return Ok(false);
+        }
+        if !first && !self.take(b',') {
+            return Err(self.unexpected("`,` or `]`"));
+        }
+        Ok(true)
+    }
+
+    /// Takes a string and decodes it; borrowed where it has no escapes.
+    #[inline]
+    pub fn string(&mut self) -> Result<Cow<'a, str>> {
+        self.space();
+        if !self.take(b'"') {
+            return Err(self.unexpected("text in quotes"));
+        }
+        let start = self.at;
+        let bytes = self.text.as_bytes();
+        let mut at = start;
+        // Most strings end here, without an escape.
+        while let Some(&b) = bytes.get(at) {
+            match b {
+                b'"' => {
+                    self.at = at + 1;
+                    return Ok(Cow::Borrowed(&self.text[start..at]));
+                }
+                b'\\' => break,
+                0..=0x1f => {
+                    self.at = at;
+                    return Err(control(b, at));
+                }
+                _ => at += 1,
+            }
+        }
+        let mut out = String::with_capacity(at - start + 32);
+        out.push_str(&self.text[start..at]);
+        self.at = at;
+        self.string_tail(&mut out)?;
+        Ok(Cow::Owned(out))
+    }
+
+    fn string_tail(&mut self, out: &mut String) -> Result<()> {
+        let bytes = self.text.as_bytes();
+        loop {
+            let run = self.at;
+            while let Some(&b) = bytes.get(self.at) {
+                if b == b'"' || b == b'\\' || b < 0x20 {
+                    break;
+                }
+                self.at += 1;
+            }
+            out.push_str(&self.text[run..self.at]);
+            match self.peek() {
+                None => return Err(self.unexpected("the end of a text in quotes")),
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(b'\\') => {
+                    self.at += 1;
+                    self.escape(out)?;
+                }
+                Some(b) => return Err(control(b, self.at)),
+            }
+        }
+    }
+
+    fn escape(&mut self, out: &mut String) -> Result<()> {
+        let from = self.at - 1;
+        let Some(b) = self.peek() else { return Err(self.unexpected("an escape")) };
+        self.at += 1;
+        out.push(match b {
+            b'"' => '"',
+            b'\\' => '\\',
+            b'/' => '/',
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let high = self.hex4(from)?;
+                let lone = || {
+                    JsonError::new(
+                        "lone_surrogate",
+                        from,
+                        "a \\u escape is half of a surrogate pair; send whole characters",
+                    )
+                };
+                let code = match high {
+                    0 => {
+                        return Err(JsonError::new(
+                            "nul_byte",
+                            from,
+                            "the text has a NUL character (\\u0000); remove it",
+                        ));
+                    }
+                    0xdc00..=0xdfff => return Err(lone()),
+                    0xd800..=0xdbff => {
+                        if self.text.as_bytes().get(self.at..self.at + 2) != Some(b"\\u") {
+                            return Err(lone());
+                        }
+                        self.at += 2;
+                        match self.hex4(from)? {
+                            low @ 0xdc00..=0xdfff => 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00),
+                            _ => return Err(lone()),
+                        }
+                    }
+                    other => other,
+                };
+                char::from_u32(code).ok_or_else(lone)?
+            }
+            _ => {
+                return Err(JsonError::new(
+                    "invalid_json",
+                    from,
+                    "an escape that JSON does not have; escape `\\` as `\\\\`",
+                ));
+            }
+        });
+        Ok(())
+    }
+
+    fn hex4(&mut self, from: usize) -> Result<u32> {
+        let digits = self.text.as_bytes().get(self.at..self.at + 4).unwrap_or_default();
+        if digits.len() != 4 || !digits.iter().all(u8::is_ascii_hexdigit) {
+            return Err(JsonError::new("invalid_json", from, "a \\u escape needs four hexadecimal digits"));
+        }
+        let value = digits.iter().fold(0, |n, d| n * 16 + (*d as char).to_digit(16).unwrap_or(0));
+        self.at += 4;
+        Ok(value)
+    }
+
+    /// Takes `true` or `false`.
+    pub fn boolean(&mut self) -> Result<bool> {
+        self.space();
+        let rest = &self.text.as_bytes()[self.at..];
+        let (value, len) = if rest.starts_with(b"true") {
+            (true, 4)
+        } else if rest.starts_with(b"false") {
+            (false, 5)
+        } else {
+            return Err(self.unexpected("true or false"));
+        };
+        self.at += len;
+        Ok(value)
+    }
+
+    /// Takes `null`.
+    pub fn null(&mut self) -> Result<()> {
+        self.space();
+        if !self.text.as_bytes()[self.at..].starts_with(b"null") {
+            return Err(self.unexpected("null"));
+        }
+        self.at += 4;
+        Ok(())
+    }
+
+    /// Takes a number as it is written, checked against JSON's grammar.
+    pub fn number(&mut self) -> Result<&'a str> {
+        self.space();
+        let start = self.at;
+        self.take(b'-');
+        match self.peek() {
+            Some(b'0') => self.at += 1,
+            Some(b'1'..=b'9') => self.digits(),
+            _ => return Err(self.unexpected("a digit")),
+        }
+        if self.take(b'.') {
+            if !matches!(self.peek(), Some(b'0'..=b'9')) {
+                return Err(self.unexpected("a digit"));
+            }
+            self.digits();
+        }
+        if self.take(b'e') || self.take(b'E') {
+            let _ = self.take(b'+') || self.take(b'-');
+            if !matches!(self.peek(), Some(b'0'..=b'9')) {
+                return Err(self.unexpected("a digit"));
+            }
+            self.digits();
+        }
+        Ok(&self.text[start..self.at])
+    }
+
+    fn digits(&mut self) {
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    /// Steps over one value and gives its text. Only brackets and quotes are looked at: whoever uses the
+    /// text checks the rest. `depth` is how deep the value stands.
+    pub fn skip(&mut self, depth: usize) -> Result<&'a str> {
+        let kind = self.next_kind()?;
+        let start = self.at;
+        match kind {
+            Next::String => {
+                self.skip_string()?;
+            }
+            Next::Number => {
+                self.number()?;
+            }
+            Next::Bool => {
+                self.boolean()?;
+            }
+            Next::Null => self.null()?,
+            Next::Object | Next::Array => {
+                let mut open = 0usize;
+                loop {
+                    match self.peek() {
+                        None => return Err(self.unexpected("a closing bracket")),
+                        Some(b'"') => {
+                            self.skip_string()?;
+                            continue;
+                        }
+                        Some(b'{' | b'[') => {
+                            open += 1;
+                            if depth + open > MAX_DEPTH {
+                                return Err(too_deep(self.at));
+                            }
+                        }
+                        Some(b'}' | b']') => open -= 1,
+                        Some(_) => {}
+                    }
+                    self.at += 1;
+                    if open == 0 {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(&self.text[start..self.at])
+    }
+
+    fn skip_string(&mut self) -> Result<()> {
+        self.at += 1;
+        let bytes = self.text.as_bytes();
+        loop {
+            match bytes.get(self.at) {
+                None => return Err(self.unexpected("the end of a text in quotes")),
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(b'\\') => self.at += 2,
+                Some(_) => self.at += 1,
+            }
+        }
+    }
+
+    /// Checks that nothing but white space is left.
+    pub fn end(&mut self) -> Result<()> {
+        self.space();
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => Err(self.unexpected("the end of the record")),
+        }
+    }
+}
+
+fn control(byte: u8, at: usize) -> JsonError {
+    if byte == 0 {
+        JsonError::new("nul_byte", at, "the text has a NUL byte; remove it")
+    } else {
+        JsonError::new("invalid_json", at, format!("control character 0x{byte:02x} inside quotes; escape it"))
+    }
+}
+
+pub(crate) fn too_deep(at: usize) -> JsonError {
+    JsonError::new("too_deep", at, format!("objects and arrays nest deeper than {MAX_DEPTH}; flatten the value or send it as text"))
+}
+
+/// Appends `text` as a canonical JSON string (RFC 8785, 3.2.2.2).
+pub fn write_string(out: &mut String, text: &str) {
+    out.push('"');
+    let mut clean = 0;
+    for (i, b) in text.bytes().enumerate() {
+        let escape = match b {
+            b'"' => "\\\"",
+            b'\\' => "\\\\",
+            0x08 => "\\b",
+            0x09 => "\\t",
+            0x0a => "\\n",
+            0x0c => "\\f",
+            0x0d => "\\r",
+            0..=0x1f => "",
+            _ => continue,
+        };
+        out.push_str(&text[clean..i]);
+        clean = i + 1;
+        if escape.is_empty() {
+            use std::fmt::Write;
+            let _ = write!(out, "\\u{b:04x}");
+        } else {
+            out.push_str(escape);
+        }
+    }
+    out.push_str(&text[clean..]);
+    out.push('"');
+}
+
+/// Appends a number in canonical form (RFC 8785, 3.2.2.3): as ECMAScript prints the double.
+///
+/// # Errors
+/// Where the double is infinite, or where an integer is not exactly a double and would silently change.
+pub fn write_number(out: &mut String, number: &str, at: usize) -> Result<()> {
+    let digits = number.strip_prefix('-').unwrap_or(number);
+    let integer = digits.bytes().all(|b| b.is_ascii_digit());
+    if integer && digits.len() <= 15 {
+        out.push_str(if digits == "0" { "0" } else { number });
+        return Ok(());
+    }
+    let refuse = |what: &str| {
+        let shown: String = number.chars().take(40).collect();
+        Err(JsonError::new("number_out_of_range", at, format!("{shown} {what}; send it as text in quotes")))
+    };
+    let Ok(value) = number.parse::<f64>() else { return refuse("is not a number") };
+    if !value.is_finite() {
+        return refuse("is past what a double holds");
+    }
+    if integer {
+        // Printing an integral double gives its exact value, so this compares without loss.
+        let exact = format!("{:.0}", value.abs());
+        if exact != digits {
+            return refuse("is an integer that a double cannot hold exactly");
+        }
+    }
+    out.push_str(ryu_js::Buffer::new().format_finite(value));
+    Ok(())
+}
+
+/// The order of object keys: by UTF-16 code units (RFC 8785, 3.2.3).
+pub fn key_order(a: &str, b: &str) -> std::cmp::Ordering {
+    if a.is_ascii() && b.is_ascii() { a.cmp(b) } else { a.encode_utf16().cmp(b.encode_utf16()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_decode() {
+        let mut r = Reader::new(r#" "a\n\u00e4\ud83d\ude00\/" "#);
+        assert_eq!(r.string().unwrap(), "a\nä😀/");
+        r.end().unwrap();
+    }
+
+    #[test]
+    fn strings_refuse() {
+        for (text, code) in [
+            (r#""\ud800""#, "lone_surrogate"),
+            (r#""\ude00x""#, "lone_surrogate"),
+            (r#""\ud800A""#, "lone_surrogate"),
+            (r#""\u0000""#, "nul_byte"),
+            ("\"\0\"", "nul_byte"),
+            ("\"\n\"", "invalid_json"),
+            (r#""\x""#, "invalid_json"),
+            (r#""\u12"#, "invalid_json"),
+            (r#""abc"#, "invalid_json"),
+            ("\"abc\\", "invalid_json"),
+        ] {
+            assert_eq!(Reader::new(text).string().unwrap_err().code, code, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_canonical_or_refused() {
+        for (text, want) in [
+            ("0", "0"),
+            ("-0", "0"),
+            ("-0.0", "0"),
+            ("1.0", "1"),
+            ("1e3", "1000"),
+            ("1E-7", "1e-7"),
+            ("123456789012345", "123456789012345"),
+            ("9007199254740992", "9007199254740992"),
+            ("100000000000000000000", "100000000000000000000"),
+            ("1e21", "1e+21"),
+            ("0.1", "0.1"),
+        ] {
+            let mut out = String::new();
+            write_number(&mut out, text, 0).unwrap();
+            assert_eq!(out, want, "{text}");
+        }
+        for text in ["9007199254740993", "1e400", "-1e999", "12345678901234567890"] {
+            assert_eq!(write_number(&mut String::new(), text, 0).unwrap_err().code, "number_out_of_range", "{text}");
+        }
+    }
+
+    #[test]
+    fn skip_stops_at_the_depth_limit_without_recursion() {
+        let deep = "[".repeat(5000) + &"]".repeat(5000);
+        assert_eq!(Reader::new(&deep).skip(0).unwrap_err().code, "too_deep");
+        let fine = "[".repeat(64) + &"]".repeat(64);
+        assert_eq!(Reader::new(&fine).skip(0).unwrap(), fine);
+    }
+
+    #[test]
+    fn a_backslash_at_the_very_end_is_an_error() {
+        assert!(Reader::new("{\"a\":\"b\\").skip(0).is_err());
+        assert!(Reader::new("\"ü\\ü").skip(0).is_err());
+    }
+}

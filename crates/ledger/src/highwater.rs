@@ -1,0 +1,205 @@
+//! The high-water mark: the highest signed size and root of every tenant, kept apart from the data folder.
+//!
+//! A checkpoint is published only after its size and root are here, durably. So a data folder that was put
+//! back from an old copy meets a mark above its own trees, and the ledger refuses to sign another history.
+//! The file is a log of fixed entries, rewritten when it has grown past what it needs.
+
+use crate::disk::{Disk, DiskFile};
+use crate::{Hash, LedgerId};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const MAGIC: &[u8; 8] = b"INDLHIGH";
+const VERSION: u32 = 1;
+const HEADER: usize = 32;
+const ENTRY: usize = 48;
+/// Entries per tenant beyond which the file is rewritten.
+const SLACK: usize = 4096;
+
+/// Why the mark could not be read or moved.
+#[derive(Debug, thiserror::Error)]
+pub enum HighWaterError {
+    /// The operating system refused something.
+    #[error("high-water mark {path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file is not what was written.
+    #[error("high-water mark {path} is damaged at byte {at}: {what}; restore it, or make a new one with `indelible repair`")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        at: usize,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// A size below the mark, or another root at the same size: another history.
+    #[error("tenant {tenant}: refusing to sign size {size}: the high-water mark is at {marked}{}", if .size == .marked { " with another root" } else { "" })]
+    Fork {
+        /// Which tenant.
+        tenant: u32,
+        /// What was to be signed.
+        size: u64,
+        /// What was signed before.
+        marked: u64,
+    },
+}
+
+struct State {
+    marks: HashMap<u32, (u64, Hash)>,
+    file: Box<dyn DiskFile>,
+    entries: usize,
+    len: u64,
+    broken: bool,
+}
+
+/// The mark of one ledger.
+pub struct HighWater {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    ledger: LedgerId,
+    state: Mutex<State>,
+}
+
+fn header(ledger: &LedgerId) -> [u8; HEADER] {
+    let mut out = [0; HEADER];
+    out[..8].copy_from_slice(MAGIC);
+    out[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    out[12..28].copy_from_slice(ledger);
+    let crc = crc32c::crc32c(&out[..28]);
+    out[28..].copy_from_slice(&crc.to_le_bytes());
+    out
+}
+
+fn entry(tenant: u32, size: u64, root: &Hash) -> [u8; ENTRY] {
+    let mut out = [0; ENTRY];
+    out[..4].copy_from_slice(&tenant.to_le_bytes());
+    out[4..12].copy_from_slice(&size.to_le_bytes());
+    out[12..44].copy_from_slice(root);
+    let crc = crc32c::crc32c(&out[..44]);
+    out[44..].copy_from_slice(&crc.to_le_bytes());
+    out
+}
+
+/// The marks of a file, and how many of its bytes are whole entries.
+pub fn parse(path: &Path, bytes: &[u8], ledger: &LedgerId) -> Result<(HashMap<u32, (u64, Hash)>, usize), HighWaterError> {
+    let damaged = |at, what| HighWaterError::Damaged { path: path.to_owned(), at, what };
+    if bytes.get(..HEADER) != Some(&header(ledger)) {
+        return Err(damaged(0, "the header is not this ledger's"));
+    }
+    let mut marks = HashMap::new();
+    let mut at = HEADER;
+    for chunk in bytes.get(HEADER..).unwrap_or_default().chunks(ENTRY) {
+        let sound = chunk.len() == ENTRY && crc32c::crc32c(&chunk[..44]).to_le_bytes() == chunk[44..];
+        if !sound {
+            // The end of the file may be an entry that a crash cut off: its checkpoint was not published.
+            if at + ENTRY >= bytes.len() && chunk.len() < ENTRY {
+                break;
+            }
+            return Err(damaged(at, "an entry's checksum does not match"));
+        }
+        let mut tenant = [0; 4];
+        tenant.copy_from_slice(&chunk[..4]);
+        let mut size = [0; 8];
+        size.copy_from_slice(&chunk[4..12]);
+        let mut root = [0; 32];
+        root.copy_from_slice(&chunk[12..44]);
+        marks.insert(u32::from_le_bytes(tenant), (u64::from_le_bytes(size), root));
+        at += ENTRY;
+    }
+    Ok((marks, at))
+}
+
+impl HighWater {
+    /// Opens the mark, or makes one where `may_create` says that the ledger is new.
+    ///
+    /// # Errors
+    /// [`HighWaterError`]; an absent file of a ledger that is not new is an `Io` of kind `NotFound`.
+    pub fn open(disk: Arc<dyn Disk>, path: &Path, ledger: LedgerId, may_create: bool) -> Result<HighWater, HighWaterError> {
+        let io = |source| HighWaterError::Io { path: path.to_owned(), source };
+        let marks = match disk.read(path) {
+            Ok(bytes) => parse(path, &bytes, &ledger)?.0,
+            Err(e) if e.kind() == io::ErrorKind::NotFound && may_create => HashMap::new(),
+            Err(e) => return Err(io(e)),
+        };
+        let (file, len) = rewrite(&*disk, path, &ledger, &marks).map_err(io)?;
+        let entries = marks.len();
+        Ok(HighWater { disk, path: path.to_owned(), ledger, state: Mutex::new(State { marks, file, entries, len, broken: false }) })
+    }
+
+    /// The mark of a tenant: signed size and root.
+    pub fn get(&self, tenant: u32) -> Option<(u64, Hash)> {
+        self.state.lock().marks.get(&tenant).copied()
+    }
+
+    /// All marks.
+    pub fn all(&self) -> Vec<(u32, u64, Hash)> {
+        self.state.lock().marks.iter().map(|(t, (s, r))| (*t, *s, *r)).collect()
+    }
+
+    /// Moves the marks. When this returns they are durable, and only then may the checkpoints be shown.
+    ///
+    /// # Errors
+    /// [`HighWaterError::Fork`] for the first that goes back, with nothing moved; `Io` where nothing may be
+    /// shown.
+    pub fn advance(&self, heads: &[(u32, u64, Hash)]) -> Result<(), HighWaterError> {
+        let mut state = self.state.lock();
+        let mut bytes = Vec::with_capacity(heads.len() * ENTRY);
+        for (tenant, size, root) in heads {
+            match state.marks.get(tenant) {
+                Some((marked, r)) if size < marked || (size == marked && root != r) => {
+                    return Err(HighWaterError::Fork { tenant: *tenant, size: *size, marked: *marked });
+                }
+                Some((marked, _)) if size == marked => {}
+                _ => bytes.extend_from_slice(&entry(*tenant, *size, root)),
+            }
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let io = |source| HighWaterError::Io { path: self.path.clone(), source };
+        if state.broken || state.entries > state.marks.len() + SLACK {
+            let (file, len) = rewrite(&*self.disk, &self.path, &self.ledger, &state.marks).map_err(io)?;
+            let entries = state.marks.len();
+            *state = State { marks: std::mem::take(&mut state.marks), file, entries, len, broken: false };
+        }
+        if let Err(e) = state.file.append(&bytes).and_then(|()| state.file.sync()) {
+            // Whatever is in the file now, the marks in memory are what was signed: write it anew next time.
+            state.broken = true;
+            return Err(io(e));
+        }
+        state.len += bytes.len() as u64;
+        state.entries += bytes.len() / ENTRY;
+        for (tenant, size, root) in heads {
+            state.marks.insert(*tenant, (*size, *root));
+        }
+        Ok(())
+    }
+}
+
+fn rewrite(disk: &dyn Disk, path: &Path, ledger: &LedgerId, marks: &HashMap<u32, (u64, Hash)>) -> io::Result<(Box<dyn DiskFile>, u64)> {
+    let new = path.with_extension("new");
+    match disk.remove(&new) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut bytes = header(ledger).to_vec();
+    for (tenant, (size, root)) in marks {
+        bytes.extend_from_slice(&entry(*tenant, *size, root));
+    }
+    let mut file = disk.create(&new)?;
+    file.append(&bytes)?;
+    file.sync()?;
+    disk.rename(&new, path)?;
+    if let Some(dir) = path.parent() {
+        disk.sync_dir(dir)?;
+    }
+    Ok((file, bytes.len() as u64))
+}
