@@ -1,0 +1,220 @@
+//! The SQLite file itself: creating and opening it, the one writing connection, the reading ones.
+//!
+//! Locks are taken in the order `open` (shared; exclusive only to close), `writer`, and then what a caller's
+//! `after` takes; a reading connection is borrowed and not held under a lock.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+use crate::error::{Error, Result, Step};
+use crate::schema;
+
+/// Reading connections kept open between uses; more are opened when more read at once.
+const IDLE_READERS: usize = 4;
+const STATEMENTS: usize = 64;
+const BUSY: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Write,
+    Read,
+    /// Reading a file that nobody has open and that has no write-ahead log: nothing beside it is touched.
+    ReadStill,
+}
+
+pub(crate) struct Db {
+    path: PathBuf,
+    mode: Mode,
+    open: RwLock<Option<Connections>>,
+}
+
+/// Dropped in this order: the last one to close moves the log into the file, which only the writer may.
+struct Connections {
+    readers: Mutex<Vec<Connection>>,
+    writer: Mutex<Connection>,
+}
+
+impl Db {
+    /// Opens the file for writing, creates it if there is none, and brings its tables up to date.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        create_if_absent(path)?;
+        let mut conn = connect(path, Mode::Write)?;
+        schema::refuse_foreign(&conn, path)?;
+        let set = |conn: &Connection| -> rusqlite::Result<()> {
+            conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+            conn.pragma_update(None, "synchronous", "FULL")?;
+            conn.pragma_update(None, "fullfsync", true)?;
+            conn.pragma_update(None, "checkpoint_fullfsync", true)
+        };
+        set(&conn).map_err(|source| Error::Storage { action: "set up the catalog", source })?;
+        schema::migrate(&mut conn, path)?;
+        sync_folder_of(path)?;
+        Ok(Self::with(path, Mode::Write, conn))
+    }
+
+    pub(crate) fn open_read_only(path: &Path) -> Result<Self> {
+        File::open(path).map_err(|source| Error::File { action: "open", path: path.into(), source })?;
+        let mode = if has_pending_log(path)? { Mode::Read } else { Mode::ReadStill };
+        let conn = connect(path, mode)?;
+        schema::refuse_other_version(&conn, path)?;
+        Ok(Self::with(path, mode, conn))
+    }
+
+    fn with(path: &Path, mode: Mode, conn: Connection) -> Self {
+        let open = Connections { writer: Mutex::new(conn), readers: Mutex::new(Vec::new()) };
+        Self { path: path.into(), mode, open: RwLock::new(Some(open)) }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs `f` on a reading connection; it sees one committed state per statement, or one for all of them if it
+    /// opens a transaction.
+    pub(crate) fn read<T>(&self, action: &'static str, f: impl FnOnce(&Connection) -> Step<T>) -> Result<T> {
+        // Recursive, so that a reader that reads again never waits behind one who wants to close.
+        let open = self.open.read_recursive();
+        let Some(connections) = open.as_ref() else { return Err(Error::Closed { action }) };
+        let idle = connections.readers.lock().pop();
+        let conn = match idle {
+            Some(conn) => conn,
+            None => connect(&self.path, if self.mode == Mode::Write { Mode::Read } else { self.mode })?,
+        };
+        let answer = f(&conn).map_err(|fault| fault.during(action));
+        let mut readers = connections.readers.lock();
+        if readers.len() < IDLE_READERS {
+            readers.push(conn);
+        }
+        answer
+    }
+
+    /// Runs `f` in one transaction. When this returns `Ok`, what it did is durable; on any error but
+    /// [`Error::Commit`] nothing of it was done.
+    pub(crate) fn write<T>(&self, action: &'static str, f: impl FnOnce(&Transaction<'_>) -> Step<T>) -> Result<T> {
+        self.write_then(action, f, |done| done)
+    }
+
+    /// The same, and after the commit runs `after` before any other writer may begin: for what is kept in memory.
+    pub(crate) fn write_then<T, R>(
+        &self,
+        action: &'static str,
+        f: impl FnOnce(&Transaction<'_>) -> Step<T>,
+        after: impl FnOnce(T) -> R,
+    ) -> Result<R> {
+        if self.mode != Mode::Write {
+            return Err(Error::ReadOnly { action });
+        }
+        let open = self.open.read_recursive();
+        let Some(connections) = open.as_ref() else { return Err(Error::Closed { action }) };
+        let mut conn = connections.writer.lock();
+        let tx = conn
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|source| Error::Storage { action, source })?;
+        let done = f(&tx).map_err(|fault| fault.during(action))?;
+        // A crash before the commit's sync returns leaves the old state or the new one, never a part of it.
+        tx.commit().map_err(|source| Error::Commit { action, source })?;
+        Ok(after(done))
+    }
+
+    /// Moves everything into the main file and closes it. On an error the catalog stays open.
+    pub(crate) fn close(&self) -> Result<()> {
+        const ACTION: &str = "close the catalog";
+        if self.mode != Mode::Write {
+            return Err(Error::ReadOnly { action: ACTION });
+        }
+        let mut open = self.open.write();
+        let Some(connections) = open.as_mut() else { return Err(Error::Closed { action: ACTION }) };
+        connections.readers.get_mut().clear();
+        let busy: i64 = connections
+            .writer
+            .get_mut()
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+            .map_err(|source| Error::Storage { action: ACTION, source })?;
+        if busy != 0 {
+            return Err(Error::Busy { path: self.path.clone() });
+        }
+        if let Some(Connections { writer, .. }) = open.take()
+            && let Err((writer, source)) = writer.into_inner().close()
+        {
+            *open = Some(Connections { writer: Mutex::new(writer), readers: Mutex::new(Vec::new()) });
+            return Err(Error::Storage { action: ACTION, source });
+        }
+        Ok(())
+    }
+}
+
+fn connect(path: &Path, mode: Mode) -> Result<Connection> {
+    const ACTION: &str = "open the catalog";
+    // Connections are never used by two threads at once: each is behind a lock or borrowed.
+    let common = OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || -> rusqlite::Result<Connection> {
+        let conn = match mode {
+            Mode::Write => Connection::open_with_flags(path, common | OpenFlags::SQLITE_OPEN_READ_WRITE)?,
+            Mode::Read => Connection::open_with_flags(path, common | OpenFlags::SQLITE_OPEN_READ_ONLY)?,
+            Mode::ReadStill => Connection::open_with_flags(
+                still_uri(path),
+                common | OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI,
+            )?,
+        };
+        conn.busy_timeout(BUSY)?;
+        conn.set_prepared_statement_cache_capacity(STATEMENTS);
+        conn.pragma_update(None, "foreign_keys", true)?;
+        conn.pragma_update(None, "trusted_schema", false)?;
+        conn.pragma_update(None, "cell_size_check", true)?;
+        Ok(conn)
+    };
+    open().map_err(|source| Error::Storage { action: ACTION, source })
+}
+
+fn still_uri(path: &Path) -> String {
+    let mut uri = String::from("file:");
+    for &byte in path.as_os_str().as_encoded_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
+            uri.push(char::from(byte));
+        } else {
+            uri.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    uri + "?immutable=1"
+}
+
+/// Whether there is a write-ahead log with something in it beside the file.
+pub(crate) fn has_pending_log(path: &Path) -> Result<bool> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    match std::fs::metadata(&log) {
+        Ok(metadata) => Ok(metadata.len() > 0),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(Error::File { action: "look at", path: log.into(), source }),
+    }
+}
+
+/// Makes an empty file, readable by its owner alone (it will hold salt keys; SQLite gives its log the same mode).
+fn create_if_absent(path: &Path) -> Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(source) => Err(Error::File { action: "create", path: path.into(), source }),
+    }
+}
+
+/// Makes a file's creation, renaming or removal durable.
+pub(crate) fn sync_folder_of(path: &Path) -> Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| Error::File {
+        action: "sync the folder",
+        path: folder.into(),
+        source,
+    })
+}
