@@ -127,8 +127,14 @@ mod tests {
 
     #[test]
     fn what_is_broken_spoils_only_itself() {
-        assert_eq!(split(b"{\"a\":1}\n{\"b\":\xff}\n{\"c\":3}").iter().map(|p| p.1.is_ok()).collect::<Vec<_>>(), [true, false, true]);
-        assert_eq!(split(b"[{\"a\":1},{\"b\":\"\xc3\"},{\"c\":3}]").iter().map(|p| p.1.is_ok()).collect::<Vec<_>>(), [true, false, true]);
+        assert_eq!(
+            split(b"{\"a\":1}\n{\"b\":\xff}\n{\"c\":3}").iter().map(|p| p.1.is_ok()).collect::<Vec<_>>(),
+            [true, false, true]
+        );
+        assert_eq!(
+            split(b"[{\"a\":1},{\"b\":\"\xc3\"},{\"c\":3}]").iter().map(|p| p.1.is_ok()).collect::<Vec<_>>(),
+            [true, false, true]
+        );
         assert_eq!(split(b"{\"a\":1}\n{\"b\":"), [(1, Ok("{\"a\":1}".into())), (2, Ok("{\"b\":".into()))]);
         assert_eq!(split(b"[{\"a\":1},{\"b\":"), [(1, Ok("{\"a\":1}".into())), (2, Err("invalid_json"))]);
         assert_eq!(split(b"{\"a\":\n{\"b\":2}").len(), 2, "an unfinished line is a line of its own");

@@ -110,7 +110,7 @@ pub enum CommitError<E> {
 
 /// Whose part this is: a reference made from the part's own fields, or `None` where it names nobody.
 ///
-/// Frozen: of the fields present, the one that comes first in [`rank`]; e-mail addresses and user names in
+/// Frozen: of the fields present, the one with the lowest rank (`docs/formats/entry.md`); e-mail addresses and user names in
 /// lower case. The prefix keeps an id that looks like an address apart from the address.
 pub fn person_of(part: &PartSlice<'_>) -> Option<String> {
     let mut best: Option<(u8, Field, &str)> = None;
@@ -186,7 +186,11 @@ pub struct OpenedPart {
 ///
 /// # Errors
 /// [`CommitError`]: not a row, no id, or a key that could not be had.
-pub fn commitment_with<K: Keys>(row: &[u8], keys: &mut K, mut each: impl FnMut(&PartSlice<'_>, [u8; 16], Hash)) -> Result<Hash, CommitError<K::Error>> {
+pub fn commitment_with<K: Keys>(
+    row: &[u8],
+    keys: &mut K,
+    mut each: impl FnMut(&PartSlice<'_>, [u8; 16], Hash),
+) -> Result<Hash, CommitError<K::Error>> {
     let id = part_text(row, Field::Id).ok_or(CommitError::NoId)?.as_bytes();
     let mut failed = None;
     let mut root = Root::default();

@@ -175,7 +175,7 @@ pub fn parts<'a>(row: &'a [u8], mut each: impl FnMut(PartSlice<'a>)) -> Result<(
 }
 
 /// The digest input's text values of a part's fields, for deciding whose part it is.
-pub(crate) fn part_text<'a>(bytes: &'a [u8], field: Field) -> Option<&'a str> {
+pub(crate) fn part_text(bytes: &[u8], field: Field) -> Option<&str> {
     fields(bytes).map_while(Result::ok).find(|s| s.field == field).and_then(|s| s.text()).filter(|t| !t.is_empty())
 }
 
@@ -206,7 +206,13 @@ mod tests {
         parts(&bytes, |p| seen.push((p.part, p.ordinal, p.bytes.len()))).unwrap();
         assert_eq!(
             seen,
-            [(Part::Core, 0, 15), (Part::Actor, 1, 6), (Part::Recipient, 2, 8), (Part::Recipient, 3, 8), (Part::Recipient, 4, 19)]
+            [
+                (Part::Core, 0, 15),
+                (Part::Actor, 1, 6),
+                (Part::Recipient, 2, 8),
+                (Part::Recipient, 3, 8),
+                (Part::Recipient, 4, 19)
+            ]
         );
         assert_eq!(seen.iter().map(|p| p.2).sum::<usize>(), bytes.len());
     }

@@ -429,7 +429,11 @@ fn control(byte: u8, at: usize) -> JsonError {
 }
 
 pub(crate) fn too_deep(at: usize) -> JsonError {
-    JsonError::new("too_deep", at, format!("objects and arrays nest deeper than {MAX_DEPTH}; flatten the value or send it as text"))
+    JsonError::new(
+        "too_deep",
+        at,
+        format!("objects and arrays nest deeper than {MAX_DEPTH}; flatten the value or send it as text"),
+    )
 }
 
 /// Appends `text` as a canonical JSON string (RFC 8785, 3.2.2.2).
@@ -480,14 +484,14 @@ pub fn write_number(out: &mut String, number: &str, at: usize) -> Result<()> {
     if !value.is_finite() {
         return refuse("is past what a double holds");
     }
-    if integer {
-        // Printing an integral double gives its exact value, so this compares without loss.
-        let exact = format!("{:.0}", value.abs());
-        if exact != digits {
-            return refuse("is an integer that a double cannot hold exactly");
-        }
+    let mut buffer = ryu_js::Buffer::new();
+    let canonical = buffer.format_finite(value);
+    // An integer whose canonical form reads otherwise was not exactly this double. Comparing with that form
+    // also makes it a fixed point: what was written is read back unchanged.
+    if integer && canonical != number {
+        return refuse("is an integer that a double cannot hold exactly");
     }
-    out.push_str(ryu_js::Buffer::new().format_finite(value));
+    out.push_str(canonical);
     Ok(())
 }
 
@@ -544,8 +548,20 @@ mod tests {
             write_number(&mut out, text, 0).unwrap();
             assert_eq!(out, want, "{text}");
         }
-        for text in ["9007199254740993", "1e400", "-1e999", "12345678901234567890"] {
+        for text in ["9007199254740993", "18446744073709551616", "1e400", "-1e999", "12345678901234567890"] {
             assert_eq!(write_number(&mut String::new(), text, 0).unwrap_err().code, "number_out_of_range", "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_written_is_read_back(number in "-?(0|[1-9][0-9]{0,24})(\\.[0-9]{1,8})?(e[0-9]{1,2})?") {
+            let mut once = String::new();
+            if write_number(&mut once, &number, 0).is_ok() {
+                let mut twice = String::new();
+                write_number(&mut twice, &once, 0).unwrap();
+                proptest::prop_assert_eq!(once, twice);
+            }
         }
     }
 

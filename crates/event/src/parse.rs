@@ -1,6 +1,6 @@
 //! The envelope: JSON text in, validated, redacted, canonical stored form out, in one typed pass.
 //!
-//! Owns what a record may be (`shared/spec/records.md`: required fields, values, limits) and every message
+//! Owns what a record may be (required fields, values, limits) and every message
 //! about one that may not. Not here: splitting a body into records (`batch`), identity over time (the ledger's
 //! matter), and the rules of redaction (`redact`).
 
@@ -210,8 +210,19 @@ fn group_bit(key: &str) -> u32 {
 }
 
 const GROUPS: [&str; 13] = [
-    "actor", "impersonator", "client_actor", "target", "subject", "client", "provider", "job", "notification", "session",
-    "grant", "tenant", "redactions",
+    "actor",
+    "impersonator",
+    "client_actor",
+    "target",
+    "subject",
+    "client",
+    "provider",
+    "job",
+    "notification",
+    "session",
+    "grant",
+    "tenant",
+    "redactions",
 ];
 const _: () = assert!(COUNT + GROUPS.len() < 128);
 
@@ -222,7 +233,12 @@ impl Parser<'_> {
     ///
     /// # Errors
     /// [`Invalid`] naming the field, the limit and what to do.
-    pub fn parse(&self, text: &str, fresh_id: &mut dyn FnMut() -> String, out: &mut Vec<u8>) -> Result<ValidEvent, Invalid> {
+    pub fn parse(
+        &self,
+        text: &str,
+        fresh_id: &mut dyn FnMut() -> String,
+        out: &mut Vec<u8>,
+    ) -> Result<ValidEvent, Invalid> {
         let start = out.len();
         let result = self.parse_into(text, fresh_id, out);
         if result.is_err() {
@@ -231,7 +247,12 @@ impl Parser<'_> {
         result
     }
 
-    fn parse_into(&self, text: &str, fresh_id: &mut dyn FnMut() -> String, out: &mut Vec<u8>) -> Result<ValidEvent, Invalid> {
+    fn parse_into(
+        &self,
+        text: &str,
+        fresh_id: &mut dyn FnMut() -> String,
+        out: &mut Vec<u8>,
+    ) -> Result<ValidEvent, Invalid> {
         let mut draft = self.read(text)?;
         let mut marks = Vec::new();
         let fresh = self.check(&mut draft, fresh_id)?;
@@ -245,15 +266,16 @@ impl Parser<'_> {
             return Err(Invalid::new(
                 "record_too_large",
                 "",
-                format!("the record is {len} bytes after redaction, more than the limit of {MAX_RECORD}; shorten it or split it"),
+                format!(
+                    "the record is {len} bytes after redaction, more than the limit of {MAX_RECORD}; shorten it or split it"
+                ),
             ));
         }
         Ok(event)
     }
 
     fn read<'a>(&self, text: &'a str) -> Result<Draft<'a>, Invalid> {
-        let mut draft =
-            Draft { slots: [const { Slot::Empty }; COUNT], extras: Vec::new(), redactions: None, seen: 0 };
+        let mut draft = Draft { slots: [const { Slot::Empty }; COUNT], extras: Vec::new(), redactions: None, seen: 0 };
         let whole = |e| Invalid::json("", e);
         let mut r = Reader::new(text);
         if r.next_kind().map_err(whole)? != Next::Object {
@@ -272,7 +294,14 @@ impl Parser<'_> {
                 Top::Group(members) => draft.group(&key, members, &mut r)?,
                 Top::Tenant => {
                     if r.next_kind().map_err(whole)? != Next::String || r.string().map_err(whole)? != self.tenant {
-                        return Err(Invalid::new("tenant_mismatch", "tenant", format!("`tenant` is not `{}`, which this address belongs to; leave it out or correct it", self.tenant)));
+                        return Err(Invalid::new(
+                            "tenant_mismatch",
+                            "tenant",
+                            format!(
+                                "`tenant` is not `{}`, which this address belongs to; leave it out or correct it",
+                                self.tenant
+                            ),
+                        ));
                     }
                 }
                 Top::Redactions => {
@@ -283,7 +312,11 @@ impl Parser<'_> {
                     draft.redactions = (raw != "null").then_some(raw);
                 }
                 Top::Reserved => {
-                    return Err(Invalid::new("reserved_field", &key, format!("`{key}` is set by the ledger; leave it out")));
+                    return Err(Invalid::new(
+                        "reserved_field",
+                        &key,
+                        format!("`{key}` is set by the ledger; leave it out"),
+                    ));
                 }
                 Top::Unknown => {
                     let raw = r.skip(1).map_err(|e| Invalid::json(&key, e))?;
@@ -298,19 +331,33 @@ impl Parser<'_> {
     /// Checks values and fills in what the sender left out. Tells whether id and time are ours.
     fn check(&self, draft: &mut Draft<'_>, fresh_id: &mut dyn FnMut() -> String) -> Result<(bool, bool), Invalid> {
         if draft.text(F::Log).is_none() {
-            return Err(Invalid::new("missing_field", "log", "`log` is missing; it is one of audit, event, job, notification, session, grant"));
+            return Err(Invalid::new(
+                "missing_field",
+                "log",
+                "`log` is missing; it is one of audit, event, job, notification, session, grant",
+            ));
         }
-        for field in [F::Log, F::Outcome, F::Level, F::JobStatus, F::NotificationStatus, F::SessionStatus, F::GrantStatus] {
+        for field in
+            [F::Log, F::Outcome, F::Level, F::JobStatus, F::NotificationStatus, F::SessionStatus, F::GrantStatus]
+        {
             if let (Some(value), Some(allowed)) = (draft.text(field), allowed(field))
                 && !allowed.contains(&value)
             {
                 let shown: String = value.chars().take(40).collect();
                 let path = field.spec().path;
-                return Err(Invalid::new("unknown_value", path, format!("`{path}` is {shown:?}; it is one of {}", allowed.join(", "))));
+                return Err(Invalid::new(
+                    "unknown_value",
+                    path,
+                    format!("`{path}` is {shown:?}; it is one of {}", allowed.join(", ")),
+                ));
             }
         }
         if matches!(draft.text(F::Log), Some("audit" | "event")) && draft.text(F::Action).is_none() {
-            return Err(Invalid::new("missing_field", "action", "`action` is missing; an audit or event record says what happened"));
+            return Err(Invalid::new(
+                "missing_field",
+                "action",
+                "`action` is missing; an audit or event record says what happened",
+            ));
         }
         let fresh_id = match draft.text(F::Id) {
             None => {
@@ -318,16 +365,32 @@ impl Parser<'_> {
                 true
             }
             Some(id) if id.len() > MAX_ID || !id.bytes().all(|b| (0x20..0x7f).contains(&b)) => {
-                return Err(Invalid::new("invalid_id", "id", format!("`id` is {} bytes; it is at most {MAX_ID} printable ASCII characters", id.len())));
+                return Err(Invalid::new(
+                    "invalid_id",
+                    "id",
+                    format!("`id` is {} bytes; it is at most {MAX_ID} printable ASCII characters", id.len()),
+                ));
             }
             Some(id) if self.rules.text(id, &mut |_| {}).is_some() => {
-                return Err(Invalid::new("secret_in_id", "id", "`id` looks like a token or password; an id is stored in clear, use another"));
+                return Err(Invalid::new(
+                    "secret_in_id",
+                    "id",
+                    "`id` looks like a token or password; an id is stored in clear, use another",
+                ));
             }
             Some(_) => false,
         };
         let fresh_time = match draft.slots[F::Time as usize] {
             Slot::Time(at) if at > self.now.saturating_add(DAY) => {
-                return Err(Invalid::new("time_in_future", "time", format!("`time` is {}, more than 24 hours ahead of the server's clock ({}); check the sender's clock", time::format(at), time::format(self.now))));
+                return Err(Invalid::new(
+                    "time_in_future",
+                    "time",
+                    format!(
+                        "`time` is {}, more than 24 hours ahead of the server's clock ({}); check the sender's clock",
+                        time::format(at),
+                        time::format(self.now)
+                    ),
+                ));
             }
             Slot::Time(_) => false,
             _ => {
@@ -340,7 +403,8 @@ impl Parser<'_> {
 
     /// Redacts every text and makes every JSON value canonical.
     fn redact(&self, draft: &mut Draft<'_>, marks: &mut Vec<Redaction>) -> Result<(), Invalid> {
-        let context = Context::of(draft.text(F::Action).unwrap_or_default(), draft.text(F::TargetType).unwrap_or_default());
+        let context =
+            Context::of(draft.text(F::Action).unwrap_or_default(), draft.text(F::TargetType).unwrap_or_default());
         let attributes = draft.attributes()?;
         let states = (draft.raw(F::Old), draft.raw(F::New));
         for spec in FIELDS {
@@ -416,7 +480,12 @@ struct Unredacted(Option<(serde_json::Value, serde_json::Value, HashSet<String>)
 impl Unredacted {
     fn new(old: &str, new: &str, marks: &[Redaction]) -> Self {
         let within = |side: &str| -> HashSet<String> {
-            marks.iter().filter_map(|m| m.pointer.strip_prefix(side)).filter(|p| p.starts_with('/')).map(str::to_owned).collect()
+            marks
+                .iter()
+                .filter_map(|m| m.pointer.strip_prefix(side))
+                .filter(|p| p.starts_with('/'))
+                .map(str::to_owned)
+                .collect()
         };
         let both: HashSet<String> = within("/old").intersection(&within("/new")).cloned().collect();
         if both.is_empty() {
@@ -426,7 +495,9 @@ impl Unredacted {
     }
 
     fn differs(&self, pointer: &str) -> bool {
-        self.0.as_ref().is_some_and(|(old, new, both)| both.contains(pointer) && old.pointer(pointer) != new.pointer(pointer))
+        self.0
+            .as_ref()
+            .is_some_and(|(old, new, both)| both.contains(pointer) && old.pointer(pointer) != new.pointer(pointer))
     }
 }
 
@@ -467,12 +538,19 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn group(&mut self, group: &str, members: &'static [(&'static str, Field)], r: &mut Reader<'a>) -> Result<(), Invalid> {
+    fn group(
+        &mut self,
+        group: &str,
+        members: &'static [(&'static str, Field)],
+        r: &mut Reader<'a>,
+    ) -> Result<(), Invalid> {
         let fail = |e| Invalid::json(group, e);
         match r.next_kind().map_err(fail)? {
             Next::Null => return r.null().map_err(fail),
             Next::Object => {}
-            other => return Err(Invalid::new("wrong_type", group, format!("`{group}` is an object, got {}", other.name()))),
+            other => {
+                return Err(Invalid::new("wrong_type", group, format!("`{group}` is an object, got {}", other.name())));
+            }
         }
         r.open(b'{').map_err(fail)?;
         let mut first = true;
@@ -503,12 +581,19 @@ impl<'a> Draft<'a> {
             (Kind::Time, Next::String) => {
                 let text = r.string().map_err(fail)?;
                 let at = time::parse(&text).ok_or_else(|| {
-                    Invalid::new("invalid_time", spec.path, format!("`{}` is not an RFC 3339 time such as 2026-11-20T12:00:00.123456Z", spec.path))
+                    Invalid::new(
+                        "invalid_time",
+                        spec.path,
+                        format!("`{}` is not an RFC 3339 time such as 2026-11-20T12:00:00.123456Z", spec.path),
+                    )
                 })?;
                 Slot::Time(at)
             }
             (Kind::Time, other) => {
-                return Err(wrong_type(spec.path, &format!("an RFC 3339 time in quotes such as \"2026-11-20T12:00:00Z\", got {}", other.name())));
+                return Err(wrong_type(
+                    spec.path,
+                    &format!("an RFC 3339 time in quotes such as \"2026-11-20T12:00:00Z\", got {}", other.name()),
+                ));
             }
             (Kind::Bool, Next::Bool) => Slot::Bool(r.boolean().map_err(fail)?),
             (Kind::Bool, other) => return Err(wrong_type(spec.path, &format!("true or false, got {}", other.name()))),
@@ -524,7 +609,9 @@ impl<'a> Draft<'a> {
                 }
                 Slot::List(list)
             }
-            (Kind::List, other) => return Err(wrong_type(spec.path, &format!("a text or a list of texts, got {}", other.name()))),
+            (Kind::List, other) => {
+                return Err(wrong_type(spec.path, &format!("a text or a list of texts, got {}", other.name())));
+            }
             (Kind::Json, other) => {
                 if field == F::Attributes && other != Next::Object {
                     return Err(wrong_type(spec.path, &format!("an object, got {}", other.name())));
@@ -543,7 +630,8 @@ impl<'a> Draft<'a> {
         }
         let given = self.raw(F::Attributes).unwrap_or("{}");
         let inside = given.get(1..).unwrap_or("}").trim_start();
-        let mut all = String::with_capacity(given.len() + self.extras.iter().map(|(k, v)| k.len() + v.len() + 8).sum::<usize>());
+        let mut all =
+            String::with_capacity(given.len() + self.extras.iter().map(|(k, v)| k.len() + v.len() + 8).sum::<usize>());
         all.push('{');
         for (i, (key, raw)) in self.extras.iter().enumerate() {
             if i > 0 {

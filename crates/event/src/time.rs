@@ -67,7 +67,7 @@ pub fn format(micros: i64) -> String {
     out
 }
 
-/// Appends what [`format`] gives.
+/// Appends what [`format()`] gives.
 pub fn write(micros: i64, out: &mut String) {
     use std::fmt::Write;
     let (day, rest) = (micros.div_euclid(DAY), micros.rem_euclid(DAY));
@@ -122,7 +122,16 @@ mod tests {
         assert_eq!(parse("1970-01-01T00:00:00Z"), Some(0));
         assert_eq!(parse("2026-11-20T12:00:00.123456789+02:00"), parse("2026-11-20T10:00:00.123456Z"));
         assert_eq!(parse("2016-12-31T23:59:60Z"), parse("2016-12-31T23:59:59Z"));
-        for bad in ["2026-02-29T00:00:00Z", "2026-11-20", "2026-11-20T12:00:00", "2026-11-20T24:00:00Z", "2026-11-20T12:00:00.Z", "2026-11-20T12:00:00+2:00", "", "１"] {
+        for bad in [
+            "2026-02-29T00:00:00Z",
+            "2026-11-20",
+            "2026-11-20T12:00:00",
+            "2026-11-20T24:00:00Z",
+            "2026-11-20T12:00:00.Z",
+            "2026-11-20T12:00:00+2:00",
+            "",
+            "１",
+        ] {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }

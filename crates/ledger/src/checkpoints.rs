@@ -49,7 +49,15 @@ pub enum SignError {
 impl Checkpoints {
     /// A signer with this Ed25519 seed for origins `<host>/t/<tenant>`.
     pub fn new(high_water: HighWater, seed: [u8; 32], host: String) -> Self {
-        Self { high_water, seed, host, newest: Mutex::default(), grown: Condvar::new(), keys: Mutex::default(), publishing: Mutex::default() }
+        Self {
+            high_water,
+            seed,
+            host,
+            newest: Mutex::default(),
+            grown: Condvar::new(),
+            keys: Mutex::default(),
+            publishing: Mutex::default(),
+        }
     }
 
     /// The origin, which is also the key's name.
@@ -103,7 +111,8 @@ impl Checkpoints {
                 continue;
             }
             let checkpoint = Checkpoint { origin: self.origin(slug), size: head.size, root: head.root };
-            let note = checkpoint.sign(self.key(*tenant, slug)?.as_ref()).map_err(|e| SignError::Note(e.to_string()))?;
+            let note =
+                checkpoint.sign(self.key(*tenant, slug)?.as_ref()).map_err(|e| SignError::Note(e.to_string()))?;
             heads.push((*tenant, head.size, head.root));
             notes.push((*tenant, Published { size: head.size, root: head.root, note }));
         }

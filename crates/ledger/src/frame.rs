@@ -232,7 +232,8 @@ struct Bite<'a>(&'a [u8]);
 
 impl<'a> Bite<'a> {
     fn take(&mut self, n: usize) -> Result<&'a [u8], FrameError> {
-        let (head, rest) = self.0.split_at_checked(n).ok_or(FrameError::Damaged("a frame's record runs past its end"))?;
+        let (head, rest) =
+            self.0.split_at_checked(n).ok_or(FrameError::Damaged("a frame's record runs past its end"))?;
         self.0 = rest;
         Ok(head)
     }

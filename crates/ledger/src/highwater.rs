@@ -31,7 +31,9 @@ pub enum HighWaterError {
         source: io::Error,
     },
     /// The file is not what was written.
-    #[error("high-water mark {path} is damaged at byte {at}: {what}; restore it, or make a new one with `indelible repair`")]
+    #[error(
+        "high-water mark {path} is damaged at byte {at}: {what}; restore it, or make a new one with `indelible repair`"
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -53,7 +55,7 @@ pub enum HighWaterError {
 }
 
 struct State {
-    marks: HashMap<u32, (u64, Hash)>,
+    marks: Marks,
     file: Box<dyn DiskFile>,
     entries: usize,
     len: u64,
@@ -88,8 +90,14 @@ fn entry(tenant: u32, size: u64, root: &Hash) -> [u8; ENTRY] {
     out
 }
 
+/// Signed size and root, by tenant.
+pub type Marks = HashMap<u32, (u64, Hash)>;
+
 /// The marks of a file, and how many of its bytes are whole entries.
-pub fn parse(path: &Path, bytes: &[u8], ledger: &LedgerId) -> Result<(HashMap<u32, (u64, Hash)>, usize), HighWaterError> {
+///
+/// # Errors
+/// [`HighWaterError::Damaged`].
+pub fn parse(path: &Path, bytes: &[u8], ledger: &LedgerId) -> Result<(Marks, usize), HighWaterError> {
     let damaged = |at, what| HighWaterError::Damaged { path: path.to_owned(), at, what };
     if bytes.get(..HEADER) != Some(&header(ledger)) {
         return Err(damaged(0, "the header is not this ledger's"));
@@ -100,7 +108,9 @@ pub fn parse(path: &Path, bytes: &[u8], ledger: &LedgerId) -> Result<(HashMap<u3
         let sound = chunk.len() == ENTRY && crc32c::crc32c(&chunk[..44]).to_le_bytes() == chunk[44..];
         if !sound {
             // The end of the file may be an entry that a crash cut off: its checkpoint was not published.
-            if at + ENTRY >= bytes.len() && chunk.len() < ENTRY {
+            // A power cut may also leave it as zeros.
+            let zeros = bytes.get(at..).is_some_and(|rest| rest.iter().all(|b| *b == 0));
+            if zeros || (at + ENTRY >= bytes.len() && chunk.len() < ENTRY) {
                 break;
             }
             return Err(damaged(at, "an entry's checksum does not match"));
@@ -122,7 +132,12 @@ impl HighWater {
     ///
     /// # Errors
     /// [`HighWaterError`]; an absent file of a ledger that is not new is an `Io` of kind `NotFound`.
-    pub fn open(disk: Arc<dyn Disk>, path: &Path, ledger: LedgerId, may_create: bool) -> Result<HighWater, HighWaterError> {
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        ledger: LedgerId,
+        may_create: bool,
+    ) -> Result<HighWater, HighWaterError> {
         let io = |source| HighWaterError::Io { path: path.to_owned(), source };
         let marks = match disk.read(path) {
             Ok(bytes) => parse(path, &bytes, &ledger)?.0,
@@ -131,7 +146,12 @@ impl HighWater {
         };
         let (file, len) = rewrite(&*disk, path, &ledger, &marks).map_err(io)?;
         let entries = marks.len();
-        Ok(HighWater { disk, path: path.to_owned(), ledger, state: Mutex::new(State { marks, file, entries, len, broken: false }) })
+        Ok(HighWater {
+            disk,
+            path: path.to_owned(),
+            ledger,
+            state: Mutex::new(State { marks, file, entries, len, broken: false }),
+        })
     }
 
     /// The mark of a tenant: signed size and root.
@@ -184,7 +204,7 @@ impl HighWater {
     }
 }
 
-fn rewrite(disk: &dyn Disk, path: &Path, ledger: &LedgerId, marks: &HashMap<u32, (u64, Hash)>) -> io::Result<(Box<dyn DiskFile>, u64)> {
+fn rewrite(disk: &dyn Disk, path: &Path, ledger: &LedgerId, marks: &Marks) -> io::Result<(Box<dyn DiskFile>, u64)> {
     let new = path.with_extension("new");
     match disk.remove(&new) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),

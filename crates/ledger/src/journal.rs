@@ -157,7 +157,10 @@ pub fn read(
             Err(e) => return Err(damage(0, e.to_string())),
         }
         if let Some(expected) = expected.filter(|e| e != first_seq) {
-            return Err(damage(0, format!("frames {expected} to {} are missing before this file", first_seq.saturating_sub(1))));
+            return Err(damage(
+                0,
+                format!("frames {expected} to {} are missing before this file", first_seq.saturating_sub(1)),
+            ));
         }
         if expected.is_none() && *first_seq > stored + 1 {
             return Err(damage(0, format!("frames {} to {} are missing before this file", stored + 1, first_seq - 1)));
@@ -312,7 +315,13 @@ pub fn cut(disk: &dyn Disk, dir: &Path, stored: u64) -> Result<(), JournalError>
     Ok(())
 }
 
-fn begin(disk: &dyn Disk, dir: &Path, path: &Path, ledger: &LedgerId, seq: u64) -> Result<Box<dyn DiskFile>, JournalError> {
+fn begin(
+    disk: &dyn Disk,
+    dir: &Path,
+    path: &Path,
+    ledger: &LedgerId,
+    seq: u64,
+) -> Result<Box<dyn DiskFile>, JournalError> {
     let made = || -> io::Result<Box<dyn DiskFile>> {
         let mut file = disk.create(path)?;
         file.append(&frame::file_header(ledger, seq))?;

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 /// The clock, microseconds UTC. Injected, so that tests own time.
@@ -168,8 +168,7 @@ struct Inner {
     pooled: AtomicUsize,
     tail: AtomicUsize,
     tenants: RwLock<HashMap<u32, Shared>>,
-    id_epoch: AtomicU64,
-    ids_stored: AtomicBool,
+    ids: Mutex<RecentIds>,
     failed: RwLock<Option<String>>,
     stats: Stats,
 }
@@ -204,11 +203,16 @@ pub struct Ledger {
 
 impl Ledger {
     /// Recovers: takes the trees as they were stored up to frame `stored`, replays the journal after it, and
-    /// starts committing. `key` gives the id key of a replayed row; `marks` are the highest signed sizes and
+    /// starts committing. `key` gives the id key of a replayed row, `on_key` is told the personal keys found;
+    /// `marks` are the highest signed sizes and
     /// roots, which the rebuilt trees must hold.
     ///
     /// # Errors
     /// [`JournalError`]; the ledger does not start on damage.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "recovery needs all of them once; a struct would only name them twice"
+    )]
     pub fn open(
         config: Config,
         disk: Arc<dyn Disk>,
@@ -217,6 +221,7 @@ impl Ledger {
         stored: u64,
         marks: &HashMap<u32, (u64, Hash)>,
         key: impl Fn(u32, &[u8]) -> Option<IdKey>,
+        mut on_key: impl FnMut(u32, &PersonKey),
     ) -> Result<(Ledger, Replayed), JournalError> {
         for (tenant, frontier) in &heads {
             check_mark(marks, *tenant, frontier).map_err(JournalError::Fork)?;
@@ -231,12 +236,15 @@ impl Ledger {
         }
         let mut tenants: HashMap<u32, Shared> =
             heads.into_iter().map(|(tenant, f)| (tenant, Arc::new(TenantTail::at(f)))).collect();
-        let mut committer =
-            Committer { ids: RecentIds::new(), keys: Vec::new(), recorded_at: 0, clock, heads: HashMap::new() };
+        let mut committer = Committer { keys: Vec::new(), recorded_at: 0, clock, heads: HashMap::new() };
+        let mut ids = RecentIds::new();
         let mut weight = 0;
         let dir = config.dir.clone();
         let (journal, found) = Journal::open(Arc::clone(&disk), &dir, config.ledger, stored, |frame| {
-            weight += committer.replay(frame, &mut tenants, marks, &key)?;
+            for group in &frame.groups {
+                group.keys.iter().for_each(|key| on_key(group.tenant, key));
+            }
+            weight += committer.replay(frame, &mut tenants, &mut ids, marks, &key)?;
             Ok(())
         })?;
         for (tenant, (size, _)) in marks {
@@ -255,8 +263,7 @@ impl Ledger {
             pooled: AtomicUsize::new(0),
             tail: AtomicUsize::new(weight),
             tenants: RwLock::new(tenants),
-            id_epoch: AtomicU64::new(0),
-            ids_stored: AtomicBool::new(false),
+            ids: Mutex::new(ids),
             failed: RwLock::new(None),
             stats: Stats::default(),
         });
@@ -302,7 +309,7 @@ impl Ledger {
 
     /// To be read *before* ids are looked up in the segments, and passed in [`Batch::id_epoch`].
     pub fn id_epoch(&self) -> u64 {
-        self.inner.id_epoch.load(Ordering::Acquire)
+        self.inner.ids.lock().epoch
     }
 
     /// Freezes the tail: what is sealed now can go to a segment, what comes later goes to later files.
@@ -334,7 +341,7 @@ impl Ledger {
             }
         }
         self.inner.tail.fetch_sub(freed, Ordering::Relaxed);
-        self.inner.ids_stored.store(true, Ordering::Release);
+        self.inner.ids.lock().stored();
         journal::cut(&*self.inner.disk, &self.inner.config.dir, frozen.seq)
     }
 
@@ -351,6 +358,16 @@ impl Ledger {
             }
             None => Head { size: 0, root: merkle::empty_root() },
         }
+    }
+
+    /// Number of records of a tenant.
+    pub fn size(&self, tenant: u32) -> u64 {
+        self.tenant(tenant).map_or(0, |t| t.size())
+    }
+
+    /// Index of a record sealed lately, by its id key.
+    pub fn find_id(&self, id: IdKey, tenant: u32) -> Option<u64> {
+        self.inner.ids.lock().get(id).filter(|(t, _)| *t == tenant).map(|(_, index)| index)
     }
 
     /// First index still in the tail (the tree's size if there is none), number of rows in it.
@@ -430,7 +447,6 @@ impl Drop for Ledger {
 }
 
 struct Committer {
-    ids: RecentIds,
     /// Keys since the last freeze.
     keys: Vec<(u32, PersonKey)>,
     recorded_at: i64,
@@ -468,9 +484,6 @@ impl Committer {
                 let freeze = if batches.is_empty() { std::mem::take(&mut pool.freeze) } else { Vec::new() };
                 (batches, freeze, pool.stop && pool.batches.is_empty())
             };
-            if inner.ids_stored.swap(false, Ordering::AcqRel) {
-                self.ids.stored();
-            }
             if !batches.is_empty() {
                 self.commit(inner, &mut journal, batches);
             }
@@ -500,8 +513,7 @@ impl Committer {
             // The old file goes on; it is cut one segment later.
             tracing::warn!(error = %e, "could not begin a new journal file");
         }
-        self.ids.freeze();
-        inner.id_epoch.store(self.ids.epoch, Ordering::Release);
+        inner.ids.lock().freeze();
         let tenants = inner
             .tenants
             .read()
@@ -527,14 +539,21 @@ impl Committer {
         let mut groups: HashMap<u32, Group> = HashMap::new();
         let mut fresh: HashMap<IdKey, (u32, u64, Hash, Hash)> = HashMap::new();
         let mut answers: Vec<Result<Vec<Outcome>, SubmitError>> = Vec::with_capacity(batches.len());
+        let ids = inner.ids.lock();
         for (b, (batch, _)) in batches.iter().enumerate() {
-            if !self.ids.covers(batch.id_epoch) {
+            if !ids.covers(batch.id_epoch) {
                 answers.push(Err(SubmitError::Stale));
                 continue;
             }
             let group = groups.entry(batch.tenant).or_insert_with(|| {
                 let frontier = self.head(inner, batch.tenant);
-                Group { first_index: frontier.size(), frontier, records: Vec::new(), keys: Vec::new(), nodes: Vec::new() }
+                Group {
+                    first_index: frontier.size(),
+                    frontier,
+                    records: Vec::new(),
+                    keys: Vec::new(),
+                    nodes: Vec::new(),
+                }
             });
             group.keys.extend_from_slice(&batch.keys);
             let mut outcomes = Vec::with_capacity(batch.records.len());
@@ -542,8 +561,12 @@ impl Committer {
                 let known = record.id.and_then(|id| {
                     fresh
                         .get(&id)
-                        .map(|(_, index, commitment, leaf)| Known { index: *index, commitment: *commitment, leaf: *leaf })
-                        .or_else(|| self.recent(inner, id))
+                        .map(|(_, index, commitment, leaf)| Known {
+                            index: *index,
+                            commitment: *commitment,
+                            leaf: *leaf,
+                        })
+                        .or_else(|| recent(inner, &ids, id))
                         .or(record.known)
                 });
                 outcomes.push(match known {
@@ -564,12 +587,9 @@ impl Committer {
             }
             answers.push(Ok(outcomes));
         }
+        drop(ids);
         groups.retain(|_, g| !g.records.is_empty());
-        let result = if groups.is_empty() {
-            Ok(())
-        } else {
-            self.write(inner, journal, now, &batches, groups, &fresh)
-        };
+        let result = if groups.is_empty() { Ok(()) } else { self.write(inner, journal, now, &batches, groups, &fresh) };
         inner.pooled.fetch_sub(weight, Ordering::Relaxed);
         for ((batch, answer), outcomes) in batches.into_iter().zip(answers) {
             answer(match (&result, outcomes) {
@@ -582,12 +602,6 @@ impl Committer {
         }
     }
 
-    fn recent(&self, inner: &Inner, id: IdKey) -> Option<Known> {
-        let (tenant, index) = self.ids.get(id)?;
-        let row = inner.tenants.read().get(&tenant)?.row(index)?;
-        Some(Known { index, commitment: row.commitment, leaf: row.leaf })
-    }
-
     /// Appends the frame and, when it is committed, shows its records.
     fn write(
         &mut self,
@@ -598,7 +612,8 @@ impl Committer {
         mut groups: HashMap<u32, Group>,
         fresh: &HashMap<IdKey, (u32, u64, Hash, Hash)>,
     ) -> Result<(), SubmitError> {
-        let rows: usize = batches.iter().map(|(b, _)| b.rows.len() + b.records.len() * 37 + b.keys.len() * 48 + 20).sum();
+        let rows: usize =
+            batches.iter().map(|(b, _)| b.rows.len() + b.records.len() * 37 + b.keys.len() * 48 + 20).sum();
         let mut frame = FrameWriter::new(now, rows);
         // Tenant, then where each of its rows lies.
         let mut places: Vec<(u32, Vec<Range<usize>>)> = Vec::with_capacity(groups.len());
@@ -646,7 +661,14 @@ impl Committer {
                 .map(|(((b, r, leaf), at), index)| {
                     let record = &batches[*b].0.records[*r];
                     weight += at.len() + ROW_OVERHEAD;
-                    TailRow { index, recorded_at: now, kind: record.kind, commitment: record.commitment, leaf: *leaf, row: bytes.slice(at) }
+                    TailRow {
+                        index,
+                        recorded_at: now,
+                        kind: record.kind,
+                        commitment: record.commitment,
+                        leaf: *leaf,
+                        row: bytes.slice(at),
+                    }
                 })
                 .collect();
             inner.stats.records.fetch_add(rows.len() as u64, Ordering::Relaxed);
@@ -654,8 +676,9 @@ impl Committer {
             self.heads.insert(tenant, group.frontier.clone());
             shared(inner, tenant).publish(rows, group.nodes, group.frontier);
         }
+        let mut ids = inner.ids.lock();
         for (id, (tenant, index, ..)) in fresh {
-            self.ids.insert(*id, *tenant, *index);
+            ids.insert(*id, *tenant, *index);
         }
         inner.tail.fetch_add(weight, Ordering::Relaxed);
         Ok(())
@@ -666,6 +689,7 @@ impl Committer {
         &mut self,
         frame: Frame,
         tenants: &mut HashMap<u32, Shared>,
+        ids: &mut RecentIds,
         marks: &HashMap<u32, (u64, Hash)>,
         key: &impl Fn(u32, &[u8]) -> Option<IdKey>,
     ) -> Result<usize, String> {
@@ -678,7 +702,12 @@ impl Committer {
             let tail = tenants.entry(group.tenant).or_default();
             let mut frontier = tail.frontier();
             if frontier.size() != group.first_index {
-                return Err(format!("tenant {}: index {} follows a tree of {} records", group.tenant, group.first_index, frontier.size()));
+                return Err(format!(
+                    "tenant {}: index {} follows a tree of {} records",
+                    group.tenant,
+                    group.first_index,
+                    frontier.size()
+                ));
             }
             let mut rows = Vec::with_capacity(group.records.len());
             let mut nodes = Vec::new();
@@ -688,7 +717,7 @@ impl Committer {
                 frontier.push_with(leaf, |level, index, hash| keep_node(&mut nodes, level, index, hash));
                 check_mark(marks, group.tenant, &frontier)?;
                 if let Some(id) = key(group.tenant, &row) {
-                    self.ids.insert(id, group.tenant, index);
+                    ids.insert(id, group.tenant, index);
                 }
                 weight += row.len() + ROW_OVERHEAD;
                 rows.push(TailRow { index, recorded_at: frame.recorded_at, kind, commitment, leaf, row });
@@ -698,6 +727,12 @@ impl Committer {
         }
         Ok(weight)
     }
+}
+
+fn recent(inner: &Inner, ids: &RecentIds, id: IdKey) -> Option<Known> {
+    let (tenant, index) = ids.get(id)?;
+    let row = inner.tenants.read().get(&tenant)?.row(index)?;
+    Some(Known { index, commitment: row.commitment, leaf: row.leaf })
 }
 
 /// A tree that has just reached its mark's size must have its root.

@@ -19,7 +19,9 @@ mod tail;
 pub use checkpoints::Checkpoints;
 pub use ids::IdKey;
 pub use journal::{Damage, JournalError};
-pub use ledger::{Batch, Clock, Config, Head, Known, Ledger, Outcome, Pending, Receipt, SubmitError};
+pub use ledger::{
+    Batch, Clock, Config, Frozen, Head, Known, Ledger, Outcome, Pending, Receipt, Stats, SubmitError, leaf_of,
+};
 pub use tail::{Node, TailRow, TailView};
 
 /// SHA-256 output.

@@ -99,6 +99,10 @@ impl TenantTail {
         (state.rows.front().map_or(size, |r| r.index), state.rows.len(), size, state.frontier.root())
     }
 
+    pub fn size(&self) -> u64 {
+        self.0.read().frontier.size()
+    }
+
     pub fn node(&self, level: u8, index: u64) -> Option<Hash> {
         self.0.read().nodes.iter().rev().find(|n| n.level == level && n.index == index).map(|n| n.hash)
     }

@@ -40,7 +40,8 @@ fn what_is_left_out_is_filled_in() {
 
 #[test]
 fn refusals_name_the_field_and_what_to_do() {
-    let deep = format!(r#"{{"log":"job","attributes":{}{}}}"#, r#"{"a":"#.repeat(5000), "1".to_owned() + &"}".repeat(5000));
+    let deep =
+        format!(r#"{{"log":"job","attributes":{}{}}}"#, r#"{"a":"#.repeat(5000), "1".to_owned() + &"}".repeat(5000));
     let wide = format!(r#"{{"log":"job","message":"{}"}}"#, "x".repeat(MAX_RECORD));
     let long_id = format!(r#"{{"log":"job","id":"{}"}}"#, "x".repeat(129));
     for (text, code, field) in [
@@ -92,7 +93,9 @@ fn a_refused_record_leaves_the_buffer_as_it_was() {
     let rules = Rules::default();
     let parser = Parser { rules: &rules, tenant: "acme", now: NOW };
     let mut out = b"before".to_vec();
-    parser.parse(&format!(r#"{{"log":"job","message":"{}"}}"#, "x".repeat(MAX_RECORD)), &mut || "f".into(), &mut out).unwrap_err();
+    parser
+        .parse(&format!(r#"{{"log":"job","message":"{}"}}"#, "x".repeat(MAX_RECORD)), &mut || "f".into(), &mut out)
+        .unwrap_err();
     assert_eq!(out, b"before");
 }
 
@@ -109,7 +112,14 @@ fn secrets_never_reach_the_row() {
     assert!(!all.contains("hunter"), "{all}");
     assert!(!all.contains("123456"), "{all}");
     let marks = get(&row, F::Redactions).unwrap();
-    for pointer in ["/attributes/password", "/old/configuration", "/old/password", "/message", "/job/stacktrace", "/notification/body"] {
+    for pointer in [
+        "/attributes/password",
+        "/old/configuration",
+        "/old/password",
+        "/message",
+        "/job/stacktrace",
+        "/notification/body",
+    ] {
         assert!(marks.contains(&format!("\"{pointer}\"")), "{pointer} in {marks}");
     }
     assert_eq!(
@@ -126,7 +136,10 @@ fn hostile_sizes_stay_linear() {
     let many_secrets: String = (0..30_000).map(|i| format!(r#","k{i}":{{"password":"x"}}"#)).collect();
     parse(&format!(r#"{{"log":"job"{many_secrets}}}"#)).unwrap();
     for word in ["code ", "eyJ.", "://a:", "cookie", "token:", "-----BEGIN ", "\\\"traits\\\":{"] {
-        let _ = parse(&format!(r#"{{"log":"notification","notification":{{"body":"{}"}}}}"#, word.repeat(90_000 / word.len() * 10)));
+        let _ = parse(&format!(
+            r#"{{"log":"notification","notification":{{"body":"{}"}}}}"#,
+            word.repeat(90_000 / word.len() * 10)
+        ));
     }
     // Far above what linear work takes and far below what quadratic work would.
     assert!(started.elapsed().as_secs() < 30, "{:?}", started.elapsed());

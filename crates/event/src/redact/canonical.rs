@@ -20,9 +20,8 @@ pub struct Context {
 impl Context {
     /// Reads it off a record's action and the type of its target.
     pub fn of(action: &str, target_type: &str) -> Context {
-        let squeezed = |t: &str| -> String {
-            t.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
-        };
+        let squeezed =
+            |t: &str| -> String { t.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect() };
         // Two short words per record; most name neither and are decided by the first test.
         let mentions = |t: &str, words: &[&str]| {
             let t = squeezed(t);
@@ -43,7 +42,15 @@ impl Context {
 ///
 /// # Errors
 /// [`JsonError`] with the byte offset into `text`.
-pub fn canonical(text: &str, pointer: &str, depth: usize, context: Context, rules: &Rules, marks: &mut Vec<Redaction>, out: &mut String) -> Result<(), JsonError> {
+pub fn canonical(
+    text: &str,
+    pointer: &str,
+    depth: usize,
+    context: Context,
+    rules: &Rules,
+    marks: &mut Vec<Redaction>,
+    out: &mut String,
+) -> Result<(), JsonError> {
     let mut pass = Pass { reader: Reader::new(text), rules, context, marks, base: pointer, path: Vec::new() };
     pass.value(depth, out)?;
     pass.reader.end()
@@ -198,13 +205,14 @@ impl<'a> Pass<'a, '_> {
     }
 
     fn member(&mut self, key: &str, depth: usize, out: &mut String) -> Result<(), JsonError> {
-        let rule = self.rules.key(key).or_else(|| match key {
+        let by_context = match key {
             "configuration" | "config" if self.context.provider => Some(KeyRule::KeyNames("provider_configuration")),
             "value" | "plaintext" if self.context.project_secret => {
                 Some(KeyRule::Mask(Cow::Borrowed("project_secret")))
             }
             _ => None,
-        });
+        };
+        let rule = self.rules.key(key).or(by_context);
         match rule {
             None => self.value(depth, out),
             Some(rule) => self.secret(rule, depth, out),
@@ -317,7 +325,8 @@ mod tests {
 
     #[test]
     fn sorts_and_masks_with_pointers() {
-        let (out, marks) = run(r#"{ "z": 1.0, "a/b": {"Access-Token":"x", "k":[{"password":"y"}]}, "c":"***" }"#, Context::default());
+        let (out, marks) =
+            run(r#"{ "z": 1.0, "a/b": {"Access-Token":"x", "k":[{"password":"y"}]}, "c":"***" }"#, Context::default());
         assert_eq!(out, r#"{"a/b":{"Access-Token":"***","k":[{"password":"***"}]},"c":"***","z":1}"#);
         assert_eq!(
             marks,
@@ -331,7 +340,10 @@ mod tests {
     #[test]
     fn provider_configuration_and_api_keys_are_reduced() {
         let provider = Context::of("update IdentityProvider", "");
-        let (out, marks) = run(r#"{"configuration":{"url":"u","clientSecret":"s"},"x":{"apiKey":{"id":"1","identityId":"2","v":"s"}}}"#, provider);
+        let (out, marks) = run(
+            r#"{"configuration":{"url":"u","clientSecret":"s"},"x":{"apiKey":{"id":"1","identityId":"2","v":"s"}}}"#,
+            provider,
+        );
         assert_eq!(out, r#"{"configuration":["clientSecret","url"],"x":{"apiKey":{"id":"1","identityId":"2"}}}"#);
         assert_eq!(marks.len(), 2);
         let (out, marks) = run(&out, provider);
@@ -344,7 +356,8 @@ mod tests {
     #[test]
     fn a_masked_value_is_still_checked_and_not_marked_twice() {
         let mut out = String::new();
-        let err = canonical(r#"{"password":"\ud800"}"#, "", 1, Context::default(), &Rules::default(), &mut vec![], &mut out);
+        let err =
+            canonical(r#"{"password":"\ud800"}"#, "", 1, Context::default(), &Rules::default(), &mut vec![], &mut out);
         assert_eq!(err.unwrap_err().code, "lone_surrogate");
         assert_eq!(run(r#"{"password":"***"}"#, Context::default()).1, []);
     }
@@ -362,13 +375,17 @@ mod tests {
             Just(serde_json::Value::Null),
             any::<bool>().prop_map(Into::into),
             (-(1i64 << 53)..(1i64 << 53)).prop_map(Into::into),
-            any::<f64>().prop_filter("finite, and no integer that prints with more digits than a double has", |f| f.is_finite() && f.abs() < 1e15).prop_map(|f| serde_json::json!(f)),
+            any::<f64>()
+                .prop_filter("finite, and no integer that prints with more digits than a double has", |f| f.is_finite()
+                    && f.abs() < 1e15)
+                .prop_map(|f| serde_json::json!(f)),
             "[^\u{0}]*".prop_map(Into::into),
         ];
         leaf.prop_recursive(5, 40, 6, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
-                prop::collection::btree_map("[^\u{0}]{0,8}", inner, 0..6).prop_map(|m| serde_json::Value::Object(m.into_iter().collect())),
+                prop::collection::btree_map("[^\u{0}]{0,8}", inner, 0..6)
+                    .prop_map(|m| serde_json::Value::Object(m.into_iter().collect())),
             ]
         })
     }

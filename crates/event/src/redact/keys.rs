@@ -65,12 +65,24 @@ const ENDINGS: &[(&str, &str)] = &[
 ];
 
 /// Names that are secret only as a whole.
-const WHOLE: &[(&str, &str)] =
-    &[("pwd", "password"), ("jwt", "token"), ("otp", "otp"), ("totp", "otp"), ("otps", "otp"), ("secrets", "secret"), ("tokens", "token")];
+const WHOLE: &[(&str, &str)] = &[
+    ("pwd", "password"),
+    ("jwt", "token"),
+    ("otp", "otp"),
+    ("totp", "otp"),
+    ("otps", "otp"),
+    ("secrets", "secret"),
+    ("tokens", "token"),
+];
 
 const API_KEY: &[&str] = &["apikey", "apikeys", "xapikey"];
-const PROVIDER_CONFIGURATION: &[&str] =
-    &["idpconfiguration", "idpconfig", "identityproviderconfiguration", "identityproviderconfig", "providerconfiguration"];
+const PROVIDER_CONFIGURATION: &[&str] = &[
+    "idpconfiguration",
+    "idpconfig",
+    "identityproviderconfiguration",
+    "identityproviderconfig",
+    "providerconfiguration",
+];
 
 /// The rule for a key, built-in ones first.
 pub(super) fn rule(key: &str, rules: &Rules) -> Option<KeyRule> {
@@ -113,11 +125,41 @@ mod tests {
     fn secret_names_in_every_spelling() {
         let rules = Rules::default();
         for key in [
-            "Authorization", "proxy-authorization", "Cookie", "set-cookie", "SetCookie", "ory_kratos_session",
-            "ory_session_xyz", "session_token", "X-Session-Token", "sessionToken", "apiKey", "api-key", "API_KEY",
-            "x-api-key", "admin_api_token", "adminToken", "access_token", "accessToken", "refresh_token", "id_token",
-            "token", "password", "newPassword", "new_password", "traits", "Client-Secret", "clientSecret",
-            "client_secret", "secret", "otp", "otp_code", "totpCode", "captcha_secret", "private_key", "recovery_codes",
+            "Authorization",
+            "proxy-authorization",
+            "Cookie",
+            "set-cookie",
+            "SetCookie",
+            "ory_kratos_session",
+            "ory_session_xyz",
+            "session_token",
+            "X-Session-Token",
+            "sessionToken",
+            "apiKey",
+            "api-key",
+            "API_KEY",
+            "x-api-key",
+            "admin_api_token",
+            "adminToken",
+            "access_token",
+            "accessToken",
+            "refresh_token",
+            "id_token",
+            "token",
+            "password",
+            "newPassword",
+            "new_password",
+            "traits",
+            "Client-Secret",
+            "clientSecret",
+            "client_secret",
+            "secret",
+            "otp",
+            "otp_code",
+            "totpCode",
+            "captcha_secret",
+            "private_key",
+            "recovery_codes",
         ] {
             assert!(rules.key(key).is_some(), "{key}");
         }
@@ -127,9 +169,24 @@ mod tests {
     fn names_that_only_look_alike() {
         let rules = Rules::default();
         for key in [
-            "tokens_issued", "passwordless", "passwordless_login", "cookie_policy_version", "authorization_model",
-            "token_type", "token_endpoint", "password_policy", "password_changed_at", "secret_name", "otp_enabled",
-            "session_id", "api_key_id", "traits_schema", "authorizationUrl", "secretKeys", "history", "story_session_id",
+            "tokens_issued",
+            "passwordless",
+            "passwordless_login",
+            "cookie_policy_version",
+            "authorization_model",
+            "token_type",
+            "token_endpoint",
+            "password_policy",
+            "password_changed_at",
+            "secret_name",
+            "otp_enabled",
+            "session_id",
+            "api_key_id",
+            "traits_schema",
+            "authorizationUrl",
+            "secretKeys",
+            "history",
+            "story_session_id",
         ] {
             assert_eq!(rules.key(key), None, "{key}");
         }

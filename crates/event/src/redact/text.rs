@@ -150,7 +150,8 @@ fn secret_at(text: &str, hit: Range<usize>, anchor: Anchor, rules: &Rules) -> Op
             let end = match quote {
                 Some(q) => run(bytes, start, |b| b != q),
                 None => run(bytes, start, |b| {
-                    !b.is_ascii_whitespace() && !matches!(b, b'&' | b',' | b';' | b'"' | b'\'' | b')' | b'}' | b']' | b'<')
+                    !b.is_ascii_whitespace()
+                        && !matches!(b, b'&' | b',' | b';' | b'"' | b'\'' | b')' | b'}' | b']' | b'<')
                 }),
             };
             let value = text.get(start..end)?;
@@ -164,7 +165,9 @@ fn secret_at(text: &str, hit: Range<usize>, anchor: Anchor, rules: &Rules) -> Op
             (!plain).then_some((start..end, name))
         }
         Anchor::Url => {
-            let end = run(bytes, hit.end, |b| !b.is_ascii_whitespace() && !matches!(b, b'/' | b'?' | b'#' | b'"' | b'\'' | b'<' | b'>'));
+            let end = run(bytes, hit.end, |b| {
+                !b.is_ascii_whitespace() && !matches!(b, b'/' | b'?' | b'#' | b'"' | b'\'' | b'<' | b'>')
+            });
             let at = hit.end + bytes.get(hit.end..end)?.iter().rposition(|b| *b == b'@')?;
             let colon = hit.end + bytes.get(hit.end..at)?.iter().position(|b| *b == b':')?;
             Some((colon + 1..at, "url_password"))
@@ -234,7 +237,9 @@ fn is_base64url(b: u8) -> bool {
 /// only if `keep` says so, and every rule's stop bytes are ASCII, so ranges end on character boundaries
 /// or at bytes ≥ 0x80 that `keep` let through.
 fn run(bytes: &[u8], from: usize, keep: impl Fn(u8) -> bool) -> usize {
-    bytes.get(from..).map_or(from.min(bytes.len()), |rest| from + rest.iter().position(|b| !keep(*b)).unwrap_or(rest.len()))
+    bytes
+        .get(from..)
+        .map_or(from.min(bytes.len()), |rest| from + rest.iter().position(|b| !keep(*b)).unwrap_or(rest.len()))
 }
 
 #[cfg(test)]
@@ -258,7 +263,10 @@ mod tests {
         assert_eq!(scrubbed("password=hunter2&user=ann"), "password=***&user=ann");
         assert_eq!(scrubbed("Your password: hunter2"), "Your password: ***");
         assert_eq!(scrubbed(r#"{"newPassword":"hunter 2","a":1}"#), r#"{"newPassword":"***","a":1}"#);
-        assert_eq!(scrubbed(r#"{\"password\":\"hunter2\",\"a\":1}"#), r#"{\"password\":\"***"#.to_owned() + r#"","a":1}"#.get(..0).unwrap_or("") + r#"",\"a\":1}"#);
+        assert_eq!(
+            scrubbed(r#"{\"password\":\"hunter2\",\"a\":1}"#),
+            r#"{\"password\":\"***"#.to_owned() + r#"","a":1}"#.get(..0).unwrap_or("") + r#"",\"a\":1}"#
+        );
         assert_eq!(scrubbed("postgres://app:s3cr3t@db/x"), "postgres://app:***@db/x");
         assert_eq!(scrubbed(r#"x "traits":{"email":"a@b"} y"#), r#"x "traits":*** y"#);
         assert_eq!(scrubbed("-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----\nrest"), "***\nrest");
