@@ -1,0 +1,129 @@
+//! The check that stands before every segment: each row, read back from the file, hashes to its leaf.
+
+use crate::error::{Error, Result};
+use crate::store::Store;
+use catalog::Tenant;
+use event::commit;
+use ledger::Hash;
+use segments::{RowRef, SegmentInfo};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The leaves that a segment's rows must hash to, by tenant and index.
+#[derive(Debug, Default)]
+pub(crate) struct Leaves(HashMap<u32, (u64, Vec<Option<Hash>>)>);
+
+impl Leaves {
+    /// Room for the leaves of an index range.
+    pub fn expect(&mut self, tenant: u32, first: u64, count: u64) {
+        let (start, leaves) = self.0.entry(tenant).or_insert((first, Vec::new()));
+        let end = (*start + leaves.len() as u64).max(first + count);
+        if first < *start {
+            let mut moved = vec![None; (*start - first) as usize];
+            moved.append(leaves);
+            *leaves = moved;
+            *start = first;
+        }
+        leaves.resize((end - *start) as usize, None);
+    }
+
+    pub fn put(&mut self, tenant: u32, index: u64, leaf: Hash) {
+        if let Some((first, leaves)) = self.0.get_mut(&tenant)
+            && let Some(slot) = index.checked_sub(*first).and_then(|i| leaves.get_mut(i as usize))
+        {
+            *slot = Some(leaf);
+        }
+    }
+
+    /// Takes a leaf out: each must be found exactly once.
+    fn take(&mut self, tenant: u32, index: u64) -> Option<Hash> {
+        let (first, leaves) = self.0.get_mut(&tenant)?;
+        leaves.get_mut(index.checked_sub(*first)? as usize)?.take()
+    }
+
+    fn left(&self) -> Option<(u32, u64)> {
+        self.0.iter().find_map(|(tenant, (first, leaves))| {
+            leaves.iter().position(Option::is_some).map(|i| (*tenant, first + i as u64))
+        })
+    }
+}
+
+impl Store {
+    /// Reads the segments back and compares every row with its leaf; every leaf must be there once.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for the first row that differs or is missing.
+    pub(crate) fn admit(&self, infos: &[SegmentInfo], leaves: &mut Leaves) -> Result<()> {
+        let dir = self.folder.segments();
+        for info in infos {
+            let mut walk = Walk::new(self, info)?;
+            segments::admit(&dir, info, &mut |row: RowRef<'_>| walk.row(row, leaves))?;
+        }
+        match leaves.left() {
+            None => Ok(()),
+            Some((tenant, index)) => Err(Error::Mismatch {
+                segment: infos.first().map_or(0, |i| i.id),
+                tenant: self.tenant(tenant)?.slug.clone(),
+                index,
+                what: "the row was not written".into(),
+            }),
+        }
+    }
+}
+
+/// Rows of one file, with the tenant that the row number says they belong to.
+pub(crate) struct Walk<'a> {
+    store: &'a Store,
+    info: &'a SegmentInfo,
+    slice: usize,
+    row: u64,
+    tenant: Arc<Tenant>,
+}
+
+impl<'a> Walk<'a> {
+    pub fn new(store: &'a Store, info: &'a SegmentInfo) -> Result<Walk<'a>> {
+        let first = info.slices.first().map_or(0, |s| s.tenant);
+        Ok(Walk { store, info, slice: 0, row: 0, tenant: store.tenant(first)? })
+    }
+
+    /// The next row: its tenant's number, and its leaf.
+    pub fn leaf(&mut self, row: &RowRef<'_>) -> Result<(u32, Hash)> {
+        while let Some(slice) = self.info.slices.get(self.slice)
+            && self.row >= slice.row_start + slice.rows
+        {
+            self.slice += 1;
+            if let Some(next) = self.info.slices.get(self.slice) {
+                self.tenant = self.store.tenant(next.tenant)?;
+            }
+        }
+        self.row += 1;
+        let wrong = |what: String| Error::Mismatch {
+            segment: self.info.id,
+            tenant: self.tenant.slug.clone(),
+            index: row.index,
+            what,
+        };
+        if row.tenant != self.tenant.slug {
+            return Err(wrong(format!("the row says it belongs to {}", row.tenant)));
+        }
+        let commitment =
+            commit::commitment(row.row, &mut self.store.keys.reader(&self.tenant)).map_err(|e| match e {
+                commit::CommitError::Key(e) => e.into(),
+                e => wrong(e.to_string()),
+            })?;
+        Ok((self.tenant.number, ledger::leaf_of(row.kind, row.recorded_at, &commitment)))
+    }
+
+    fn row(&mut self, row: RowRef<'_>, leaves: &mut Leaves) -> Result<()> {
+        let (tenant, leaf) = self.leaf(&row)?;
+        if leaves.take(tenant, row.index) == Some(leaf) {
+            return Ok(());
+        }
+        Err(Error::Mismatch {
+            segment: self.info.id,
+            tenant: self.tenant.slug.clone(),
+            index: row.index,
+            what: "the row does not hash to the leaf that was sealed".into(),
+        })
+    }
+}

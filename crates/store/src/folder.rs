@@ -1,0 +1,184 @@
+//! The data folder: its files, its lock, its keys.
+//!
+//! Owns names and first-start creation. The layout:
+//!
+//! ```text
+//! DIR/lock            held by the one process that uses the folder; names it
+//! DIR/ledger.key      the signing key (seed), mode 0600
+//! DIR/admin.key       an administrator's API key, mode 0600
+//! DIR/catalog.db      see `catalog`
+//! DIR/catalog.sum     checksum of catalog.db after a shutdown in order
+//! DIR/journal/        see `ledger`
+//! DIR/segments/       see `segments`
+//! DIR.high-water      beside the folder, not in it: see `ledger::highwater`
+//! ```
+
+use crate::error::{Error, Result, io};
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+const KEY_MAGIC: &str = "indelible-ledger-key-v1";
+
+/// Paths of one data folder.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    /// The folder itself.
+    pub dir: PathBuf,
+    /// The high-water mark beside it.
+    pub high_water: PathBuf,
+}
+
+impl Folder {
+    /// The folder at `dir`; `high_water` overrides where its mark is.
+    pub fn new(dir: &Path, high_water: Option<&Path>) -> Folder {
+        let beside = || {
+            let mut name = dir.file_name().map_or_else(|| "indelible".into(), ToOwned::to_owned);
+            name.push(".high-water");
+            match dir.parent() {
+                Some(parent) if !parent.as_os_str().is_empty() => parent.join(name),
+                _ => PathBuf::from(name),
+            }
+        };
+        Folder { dir: dir.to_owned(), high_water: high_water.map_or_else(beside, ToOwned::to_owned) }
+    }
+
+    /// The catalog's database.
+    pub fn catalog(&self) -> PathBuf {
+        self.dir.join("catalog.db")
+    }
+
+    /// The database's checksum after an orderly shutdown.
+    pub fn catalog_sum(&self) -> PathBuf {
+        self.dir.join("catalog.sum")
+    }
+
+    /// The journal's folder.
+    pub fn journal(&self) -> PathBuf {
+        self.dir.join("journal")
+    }
+
+    /// The segments' folder.
+    pub fn segments(&self) -> PathBuf {
+        self.dir.join("segments")
+    }
+
+    /// The signing key.
+    pub fn ledger_key(&self) -> PathBuf {
+        self.dir.join("ledger.key")
+    }
+
+    /// The administrator's key.
+    pub fn admin_key(&self) -> PathBuf {
+        self.dir.join("admin.key")
+    }
+
+    /// Makes the folders.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn create(&self) -> Result<()> {
+        for dir in [&self.dir, &self.journal(), &self.segments()] {
+            fs::create_dir_all(dir).map_err(io("make", dir))?;
+        }
+        fs::set_permissions(&self.dir, fs::Permissions::from_mode(0o700)).map_err(io("protect", &self.dir))
+    }
+
+    /// Takes the folder for this process. The lock goes when the value is dropped or the process ends.
+    ///
+    /// # Errors
+    /// [`Error::Folder`] naming the process that has it.
+    pub fn lock(&self) -> Result<Lock> {
+        let path = self.dir.join("lock");
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io("open", &path))?;
+        if rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {
+            let mut holder = String::new();
+            let _ = file.read_to_string(&mut holder);
+            let holder = if holder.trim().is_empty() { "another process".to_owned() } else { holder.trim().to_owned() };
+            return Err(Error::Folder(format!(
+                "the data folder {} is in use by {holder}; stop it, or use another folder",
+                self.dir.display()
+            )));
+        }
+        file.set_len(0).and_then(|()| file.rewind()).map_err(io("write", &path))?;
+        writeln!(file, "process {}", std::process::id()).map_err(io("write", &path))?;
+        Ok(Lock { file })
+    }
+
+    /// The signing key's seed, made at the first start.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is not what was written.
+    pub fn signing_seed(&self, may_create: bool) -> Result<[u8; 32]> {
+        let path = self.ledger_key();
+        match fs::read_to_string(&path) {
+            Ok(text) => parse_seed(&text).ok_or_else(|| {
+                Error::Folder(format!(
+                    "the signing key {} is damaged; restore it from a copy: without it no new checkpoint can be signed",
+                    path.display()
+                ))
+            }),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && may_create => {
+                let mut seed = [0; 32];
+                getrandom::fill(&mut seed).map_err(|e| Error::Folder(format!("no random bytes: {e}")))?;
+                write_secret(&path, &seed_text(&seed))?;
+                Ok(seed)
+            }
+            Err(e) => Err(io("read", &path)(e)),
+        }
+    }
+}
+
+fn seed_text(seed: &[u8; 32]) -> String {
+    let hex: String = seed.iter().map(|b| format!("{b:02x}")).collect();
+    let line = format!("{KEY_MAGIC} {hex}");
+    let sum: String = merkle::leaf_hash(line.as_bytes()).iter().take(4).map(|b| format!("{b:02x}")).collect();
+    format!("{line} {sum}\n")
+}
+
+fn parse_seed(text: &str) -> Option<[u8; 32]> {
+    let hex = text.strip_prefix(KEY_MAGIC)?.strip_prefix(' ')?.get(..64)?;
+    let mut seed = [0; 32];
+    for (i, byte) in seed.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(hex.get(2 * i..2 * i + 2)?, 16).ok()?;
+    }
+    (seed_text(&seed) == text).then_some(seed)
+}
+
+/// Writes a file that only its owner may read, durably.
+///
+/// # Errors
+/// [`Error::Io`]; also where the file exists.
+pub fn write_secret(path: &Path, text: &str) -> Result<()> {
+    let write = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        if let Some(dir) = path.parent() {
+            File::open(dir)?.sync_all()?;
+        }
+        Ok(())
+    };
+    write().map_err(io("write", path))
+}
+
+/// The folder is ours while this lives.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Whoever finds the file empty knows that nobody died holding it. The lock itself goes with the file.
+        let _ = self.file.set_len(0);
+    }
+}

@@ -1,0 +1,188 @@
+//! Personal salt keys: made on first use, remembered, found again.
+//!
+//! Owns the way from a person's reference (frozen in `event::commit::person_of`) to a key. A key made here is
+//! *new* until a batch that carries it is durable; until then every batch that uses it carries it too, so
+//! that whichever commits first makes it durable. Not here: where keys are kept (`catalog`, the journal).
+
+use catalog::{Catalog, Tenant};
+use event::{Keys, SaltKey};
+use ledger::PersonKey;
+use parking_lot::{Mutex, RwLock};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+const PERSON_DOMAIN: &[u8] = b"indelible/person/v1";
+const SHARDS: usize = 64;
+/// Keys remembered per shard (about 0.3 KiB each) before a shard forgets those that can be read again.
+const SHARD_KEYS: usize = 16_384;
+
+/// Why a key could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The key of a person in a stored record is gone.
+    #[error("the salt key of a person in this record is missing")]
+    Missing,
+    /// The catalog could not be read.
+    #[error(transparent)]
+    Catalog(#[from] catalog::Error),
+    /// The system gave no random bytes.
+    #[error("no random bytes: {0}")]
+    Random(String),
+}
+
+#[derive(Clone)]
+struct Entry {
+    key: [u8; 32],
+    salt: SaltKey,
+    /// In the catalog: may be forgotten here.
+    stored: bool,
+    /// In the journal or the catalog.
+    durable: bool,
+}
+
+type Shard = Mutex<HashMap<(u32, [u8; 16]), Entry>>;
+
+/// Every tenant's keys.
+pub struct KeyStore {
+    catalog: Arc<Catalog>,
+    shards: Vec<Shard>,
+    tenants: RwLock<HashMap<u32, SaltKey>>,
+}
+
+impl KeyStore {
+    /// A store over this catalog.
+    pub fn new(catalog: Arc<Catalog>) -> KeyStore {
+        KeyStore { catalog, shards: (0..SHARDS).map(|_| Shard::default()).collect(), tenants: RwLock::default() }
+    }
+
+    fn shard(&self, person: &[u8; 16]) -> &Shard {
+        &self.shards[usize::from(person[0]) % SHARDS]
+    }
+
+    fn tenant_salt(&self, tenant: &Tenant) -> SaltKey {
+        if let Some(salt) = self.tenants.read().get(&tenant.number) {
+            return salt.clone();
+        }
+        let salt = SaltKey::new(tenant.key.expose());
+        self.tenants.write().insert(tenant.number, salt.clone());
+        salt
+    }
+
+    /// Keys for sealing: a person not known yet gets one.
+    pub fn intake<'a>(&'a self, tenant: &'a Tenant) -> Intake<'a> {
+        Intake { store: self, tenant, salt: self.tenant_salt(tenant), fresh: Vec::new() }
+    }
+
+    /// Keys for checking what is sealed: a person not known is an error.
+    pub fn reader<'a>(&'a self, tenant: &'a Tenant) -> Reader<'a> {
+        Reader { store: self, tenant, salt: self.tenant_salt(tenant) }
+    }
+
+    /// These keys are durable: batches need not carry them any more.
+    pub fn durable(&self, tenant: u32, keys: &[PersonKey]) {
+        for (person, _) in keys {
+            if let Some(entry) = self.shard(person).lock().get_mut(&(tenant, *person)) {
+                entry.durable = true;
+            }
+        }
+    }
+
+    /// These keys were found in the journal at recovery.
+    pub fn recovered(&self, keys: &[(u32, PersonKey)]) {
+        for (tenant, (person, key)) in keys {
+            let entry = Entry { key: *key, salt: SaltKey::new(key), stored: false, durable: true };
+            self.shard(person).lock().insert((*tenant, *person), entry);
+        }
+    }
+
+    /// These keys are in the catalog now.
+    pub fn stored(&self, keys: &[(u32, PersonKey)]) {
+        for (tenant, (person, _)) in keys {
+            if let Some(entry) = self.shard(person).lock().get_mut(&(*tenant, *person)) {
+                entry.stored = true;
+            }
+        }
+    }
+
+    fn find(&self, tenant: u32, person: &[u8; 16]) -> Result<Option<Entry>, KeyError> {
+        if let Some(entry) = self.shard(person).lock().get(&(tenant, *person)) {
+            return Ok(Some(entry.clone()));
+        }
+        let Some(key) = self.catalog.person_key(tenant, person)? else { return Ok(None) };
+        let entry = Entry { key, salt: SaltKey::new(&key), stored: true, durable: true };
+        Ok(Some(self.remember(tenant, person, entry)))
+    }
+
+    /// Keeps an entry, or gives the one that another thread kept first.
+    fn remember(&self, tenant: u32, person: &[u8; 16], entry: Entry) -> Entry {
+        let mut shard = self.shard(person).lock();
+        if shard.len() >= SHARD_KEYS {
+            shard.retain(|_, e| !e.stored);
+        }
+        shard.entry((tenant, *person)).or_insert(entry).clone()
+    }
+}
+
+/// The blinded form of a person's reference: what the key is filed under.
+pub fn person_hash(tenant_key: &[u8; 32], reference: &str) -> [u8; 16] {
+    let full: [u8; 32] =
+        Sha256::new().chain_update(PERSON_DOMAIN).chain_update(tenant_key).chain_update(reference).finalize().into();
+    let mut short = [0; 16];
+    short.copy_from_slice(&full[..16]);
+    short
+}
+
+/// See [`KeyStore::intake`].
+pub struct Intake<'a> {
+    store: &'a KeyStore,
+    tenant: &'a Tenant,
+    salt: SaltKey,
+    /// Keys used that are not durable yet: the batch must carry them.
+    pub fresh: Vec<PersonKey>,
+}
+
+impl Keys for Intake<'_> {
+    type Error = KeyError;
+
+    fn tenant(&mut self) -> &SaltKey {
+        &self.salt
+    }
+
+    fn person(&mut self, reference: &str) -> Result<SaltKey, KeyError> {
+        let person = person_hash(self.tenant.key.expose(), reference);
+        let entry = match self.store.find(self.tenant.number, &person)? {
+            Some(entry) => entry,
+            None => {
+                let mut key = [0; 32];
+                getrandom::fill(&mut key).map_err(|e| KeyError::Random(e.to_string()))?;
+                let entry = Entry { key, salt: SaltKey::new(&key), stored: false, durable: false };
+                self.store.remember(self.tenant.number, &person, entry)
+            }
+        };
+        if !entry.durable && !self.fresh.iter().any(|(p, _)| *p == person) {
+            self.fresh.push((person, entry.key));
+        }
+        Ok(entry.salt)
+    }
+}
+
+/// See [`KeyStore::reader`].
+pub struct Reader<'a> {
+    store: &'a KeyStore,
+    tenant: &'a Tenant,
+    salt: SaltKey,
+}
+
+impl Keys for Reader<'_> {
+    type Error = KeyError;
+
+    fn tenant(&mut self) -> &SaltKey {
+        &self.salt
+    }
+
+    fn person(&mut self, reference: &str) -> Result<SaltKey, KeyError> {
+        let person = person_hash(self.tenant.key.expose(), reference);
+        Ok(self.store.find(self.tenant.number, &person)?.ok_or(KeyError::Missing)?.salt)
+    }
+}

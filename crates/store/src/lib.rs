@@ -1,0 +1,28 @@
+//! The living set of segments: where sealed records go and from where they are read.
+//!
+//! Owns hop 5 of a record's way (tail → segment, admitted only when every row re-hashes to its leaf, then the
+//! journal is cut), merging in the background, personal salt keys, the data folder, the snapshot a query
+//! reads, level-0 tiles derived from rows, and the check of a whole folder. Not here: the format of a segment
+//! (`segments`), the commit (`ledger`), what a query means (`query`), HTTP.
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod admit;
+mod compact;
+mod error;
+mod flush;
+pub mod folder;
+mod ids;
+mod keys;
+mod snapshot;
+mod store;
+mod tail;
+mod tiles;
+pub mod verify;
+
+pub use error::{Error, Result};
+pub use folder::{Folder, Lock};
+pub use keys::{Intake, KeyError, KeyStore, Reader, person_hash};
+pub use snapshot::Snapshot;
+pub use store::{Settings, Store};
+pub use tail::Block;
+pub use tiles::Row;

@@ -1,0 +1,492 @@
+//! Opening a data folder, and the threads that keep it in order.
+
+use crate::error::{Error, Result, io};
+use crate::folder::{Folder, Lock};
+use crate::keys::KeyStore;
+use crate::tail::Blocks;
+use catalog::{Catalog, Tenant};
+use ledger::disk::{Disk, LocalDisk};
+use ledger::highwater::HighWater;
+use ledger::{Checkpoints, Clock, Hash, IdKey, Ledger};
+use lru::LruCache;
+use merkle::Frontier;
+use merkle::tile::Tile;
+use parking_lot::{Condvar, Mutex, RwLock};
+use segments::{Segment, SegmentInfo, SliceInfo};
+use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Limits and intervals of a store.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Host in the origins of checkpoints.
+    pub host: String,
+    /// Bytes of tail that make a segment due.
+    pub flush_bytes: usize,
+    /// A tail this old makes a segment due, whatever its size.
+    pub flush_after: Duration,
+    /// Bytes of tail beyond which writers are told to wait.
+    pub tail_bytes: usize,
+    /// Bytes that may wait for a commit.
+    pub pool_bytes: usize,
+    /// Share of one core that merging may take, 0 to 1.
+    pub compaction_share: f64,
+    /// Time between checkpoints of a growing tenant.
+    pub checkpoint_every: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            host: "localhost".into(),
+            flush_bytes: 128 << 20,
+            flush_after: Duration::from_secs(300),
+            tail_bytes: 512 << 20,
+            pool_bytes: 64 << 20,
+            compaction_share: 0.25,
+            checkpoint_every: Duration::from_secs(1),
+        }
+    }
+}
+
+/// An open data folder.
+pub struct Store {
+    pub(crate) folder: Folder,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) checkpoints: Arc<Checkpoints>,
+    pub(crate) keys: Arc<KeyStore>,
+    pub(crate) set: RwLock<Arc<Vec<Arc<Segment>>>>,
+    pub(crate) blocks: Blocks,
+    pub(crate) settings: Settings,
+    pub(crate) clock: Clock,
+    /// Trees as far as they are in segments. Its lock also makes flushes one at a time.
+    pub(crate) frontiers: Mutex<HashMap<u32, Frontier>>,
+    /// Personal keys of frozen frames that no transaction has taken over yet.
+    pub(crate) keys_to_store: Mutex<Vec<(u32, ledger::PersonKey)>>,
+    /// Changes of the set of segments happen one at a time.
+    pub(crate) changing: Mutex<()>,
+    pub(crate) tiles: Mutex<LruCache<(u32, Tile), Arc<Vec<u8>>>>,
+    id_seed: u64,
+    stop: (Mutex<bool>, Condvar),
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    pub(crate) counters: Counters,
+    _lock: Option<Lock>,
+}
+
+/// What the store did since the start.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Segments written from the tail.
+    pub flushes: AtomicU64,
+    /// Rows in them.
+    pub flushed_rows: AtomicU64,
+    /// Microseconds that took.
+    pub flush_micros: AtomicU64,
+    /// Merges done.
+    pub merges: AtomicU64,
+    /// Rows merged.
+    pub merged_rows: AtomicU64,
+    /// Rows or files found that are not what was sealed.
+    pub mismatches: AtomicU64,
+    /// Checkpoints signed.
+    pub checkpoints: AtomicU64,
+    /// Background work that failed and will be tried again.
+    pub failures: AtomicU64,
+}
+
+/// What the last start found.
+#[derive(Debug, Clone, Default)]
+pub struct Recovered {
+    /// The folder was made now.
+    pub created: bool,
+    /// Records read back from the journal.
+    pub replayed: u64,
+    /// Bytes of torn tail that were cut.
+    pub torn: usize,
+    /// The last stop was in order.
+    pub clean: bool,
+    /// How long recovery took.
+    pub took: Duration,
+}
+
+impl Store {
+    /// Opens a folder, making it where there is none, recovers, and starts the background threads.
+    ///
+    /// # Errors
+    /// [`Error`]: the folder is in use, damaged, or an old copy. Nothing is signed or taken then.
+    pub fn open(folder: Folder, settings: Settings, clock: Clock) -> Result<(Arc<Store>, Recovered)> {
+        let started = Instant::now();
+        folder.create()?;
+        let lock = folder.lock()?;
+        let sum = folder.catalog_sum();
+        if let catalog::SealState::Damaged { .. } = Catalog::verify_sealed(&folder.catalog(), &sum)? {
+            return Err(Error::Folder(format!(
+                "{} is not what it was at the last shutdown; restore it from a copy or run `indelible verify --data {}`",
+                folder.catalog().display(),
+                folder.dir.display()
+            )));
+        }
+        Catalog::unseal_file(&sum)?;
+        let catalog = Arc::new(Catalog::open(&folder.catalog())?);
+        let (ledger_id, created) = match catalog.meta("ledger.id")? {
+            Some(id) => {
+                (id.try_into().map_err(|_| Error::Folder("the ledger's id in the catalog is damaged".into()))?, false)
+            }
+            None => {
+                let mut id = [0u8; 16];
+                getrandom::fill(&mut id).map_err(|e| Error::Folder(format!("no random bytes: {e}")))?;
+                (id, true)
+            }
+        };
+        let seed = folder.signing_seed(created)?;
+        let disk: Arc<dyn Disk> = Arc::new(LocalDisk);
+        if created && std::fs::symlink_metadata(&folder.high_water).is_ok() {
+            // The mark of a folder that stood here before. It is kept under another name: it may be evidence.
+            let mut aside = folder.high_water.clone().into_os_string();
+            aside.push(format!(".{}", clock()));
+            std::fs::rename(&folder.high_water, &aside).map_err(io("set aside", &folder.high_water))?;
+        }
+        let high_water = HighWater::open(Arc::clone(&disk), &folder.high_water, ledger_id, created).map_err(|e| match &e {
+            ledger::highwater::HighWaterError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                Error::Folder(format!(
+                    "the high-water mark {} is missing. It proves that this folder is no old copy. Bring it along from where the folder was, or, if it is lost, accept the folder as it is with `indelible repair --data {} --new-high-water --confirm`",
+                    folder.high_water.display(),
+                    folder.dir.display()
+                ))
+            }
+            _ => e.into(),
+        })?;
+        if created {
+            // Last of the first start's steps: until it is there, a crash leads to another first start.
+            catalog.set_meta("ledger.id", &ledger_id)?;
+        }
+        let keys = Arc::new(KeyStore::new(Arc::clone(&catalog)));
+        let mut frontiers = HashMap::new();
+        for (tenant, size, bytes) in catalog.frontiers()? {
+            let f = Frontier::from_bytes(&bytes)
+                .map_err(|e| Error::Folder(format!("tenant {tenant}: the stored frontier is damaged: {e}")))?;
+            if f.size() != size {
+                return Err(Error::Folder(format!("tenant {tenant}: the stored frontier is of another size")));
+            }
+            frontiers.insert(tenant, f);
+        }
+        let mut seed_bytes = [0; 8];
+        getrandom::fill(&mut seed_bytes).map_err(|e| Error::Folder(format!("no random bytes: {e}")))?;
+        let id_seed = u64::from_le_bytes(seed_bytes);
+        let marks: HashMap<u32, (u64, Hash)> = high_water.all().into_iter().map(|(t, s, r)| (t, (s, r))).collect();
+        let config = ledger::Config {
+            dir: folder.journal(),
+            ledger: ledger_id,
+            pool_bytes: settings.pool_bytes,
+            tail_bytes: settings.tail_bytes,
+        };
+        let heads = frontiers.iter().map(|(t, f)| (*t, f.clone())).collect();
+        let mut recovered_keys = Vec::new();
+        let (ledger, replayed) = Ledger::open(
+            config,
+            disk,
+            Arc::clone(&clock),
+            heads,
+            catalog.flushed_seq()?,
+            &marks,
+            |tenant, row| Some(id_key(id_seed, tenant, crate::ids::id_of(row)?)),
+            |tenant, key| recovered_keys.push((tenant, *key)),
+        )?;
+        keys.recovered(&recovered_keys);
+        let set = load_segments(&folder, &catalog)?;
+        let replayed_rows = ledger.tenants().iter().map(|t| ledger.tail_span(*t).1 as u64).sum();
+        let checkpoints = Arc::new(Checkpoints::new(high_water, seed, settings.host.clone()));
+        let store = Arc::new(Store {
+            folder,
+            catalog,
+            ledger: Arc::new(ledger),
+            checkpoints,
+            keys,
+            set: RwLock::new(Arc::new(set)),
+            blocks: Blocks::default(),
+            settings,
+            clock,
+            frontiers: Mutex::new(frontiers),
+            keys_to_store: Mutex::default(),
+            changing: Mutex::new(()),
+            tiles: Mutex::new(LruCache::new(NonZeroUsize::new(4096).unwrap_or(NonZeroUsize::MIN))),
+            id_seed,
+            stop: Default::default(),
+            threads: Mutex::default(),
+            counters: Counters::default(),
+            _lock: Some(lock),
+        });
+        store.start("keeper", Store::keep)?;
+        store.start("signer", Store::sign)?;
+        store.start("merger", Store::merge)?;
+        let found = Recovered {
+            created,
+            replayed: replayed_rows,
+            torn: replayed.torn,
+            clean: replayed.clean,
+            took: started.elapsed(),
+        };
+        Ok((store, found))
+    }
+
+    fn start(self: &Arc<Self>, name: &str, run: fn(&Store)) -> Result<()> {
+        let store = Arc::downgrade(self);
+        let thread = std::thread::Builder::new()
+            .name(name.into())
+            .spawn(move || {
+                if let Some(store) = store.upgrade() {
+                    run(&store);
+                }
+            })
+            .map_err(io("start a thread for", &self.folder.dir))?;
+        self.threads.lock().push(thread);
+        Ok(())
+    }
+
+    /// Sleeps; true when the store is stopping.
+    pub(crate) fn pause(&self, how_long: Duration) -> bool {
+        let mut stop = self.stop.0.lock();
+        if !*stop {
+            self.stop.1.wait_for(&mut stop, how_long);
+        }
+        *stop
+    }
+
+    pub(crate) fn stopping(&self) -> bool {
+        *self.stop.0.lock()
+    }
+
+    /// Moves the tail to segments when it is due.
+    fn keep(&self) {
+        let mut last = Instant::now();
+        while !self.pause(Duration::from_millis(50)) {
+            let bytes = self.ledger.tail_bytes();
+            if bytes >= self.settings.flush_bytes || (bytes > 0 && last.elapsed() >= self.settings.flush_after) {
+                if let Err(e) = self.flush() {
+                    self.counters.failures.fetch_add(1, Ordering::Relaxed);
+                    tracing::error!(error = %e, "the tail could not be moved to a segment; it stays in the journal");
+                    if self.pause(Duration::from_secs(1)) {
+                        return;
+                    }
+                }
+                last = Instant::now();
+            } else if bytes == 0 {
+                last = Instant::now();
+            }
+        }
+    }
+
+    /// Signs what has grown.
+    fn sign(&self) {
+        let mut signed: HashMap<u32, u64> = HashMap::new();
+        while !self.pause(self.settings.checkpoint_every) {
+            let mut grown = Vec::new();
+            for tenant in self.ledger.tenants() {
+                let size = self.ledger.size(tenant);
+                if size > 0
+                    && signed.get(&tenant) != Some(&size)
+                    && let Some(t) = self.catalog.tenant_by_number(tenant)
+                {
+                    grown.push((tenant, t.slug.clone()));
+                    signed.insert(tenant, size);
+                }
+            }
+            if grown.is_empty() {
+                continue;
+            }
+            match self.checkpoints.publish(&self.ledger, &grown) {
+                Ok(n) => {
+                    self.counters.checkpoints.fetch_add(n as u64, Ordering::Relaxed);
+                }
+                Err(e) => {
+                    self.counters.failures.fetch_add(1, Ordering::Relaxed);
+                    tracing::error!(error = %e, "checkpoints could not be signed");
+                    signed.clear();
+                }
+            }
+        }
+    }
+
+    /// Ends the threads, commits what waits, and seals the catalog. Records in the tail stay in the journal.
+    ///
+    /// # Errors
+    /// Where the catalog could not be sealed; nothing is lost then.
+    pub fn close(&self) -> Result<()> {
+        *self.stop.0.lock() = true;
+        self.stop.1.notify_all();
+        for thread in std::mem::take(&mut *self.threads.lock()) {
+            let _ = thread.join();
+        }
+        self.ledger.close();
+        // What was answered since the last round is signed too, so that nothing at the end can be dropped unseen.
+        let all: Vec<_> = self
+            .catalog
+            .tenants()
+            .iter()
+            .filter(|t| self.ledger.size(t.number) > 0)
+            .map(|t| (t.number, t.slug.clone()))
+            .collect();
+        self.checkpoints.publish(&self.ledger, &all)?;
+        self.catalog.seal_file(&self.folder.catalog_sum())?;
+        Ok(())
+    }
+
+    /// The catalog.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// The signer.
+    pub fn checkpoints(&self) -> &Arc<Checkpoints> {
+        &self.checkpoints
+    }
+
+    /// The salt keys.
+    pub fn keys(&self) -> &Arc<KeyStore> {
+        &self.keys
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Counters since the start.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The clock, microseconds UTC.
+    pub fn now(&self) -> i64 {
+        (self.clock)()
+    }
+
+    /// The segments now.
+    pub fn segments(&self) -> Arc<Vec<Arc<Segment>>> {
+        Arc::clone(&self.set.read())
+    }
+
+    /// The id key of a tenant's record.
+    pub fn id_key(&self, tenant: u32, id: &[u8]) -> IdKey {
+        id_key(self.id_seed, tenant, id)
+    }
+
+    /// A tenant by its number.
+    ///
+    /// # Errors
+    /// [`Error::Folder`] where rows speak of a tenant the catalog does not have.
+    pub(crate) fn tenant(&self, number: u32) -> Result<Arc<Tenant>> {
+        self.catalog
+            .tenant_by_number(number)
+            .ok_or_else(|| Error::Folder(format!("tenant number {number} is not in the catalog")))
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("dir", &self.folder.dir).finish_non_exhaustive()
+    }
+}
+
+fn id_key(seed: u64, tenant: u32, id: &[u8]) -> IdKey {
+    xxhash_rust::xxh3::xxh3_128_with_seed(id, seed ^ (u64::from(tenant) << 32 | u64::from(tenant)))
+}
+
+/// What `segments` calls a segment, from what the catalog says.
+pub(crate) fn info_of(s: &catalog::Segment) -> SegmentInfo {
+    SegmentInfo {
+        id: s.id,
+        rows: s.rows,
+        bytes: s.bytes,
+        sha256: s.sha256,
+        filter_bytes: s.filter_bytes,
+        filter_sha256: s.filter_sha256,
+        slices: s
+            .slices
+            .iter()
+            .map(|s| SliceInfo {
+                tenant: s.tenant,
+                row_start: s.row_start,
+                rows: s.rows,
+                min_time: s.min_time,
+                max_time: s.max_time,
+                min_index: s.min_index,
+                max_index: s.max_index,
+            })
+            .collect(),
+    }
+}
+
+/// The catalog's form of a segment.
+pub(crate) fn row_of(info: &SegmentInfo, level: u8, now: i64) -> catalog::Segment {
+    catalog::Segment {
+        id: info.id,
+        level,
+        rows: info.rows,
+        bytes: info.bytes,
+        sha256: info.sha256,
+        filter_bytes: info.filter_bytes,
+        filter_sha256: info.filter_sha256,
+        created_at: now,
+        slices: info
+            .slices
+            .iter()
+            .map(|s| catalog::Slice {
+                tenant: s.tenant,
+                row_start: s.row_start,
+                rows: s.rows,
+                min_time: s.min_time,
+                max_time: s.max_time,
+                min_index: s.min_index,
+                max_index: s.max_index,
+            })
+            .collect(),
+    }
+}
+
+/// Opens every segment of the catalog, mends missing or damaged filters, and removes files that no
+/// transaction ever added.
+fn load_segments(folder: &Folder, catalog: &Catalog) -> Result<Vec<Arc<Segment>>> {
+    let dir = folder.segments();
+    let mut set = Vec::new();
+    let mut known = HashSet::new();
+    for row in catalog.segments()? {
+        known.insert(row.id);
+        let info = info_of(&row);
+        let segment = match Segment::open(&dir, info.clone()) {
+            Err(segments::Error::Filters { .. }) => {
+                tracing::warn!(segment = row.id, "the look-up filters are missing or damaged; making them anew");
+                segments::rebuild_filters(&dir, &info)?;
+                Segment::open(&dir, info)?
+            }
+            other => other?,
+        };
+        set.push(segment);
+    }
+    for id in catalog.retired()? {
+        if !known.contains(&id) {
+            segments::remove(&dir, id)?;
+        }
+    }
+    for entry in std::fs::read_dir(&dir).map_err(io("list", &dir))? {
+        let path = entry.map_err(io("list", &dir))?.path();
+        let id = path
+            .file_stem()
+            .and_then(|n| n.to_str())
+            .and_then(|n| u64::from_str_radix(n.split('.').next().unwrap_or(n), 16).ok());
+        if id.is_none_or(|id| !known.contains(&id)) {
+            std::fs::remove_file(&path).map_err(io("remove", &path))?;
+        }
+    }
+    Ok(set)
+}

@@ -1,0 +1,539 @@
+//! The check of a whole data folder, from its files alone: rows → leaves → tiles → trees → checkpoints.
+//!
+//! Owns what is compared with what, and the words about it. It opens nothing for writing and believes nothing
+//! that can be derived: every row is hashed again, every file compared with its checksum.
+
+use crate::error::{Error, Result};
+use crate::folder::Folder;
+use crate::keys::KeyStore;
+use crate::store::info_of;
+use catalog::{Catalog, Tenant};
+use event::commit;
+use ledger::disk::LocalDisk;
+use ledger::{Hash, highwater, journal};
+use merkle::Frontier;
+use segments::Segment;
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+/// One thing that is not as it was sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The file.
+    pub file: PathBuf,
+    /// Name of the tenant, where one can be named.
+    pub tenant: Option<String>,
+    /// Index of the record, where one can be named.
+    pub index: Option<u64>,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if let Some(tenant) = &self.tenant {
+            write!(f, ", tenant {tenant}")?;
+        }
+        if let Some(index) = self.index {
+            write!(f, ", index {index}")?;
+        }
+        write!(f, ": {}", self.what)
+    }
+}
+
+/// What was checked.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Records hashed again.
+    pub records: u64,
+    /// Tenants with records.
+    pub tenants: usize,
+    /// Segments read.
+    pub segments: usize,
+    /// Frames of the journal read.
+    pub frames: u64,
+    /// Bytes of torn tail, which a crash leaves and the next start cuts.
+    pub torn: usize,
+    /// What is wrong; empty where everything is as it was sealed.
+    pub findings: Vec<Finding>,
+}
+
+/// The leaves of one tenant, by index; filled from segments in any order.
+#[derive(Default)]
+struct Leaves {
+    hashes: Vec<Option<(Hash, i64)>>,
+}
+
+/// Checks the folder. `progress` is told the records done.
+///
+/// # Errors
+/// Where the check itself could not be made: no such folder, in use, unreadable. Damage is a finding.
+pub fn verify(folder: &Folder, progress: &(dyn Fn(u64) + Sync)) -> Result<Report> {
+    if std::fs::symlink_metadata(folder.catalog()).is_err() {
+        return Err(Error::Folder(format!("{} is not a data folder: it has no catalog.db", folder.dir.display())));
+    }
+    let _lock = folder.lock()?;
+    let mut report = Report::default();
+    let finding = |file: PathBuf, what: String| Finding { file, tenant: None, index: None, what };
+
+    match Catalog::verify_sealed(&folder.catalog(), &folder.catalog_sum()) {
+        Ok(catalog::SealState::Damaged { .. }) => {
+            report.findings.push(finding(folder.catalog(), "it is not what it was at the last shutdown".into()));
+        }
+        Ok(_) => {}
+        Err(e) => report.findings.push(finding(folder.catalog_sum(), e.to_string())),
+    }
+    let catalog = match Catalog::open_read_only(&folder.catalog()) {
+        Ok(catalog) => Arc::new(catalog),
+        Err(e) => {
+            report.findings.push(finding(folder.catalog(), e.to_string()));
+            return Ok(report);
+        }
+    };
+    match catalog.check() {
+        Ok(list) => report.findings.extend(list.into_iter().map(|what| finding(folder.catalog(), what))),
+        Err(e) => report.findings.push(finding(folder.catalog(), e.to_string())),
+    }
+    if let Err(e) = check_admin_key(folder, &catalog) {
+        report.findings.push(finding(folder.admin_key(), e));
+    }
+    let seed = match folder.signing_seed(false) {
+        Ok(seed) => Some(seed),
+        Err(e) => {
+            report.findings.push(finding(folder.ledger_key(), e.to_string()));
+            None
+        }
+    };
+    let result = check_trees(folder, &catalog, seed, &mut report, progress);
+    if let Err(e) = result {
+        report.findings.push(finding(folder.catalog(), e.to_string()));
+    }
+    Ok(report)
+}
+
+fn check_admin_key(folder: &Folder, catalog: &Catalog) -> Result<(), String> {
+    match std::fs::read_to_string(folder.admin_key()) {
+        Ok(text) => match catalog.authenticate(text.trim()) {
+            Some(_) if text.ends_with('\n') && text.trim().len() + 1 == text.len() => Ok(()),
+            _ => Err("the key in it is not an administrator's key of this folder".into()),
+        },
+        // Moved to a safer place, as it should be.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+fn check_trees(
+    folder: &Folder,
+    catalog: &Arc<Catalog>,
+    seed: Option<[u8; 32]>,
+    report: &mut Report,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<()> {
+    let keys = KeyStore::new(Arc::clone(catalog));
+    let ledger_id: [u8; 16] = match catalog.meta("ledger.id")?.map(TryInto::try_into) {
+        Some(Ok(id)) => id,
+        Some(Err(_)) => return Err(Error::Folder("the ledger's id is damaged".into())),
+        None => return Ok(()),
+    };
+    let mut frontiers: HashMap<u32, Frontier> = HashMap::new();
+    for (tenant, size, bytes) in catalog.frontiers()? {
+        match Frontier::from_bytes(&bytes) {
+            Ok(f) if f.size() == size => {
+                frontiers.insert(tenant, f);
+            }
+            _ => report.findings.push(Finding {
+                file: folder.catalog(),
+                tenant: slug(catalog, tenant),
+                index: None,
+                what: "the stored frontier is damaged".into(),
+            }),
+        }
+    }
+    // The journal first: it brings keys that segments do not need yet, but its rows do.
+    let mut tail: Vec<(u32, u64, u8, i64, Hash, Vec<u8>)> = Vec::new();
+    let stored = catalog.flushed_seq()?;
+    let mut frames = 0;
+    let read = journal::read(&LocalDisk, &folder.journal(), &ledger_id, stored, |frame| {
+        frames += 1;
+        for group in frame.groups {
+            let keyed: Vec<_> = group.keys.iter().map(|k| (group.tenant, *k)).collect();
+            keys.recovered(&keyed);
+            for (index, (kind, commitment, row)) in (group.first_index..).zip(group.records) {
+                tail.push((group.tenant, index, kind, frame.recorded_at, commitment, row.to_vec()));
+            }
+        }
+        Ok(())
+    });
+    report.frames = frames;
+    match read {
+        Ok((found, _)) => report.torn = found.torn,
+        Err(ledger::JournalError::Damage(d)) => report.findings.push(Finding {
+            file: d.path.clone(),
+            tenant: tail.last().and_then(|t| slug(catalog, t.0)),
+            index: tail.last().map(|t| t.1 + 1),
+            what: format!("damaged at byte {}: {}; the records from here on cannot be read", d.at, d.what),
+        }),
+        Err(e) => {
+            report.findings.push(Finding { file: folder.journal(), tenant: None, index: None, what: e.to_string() })
+        }
+    }
+
+    let mut leaves: BTreeMap<u32, Leaves> = BTreeMap::new();
+    for (tenant, f) in &frontiers {
+        leaves.entry(*tenant).or_default().hashes.resize(f.size() as usize, None);
+    }
+    let leaves = Mutex::new(leaves);
+    check_segments(folder, catalog, &keys, &leaves, report, progress)?;
+    let mut leaves = leaves.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    name_records(folder, catalog, &leaves, report)?;
+    for (tenant, index, kind, recorded_at, commitment, row) in tail {
+        let of = leaves.entry(tenant).or_default();
+        let wrong = |what: &str| Finding {
+            file: folder.journal(),
+            tenant: slug(catalog, tenant),
+            index: Some(index),
+            what: what.into(),
+        };
+        if of.hashes.len() as u64 != index {
+            report.findings.push(wrong("the record does not follow the one before it"));
+            continue;
+        }
+        let Some(t) = catalog.tenant_by_number(tenant) else {
+            report.findings.push(wrong("its tenant is not in the catalog"));
+            continue;
+        };
+        match commit::commitment(&row, &mut keys.reader(&t)) {
+            Ok(c) if c == commitment => {}
+            Ok(_) => report.findings.push(wrong("the record does not hash to its commitment")),
+            Err(e) => report.findings.push(wrong(&e.to_string())),
+        }
+        of.hashes.push(Some((ledger::leaf_of(kind, recorded_at, &commitment), recorded_at)));
+        report.records += 1;
+    }
+    let marks = match std::fs::read(&folder.high_water) {
+        Ok(bytes) => match highwater::parse(&folder.high_water, &bytes, &ledger_id) {
+            Ok((marks, _)) => marks,
+            Err(e) => {
+                report.findings.push(Finding {
+                    file: folder.high_water.clone(),
+                    tenant: None,
+                    index: None,
+                    what: e.to_string(),
+                });
+                HashMap::new()
+            }
+        },
+        Err(e) => {
+            report.findings.push(Finding {
+                file: folder.high_water.clone(),
+                tenant: None,
+                index: None,
+                what: e.to_string(),
+            });
+            HashMap::new()
+        }
+    };
+    for (number, of) in &leaves {
+        let Some(tenant) = catalog.tenant_by_number(*number) else { continue };
+        report.tenants += usize::from(!of.hashes.is_empty());
+        check_tenant(folder, catalog, &tenant, of, frontiers.get(number), marks.get(number).copied(), report)?;
+    }
+    for (number, (size, _)) in &marks {
+        let have = leaves.get(number).map_or(0, |l| l.hashes.len() as u64);
+        if have < *size {
+            report.findings.push(Finding {
+                file: folder.dir.clone(),
+                tenant: slug(catalog, *number),
+                index: Some(have),
+                what: format!("{size} records were signed and {have} are here: an old copy, or the end is lost"),
+            });
+        }
+    }
+    // The key must be the one that signed: the stored public key is derived from it at the first start.
+    if let (Some(seed), Some(public)) = (seed, catalog.meta("ledger.vkey")?)
+        && merkle::note::SigningKey::new("indelible", &seed).map(|k| k.verifying_key().public_key().to_vec()).ok()
+            != Some(public)
+    {
+        report.findings.push(Finding {
+            file: folder.ledger_key(),
+            tenant: None,
+            index: None,
+            what: "it is not the key that signed this ledger".into(),
+        });
+    }
+    Ok(())
+}
+
+/// Gives the findings about a whole segment file the first record of it that could not be read, or, where all
+/// could, the first that it holds.
+fn name_records(folder: &Folder, catalog: &Catalog, leaves: &BTreeMap<u32, Leaves>, report: &mut Report) -> Result<()> {
+    for row in catalog.segments()? {
+        let path = segments::parquet_path(&folder.segments(), row.id);
+        for finding in report.findings.iter_mut().filter(|f| f.file == path && f.tenant.is_none()) {
+            let missing = row.slices.iter().find_map(|s| {
+                let of = leaves.get(&s.tenant)?;
+                (s.min_index..=s.max_index)
+                    .find(|i| matches!(of.hashes.get(*i as usize), Some(None)))
+                    .map(|i| (s.tenant, i))
+            });
+            let named = missing.or_else(|| row.slices.first().map(|s| (s.tenant, s.min_index)));
+            finding.tenant = named.and_then(|(t, _)| slug(catalog, t));
+            finding.index = named.map(|(_, i)| i);
+        }
+    }
+    Ok(())
+}
+
+fn slug(catalog: &Catalog, tenant: u32) -> Option<String> {
+    catalog.tenant_by_number(tenant).map(|t| t.slug.clone())
+}
+
+/// Hashes every row of every segment again, on two threads.
+fn check_segments(
+    folder: &Folder,
+    catalog: &Arc<Catalog>,
+    keys: &KeyStore,
+    leaves: &Mutex<BTreeMap<u32, Leaves>>,
+    report: &mut Report,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<()> {
+    let list = catalog.segments()?;
+    report.segments = list.len();
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let records = std::sync::atomic::AtomicU64::new(0);
+    let findings = Mutex::new(Vec::new());
+    let threads = std::thread::available_parallelism().map_or(2, |n| n.get()).min(8);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(row) = list.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+                    let found = check_segment(folder, catalog, keys, leaves, row, &records, progress);
+                    if !found.is_empty() {
+                        findings.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(found);
+                    }
+                }
+            });
+        }
+    });
+    report.records += records.into_inner();
+    report.findings.extend(findings.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner));
+    Ok(())
+}
+
+fn check_segment(
+    folder: &Folder,
+    catalog: &Catalog,
+    keys: &KeyStore,
+    leaves: &Mutex<BTreeMap<u32, Leaves>>,
+    row: &catalog::Segment,
+    records: &std::sync::atomic::AtomicU64,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Vec<Finding> {
+    let info = info_of(row);
+    let dir = folder.segments();
+    let file = segments::parquet_path(&dir, info.id);
+    let mut findings = Vec::new();
+    let mut file_error = None;
+    match segments::verify_files(&dir, &info) {
+        Ok(()) => {}
+        Err(segments::Error::Filters { path, what }) => {
+            findings.push(Finding { file: path, tenant: None, index: None, what })
+        }
+        // Said at the end, unless a record can be named.
+        Err(e) => file_error = Some(e.to_string()),
+    }
+    let mut batch: Vec<(u32, u64, Hash, i64)> = Vec::with_capacity(4096);
+    let mut tenant: Option<Arc<Tenant>> = None;
+    let keep = |batch: &mut Vec<(u32, u64, Hash, i64)>, findings: &mut Vec<Finding>| {
+        let mut all = leaves.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        progress(records.fetch_add(batch.len() as u64, std::sync::atomic::Ordering::Relaxed) + batch.len() as u64);
+        for (number, index, leaf, recorded_at) in batch.drain(..) {
+            let place = all.get_mut(&number).and_then(|l| l.hashes.get_mut(index as usize));
+            match place {
+                Some(place @ None) => *place = Some((leaf, recorded_at)),
+                _ => findings.push(Finding {
+                    file: file.clone(),
+                    tenant: slug(catalog, number),
+                    index: Some(index),
+                    what: "the index stands twice or beyond the tree".into(),
+                }),
+            }
+        }
+    };
+    let mut visit = |r: segments::RowRef<'_>, number: u32, findings: &mut Vec<Finding>| {
+        if tenant.as_ref().is_none_or(|t| t.number != number) {
+            tenant = catalog.tenant_by_number(number);
+        }
+        let wrong = |what: String| Finding {
+            file: file.clone(),
+            tenant: tenant.as_ref().map(|t| t.slug.clone()),
+            index: Some(r.index),
+            what,
+        };
+        let Some(t) = &tenant else {
+            findings.push(wrong("its tenant is not in the catalog".into()));
+            return;
+        };
+        if t.slug != r.tenant {
+            findings.push(wrong(format!("the row says it belongs to {}", r.tenant)));
+        }
+        match commit::commitment(r.row, &mut keys.reader(t)) {
+            Ok(c) => batch.push((number, r.index, ledger::leaf_of(r.kind, r.recorded_at, &c), r.recorded_at)),
+            Err(e) => findings.push(wrong(e.to_string())),
+        }
+        if batch.len() == 4096 {
+            keep(&mut batch, findings);
+        }
+    };
+    let unread = match Segment::open_rows(&dir, info.clone()) {
+        Ok(segment) => read_all(&segment, &mut |r, number| visit(r, number, &mut findings)),
+        Err(e) => Some(e.to_string()),
+    };
+    keep(&mut batch, &mut findings);
+    if let Some(what) = unread.or(file_error) {
+        // Which records that concerns is known when all segments have been read.
+        findings.push(Finding { file, tenant: None, index: None, what });
+    }
+    findings
+}
+
+/// Every row that can be read, page by page where a page cannot; the first error otherwise.
+fn read_all(segment: &Arc<Segment>, visit: &mut dyn FnMut(segments::RowRef<'_>, u32)) -> Option<String> {
+    let projection: Vec<usize> = (0..segments::columns::COUNT).collect();
+    let mut error = None;
+    for slice in &segment.info().slices {
+        let mut at = slice.row_start;
+        let end = slice.row_start + slice.rows;
+        let mut step = end - at;
+        while at < end {
+            let rows = at..(at + step).min(end);
+            let mut request = segments::ScanRequest::new(slice.tenant, &projection);
+            request.rows = Some(rows.clone());
+            let mut done = at;
+            let result = segment.scan(&request).and_then(|scan| {
+                for batch in scan {
+                    let batch = batch?;
+                    done += batch.num_rows() as u64;
+                    segments::batch_to_rows(&batch, |r| -> Result<(), segments::Error> {
+                        visit(r, slice.tenant);
+                        Ok(())
+                    })?;
+                }
+                Ok(())
+            });
+            match result {
+                Ok(()) => at = rows.end,
+                Err(e) => {
+                    error.get_or_insert_with(|| e.to_string());
+                    // Go on behind the page that cannot be read, if that is not all there was.
+                    let page = segments::PAGE_ROWS as u64;
+                    at = (done / page + 1) * page;
+                    step = page;
+                }
+            }
+        }
+    }
+    error
+}
+
+/// One tenant: no index missing, the tree of the leaves is the stored one, its tiles, its mark, its checkpoint.
+fn check_tenant(
+    folder: &Folder,
+    catalog: &Catalog,
+    tenant: &Tenant,
+    of: &Leaves,
+    stored: Option<&Frontier>,
+    mark: Option<(u64, Hash)>,
+    report: &mut Report,
+) -> Result<()> {
+    let mut wrong = |index: Option<u64>, file: PathBuf, what: String| {
+        report.findings.push(Finding { file, tenant: Some(tenant.slug.clone()), index, what })
+    };
+    let mut frontier = Frontier::new();
+    let mut last = i64::MIN;
+    let mut tiles: BTreeMap<(u8, u64), Vec<u8>> = BTreeMap::new();
+    let stored_size = stored.map_or(0, Frontier::size);
+    if mark.is_none_or(|(size, _)| size < stored_size) {
+        wrong(Some(stored_size), folder.high_water.clone(), "the high-water mark is behind what is stored".into());
+    }
+    for (index, leaf) in of.hashes.iter().enumerate() {
+        let Some((leaf, recorded_at)) = leaf else {
+            wrong(Some(index as u64), folder.segments(), "the record is missing".into());
+            return Ok(());
+        };
+        if *recorded_at < last {
+            wrong(Some(index as u64), folder.segments(), "it was sealed before the record before it".into());
+        }
+        last = *recorded_at;
+        frontier.push_with(*leaf, |height, i, hash| {
+            if height.is_multiple_of(8) && (index as u64) < stored_size {
+                tiles.entry((height / 8, i / 256)).or_default().extend_from_slice(&hash);
+            }
+        });
+        if frontier.size() == stored_size && stored != Some(&frontier) {
+            wrong(
+                None,
+                folder.catalog(),
+                format!(
+                    "the tree of the {stored_size} stored records is not the one that was stored: a record was changed"
+                ),
+            );
+        }
+        if let Some((size, root)) = mark
+            && frontier.size() == size
+            && frontier.root() != root
+        {
+            wrong(
+                None,
+                folder.high_water.clone(),
+                format!("the tree of {size} records is not the one that was signed: a record was changed"),
+            );
+        }
+    }
+    for ((level, index), hashes) in tiles {
+        let kept = catalog.tile(tenant.number, level, index)?;
+        if kept.as_deref() != Some(hashes.as_slice()) {
+            let first = (index * 256) << (8 * u32::from(level));
+            wrong(
+                Some(first),
+                folder.catalog(),
+                format!("tile {index} of level {level} is not the one its records make"),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Makes a new high-water mark from the records in a folder, which was checked before.
+///
+/// # Errors
+/// Where the folder could not be read or the mark not written.
+pub fn new_high_water(folder: &Folder) -> Result<()> {
+    let _lock = folder.lock()?;
+    let catalog = Catalog::open_read_only(&folder.catalog())?;
+    let ledger_id: [u8; 16] = catalog
+        .meta("ledger.id")?
+        .and_then(|id| id.try_into().ok())
+        .ok_or_else(|| Error::Folder("the ledger's id is missing or damaged".into()))?;
+    let mut trees: HashMap<u32, Frontier> = HashMap::new();
+    for (tenant, _, bytes) in catalog.frontiers()? {
+        let frontier = Frontier::from_bytes(&bytes).map_err(|e| Error::Folder(format!("tenant {tenant}: {e}")))?;
+        trees.insert(tenant, frontier);
+    }
+    journal::read(&LocalDisk, &folder.journal(), &ledger_id, catalog.flushed_seq()?, |frame| {
+        for group in frame.groups {
+            let tree = trees.entry(group.tenant).or_default();
+            for (kind, commitment, _) in group.records {
+                tree.push(ledger::leaf_of(kind, frame.recorded_at, &commitment));
+            }
+        }
+        Ok(())
+    })?;
+    let mark = highwater::HighWater::open(Arc::new(LocalDisk), &folder.high_water, ledger_id, true)?;
+    let heads: Vec<_> = trees.iter().map(|(tenant, tree)| (*tenant, tree.size(), tree.root())).collect();
+    mark.advance(&heads)?;
+    Ok(())
+}
