@@ -1,0 +1,67 @@
+# Indelible's chores. `make` alone says what there is.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# Build output lives outside the tree, so that a fresh clone reuses it.
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/indelible/target
+# Tools that scripts/prerequisites puts there (Go, Python with duckdb) come first.
+export PATH := $(CARGO_TARGET_DIR)/venv/bin:$(PATH):$(HOME)/.cargo/bin:/usr/local/go/bin
+
+# `make test LOCKED=--locked` refuses a Cargo.lock that is not up to date; CI does.
+LOCKED ?=
+# What to test, after `cargo test`: `make test TEST="-p event"`.
+TEST ?= --workspace
+# Folder of the demo; a temporary one, removed at the end, if not given.
+DATA ?=
+FUZZ_SECONDS ?= 60
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 20
+
+.PHONY: demo
+demo: ## build and start a server filled with a month of invented records (DATA=folder keeps them)
+	@scripts/prerequisites build
+	cargo build $(LOCKED) --package cli --bin indelible
+	@if [ -n "$(DATA)" ]; then exec "$(CARGO_TARGET_DIR)/debug/indelible" demo --data "$(DATA)"; fi; \
+	folder=$$(mktemp -d "$${TMPDIR:-/tmp}/indelible-demo.XXXXXX"); \
+	trap 'rm -rf "$$folder"' EXIT; trap : INT TERM; \
+	"$(CARGO_TARGET_DIR)/debug/indelible" demo --data "$$folder/data"
+
+.PHONY: test
+test: ## every test, with the independent checkers (Go, OpenSSL, DuckDB)
+	@scripts/prerequisites test
+	cargo test $(LOCKED) --no-fail-fast $(TEST)
+
+.PHONY: lint
+lint: ## format, clippy, docs, licences and bans, allowed arrows, words, generated files
+	@scripts/prerequisites lint
+	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
+	cargo xtask deps
+	cargo xtask words
+	cargo deny --log-level warn check licenses bans sources
+	cargo clippy $(LOCKED) --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc $(LOCKED) --workspace --no-deps --quiet
+	cargo xtask gen --check
+
+.PHONY: gen
+gen: ## write the generated files (api/)
+	cargo xtask gen
+
+.PHONY: bench
+bench: ## load a million records and measure, beside PostgreSQL (release build)
+	@scripts/prerequisites bench
+	bench/run
+
+.PHONY: bench-full
+bench-full: ## as bench, with ten million records
+	@scripts/prerequisites bench
+	bench/run 10000000
+
+.PHONY: fuzz
+fuzz: ## fuzz every parser of outside bytes, FUZZ_SECONDS each (60)
+	@scripts/prerequisites fuzz
+	FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/run
