@@ -364,11 +364,11 @@ impl Parser<'_> {
                 draft.slots[F::Id as usize] = Slot::Text(Cow::Owned(fresh_id()));
                 true
             }
-            Some(id) if id.len() > MAX_ID || !id.bytes().all(|b| (0x20..0x7f).contains(&b)) => {
+            Some(id) if id.is_empty() || id.len() > MAX_ID || !id.bytes().all(|b| (0x20..0x7f).contains(&b)) => {
                 return Err(Invalid::new(
                     "invalid_id",
                     "id",
-                    format!("`id` is {} bytes; it is at most {MAX_ID} printable ASCII characters", id.len()),
+                    format!("`id` is {} bytes; it is 1 to {MAX_ID} printable ASCII characters", id.len()),
                 ));
             }
             Some(id) if self.rules.text(id, &mut |_| {}).is_some() => {

@@ -1,4 +1,4 @@
-//! What the hot path costs on this machine, one thread: `cargo run --release -p merkle --example cost`.
+//! What the hot path costs on this machine, one thread: `cargo run --release -p merkle --example tree_cost`.
 #![allow(clippy::print_stdout)]
 
 use std::hint::black_box;

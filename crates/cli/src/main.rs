@@ -1,0 +1,127 @@
+//! The one binary: the command line, configuration, and the wiring of everything else.
+//!
+//! Owns what a command is called and which part of the product it starts. Nothing may import this crate.
+
+mod bench;
+mod client;
+mod demo;
+mod folder;
+mod serve;
+mod settings;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use client::{Exit, Failure, Outcome};
+use std::process::ExitCode;
+
+/// Audit and event records of identity systems, sealed so that nobody can change or drop one unseen.
+#[derive(Debug, Parser)]
+#[command(name = "indelible", version, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(serve::ServeArgs),
+    /// Run a server filled with a month of believable records, with a few incidents to find
+    Demo(serve::DemoArgs),
+    /// Send a file of records: JSON or NDJSON, plain, gzip or zstd
+    Ingest(client::ingest::IngestArgs),
+    /// Search a tenant's records with filter text
+    Search(client::read::SearchArgs),
+    /// Ask a question in plain English
+    Ask(client::read::AskArgs),
+    /// Run a SELECT over a tenant's views
+    Sql(client::read::SqlArgs),
+    /// Follow what is being sealed
+    Tail(client::tail::TailArgs),
+    /// Show one record
+    Get(client::read::GetArgs),
+    /// Save the proof of one record, to be checked offline with `verify`
+    Prove(client::read::ProveArgs),
+    /// Check a data folder, a saved proof, or a running server
+    Verify(folder::VerifyArgs),
+    /// Show what is damaged in a data folder and what is lost; changes nothing without --confirm
+    Repair(folder::RepairArgs),
+    /// List the tenants
+    Tenants(client::admin::TenantsArgs),
+    /// Make a tenant
+    Tenant(client::admin::TenantArgs),
+    /// Make, list and revoke keys
+    Key(client::admin::KeyArgs),
+    /// Show or check the configuration
+    Config(settings::ConfigArgs),
+    /// Measure a running server
+    Bench(bench::BenchArgs),
+    /// Print the description of the HTTP API (OpenAPI 3.1)
+    Openapi,
+    /// Print shell completions
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// How a command of the server's half ends: there is only one way to succeed.
+pub(crate) type Done = Result<(), Failure>;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            let _ = e.print();
+            return ExitCode::from(if e.use_stderr() { Exit::Usage as u8 } else { 0 });
+        }
+    };
+    client::finish(run(&cli.command))
+}
+
+fn run(command: &Command) -> Outcome {
+    match command {
+        Command::Serve(args) => done(serve::serve(args)),
+        Command::Demo(args) => done(serve::demo(args)),
+        Command::Ingest(args) => client::ingest::run_ingest(args),
+        Command::Search(args) => client::read::run_search(args),
+        Command::Ask(args) => client::read::run_ask(args),
+        Command::Sql(args) => client::read::run_sql(args),
+        Command::Tail(args) => client::tail::run_tail(args),
+        Command::Get(args) => client::read::run_get(args),
+        Command::Prove(args) => client::read::run_prove(args),
+        Command::Verify(args) => folder::verify(args),
+        Command::Repair(args) => done(folder::repair(args)),
+        Command::Tenants(args) => client::admin::run_tenants(args),
+        Command::Tenant(args) => client::admin::run_tenant(args),
+        Command::Key(args) => client::admin::run_key(args),
+        Command::Config(args) => done(settings::run(args)),
+        Command::Bench(args) => done(bench::run(args).map_err(|e| Failure::other(e.to_string()))),
+        Command::Openapi => done(print(&format!("{:#}\n", server::document()))),
+        Command::Completions { shell } => {
+            let mut out = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "indelible", &mut out);
+            done(print(&String::from_utf8_lossy(&out)))
+        }
+    }
+}
+
+fn done(result: Done) -> Outcome {
+    result.map(|()| Exit::Ok)
+}
+
+/// Writes to stdout; a reader that has gone is no error worth a word.
+fn print(text: &str) -> Done {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|e| Failure::stdout(&e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

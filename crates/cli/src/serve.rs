@@ -1,0 +1,249 @@
+//! `serve` and `demo`: opening the folder, the first key, listening, and an orderly end.
+
+use crate::Done;
+use crate::client::{Failure, note};
+use crate::settings::{Flags, LogFormat, Settings, load};
+use crate::{demo, print};
+use catalog::{Scopes, Tenant};
+use clap::Args;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use server::{App, Options, router};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use store::{Folder, Store};
+
+/// How long open requests may take to end after a signal.
+const GRACE: Duration = Duration::from_secs(20);
+/// Seed of the demo's records: the same month for everyone.
+const DEMO_SEED: u64 = 7440;
+
+/// Run the server.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// Run a server filled with records.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    #[command(flatten)]
+    flags: Flags,
+    /// Fill the folder and stop
+    #[arg(long)]
+    fill_only: bool,
+}
+
+/// The clock, microseconds since 1970. The one place that reads it.
+pub fn now() -> i64 {
+    #[expect(clippy::disallowed_methods, reason = "the clock is read here and handed to everything else")]
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |d| d.as_micros() as i64)
+}
+
+/// `indelible serve`.
+///
+/// # Errors
+/// A configuration, folder or address that cannot be used.
+pub fn serve(args: &ServeArgs) -> Done {
+    let settings = load(&args.flags)?;
+    logs(&settings);
+    let store = open(&settings)?;
+    run(&settings, store, |_, _| async { Ok(()) }, |_| {})
+}
+
+/// `indelible demo`.
+///
+/// # Errors
+/// As [`serve`].
+pub fn demo(args: &DemoArgs) -> Done {
+    let mut settings = load(&args.flags)?;
+    if args.flags.data.is_none() {
+        settings.data = std::env::temp_dir().join(format!("indelible-demo-{}", std::process::id()));
+    }
+    logs(&settings);
+    let store = open(&settings)?;
+    let fill_only = args.fill_only;
+    let shown = settings.clone();
+    run(
+        &settings,
+        store,
+        move |app, stop| async move { fill(&app, fill_only, stop).await },
+        move |address| greet(&shown, address),
+    )
+}
+
+fn logs(settings: &Settings) {
+    let filter = tracing_subscriber::EnvFilter::try_new(&settings.log_level).unwrap_or_else(|_| "info".into());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second call (in tests) keeps the first subscriber.
+    let _ = match settings.log_format {
+        LogFormat::Human => builder.compact().try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+}
+
+fn open(settings: &Settings) -> Result<Arc<Store>, Failure> {
+    let folder = Folder::new(&settings.data, settings.high_water.as_deref());
+    let (store, found) =
+        Store::open(folder, settings.store(), Arc::new(now)).map_err(|e| Failure::other(e.to_string()))?;
+    if !found.created {
+        tracing::info!(
+            records = found.replayed,
+            torn_bytes = found.torn,
+            orderly = found.clean,
+            millis = found.took.as_millis() as u64,
+            "recovered"
+        );
+    }
+    let path = store.folder().admin_key();
+    if store.catalog().administrator_keys().map_err(|e| Failure::other(e.to_string()))?.is_empty() {
+        let (_, secret) = store
+            .catalog()
+            .create_key(None, "administrator", Scopes::ALL, now())
+            .map_err(|e| Failure::other(e.to_string()))?;
+        store::folder::write_secret(&path, &format!("{secret}\n")).map_err(|e| Failure::other(e.to_string()))?;
+        print(&format!("administrator's key (shown this once, kept in {}): {secret}\n", path.display()))?;
+    }
+    Ok(store)
+}
+
+fn run<F, Fut>(settings: &Settings, store: Arc<Store>, prepare: F, ready: impl FnOnce(SocketAddr)) -> Done
+where
+    F: FnOnce(App, tokio::sync::watch::Receiver<bool>) -> Fut,
+    Fut: Future<Output = Result<(), Failure>>,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::other(format!("could not start: {e}")))?;
+    let outcome = runtime.block_on(listen(settings, Arc::clone(&store), prepare, ready));
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    let closed = store
+        .close()
+        .map_err(|e| Failure::other(format!("the folder could not be closed in order (nothing is lost): {e}")));
+    tracing::info!("stopped");
+    outcome.and(closed)
+}
+
+async fn listen<F, Fut>(settings: &Settings, store: Arc<Store>, prepare: F, ready: impl FnOnce(SocketAddr)) -> Done
+where
+    F: FnOnce(App, tokio::sync::watch::Receiver<bool>) -> Fut,
+    Fut: Future<Output = Result<(), Failure>>,
+{
+    let (stop, stopping) = tokio::sync::watch::channel(false);
+    tokio::spawn(async move {
+        signals().await;
+        let _ = stop.send(true);
+    });
+    let seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+    let metrics = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &seconds)
+        .and_then(|b| b.install_recorder())
+        .map_err(|e| Failure::other(format!("metrics: {e}")))?;
+    let options = Options {
+        trusted_proxies: settings.trusted_proxies.clone(),
+        public_ledger: settings.public_ledger,
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    let app = App::new(store, options, metrics);
+    let listener = tokio::net::TcpListener::bind(settings.listen)
+        .await
+        .map_err(|e| Failure::other(format!("could not listen on {}: {e}", settings.listen)))?;
+    let address = listener.local_addr().map_err(|e| Failure::other(e.to_string()))?;
+    prepare(app.clone(), stopping.clone()).await?;
+    if *stopping.borrow() {
+        return Ok(());
+    }
+    ready(address);
+    tracing::info!(%address, data = %settings.data.display(), "ready");
+    let mut end = stopping.clone();
+    let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
+    let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
+        let _ = end.wait_for(|s| *s).await;
+        tracing::info!("stopping: open requests are finished first");
+    });
+    let mut late = stopping;
+    tokio::select! {
+        result = serving => result.map_err(|e| Failure::other(e.to_string())),
+        // Streams never end by themselves.
+        () = async { let _ = late.wait_for(|s| *s).await; tokio::time::sleep(GRACE).await } => Ok(()),
+    }
+}
+
+async fn signals() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
+
+/// Fills the folder through the same way in as any other record. A folder that is filled already is left.
+async fn fill(app: &App, fill_only: bool, stop: tokio::sync::watch::Receiver<bool>) -> Done {
+    let started = Instant::now();
+    let mut total = 0usize;
+    for plan in demo::tenants() {
+        let (tenant, created) =
+            app.store().catalog().create_tenant(plan.slug, "{}", now()).map_err(|e| Failure::other(e.to_string()))?;
+        if !created && app.store().ledger().size(tenant.number) > 0 {
+            continue;
+        }
+        let records: Vec<String> = demo::records(&plan, now(), DEMO_SEED).collect();
+        for batch in records.chunks(1000) {
+            if *stop.borrow() {
+                return Ok(());
+            }
+            send(app, &tenant, batch).await?;
+        }
+        total += records.len();
+        note(&format!("{}: {} records", plan.slug, records.len()));
+    }
+    if total > 0 {
+        app.store().flush().map_err(|e| Failure::other(e.to_string()))?;
+        note(&format!("sealed {total} records in {:.1} s", started.elapsed().as_secs_f64()));
+    }
+    if fill_only {
+        return Err(Failure::new(crate::client::Exit::Ok, "filled"));
+    }
+    Ok(())
+}
+
+async fn send(app: &App, tenant: &Arc<Tenant>, batch: &[String]) -> Done {
+    let taken = server::take(app, Arc::clone(tenant), bytes::Bytes::from(batch.join("\n")), None)
+        .await
+        .map_err(|e| Failure::other(format!("the demo's records were not taken: {e:?}")))?;
+    match taken.refused.first() {
+        None => Ok(()),
+        Some((line, code, _, detail)) => {
+            Err(Failure::other(format!("the demo's record {line} was refused: {code}: {detail}")))
+        }
+    }
+}
+
+fn greet(settings: &Settings, address: SocketAddr) {
+    let key: PathBuf = settings.data.join("admin.key");
+    let mut out = format!(
+        "\nIndelible is running: http://{address}/\n\n  export INDELIBLE_URL=http://{address} INDELIBLE_KEY_FILE={}\n\nThings to find:\n",
+        key.display()
+    );
+    for incident in demo::incidents(&demo::tenants(), now(), DEMO_SEED) {
+        out.push_str(&format!(
+            "\n  {}\n    indelible search {} '{}' --view {}\n",
+            incident.title,
+            incident.tenant,
+            incident.hint.replace('\'', "'\\''"),
+            incident.view
+        ));
+    }
+    out.push_str(
+        "\nAnd:\n\n  indelible ask acme \"top 10 ip addresses with failed logins in the last 24 hours\" --run\n",
+    );
+    out.push_str(&format!("  indelible verify --url http://{address} --tenant acme\n\nStop with Ctrl-C.\n"));
+    let _ = print(&out);
+}

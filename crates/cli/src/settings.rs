@@ -1,0 +1,291 @@
+//! The server's configuration: a TOML file, then the environment, then flags; later ones win.
+//!
+//! Environment names are `INDELIBLE_` and the setting in upper case: `INDELIBLE_LISTEN`. Unknown settings in
+//! the file are errors. Checks, by number:
+//!
+//! 1. `listen` is an address and a port.
+//! 2. `host` makes a valid key name: no spaces, no `+`.
+//! 3. `flush_mib` is at least 1 and less than `tail_mib`; `tail_mib` is at most 65536.
+//! 4. `compaction_share` is from 0.01 to 1.
+//! 5. `checkpoint_ms` is from 100 to 60000.
+
+use crate::Done;
+use crate::client::{Exit, Failure};
+use clap::{Args, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Every setting.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The data folder.
+    pub data: PathBuf,
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// Host in the names of ledgers and their keys. Must not change once records are there.
+    pub host: String,
+    /// Where the high-water mark is kept; beside the data folder if absent. Best on another disk.
+    pub high_water: Option<PathBuf>,
+    /// Proxies whose `X-Request-Id` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// Whether checkpoints, tiles and entries are served without a key.
+    pub public_ledger: bool,
+    /// MiB of records in memory that make a segment due.
+    pub flush_mib: usize,
+    /// Seconds after which a segment is due, however few records there are.
+    pub flush_seconds: u64,
+    /// MiB of records in memory beyond which writers are told to wait.
+    pub tail_mib: usize,
+    /// Share of one core that merging segments may take.
+    pub compaction_share: f64,
+    /// Milliseconds between checkpoints of a growing ledger.
+    pub checkpoint_ms: u64,
+    /// How logs are written.
+    pub log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, or a filter such as `info,server=debug`.
+    pub log_level: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            data: PathBuf::from("indelible-data"),
+            listen: SocketAddr::from(([127, 0, 0, 1], 7440)),
+            host: "localhost".into(),
+            high_water: None,
+            trusted_proxies: Vec::new(),
+            public_ledger: true,
+            flush_mib: 128,
+            flush_seconds: 300,
+            tail_mib: 512,
+            compaction_share: 0.25,
+            checkpoint_ms: 1000,
+            log_format: LogFormat::Human,
+            log_level: "info".into(),
+        }
+    }
+}
+
+/// Flags that every command about the server's settings takes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Flags {
+    /// The data folder [default: indelible-data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Address to listen on [default: 127.0.0.1:7440]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    /// Configuration file (TOML)
+    #[arg(long, env = "INDELIBLE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Host in the names of ledgers [default: localhost]
+    #[arg(long, value_name = "HOST")]
+    pub host: Option<String>,
+    /// How logs are written
+    #[arg(long, value_enum)]
+    pub log_format: Option<LogFormat>,
+}
+
+/// Show or check the configuration.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Say whether the configuration is usable
+    Check(Flags),
+    /// Print every setting in force, as TOML, with where it comes from
+    Show(Flags),
+}
+
+/// `indelible config …`.
+///
+/// # Errors
+/// A configuration that cannot be used.
+pub fn run(args: &ConfigArgs) -> Done {
+    match &args.command {
+        ConfigCommand::Check(flags) => {
+            load(flags)?;
+            crate::client::note("the configuration is usable");
+            Ok(())
+        }
+        ConfigCommand::Show(flags) => {
+            let settings = load(flags)?;
+            let given = sources(flags)?;
+            let value = serde_json::to_value(&settings).map_err(|e| Failure::other(e.to_string()))?;
+            let mut out = String::new();
+            for (name, value) in value.as_object().into_iter().flatten() {
+                let from = given.iter().rev().find(|(n, _)| n == name).map_or("default", |(_, from)| from);
+                if !value.is_null() {
+                    out.push_str(&format!("{name} = {value}  # {from}\n"));
+                }
+            }
+            crate::print(&out)
+        }
+    }
+}
+
+const NAMES: [&str; 13] = [
+    "data",
+    "listen",
+    "host",
+    "high_water",
+    "trusted_proxies",
+    "public_ledger",
+    "flush_mib",
+    "flush_seconds",
+    "tail_mib",
+    "compaction_share",
+    "checkpoint_ms",
+    "log_format",
+    "log_level",
+];
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(format!("INDELIBLE_{}", name.to_uppercase())).ok().filter(|v| !v.is_empty())
+}
+
+fn flag_values(flags: &Flags) -> Vec<(&'static str, String)> {
+    let path = |p: &Path| p.to_string_lossy().into_owned();
+    let mut out = Vec::new();
+    out.extend(flags.data.as_deref().map(|p| ("data", path(p))));
+    out.extend(flags.listen.clone().map(|v| ("listen", v)));
+    out.extend(flags.host.clone().map(|v| ("host", v)));
+    out.extend(flags.log_format.map(|f| ("log_format", format!("{f:?}").to_lowercase())));
+    out
+}
+
+/// Which settings were given, and where, later ones last.
+fn sources(flags: &Flags) -> Result<Vec<(String, &'static str)>, Failure> {
+    let mut out = Vec::new();
+    if let Some(path) = &flags.config {
+        let text = std::fs::read_to_string(path).map_err(|e| Failure::file("read", path, &e))?;
+        out.extend(
+            NAMES
+                .iter()
+                .filter(|n| text.lines().any(|l| l.trim_start().starts_with(*n)))
+                .map(|n| ((*n).to_owned(), "file")),
+        );
+    }
+    out.extend(NAMES.iter().filter(|n| environment(n).is_some()).map(|n| ((*n).to_owned(), "environment")));
+    out.extend(flag_values(flags).into_iter().map(|(n, _)| (n.to_owned(), "flag")));
+    Ok(out)
+}
+
+/// The settings in force.
+///
+/// # Errors
+/// The first setting that is wrong, by name.
+pub fn load(flags: &Flags) -> Result<Settings, Failure> {
+    let usage = |e: String| Failure::new(Exit::Usage, e);
+    let mut builder = config::Config::builder();
+    if let Some(path) = &flags.config {
+        builder = builder.add_source(config::File::from(path.as_path()).format(config::FileFormat::Toml));
+    }
+    for name in NAMES {
+        if let Some(value) = environment(name) {
+            builder = builder.set_override(name, listed(name, value)).map_err(|e| usage(e.to_string()))?;
+        }
+    }
+    for (name, value) in flag_values(flags) {
+        builder = builder.set_override(name, value).map_err(|e| usage(e.to_string()))?;
+    }
+    let settings: Settings = builder
+        .build()
+        .and_then(config::Config::try_deserialize)
+        .map_err(|e| usage(format!("the configuration is not usable: {e}")))?;
+    validate(&settings).map_err(usage)?;
+    Ok(settings)
+}
+
+/// A list in the environment is separated by commas.
+fn listed(name: &str, value: String) -> config::Value {
+    if name == "trusted_proxies" {
+        return value.split(',').map(|v| v.trim().to_owned()).filter(|v| !v.is_empty()).collect::<Vec<_>>().into();
+    }
+    value.into()
+}
+
+fn validate(s: &Settings) -> Result<(), String> {
+    if s.host.is_empty() || s.host.contains(char::is_whitespace) || s.host.contains('+') {
+        return Err(format!("`host` is {:?}; it is a host name without spaces or `+`", s.host));
+    }
+    if s.flush_mib < 1 || s.flush_mib >= s.tail_mib || s.tail_mib > 65_536 {
+        return Err(format!(
+            "`flush_mib` is {} and `tail_mib` {}; flush_mib is at least 1 and less than tail_mib, which is at most 65536",
+            s.flush_mib, s.tail_mib
+        ));
+    }
+    if !(0.01..=1.0).contains(&s.compaction_share) {
+        return Err(format!("`compaction_share` is {}; it is from 0.01 to 1", s.compaction_share));
+    }
+    if !(100..=60_000).contains(&s.checkpoint_ms) {
+        return Err(format!("`checkpoint_ms` is {}; it is from 100 to 60000", s.checkpoint_ms));
+    }
+    Ok(())
+}
+
+impl Settings {
+    /// The store's part.
+    pub fn store(&self) -> store::Settings {
+        store::Settings {
+            host: self.host.clone(),
+            flush_bytes: self.flush_mib << 20,
+            flush_after: Duration::from_secs(self.flush_seconds),
+            tail_bytes: self.tail_mib << 20,
+            pool_bytes: 64 << 20,
+            compaction_share: self.compaction_share,
+            checkpoint_every: Duration::from_millis(self.checkpoint_ms),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_settings() {
+        let value = serde_json::to_value(Settings::default()).unwrap();
+        let mut names: Vec<_> = value.as_object().unwrap().keys().cloned().collect();
+        let mut listed: Vec<_> = NAMES.iter().map(|n| (*n).to_owned()).collect();
+        names.sort();
+        listed.sort();
+        assert_eq!(names, listed);
+    }
+
+    #[test]
+    fn a_file_with_an_unknown_or_wrong_setting_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.toml");
+        for (text, word) in [
+            ("flsh_mib = 3", "flsh_mib"),
+            ("compaction_share = 7.0", "compaction_share"),
+            ("listen = \"here\"", "listen"),
+            ("flush_mib = 600", "flush_mib"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let e = load(&Flags { config: Some(path.clone()), ..Flags::default() }).unwrap_err();
+            assert!(e.to_string().contains(word), "{e}");
+        }
+        std::fs::write(&path, "flush_mib = 3\nhost = \"a.example\"").unwrap();
+        let s = load(&Flags { config: Some(path), host: Some("b.example".into()), ..Flags::default() }).unwrap();
+        assert_eq!((s.flush_mib, s.host.as_str()), (3, "b.example"), "flags win over the file");
+    }
+}

@@ -1,0 +1,229 @@
+//! Bad input: refused by line with field, limit and what to do; its good neighbours are stored.
+
+use crate::server::{Server, at};
+use serde_json::{Value, json};
+use std::io::Write;
+use std::time::Instant;
+
+const RECORDS: &str = "/v1/t/acme/records";
+
+fn good(id: &str) -> String {
+    json!({ "id": id, "log": "event", "action": "login", "time": at(-5) }).to_string()
+}
+
+/// What is wrong, the record, the code, the field, and words that the detail must have.
+type Case = (&'static str, Vec<u8>, &'static str, &'static str, &'static [&'static str]);
+
+fn with(member: &str) -> Vec<u8> {
+    format!(r#"{{"log":"event","action":"login",{member}}}"#).into_bytes()
+}
+
+fn cases() -> Vec<Case> {
+    let deep = |n: usize| format!(r#""attributes":{{"a":{}{}}}"#, "[".repeat(n), "]".repeat(n));
+    let big = "b".repeat(1 << 20);
+    let far = at(25 * 3600);
+    vec![
+        ("a record over 1 MiB", with(&format!(r#""message":"{big}""#)), "record_too_large", "", &["1048576"]),
+        ("5,000-deep JSON", with(&deep(5000)), "too_deep", "attributes", &["64"]),
+        ("65-deep JSON", with(&deep(64)), "too_deep", "attributes", &["64"]),
+        ("5,000-deep JSON in an unknown field", with(&deep(5000).replace("attributes", "x")), "too_deep", "x", &["64"]),
+        ("invalid UTF-8", [&with(r#""message":"#)[..], b"\"\xff\xfe\"}"].concat(), "invalid_utf8", "", &["UTF-8"]),
+        ("a lone high surrogate", with(r#""message":"\ud83d""#), "lone_surrogate", "message", &["surrogate"]),
+        (
+            "a lone low surrogate",
+            with(r#""attributes":{"a":"\ude00"}"#),
+            "lone_surrogate",
+            "attributes",
+            &["surrogate"],
+        ),
+        ("a NUL byte, escaped", with(r#""message":"a\u0000b""#), "nul_byte", "message", &["NUL"]),
+        ("a NUL byte in attributes", with(r#""attributes":{"a":"\u0000"}"#), "nul_byte", "attributes", &["NUL"]),
+        ("a NUL byte, raw", with("\"message\":\"a\u{0}b\""), "nul_byte", "message", &["NUL"]),
+        ("a duplicate key", with(r#""action":"logout""#), "duplicate_key", "action", &["twice"]),
+        (
+            "a duplicate key below",
+            with(r#""attributes":{"a":1,"b":2,"a":1}"#),
+            "duplicate_key",
+            "attributes",
+            &["twice"],
+        ),
+        (
+            "a duplicate key, escaped",
+            with(r#""attributes":{"a":1,"\u0061":2}"#),
+            "duplicate_key",
+            "attributes",
+            &["twice"],
+        ),
+        ("a duplicate key in a group", with(r#""actor":{"id":"a","id":"b"}"#), "duplicate_key", "actor.id", &["twice"]),
+        ("a number past a double", with(r#""attributes":{"n":1e400}"#), "number_out_of_range", "attributes", &["text"]),
+        (
+            "an integer past 2^53",
+            with(r#""attributes":{"n":9007199254740993}"#),
+            "number_out_of_range",
+            "attributes",
+            &["text"],
+        ),
+        (
+            "a time 25 hours ahead",
+            with(&format!(r#""time":"{far}""#)),
+            "time_in_future",
+            "time",
+            &["24 hours", "clock"],
+        ),
+        ("a time that is none", with(r#""time":"yesterday""#), "invalid_time", "time", &["RFC 3339"]),
+        ("a Unix time", with(r#""time":1700000000"#), "wrong_type", "time", &["RFC 3339"]),
+        ("an unknown log", br#"{"log":"syslog","action":"x"}"#.to_vec(), "unknown_value", "log", &["audit", "grant"]),
+        ("no log", br#"{"action":"x"}"#.to_vec(), "missing_field", "log", &["audit"]),
+        ("no action", br#"{"log":"audit"}"#.to_vec(), "missing_field", "action", &["action"]),
+        ("an unknown outcome", with(r#""outcome":"ok""#), "unknown_value", "outcome", &["success", "deny"]),
+        ("an empty object", b"{}".to_vec(), "missing_field", "log", &["log"]),
+        ("no object", b"17".to_vec(), "wrong_type", "", &["object"]),
+        ("no JSON", b"hello".to_vec(), "invalid_json", "", &[]),
+        ("an unfinished line", br#"{"log":"event","action":"lo"#.to_vec(), "invalid_json", "action", &[]),
+        ("two records on a line", format!("{} {}", good("p"), good("q")).into_bytes(), "invalid_json", "", &[]),
+        ("an id of 129 bytes", with(&format!(r#""id":"{}""#, "i".repeat(129))), "invalid_id", "id", &["128"]),
+        ("an empty id", with(r#""id":"""#), "invalid_id", "id", &["128"]),
+        ("an id that is not printable", with(r#""id":"a\tb""#), "invalid_id", "id", &["printable"]),
+        (
+            "a field of the ledger",
+            with(r#""recorded_at":"2026-01-01T00:00:00Z""#),
+            "reserved_field",
+            "recorded_at",
+            &["leave it out"],
+        ),
+        ("another tenant's name", with(r#""tenant":"beta""#), "tenant_mismatch", "tenant", &["acme"]),
+        ("text where an object is due", with(r#""actor":"ann""#), "wrong_type", "actor", &["object"]),
+        ("a number where text is due", with(r#""message":5"#), "wrong_type", "message", &["text"]),
+        ("attributes that are a list", with(r#""attributes":[1]"#), "wrong_type", "attributes", &["object"]),
+    ]
+}
+
+#[test]
+fn every_bad_record_is_refused_by_line_with_field_and_advice_and_its_neighbours_are_stored() {
+    let server = Server::start(&[]);
+    let mut stored = 0;
+    for (n, (name, record, code, field, words)) in cases().into_iter().enumerate() {
+        let body = [
+            good(&format!("{n}-before")).as_bytes(),
+            b"\n",
+            &record,
+            b"\n",
+            good(&format!("{n}-after")).as_bytes(),
+            b"\n",
+        ]
+        .concat();
+        let started = Instant::now();
+        let reply = server.admin.post(&format!("{RECORDS}?receipts=full"), body);
+        assert_eq!(reply.status, 200, "{name}: {reply}");
+        assert!(started.elapsed().as_secs() < 5, "{name} took {:?}", started.elapsed());
+        let answer = reply.json();
+        stored += 2;
+        assert_eq!((&answer["accepted"], &answer["rejected"]), (&json!(2), &json!(1)), "{name}: {answer}");
+        let results = answer["results"].as_array().unwrap();
+        assert_eq!(results[1]["line"], 2, "{name}: {answer}");
+        check(name, &results[1], code, field, words);
+        // Alone: the same words as a problem document.
+        let status = match code {
+            "record_too_large" => 413,
+            _ => 400,
+        };
+        let reply = server.admin.post(RECORDS, [record, b"\n".to_vec()].concat());
+        let problem = reply.problem(status, code);
+        assert_eq!(problem["errors"].as_array().unwrap().len(), 1, "{name}: {problem}");
+        assert_eq!(problem["rejected"], 1, "{name}: {problem}");
+    }
+    assert_eq!(server.admin.get("/v1/t/acme").ok()["records"], stored, "every good neighbour, and nothing else");
+}
+
+#[track_caller]
+fn check(name: &str, result: &Value, code: &str, field: &str, words: &[&str]) {
+    assert_eq!(result["code"], code, "{name}: {result}");
+    assert_eq!(result["field"].as_str().unwrap_or_default(), field, "{name}: {result}");
+    let detail = result["detail"].as_str().unwrap_or_default();
+    assert!(detail.len() > 10 && detail.len() < 400, "{name}: {detail}");
+    for word in words {
+        assert!(detail.contains(word), "{name}: {word:?} is not in {detail:?}");
+    }
+}
+
+#[test]
+fn bad_records_in_an_array_do_not_spoil_the_others() {
+    let server = Server::start(&[]);
+    let body = [
+        b"[".as_slice(),
+        good("a").as_bytes(),
+        b", {\"log\":\"event\",\"action\":\"\xff\"}, 5, ",
+        good("b").as_bytes(),
+        b"]",
+    ]
+    .concat();
+    let answer = server.admin.post(RECORDS, body).ok();
+    assert_eq!((&answer["accepted"], &answer["rejected"]), (&json!(2), &json!(2)), "{answer}");
+    let lines: Vec<_> = answer["results"].as_array().unwrap().iter().map(|r| r["line"].clone()).collect();
+    assert_eq!(lines, [2, 3]);
+    // An array that breaks off: what came before is stored, and the rest is said to be lost.
+    let answer = server.admin.post(RECORDS, format!("[{}, {}, {{\"log\":", good("c"), good("d"))).ok();
+    assert_eq!((&answer["accepted"], &answer["rejected"]), (&json!(2), &json!(1)), "{answer}");
+    assert!(answer["results"][0]["detail"].as_str().unwrap().contains("breaks off"), "{answer}");
+}
+
+#[test]
+fn an_empty_body_is_refused_with_what_to_send() {
+    let server = Server::start(&[]);
+    for body in ["", "\n\n \n", "[]", "\u{feff}"] {
+        let problem = server.admin.post(RECORDS, body).problem(400, "empty_body");
+        assert!(problem["detail"].as_str().unwrap().contains("JSON object"), "{problem}");
+    }
+}
+
+#[test]
+fn a_record_of_just_1_mib_is_stored_and_read_back() {
+    let server = Server::start(&[]);
+    let text = "m".repeat((1 << 20) - 500);
+    server.admin.write("acme", &[json!({ "id": "big", "log": "event", "action": "big", "message": text })]);
+    assert_eq!(server.admin.get(&format!("{RECORDS}/big")).ok()["message"], text);
+    let deep = format!("{}1{}", "[".repeat(62), "]".repeat(62));
+    let record = format!(r#"{{"id":"deep","log":"event","action":"x","attributes":{{"a":{deep}}}}}"#);
+    let answer = server.admin.post(RECORDS, record).ok();
+    assert_eq!(answer["accepted"], 1, "64 levels are within the limit: {answer}");
+    assert_eq!(server.admin.get(&format!("{RECORDS}/deep")).ok()["attributes"]["a"].to_string(), deep);
+}
+
+#[test]
+fn a_batch_has_at_most_10_000_records_and_16_mib_and_a_compression_bomb_is_refused_whole() {
+    let server = Server::start(&[]);
+    let small = r#"{"log":"event","action":"x"}"#;
+    let lines = |n: usize| format!("{small}\n").repeat(n);
+    assert_eq!(server.admin.post(RECORDS, lines(10_000)).ok()["accepted"], 10_000);
+    let problem = server.admin.post(RECORDS, lines(10_001)).problem(413, "batch_too_large");
+    assert!(problem["detail"].as_str().unwrap().contains("10000"), "{problem}");
+    let large = |bytes: usize| lines(1) + &" ".repeat(bytes - small.len() - 1);
+    assert_eq!(server.admin.post(RECORDS, large(16 << 20)).ok()["accepted"], 1);
+    for compress in [false, true] {
+        let mut body = large((16 << 20) + 1).into_bytes();
+        if compress {
+            body = zstd::encode_all(&body[..], 1).unwrap();
+        }
+        let problem = server.admin.post(RECORDS, body).problem(413, "batch_too_large");
+        assert!(problem["detail"].as_str().unwrap().contains("16777216"), "{problem}");
+    }
+    // 8 GiB of spaces behind a record, in a few MiB of zstd, and 1 GiB in gzip.
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    let mut zstd = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    let spaces = vec![b' '; 16 << 20];
+    gzip.write_all(small.as_bytes()).unwrap();
+    zstd.write_all(small.as_bytes()).unwrap();
+    for n in 0..64 {
+        if n < 8 {
+            gzip.write_all(&spaces).unwrap();
+        }
+        zstd.write_all(&spaces).unwrap();
+    }
+    for bomb in [gzip.finish().unwrap(), zstd.finish().unwrap()] {
+        assert!(bomb.len() < 4 << 20);
+        let started = Instant::now();
+        server.admin.post(RECORDS, bomb).problem(413, "batch_too_large");
+        assert!(started.elapsed().as_secs() < 5, "a bomb takes {:?}", started.elapsed());
+    }
+    assert_eq!(server.admin.get("/v1/t/acme").ok()["records"], 10_001, "nothing of a refused batch is stored");
+}

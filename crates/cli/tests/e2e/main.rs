@@ -1,0 +1,25 @@
+//! End-to-end tests: the real binary on a random port, used from outside by clients that know nothing of the code.
+//!
+//! Owns nothing of the product: what is expected here comes from the contract. Each test's name says which rule it
+//! proves. One file per promise; `server` starts, stops and kills the binary, `http` talks to it, `ledger` reads what it
+//! publishes. A tool that is missing fails a test, because a skipped check reads like a passed one.
+
+mod access;
+mod bad_input;
+mod counting;
+mod crash;
+mod duckdb;
+mod folder;
+mod http;
+mod intake;
+mod ledger;
+mod ops;
+mod paging;
+mod proofs;
+mod random;
+mod reading;
+mod redaction;
+mod server;
+mod sql;
+mod tail;
+mod verify;

@@ -1,0 +1,165 @@
+//! SQL reads nothing but the tenant's views: no files, no settings, no writes, no other tenant.
+
+use crate::server::{Server, at};
+use serde_json::{Value, json};
+use std::time::Instant;
+
+fn server() -> Server {
+    let server = Server::start(&[("FLUSH_SECONDS", "1")]);
+    let event = |i: usize| {
+        json!({ "id": format!("e-{i}"), "log": "event", "time": at(-100 - i64::try_from(i).unwrap()), "action": if i.is_multiple_of(3) { "login" } else { "logout" },
+        "email": format!("user{}@example.org", i % 7), "attributes": { "n": i } })
+    };
+    server.admin.write("acme", &(0..50).map(event).collect::<Vec<_>>());
+    server.flushed();
+    server.admin.write("acme", &(50..100).map(event).collect::<Vec<_>>());
+    server.admin.write(
+        "beta",
+        &[json!({ "id": "theirs", "log": "event", "action": "beta-only", "email": "eve@beta.example" })],
+    );
+    server
+}
+
+fn post(server: &Server, tenant: &str, sql: &str) -> crate::http::Reply {
+    server.admin.post(&format!("/v1/t/{tenant}/sql"), json!({ "sql": sql }).to_string())
+}
+
+#[test]
+fn selects_over_the_views_are_answered_from_tail_and_segments_alike() {
+    let server = server();
+    let rows = |sql: &str| -> Value { server.admin.sql("acme", sql).into() };
+    assert_eq!(rows("select count(*) from event_logs"), json!([[100]]));
+    assert_eq!(
+        rows("select event_type, count(*) as n from event_logs group by 1 order by n desc"),
+        json!([["logout", 66], ["login", 34]])
+    );
+    assert_eq!(
+        rows("select id from records where log = 'event' order by time desc limit 3"),
+        json!([["e-0"], ["e-1"], ["e-2"]])
+    );
+    assert_eq!(rows("select min(\"index\"), max(\"index\") from records where source is null"), json!([[0, 99]]));
+    assert_eq!(
+        rows("with f as (select email from event_logs where email like 'user3%') select count(*) from f"),
+        json!([[14]])
+    );
+    let joined = "select count(*) from event_logs a join records r on r.email = a.email and r.action = a.event_type where r.log = 'event' and a.event_type = 'login'";
+    assert!(rows(joined)[0][0].as_u64().unwrap() >= 34);
+    for view in ["records", "audit_logs", "event_logs", "job_logs", "notification_logs", "sessions", "grants"] {
+        let reply = post(&server, "acme", &format!("select * from {view} limit 1")).ok();
+        assert!(reply["columns"].as_array().unwrap().len() >= 8, "{view}: {reply}");
+    }
+}
+
+#[test]
+fn answers_come_as_json_csv_and_arrow() {
+    let server = server();
+    let body = json!({ "sql": "select id, created_on, event_type from event_logs order by created_on desc limit 2" })
+        .to_string();
+    let with = |accept: &str| server.admin.post_with("/v1/t/acme/sql", &[("accept", accept)], &body);
+    let answer = with("application/json").ok();
+    let names: Vec<_> = answer["columns"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["id", "created_on", "event_type"]);
+    assert!(answer["columns"].as_array().unwrap().iter().all(|c| c["type"].is_string()), "{answer}");
+    assert_eq!(answer["rows"][1][0], "e-1");
+    let csv = with("text/csv");
+    assert!(csv.header("content-type").starts_with("text/csv"));
+    let text = csv.text();
+    assert!(text.starts_with("id,created_on,event_type") && text.lines().count() == 3, "{text}");
+    let arrow = with("application/vnd.apache.arrow.stream");
+    assert_eq!(arrow.header("content-type"), "application/vnd.apache.arrow.stream");
+    assert_eq!(arrow.body[..4], [0xff; 4], "an Arrow stream begins with its continuation marker");
+}
+
+#[test]
+fn nothing_but_one_select_over_the_views_is_possible() {
+    let server = server();
+    let secret = server.home.path().join("secret.csv");
+    std::fs::write(&secret, "a,b\nsecret-content,2\n").unwrap();
+    let file = secret.to_str().unwrap();
+    let out = server.home.path().join("out.parquet");
+    for sql in [
+        format!("select * from '{file}'"),
+        format!("select * from \"{file}\""),
+        format!("select * from read_csv('{file}')"),
+        format!("create external table x stored as csv location '{file}'"),
+        format!("copy (select * from records) to '{}'", out.display()),
+        format!("copy records to '{}'", out.display()),
+        "set datafusion.execution.batch_size = 1".into(),
+        "show all".into(),
+        "show tables".into(),
+        "describe records".into(),
+        "explain select 1 from records".into(),
+        "explain analyze select * from records".into(),
+        "insert into records values (1)".into(),
+        "delete from records".into(),
+        "update records set action = 'x'".into(),
+        "drop table records".into(),
+        "drop view records".into(),
+        "create table t as select * from records".into(),
+        "create view v as select 1".into(),
+        "truncate table records".into(),
+        "begin".into(),
+        "prepare p as select 1".into(),
+        "select 1; select 2".into(),
+        "select * from information_schema.tables".into(),
+        "select * from information_schema.df_settings".into(),
+        "select * from beta.records".into(),
+        "select * from datafusion.public.records".into(),
+        "select * from catalog".into(),
+        "select * from keys".into(),
+        "select version()".into(),
+        "with recursive r as (select 1 as n union all select n + 1 from r) select * from r".into(),
+        "".into(),
+        "selec id from records".into(),
+    ] {
+        let reply = post(&server, "acme", &sql);
+        let problem = reply.problem(400, "invalid_sql");
+        assert!(!reply.text().contains("secret-content"), "{sql}: {problem}");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(!detail.contains("DataFusion") && !detail.contains("panicked"), "{sql}: {detail}");
+    }
+    assert!(std::fs::metadata(&out).is_err(), "SQL writes no file");
+    let problem = post(&server, "acme", "select emial from event_logs").problem(400, "invalid_sql");
+    assert!(problem["detail"].as_str().unwrap().contains("did you mean `email`"), "{problem}");
+    server.admin.post("/v1/t/acme/sql", "{}").problem(400, "missing_field");
+    server.admin.post("/v1/t/acme/sql", "select 1").problem(400, "invalid_json");
+}
+
+#[test]
+fn i6_sql_sees_one_tenant_and_its_use_is_recorded() {
+    let server = server();
+    let rows = server.admin.sql("acme", "select distinct tenant from records");
+    assert_eq!(rows, [json!(["acme"])]);
+    assert_eq!(server.admin.sql("acme", "select count(*) from records where action = 'beta-only'"), [json!([0])]);
+    assert_eq!(server.admin.sql("beta", "select email from event_logs"), [json!(["eve@beta.example"])]);
+    let token = "select id from records where message = 'ory_st_0123456789abcdefghij'";
+    server.admin.sql("acme", token);
+    let page = server.admin.page("acme", "audit_logs", &[("q", "action:indelible.sql")]);
+    let uses = page["items"].as_array().unwrap();
+    assert_eq!(uses.len(), 3, "every use of SQL is a record: {page}");
+    let shown = uses[0]["details"]["sql"].as_str().unwrap();
+    assert!(shown.contains("message") && !shown.contains("0123456789abcdefghij"), "recorded, and redacted: {shown}");
+    assert_eq!(uses[2]["details"]["rows"], 1, "{page}");
+}
+
+#[test]
+fn a_statement_past_its_limits_gets_a_clear_problem_and_the_server_goes_on() {
+    let server = server();
+    let many = "select count(*) from records a, records b, records c, records d, records e where a.id || b.id || c.id || d.id <> e.id";
+    let started = Instant::now();
+    let problem = post(&server, "acme", many).problem(400, "limit");
+    assert!(started.elapsed().as_secs() < 20, "stopped after {:?}", started.elapsed());
+    assert!(problem["detail"].as_str().unwrap().contains("10 s"), "{problem}");
+    let rows = "select a.id from records a, records b, records c";
+    let problem = post(&server, "acme", rows).problem(400, "limit");
+    assert!(problem["detail"].as_str().unwrap().contains("100000 rows"), "{problem}");
+    for sql in [
+        format!("select {}1{} from records", "(".repeat(3000), ")".repeat(3000)),
+        format!("select id from records where {}", vec!["id = 'x'"; 20_000].join(" or ")),
+        format!("select '{}'", "x".repeat(70_000)),
+    ] {
+        let reply = post(&server, "acme", &sql);
+        assert!(reply.status == 400, "{reply}");
+    }
+    assert_eq!(server.admin.sql("acme", "select 1 + 1 from records limit 1"), [json!([2])]);
+}

@@ -1,0 +1,364 @@
+//! Running a typed query: pages, counts, histograms, facets, single records and their proofs.
+//!
+//! Every function takes the tenant and what the caller may see, and checks it here, not only at the route.
+//! Not here: SQL (`sql`), and folding records to their latest state (`fold`).
+
+use crate::cursor::{Cursor, CursorError, fingerprint};
+use crate::fold;
+use crate::json::{Row, is_body};
+use crate::lang::{Filter, Key, Query, View};
+use crate::predicate::{CREATED_AT, Matcher, STATUS, sources};
+use crate::source::{Merge, Wanted};
+use arrow::array::{Array, AsArray, RecordBatch, UInt64Array};
+use arrow::datatypes::TimestampMicrosecondType;
+use catalog::Tenant;
+use event::Field;
+use event::time::DAY;
+use segments::columns;
+use std::sync::Arc;
+use store::{Snapshot, Store};
+
+/// Rows of a page where the caller does not say.
+pub const DEFAULT_LIMIT: u32 = 100;
+/// Most rows of a page.
+pub const MAX_LIMIT: u32 = 1_000;
+/// How far back a view goes where the caller gives no bounds.
+const DEFAULT_DAYS: i64 = 7;
+
+/// Why a query was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The query is not one.
+    #[error(transparent)]
+    Query(#[from] crate::lang::Error),
+    /// The cursor is not one.
+    #[error(transparent)]
+    Cursor(#[from] CursorError),
+    /// The caller lacks a scope that a column needs.
+    #[error("`{0}` needs the scope `read_body`")]
+    Scope(String),
+    /// A limit of the request.
+    #[error("{0}")]
+    Limit(String),
+    /// SQL that is not allowed or wrong.
+    #[error("{0}")]
+    Sql(String),
+    /// Reading failed. Never said of what is simply not there.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+impl From<segments::Error> for Error {
+    fn from(e: segments::Error) -> Self {
+        Error::Store(e.into())
+    }
+}
+
+impl From<arrow::error::ArrowError> for Error {
+    fn from(e: arrow::error::ArrowError) -> Self {
+        Error::Store(segments::Error::Compute(e).into())
+    }
+}
+
+/// Shorthand of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a caller may see of a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// Notification bodies and session claims.
+    pub bodies: bool,
+}
+
+/// A page.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// The rows as JSON, newest first.
+    pub items: Vec<String>,
+    /// Where the next page goes on; none at the end.
+    pub next_cursor: Option<String>,
+    /// Bounds in force.
+    pub from: Option<i64>,
+    /// See `from`.
+    pub to: Option<i64>,
+    /// Rows in which a body or claims were shown.
+    pub bodies: usize,
+}
+
+/// Everything that reads, over one store.
+pub struct Engine {
+    pub(crate) store: Arc<Store>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Engine")
+    }
+}
+
+impl Engine {
+    /// An engine over this store.
+    pub fn new(store: Arc<Store>) -> Engine {
+        Engine { store }
+    }
+
+    /// The store beneath.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// A page of a view.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn page(&self, tenant: &Arc<Tenant>, query: &Query, access: Access) -> Result<Page> {
+        let limit = match query.limit {
+            None => DEFAULT_LIMIT,
+            Some(0) => return Err(Error::Limit(format!("`limit` is 0; it is from 1 to {MAX_LIMIT}"))),
+            Some(n) if n > MAX_LIMIT => {
+                return Err(Error::Limit(format!("`limit` is {n}; it is from 1 to {MAX_LIMIT}")));
+            }
+            Some(n) => n,
+        } as usize;
+        check_access(query, access)?;
+        let print = fingerprint(tenant.number, query);
+        let cursor = query.cursor.as_deref().map(|c| Cursor::decode(c, print)).transpose()?;
+        let (from, to) = match &cursor {
+            Some(c) => (c.from, c.to),
+            None => self.bounds(query),
+        };
+        let snapshot = self.store.snapshot(tenant, cursor.as_ref().map(|c| c.size))?;
+        let time = from.unwrap_or(i64::MIN)..to.unwrap_or(i64::MAX);
+        let before = cursor.map(|c| (c.time, c.id));
+        let mut page = Page { from, to, ..Page::default() };
+        let mut last = None;
+        if query.view.folded() {
+            let state = fold::latest(&snapshot, query.view, self.store.now())?;
+            let matcher = Matcher::new(query.view, query.filter.clone(), false);
+            let all = state.matching(&matcher, &time, before.as_ref())?;
+            let more = all.len() > limit;
+            for row in all.into_iter().take(limit) {
+                let mut out = String::with_capacity(512);
+                let shown = Row { batch: &state.batch, columns: &state.columns, row, bodies: access.bodies };
+                shown.view(query.view, &mut out);
+                page.bodies += usize::from(shown.shows_body(query.view));
+                page.items.push(out);
+                last = Some(state.key(row));
+            }
+            last = last.filter(|_| more);
+        } else {
+            let wanted = Wanted {
+                projection: projection(query.view, access),
+                matcher: Some(Arc::new(Matcher::new(query.view, query.filter.clone(), true))),
+                time,
+                before,
+                limit: Some(limit + 1),
+            };
+            let mut merge = Merge::new(&snapshot, &wanted);
+            let mut more = false;
+            while let Some((batch, row)) = merge.next()? {
+                if page.items.len() == limit {
+                    more = true;
+                    break;
+                }
+                let mut out = String::with_capacity(512);
+                let shown = Row { batch: &batch, columns: &wanted.projection, row, bodies: access.bodies };
+                shown.view(query.view, &mut out);
+                page.bodies += usize::from(shown.shows_body(query.view));
+                page.items.push(out);
+                last = Some(key(&batch, row));
+            }
+            last = last.filter(|_| more);
+        }
+        page.next_cursor = last.map(|(time, id)| Cursor { size: snapshot.size, from, to, time, id }.encode(print));
+        Ok(page)
+    }
+
+    /// The bounds of a query: as given, or the last seven days of a view that shows one log.
+    fn bounds(&self, query: &Query) -> (Option<i64>, Option<i64>) {
+        match (query.from, query.to) {
+            (None, None) if query.view != View::Records => (Some(self.store.now() - DEFAULT_DAYS * DAY), None),
+            bounds => bounds,
+        }
+    }
+
+    /// Calls `each` with the matching rows, as batches of `columns`, newest first within a source. Folded
+    /// views give their latest rows. The bounds are those of [`page`](Self::page).
+    pub(crate) fn each_batch(
+        &self,
+        tenant: &Arc<Tenant>,
+        query: &Query,
+        columns: &[usize],
+        each: &mut dyn FnMut(&RecordBatch),
+    ) -> Result<()> {
+        let (from, to) = self.bounds(query);
+        let time = from.unwrap_or(i64::MIN)..to.unwrap_or(i64::MAX);
+        let snapshot = self.store.snapshot(tenant, None)?;
+        if query.view.folded() {
+            let state = fold::latest(&snapshot, query.view, self.store.now())?;
+            let rows = state.matching(&Matcher::new(query.view, query.filter.clone(), false), &time, None)?;
+            each(&state.take(&rows, columns)?);
+            return Ok(());
+        }
+        let wanted = Wanted {
+            projection: columns.to_vec(),
+            matcher: Some(Arc::new(Matcher::new(query.view, query.filter.clone(), true))),
+            time,
+            before: None,
+            limit: None,
+        };
+        self.scan(&snapshot, &wanted, each)
+    }
+
+    /// Every wanted row, in no order across sources.
+    pub(crate) fn scan(&self, snapshot: &Snapshot, wanted: &Wanted, each: &mut dyn FnMut(&RecordBatch)) -> Result<()> {
+        for block in &snapshot.blocks {
+            each(&crate::source::block_rows(block, snapshot, wanted)?);
+        }
+        let threads = std::thread::available_parallelism().map_or(2, |n| n.get()).min(8);
+        let (send, receive) = std::sync::mpsc::sync_channel::<Result<RecordBatch, segments::Error>>(threads * 4);
+        // Each segment in as many runs of whole row groups as there are threads; small scans stay on one.
+        let mut work = Vec::new();
+        for segment in &snapshot.segments {
+            for rows in segment.parts(snapshot.tenant.number, threads) {
+                work.push((segment, rows));
+            }
+        }
+        let next = std::sync::atomic::AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..threads.min(work.len()) {
+                let send = send.clone();
+                let (work, next) = (&work, &next);
+                scope.spawn(move || {
+                    while let Some((segment, rows)) = work.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+                    {
+                        let mut request = crate::source::request(snapshot, wanted);
+                        request.rows = Some(rows.clone());
+                        request.dictionaries = true;
+                        let scan = match segment.scan(&request) {
+                            Ok(scan) => scan,
+                            Err(e) => {
+                                let _ = send.send(Err(e));
+                                return;
+                            }
+                        };
+                        for batch in scan {
+                            if send.send(batch).is_err() {
+                                return;
+                            }
+                        }
+                    }
+                });
+            }
+            drop(send);
+            for batch in receive {
+                each(&batch?);
+            }
+            Ok(())
+        })
+    }
+
+    /// One record by its id: its envelope as JSON with `leaf_hash`, and whether that shows a body or claims.
+    ///
+    /// # Errors
+    /// [`Error`]; absent is `None`.
+    pub fn record(&self, tenant: &Arc<Tenant>, id: &str, access: Access) -> Result<Option<(String, bool)>> {
+        let Some(row) = self.row(tenant, id)? else { return Ok(None) };
+        let bodies = access.bodies
+            && event::encode::fields(&row.row).map_while(|f| f.ok()).any(|f| is_body(columns::of(f.field)));
+        let mut json = self.envelope(tenant, &row, access)?;
+        // These two are always there, also where there is nothing to say.
+        let has = |field| event::encode::fields(&row.row).map_while(|f| f.ok()).any(|f| f.field == field);
+        for (field, nothing) in [(Field::Redactions, ",\"redactions\":[]}"), (Field::Diff, ",\"diff\":null}")] {
+            if !has(field) {
+                json.pop();
+                json.push_str(nothing);
+            }
+        }
+        Ok(Some((json, bodies)))
+    }
+
+    /// The sealed row with this id.
+    ///
+    /// # Errors
+    /// [`Error`]; absent is `None`.
+    pub fn row(&self, tenant: &Arc<Tenant>, id: &str) -> Result<Option<store::Row>> {
+        let Some(index) = self.store.index_of(tenant, id)? else { return Ok(None) };
+        Ok(self.store.rows(tenant, index..index + 1)?.into_iter().next())
+    }
+
+    /// A sealed row as its envelope.
+    ///
+    /// # Errors
+    /// A row that cannot be decoded.
+    pub fn envelope(&self, tenant: &Tenant, row: &store::Row, access: Access) -> Result<String> {
+        let mut builder = segments::BatchBuilder::new();
+        builder.push(segments::RowRef {
+            tenant: &tenant.slug,
+            index: row.index,
+            recorded_at: row.recorded_at,
+            kind: row.kind,
+            row: &row.row,
+        })?;
+        let batch = builder.finish()?;
+        let all: Vec<usize> = (0..columns::COUNT).collect();
+        let leaf: String = row.leaf.iter().map(|b| format!("{b:02x}")).collect();
+        let mut out = String::with_capacity(row.row.len() * 2);
+        Row { batch: &batch, columns: &all, row: 0, bodies: access.bodies }.envelope(Some(&leaf), &mut out);
+        Ok(out)
+    }
+}
+
+/// Time and id first, then what the view shows.
+fn projection(view: View, access: Access) -> Vec<usize> {
+    let mut out = vec![columns::TIME, columns::ID];
+    let mut add = |c: usize| {
+        if !out.contains(&c) && (access.bodies || !is_body(c)) {
+            out.push(c);
+        }
+    };
+    view.columns().iter().flat_map(sources).filter(|c| *c < CREATED_AT).for_each(&mut add);
+    add(columns::INDEX);
+    add(columns::RECORDED_AT);
+    debug_assert!(!out.contains(&STATUS));
+    out
+}
+
+/// Refuses keys whose values the caller may not see: a filter on them would tell.
+fn check_access(query: &Query, access: Access) -> Result<()> {
+    if access.bodies {
+        return Ok(());
+    }
+    fn walk(filter: &Filter, view: View) -> Result<()> {
+        match filter {
+            Filter::All | Filter::Text(_) => Ok(()),
+            Filter::And(parts) | Filter::Or(parts) => parts.iter().try_for_each(|p| walk(p, view)),
+            Filter::Not(inner) => walk(inner, view),
+            Filter::Test(test) => visible(&test.key, view),
+        }
+    }
+    walk(&query.filter, query.view)?;
+    query.count_by.iter().chain(&query.facets).try_for_each(|k| visible(k, query.view))
+}
+
+fn visible(key: &Key, view: View) -> Result<()> {
+    let hidden = match key {
+        Key::Column(c) => sources(c).into_iter().any(is_body),
+        Key::Json { field, .. } => is_body(columns::of(*field)),
+    };
+    if hidden { Err(Error::Scope(key.name(view))) } else { Ok(()) }
+}
+
+pub(crate) fn allowed(query: &Query, access: Access) -> Result<()> {
+    check_access(query, access)
+}
+
+fn key(batch: &RecordBatch, row: usize) -> (i64, String) {
+    let time = batch.column(0).as_primitive::<TimestampMicrosecondType>().value(row);
+    (time, batch.column(1).as_string::<i32>().value(row).to_owned())
+}
+
+/// An unsigned column's values.
+pub(crate) fn indexes(array: &dyn Array) -> Option<&UInt64Array> {
+    array.as_any().downcast_ref::<UInt64Array>()
+}

@@ -1,0 +1,186 @@
+//! Latest-status views: the log only appends, the view shows each job, notification, session or grant once.
+//!
+//! The latest record of an id is the one sealed last (highest index); `created_at` is the time of its first.
+//! A session or grant past `expires_at` reads `expired` though no record says so.
+
+use crate::engine::{Error, Result};
+use crate::lang::{Source, View};
+use crate::predicate::{CREATED_AT, Matcher, STATUS};
+use crate::source::{Merge, Wanted};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array};
+use arrow::compute::{interleave_record_batch, take_record_batch};
+use arrow::datatypes::{DataType, Field as ArrowField, Schema, TimestampMicrosecondType};
+use segments::columns;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+use store::Snapshot;
+
+/// The latest rows of a folded view.
+pub struct Latest {
+    /// One row per id, newest first by the latest record's time, with computed columns at the end.
+    pub batch: RecordBatch,
+    /// Column numbers, [`CREATED_AT`] and [`STATUS`] among them.
+    pub columns: Vec<usize>,
+}
+
+struct Seen {
+    batch: usize,
+    row: usize,
+    index: u64,
+    created: i64,
+}
+
+/// Folds a snapshot's records of a view.
+///
+/// # Errors
+/// What reading failed with.
+pub fn latest(snapshot: &Snapshot, view: View, now: i64) -> Result<Latest> {
+    let ids: Vec<usize> = view.fold_id().unwrap_or_default().iter().map(|f| columns::of(*f)).collect();
+    // Every column: a filter may name any of the envelope's.
+    let mut projection = vec![columns::TIME, columns::ID];
+    projection.extend((0..columns::COUNT).filter(|c| !matches!(*c, columns::TIME | columns::ID)));
+    let wanted = Wanted {
+        projection: projection.clone(),
+        matcher: Some(Arc::new(Matcher::new(view, crate::lang::Filter::All, true))),
+        time: i64::MIN..i64::MAX,
+        before: None,
+        limit: None,
+    };
+    let place = |c: usize| projection.iter().position(|p| *p == c);
+    let (Some(index_at), Some(id_at)) =
+        (place(columns::INDEX), ids.iter().map(|c| place(*c)).collect::<Option<Vec<_>>>())
+    else {
+        return Err(Error::Limit("the view cannot be folded".into()));
+    };
+    let mut batches: Vec<RecordBatch> = Vec::new();
+    let mut seen: HashMap<String, Seen> = HashMap::new();
+    let mut merge = Merge::new(snapshot, &wanted);
+    let mut last: Option<(*const dyn Array, usize)> = None;
+    while let Some((batch, row)) = merge.next()? {
+        let Some(id) = id_at
+            .iter()
+            .filter_map(|at| batch.columns().get(*at))
+            .find(|a| a.is_valid(row))
+            .and_then(|a| a.as_string_opt::<i32>())
+        else {
+            continue;
+        };
+        let Some(index) = crate::engine::indexes(batch.column(index_at)).map(|a| a.value(row)) else { continue };
+        let time = batch.column(0).as_primitive::<TimestampMicrosecondType>().value(row);
+        let pointer: *const dyn Array = Arc::as_ptr(batch.column(0));
+        let number = match last {
+            Some((p, n)) if std::ptr::addr_eq(p, pointer) => n,
+            _ => {
+                // Batches of several sources take turns; each is kept once.
+                let known = batches.iter().rposition(|b| std::ptr::addr_eq(Arc::as_ptr(b.column(0)), pointer));
+                known.unwrap_or_else(|| {
+                    batches.push(batch.clone());
+                    batches.len() - 1
+                })
+            }
+        };
+        last = Some((pointer, number));
+        let key = id.value(row);
+        match seen.get_mut(key) {
+            Some(s) => {
+                s.created = s.created.min(time);
+                if index > s.index {
+                    (s.batch, s.row, s.index) = (number, row, index);
+                }
+            }
+            None => {
+                seen.insert(key.to_owned(), Seen { batch: number, row, index, created: time });
+            }
+        }
+    }
+    let mut rows: Vec<Seen> = seen.into_values().collect();
+    let order_of = |s: &Seen| {
+        let batch = batches.get(s.batch);
+        batch.map(|b| {
+            (
+                b.column(0).as_primitive::<TimestampMicrosecondType>().value(s.row),
+                b.column(1).as_string::<i32>().value(s.row),
+            )
+        })
+    };
+    rows.sort_by(|a, b| order_of(b).cmp(&order_of(a)));
+    let schema = Arc::new(segments::schema().project(&projection)?);
+    let picked = if batches.is_empty() {
+        RecordBatch::new_empty(schema)
+    } else {
+        let places: Vec<(usize, usize)> = rows.iter().map(|s| (s.batch, s.row)).collect();
+        interleave_record_batch(&batches.iter().collect::<Vec<_>>(), &places)?
+    };
+    let created = TimestampMicrosecondArray::from_iter_values(rows.iter().map(|s| s.created)).with_timezone("UTC");
+    let status = status(view, &picked, &projection, now);
+    let mut fields: Vec<Arc<ArrowField>> = picked.schema().fields().iter().cloned().collect();
+    fields.push(Arc::new(ArrowField::new("created_at", created.data_type().clone(), false)));
+    fields.push(Arc::new(ArrowField::new("status", DataType::Utf8, true)));
+    let mut arrays: Vec<ArrayRef> = picked.columns().to_vec();
+    arrays.push(Arc::new(created));
+    arrays.push(Arc::new(status));
+    projection.extend([CREATED_AT, STATUS]);
+    Ok(Latest { batch: RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?, columns: projection })
+}
+
+fn status(view: View, batch: &RecordBatch, projection: &[usize], now: i64) -> StringArray {
+    let sources = view.columns().iter().find_map(|c| match c.source {
+        Source::Status(status, expires) => Some((columns::of(status), columns::of(expires))),
+        _ => None,
+    });
+    let array = |c: usize| projection.iter().position(|p| *p == c).and_then(|at| batch.columns().get(at));
+    let Some((Some(status), Some(expires))) = sources.map(|(s, e)| (array(s), array(e))) else {
+        return StringArray::new_null(batch.num_rows());
+    };
+    let (Some(status), Some(expires)) =
+        (status.as_string_opt::<i32>(), expires.as_primitive_opt::<TimestampMicrosecondType>())
+    else {
+        return StringArray::new_null(batch.num_rows());
+    };
+    (0..batch.num_rows())
+        .map(|row| {
+            let said = status.is_valid(row).then(|| status.value(row));
+            let past = expires.is_valid(row) && expires.value(row) <= now;
+            if past && matches!(said, None | Some("active")) { Some("expired") } else { said }
+        })
+        .collect()
+}
+
+impl Latest {
+    fn array(&self, column: usize) -> Option<ArrayRef> {
+        self.columns.iter().position(|c| *c == column).and_then(|at| self.batch.columns().get(at)).cloned()
+    }
+
+    /// Time and id of a row.
+    pub fn key(&self, row: usize) -> (i64, String) {
+        let time = self.batch.column(0).as_primitive::<TimestampMicrosecondType>().value(row);
+        (time, self.batch.column(1).as_string::<i32>().value(row).to_owned())
+    }
+
+    /// The rows that match, newest first. `time` bounds the view's own time column.
+    ///
+    /// # Errors
+    /// A column of an unexpected type.
+    pub fn matching(&self, matcher: &Matcher, time: &Range<i64>, before: Option<&(i64, String)>) -> Result<Vec<usize>> {
+        let rows = self.batch.num_rows();
+        let mask = matcher.evaluate_with(rows, &|c| self.array(c))?;
+        Ok((0..rows)
+            .filter(|row| {
+                let (at, id) = self.key(*row);
+                mask.value(*row) && time.contains(&at) && before.is_none_or(|(t, last)| (at, &id) < (*t, last))
+            })
+            .collect())
+    }
+
+    /// Some rows with some columns.
+    ///
+    /// # Errors
+    /// A column that is not there.
+    pub fn take(&self, rows: &[usize], wanted: &[usize]) -> Result<RecordBatch> {
+        let at: Option<Vec<usize>> = wanted.iter().map(|c| self.columns.iter().position(|have| have == c)).collect();
+        let projected = self.batch.project(&at.ok_or_else(|| Error::Limit("no such column".into()))?)?;
+        let rows = UInt32Array::from_iter_values(rows.iter().map(|r| *r as u32));
+        Ok(take_record_batch(&projected, &rows)?)
+    }
+}

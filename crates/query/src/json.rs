@@ -1,0 +1,183 @@
+//! Rows as JSON: the envelope of a record, and the rows of a view.
+//!
+//! Values are written straight from the columns; JSON that was stored is copied, never parsed.
+
+use crate::lang::{ColumnKind, View};
+use crate::predicate::sources;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::datatypes::{TimestampMicrosecondType, UInt64Type};
+use event::fields::{FIELDS, Kind};
+use event::json::write_string;
+use segments::columns;
+
+/// Arrays of a batch by column number.
+pub struct Row<'a> {
+    /// The batch.
+    pub batch: &'a RecordBatch,
+    /// Column numbers of its arrays, in order.
+    pub columns: &'a [usize],
+    /// Which row.
+    pub row: usize,
+    /// Whether bodies and claims may be shown.
+    pub bodies: bool,
+}
+
+/// Columns that only the `read_body` scope shows.
+pub fn is_body(column: usize) -> bool {
+    use event::Field;
+    [Field::NotificationBody, Field::SessionClaims, Field::GrantClaims].iter().any(|f| columns::of(*f) == column)
+}
+
+impl Row<'_> {
+    fn array(&self, column: usize) -> Option<&ArrayRef> {
+        if is_body(column) && !self.bodies {
+            return None;
+        }
+        let at = self.columns.iter().position(|c| *c == column)?;
+        self.batch.columns().get(at).filter(|a| a.is_valid(self.row))
+    }
+
+    /// Appends a value of this kind; false where there is none.
+    fn value(&self, column: usize, kind: ColumnKind, out: &mut String) -> bool {
+        let Some(array) = self.array(column) else { return false };
+        match kind {
+            ColumnKind::Text => match array.as_string_opt::<i32>() {
+                Some(text) => write_string(out, text.value(self.row)),
+                None => return false,
+            },
+            ColumnKind::Json | ColumnKind::List => match array.as_string_opt::<i32>() {
+                Some(text) => out.push_str(text.value(self.row)),
+                None => return false,
+            },
+            ColumnKind::Time => match array.as_primitive_opt::<TimestampMicrosecondType>() {
+                Some(times) => {
+                    out.push('"');
+                    event::time::write(times.value(self.row), out);
+                    out.push('"');
+                }
+                None => return false,
+            },
+            ColumnKind::Bool => match array.as_any().downcast_ref::<BooleanArray>() {
+                Some(b) => out.push_str(if b.value(self.row) { "true" } else { "false" }),
+                None => return false,
+            },
+            ColumnKind::Int => match array.as_primitive_opt::<UInt64Type>() {
+                Some(n) => out.push_str(&n.value(self.row).to_string()),
+                None => return false,
+            },
+        }
+        true
+    }
+
+    /// Whether the row of a view shows a body or claims.
+    pub fn shows_body(&self, view: View) -> bool {
+        view.columns().iter().flat_map(sources).any(|c| is_body(c) && self.array(c).is_some())
+    }
+
+    /// The row of a view: its id, then every column, `null` where it has none.
+    pub fn view(&self, view: View, out: &mut String) {
+        if view == View::Records {
+            return self.envelope(None, out);
+        }
+        out.push_str("{\"id\":");
+        if !self.value(columns::ID, ColumnKind::Text, out) {
+            out.push_str("null");
+        }
+        for column in view.columns() {
+            out.push(',');
+            write_string(out, column.name);
+            out.push(':');
+            if !sources(column).into_iter().any(|source| self.value(source, column.kind, out)) {
+                out.push_str("null");
+            }
+        }
+        for (name, column, kind) in
+            [("index", columns::INDEX, ColumnKind::Int), ("recorded_at", columns::RECORDED_AT, ColumnKind::Time)]
+        {
+            out.push_str(",\"");
+            out.push_str(name);
+            out.push_str("\":");
+            if !self.value(column, kind, out) {
+                out.push_str("null");
+            }
+        }
+        out.push('}');
+    }
+
+    /// The whole envelope, nested, without what is absent.
+    pub fn envelope(&self, leaf: Option<&str>, out: &mut String) {
+        out.push('{');
+        let mut first = true;
+        let mut member = |out: &mut String, name: &str| {
+            if !std::mem::take(&mut first) {
+                out.push(',');
+            }
+            write_string(out, name);
+            out.push(':');
+        };
+        let mut done: Vec<&str> = Vec::new();
+        for spec in FIELDS {
+            let group = spec.path.split_once('.').map(|(group, _)| group);
+            match group {
+                None => {
+                    let column = columns::of(spec.field);
+                    if self.array(column).is_some() {
+                        member(out, spec.path);
+                        self.value(column, kind(spec.kind), out);
+                    }
+                }
+                Some(group) if !done.contains(&group) => {
+                    done.push(group);
+                    let inside =
+                        FIELDS.iter().filter_map(|s| Some((s, s.path.strip_prefix(group)?.strip_prefix('.')?)));
+                    let mut open = false;
+                    for (s, name) in inside {
+                        let column = columns::of(s.field);
+                        if self.array(column).is_none() {
+                            continue;
+                        }
+                        if open {
+                            out.push(',');
+                        } else {
+                            member(out, group);
+                            out.push('{');
+                            open = true;
+                        }
+                        write_string(out, name);
+                        out.push(':');
+                        self.value(column, kind(s.kind), out);
+                    }
+                    if open {
+                        out.push('}');
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+        for (name, column, kind) in [
+            ("tenant", columns::TENANT, ColumnKind::Text),
+            ("index", columns::INDEX, ColumnKind::Int),
+            ("recorded_at", columns::RECORDED_AT, ColumnKind::Time),
+        ] {
+            if self.array(column).is_some() {
+                member(out, name);
+                self.value(column, kind, out);
+            }
+        }
+        if let Some(leaf) = leaf {
+            member(out, "leaf_hash");
+            write_string(out, leaf);
+        }
+        out.push('}');
+    }
+}
+
+fn kind(kind: Kind) -> ColumnKind {
+    match kind {
+        Kind::Text => ColumnKind::Text,
+        Kind::Json => ColumnKind::Json,
+        Kind::List => ColumnKind::List,
+        Kind::Time => ColumnKind::Time,
+        Kind::Bool => ColumnKind::Bool,
+    }
+}

@@ -1,0 +1,215 @@
+//! Rows of a snapshot in order: segments and tail blocks, merged newest first and opened only when due.
+
+use crate::predicate::Matcher;
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::TimestampMicrosecondType;
+use segments::{ScanRequest, SegmentScan, columns};
+use std::ops::Range;
+use std::sync::Arc;
+use store::{Block, Snapshot};
+
+/// What rows are wanted of a snapshot.
+pub struct Wanted {
+    /// Columns, by number; the first two are time and id.
+    pub projection: Vec<usize>,
+    /// Which rows.
+    pub matcher: Option<Arc<Matcher>>,
+    /// Times, from inclusive, to exclusive.
+    pub time: Range<i64>,
+    /// Only rows after this one in `(time DESC, id DESC)` order.
+    pub before: Option<(i64, String)>,
+    /// At most so many rows in all.
+    pub limit: Option<usize>,
+}
+
+/// A batch with its place in the merge.
+struct Current {
+    batch: RecordBatch,
+    row: usize,
+}
+
+impl Current {
+    fn key(&self) -> (i64, &str) {
+        let time = self.batch.column(0).as_primitive::<TimestampMicrosecondType>().value(self.row);
+        (time, self.batch.column(1).as_string::<i32>().value(self.row))
+    }
+}
+
+enum Feed {
+    Segment(Arc<segments::Segment>),
+    Block(Arc<Block>),
+    Scan(Box<SegmentScan>),
+    Done,
+}
+
+struct Source {
+    /// No row of it is newer.
+    newest: i64,
+    feed: Feed,
+    current: Option<Current>,
+}
+
+/// The merged rows.
+pub struct Merge<'a> {
+    snapshot: &'a Snapshot,
+    wanted: &'a Wanted,
+    sources: Vec<Source>,
+}
+
+impl<'a> Merge<'a> {
+    /// Prepares the sources; nothing is read yet.
+    pub fn new(snapshot: &'a Snapshot, wanted: &'a Wanted) -> Merge<'a> {
+        let mut sources = Vec::new();
+        let newest = |max: i64| wanted.before.as_ref().map_or(max, |(t, _)| max.min(*t));
+        for segment in &snapshot.segments {
+            let Some(slice) = segment.slice(snapshot.tenant.number) else { continue };
+            if slice.max_time >= wanted.time.start
+                && slice.min_time < wanted.time.end
+                && wanted.before.as_ref().is_none_or(|(t, _)| slice.min_time <= *t)
+            {
+                sources.push(Source {
+                    newest: newest(slice.max_time.min(wanted.time.end.saturating_sub(1))),
+                    feed: Feed::Segment(Arc::clone(segment)),
+                    current: None,
+                });
+            }
+        }
+        for block in &snapshot.blocks {
+            let (oldest, latest) = block.times;
+            if latest >= wanted.time.start
+                && oldest < wanted.time.end
+                && wanted.before.as_ref().is_none_or(|(t, _)| oldest <= *t)
+            {
+                sources.push(Source { newest: newest(latest), feed: Feed::Block(Arc::clone(block)), current: None });
+            }
+        }
+        sources.sort_by_key(|s| std::cmp::Reverse(s.newest));
+        Merge { snapshot, wanted, sources }
+    }
+
+    /// The next row: its batch and its number in it.
+    ///
+    /// # Errors
+    /// What reading failed with; the merge ends then.
+    pub fn next(&mut self) -> Result<Option<(RecordBatch, usize)>, segments::Error> {
+        loop {
+            // The best row among the open sources, and the source without a row at hand that may have the newest.
+            let mut best: Option<usize> = None;
+            let mut due: Option<usize> = None;
+            for (i, source) in self.sources.iter().enumerate() {
+                match &source.current {
+                    Some(current) => {
+                        if best
+                            .and_then(|b| self.sources.get(b))
+                            .and_then(|b| b.current.as_ref())
+                            .is_none_or(|b| current.key() > b.key())
+                        {
+                            best = Some(i);
+                        }
+                    }
+                    None if matches!(source.feed, Feed::Done) => {}
+                    None => {
+                        if due.and_then(|d| self.sources.get(d)).is_none_or(|d| d.newest < source.newest) {
+                            due = Some(i);
+                        }
+                        // They stand newest first: none behind one that was never opened is due before it.
+                        if matches!(source.feed, Feed::Segment(_) | Feed::Block(_)) {
+                            break;
+                        }
+                    }
+                }
+            }
+            let best_time = best.and_then(|b| self.sources.get(b)).and_then(|s| s.current.as_ref()).map(|c| c.key().0);
+            if let Some(source) = due.and_then(|d| self.sources.get_mut(d))
+                && best_time.is_none_or(|t| source.newest >= t)
+            {
+                advance(source, self.snapshot, self.wanted)?;
+                continue;
+            }
+            let Some(source) = best.and_then(|b| self.sources.get_mut(b)) else { return Ok(None) };
+            let Some(current) = &mut source.current else { return Ok(None) };
+            let found = (current.batch.clone(), current.row);
+            current.row += 1;
+            if current.row >= current.batch.num_rows() {
+                source.newest = current.batch.column(0).as_primitive::<TimestampMicrosecondType>().value(found.1);
+                source.current = None;
+            }
+            self.sources.retain(|s| s.current.is_some() || !matches!(s.feed, Feed::Done));
+            return Ok(Some(found));
+        }
+    }
+}
+
+fn advance(source: &mut Source, snapshot: &Snapshot, wanted: &Wanted) -> Result<(), segments::Error> {
+    let batch = match std::mem::replace(&mut source.feed, Feed::Done) {
+        Feed::Segment(segment) => {
+            source.feed = Feed::Scan(Box::new(segment.scan(&request(snapshot, wanted))?));
+            return Ok(());
+        }
+        Feed::Block(block) => Some(block_rows(&block, snapshot, wanted)?),
+        Feed::Scan(mut scan) => match scan.next().transpose()? {
+            Some(batch) => {
+                source.feed = Feed::Scan(scan);
+                Some(batch)
+            }
+            None => None,
+        },
+        Feed::Done => None,
+    };
+    source.current = batch.filter(|b| b.num_rows() > 0).map(|batch| Current { batch, row: 0 });
+    Ok(())
+}
+
+/// The request to a segment for what is wanted of a snapshot.
+pub fn request<'a>(snapshot: &Snapshot, wanted: &'a Wanted) -> ScanRequest<'a> {
+    let mut request = ScanRequest::new(snapshot.tenant.number, &wanted.projection);
+    request.predicate = wanted.matcher.clone().filter(|m| !m.is_all()).map(|m| m as Arc<dyn segments::Predicate>);
+    request.time = wanted.time.clone();
+    request.index_below = Some(snapshot.size.min(snapshot.stored));
+    request.before = wanted.before.clone();
+    request.limit = wanted.limit;
+    request
+}
+
+/// The rows of a tail block that are wanted, projected.
+///
+/// # Errors
+/// A column of an unexpected type.
+pub fn block_rows(block: &Block, snapshot: &Snapshot, wanted: &Wanted) -> Result<RecordBatch, segments::Error> {
+    let batch = &block.batch;
+    let rows = batch.num_rows();
+    let index = batch.column(columns::INDEX).as_any().downcast_ref::<UInt64Array>();
+    let times = batch.column(columns::TIME).as_any().downcast_ref::<TimestampMicrosecondArray>();
+    let ids = batch.column(columns::ID).as_any().downcast_ref::<StringArray>();
+    let (Some(index), Some(times), Some(ids)) = (index, times, ids) else {
+        return Err(segments::Error::Compute(arrow::error::ArrowError::SchemaError(
+            "a tail block has other columns".into(),
+        )));
+    };
+    let place: BooleanArray = (0..rows)
+        .map(|i| {
+            let (time, id) = (times.value(i), ids.value(i));
+            Some(
+                index.value(i) < snapshot.size
+                    && index.value(i) >= snapshot.stored
+                    && wanted.time.contains(&time)
+                    && wanted.before.as_ref().is_none_or(|(t, last)| (time, id) < (*t, last.as_str())),
+            )
+        })
+        .collect();
+    let mask = match wanted.matcher.as_ref().filter(|m| !m.is_all()) {
+        Some(matcher) => {
+            let found =
+                matcher.evaluate_with(rows, &|c| batch.columns().get(c).cloned()).map_err(segments::Error::Compute)?;
+            arrow::compute::and(&place, &found).map_err(segments::Error::Compute)?
+        }
+        None => place,
+    };
+    let projected = batch.project(&wanted.projection).map_err(segments::Error::Compute)?;
+    let found = filter_record_batch(&projected, &mask).map_err(segments::Error::Compute)?;
+    Ok(match wanted.limit {
+        Some(limit) if limit < found.num_rows() => found.slice(0, limit),
+        _ => found,
+    })
+}

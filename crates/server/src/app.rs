@@ -1,0 +1,211 @@
+//! The application's state, its routes, and what happens around every request.
+
+use crate::ids::Ids;
+use crate::problem::{Problem, REQUEST_ID};
+use crate::{admin, intake, log, ops, read};
+use axum::Router;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post, put};
+use catalog::Tenant;
+use event::redact::Rules;
+use metrics_exporter_prometheus::PrometheusHandle;
+use query::Engine;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, RwLock};
+use std::time::Instant;
+use store::Store;
+use tokio::sync::Semaphore;
+
+/// Batches prepared at the same time. Each may hold some five times its 16 MiB while it is parsed, so this
+/// bounds that memory to about 640 MiB, and keeps two cores busy.
+const INTAKE_AT_ONCE: usize = 8;
+/// Queries run at the same time; more wait.
+const READS_AT_ONCE: usize = 16;
+
+/// What the server is told from outside.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Peers whose `X-Request-Id` is believed, beside this machine itself.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// Whether checkpoints, tiles and entries are served without a key. They hold no personal data.
+    pub public_ledger: bool,
+    /// The version shown.
+    pub version: &'static str,
+}
+
+/// Shared by every request.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+/// See [`App`].
+pub struct Inner {
+    /// Reading.
+    pub engine: Engine,
+    /// From outside.
+    pub options: Options,
+    /// Ids for records and requests without one.
+    pub ids: Ids,
+    /// Batches being prepared.
+    pub intake: Arc<Semaphore>,
+    /// Queries being run.
+    pub reads: Arc<Semaphore>,
+    /// Since when the server runs.
+    pub started: Instant,
+    /// The recorder behind `/metrics`.
+    pub metrics: PrometheusHandle,
+    rules: RwLock<HashMap<u32, (String, Arc<Rules>)>>,
+}
+
+impl std::ops::Deref for App {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl App {
+    /// The application over an open store.
+    pub fn new(store: Arc<Store>, options: Options, metrics: PrometheusHandle) -> App {
+        App(Arc::new(Inner {
+            engine: Engine::new(store),
+            options,
+            ids: Ids::default(),
+            intake: Arc::new(Semaphore::new(INTAKE_AT_ONCE)),
+            reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
+            started: Instant::now(),
+            metrics,
+            rules: RwLock::default(),
+        }))
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<Store> {
+        self.engine.store()
+    }
+
+    /// A tenant's redaction rules, made once per version of its settings.
+    ///
+    /// # Errors
+    /// Where its settings hold an unusable rule: then nothing is taken in, rather than taken in unredacted.
+    pub fn rules(&self, tenant: &Tenant) -> Result<Arc<Rules>, Problem> {
+        let cached = |map: &HashMap<u32, (String, Arc<Rules>)>| {
+            map.get(&tenant.number)
+                .filter(|(settings, _)| *settings == tenant.settings)
+                .map(|(_, rules)| Arc::clone(rules))
+        };
+        if let Some(rules) = cached(&self.rules.read().unwrap_or_else(std::sync::PoisonError::into_inner)) {
+            return Ok(rules);
+        }
+        let rules = Arc::new(intake::rules_of(&tenant.settings)?);
+        self.rules
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .insert(tenant.number, (tenant.settings.clone(), Arc::clone(&rules)));
+        Ok(rules)
+    }
+}
+
+/// Every route. `openapi` lists the same ones; a test compares them.
+pub fn router(app: App) -> Router {
+    Router::new()
+        .route("/", get(ops::front))
+        .route("/health/live", get(ops::live))
+        .route("/health/alive", get(ops::live))
+        .route("/health/ready", get(ops::ready))
+        .route("/version", get(ops::version))
+        .route("/metrics", get(ops::metrics))
+        .route("/openapi.json", get(ops::openapi))
+        .route("/v1/t", get(admin::tenants))
+        .route("/v1/t/{tenant}", put(admin::put_tenant).get(admin::get_tenant))
+        .route("/v1/t/{tenant}/keys", post(admin::create_key).get(admin::keys))
+        .route("/v1/t/{tenant}/keys/{id}", delete(admin::revoke_key))
+        .route("/v1/t/{tenant}/records", post(intake::post).get(read::records))
+        .route("/v1/t/{tenant}/records/{id}", get(read::record))
+        .route("/v1/t/{tenant}/records/{id}/proof", get(read::proof))
+        .route("/v1/t/{tenant}/query", post(read::query))
+        .route("/v1/t/{tenant}/ask", post(read::ask))
+        .route("/v1/t/{tenant}/sql", post(read::sql))
+        .route("/v1/t/{tenant}/tail", get(read::tail))
+        .route("/v1/t/{tenant}/{view}", get(read::view))
+        .route("/t/{tenant}/log/checkpoint", get(log::checkpoint))
+        .route("/t/{tenant}/log/vkey", get(log::vkey))
+        .route("/t/{tenant}/log/tile/{*path}", get(log::tile))
+        .fallback(|| async { Problem::not_found() })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "this address does not take that method; see /openapi.json",
+            )
+        })
+        .layer(DefaultBodyLimit::max(intake::MAX_BATCH))
+        .layer(middleware::from_fn_with_state(app.clone(), around))
+        .with_state(app)
+}
+
+static REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Gives every request an id, times it, and logs it: method, route and status, never addresses or queries.
+async fn around(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip());
+    let trusted = peer.is_some_and(|p| p.is_loopback() || app.options.trusted_proxies.contains(&p));
+    let given = request
+        .headers()
+        .get(&REQUEST_ID_HEADER)
+        .and_then(|v| v.to_str().ok())
+        .filter(|id| trusted && !id.is_empty() && id.len() <= 128 && id.bytes().all(|b| (0x21..0x7f).contains(&b)))
+        .map(str::to_owned);
+    let id = given.unwrap_or_else(|| app.ids.next(app.store().now()));
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        request.headers_mut().insert(REQUEST_ID_HEADER.clone(), value);
+    }
+    let method = request.method().clone();
+    let route = request.extensions().get::<axum::extract::MatchedPath>().map_or("unmatched", |p| p.as_str()).to_owned();
+    let started = Instant::now();
+    let mut response = REQUEST_ID.scope(id.clone(), async { plain_errors(next.run(request).await) }).await;
+    let status = response.status().as_u16();
+    let took = started.elapsed();
+    metrics::histogram!("indelible_http_request_seconds", "route" => route.clone(), "status" => status.to_string())
+        .record(took.as_secs_f64());
+    tracing::debug!(%method, route, status, request_id = id, micros = took.as_micros() as u64, "request");
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID_HEADER.clone(), value);
+    }
+    response
+}
+
+/// Turns the plain-text refusals of the framework (a body too large, a query that does not parse) into
+/// problem documents, so that every error has one form.
+fn plain_errors(response: Response) -> Response {
+    let status = response.status();
+    let plain = response
+        .headers()
+        .get(axum::http::header::CONTENT_TYPE)
+        .is_none_or(|v| v.as_bytes().starts_with(b"text/plain"));
+    if !(status.is_client_error() && plain) || response.headers().contains_key("x-plain") {
+        return response;
+    }
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
+            status,
+            "batch_too_large",
+            format!(
+                "the body is larger than the limit of {} bytes; nothing was stored, send it in parts",
+                intake::MAX_BATCH
+            ),
+        ),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            Problem::new(status, "unsupported_media_type", "send the body as application/json")
+        }
+        _ => Problem::new(
+            status,
+            "invalid_request",
+            "the path, query or body of the request could not be read; see /openapi.json",
+        ),
+    }
+    .into_response()
+}

@@ -1,0 +1,448 @@
+//! Taking records in: hop 1 to 4 of a record's way, for one request.
+//!
+//! Bytes → records (`event`), each checked, redacted, committed to → one batch for the ledger → receipts. A
+//! record that is refused never keeps its neighbours out; a batch the ledger cannot take is not stored at all.
+
+use crate::app::App;
+use crate::auth::{self, Caller};
+use crate::problem::Problem;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use catalog::Tenant;
+use event::batch::Body;
+use event::commit;
+use event::parse::{Invalid, Parser};
+use event::redact::Rules;
+use ledger::{Batch, Outcome, Pending};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::borrow::Cow;
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Records of one batch, at most.
+pub const MAX_RECORDS: usize = 10_000;
+/// Bytes of one batch, at most, before and after decompression.
+pub const MAX_BATCH: usize = 16 << 20;
+/// How long `?wait=checkpoint` waits.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Query of `POST …/records`.
+#[derive(Debug, Default, Deserialize)]
+pub struct Options {
+    /// `full`: a receipt for every record.
+    receipts: Option<String>,
+    /// `checkpoint`: answer when a signed checkpoint covers the batch.
+    wait: Option<String>,
+}
+
+/// `POST /v1/t/{tenant}/records`.
+///
+/// # Errors
+/// A problem document.
+pub async fn post(
+    State(app): State<App>,
+    Path(slug): Path<String>,
+    Query(options): Query<Options>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let caller = auth::writer(&app, &headers, &slug)?;
+    let full = match options.receipts.as_deref() {
+        None | Some("rejected") => false,
+        Some("full") => true,
+        Some(_) => return Err(Problem::bad("invalid_parameter", "`receipts` is `full` or absent")),
+    };
+    let wait = match options.wait.as_deref() {
+        None => false,
+        Some("checkpoint") => true,
+        Some(_) => return Err(Problem::bad("invalid_parameter", "`wait` is `checkpoint` or absent")),
+    };
+    let encoding = headers.get(header::CONTENT_ENCODING).map(|v| v.to_str().unwrap_or("?").to_owned());
+    let taken = take(&app, caller.tenant.clone(), body, encoding).await?;
+    let checkpoint = if wait && taken.size > 0 {
+        let (app, tenant, size) = (app.clone(), caller.tenant.number, taken.size);
+        let published = tokio::task::spawn_blocking(move || app.store().checkpoints().wait(tenant, size, PATIENCE))
+            .await
+            .map_err(|e| Problem::internal("waiting for a checkpoint failed", &e))?;
+        match published {
+            Some(p) => Some(p.note.clone()),
+            None => return Err(Problem::busy("the records are stored, but no checkpoint covers them yet", 1)),
+        }
+    } else {
+        None
+    };
+    Ok(answer(&taken, full, checkpoint))
+}
+
+/// What became of a request's records.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// Per record: line, id, outcome.
+    pub sealed: Vec<(usize, String, Outcome)>,
+    /// Refused ones: line, code, field, detail.
+    pub refused: Vec<(usize, &'static str, String, String)>,
+    /// Size of the tree afterwards.
+    pub size: u64,
+    /// When the batch was sealed.
+    pub recorded_at: i64,
+}
+
+/// Takes a body in. Returns when everything accepted is durable.
+///
+/// # Errors
+/// A problem with nothing stored.
+pub async fn take(app: &App, tenant: Arc<Tenant>, body: Bytes, encoding: Option<String>) -> Result<Taken, Problem> {
+    let permit =
+        app.intake.clone().acquire_owned().await.map_err(|e| Problem::internal("the server is stopping", &e))?;
+    let prepared = {
+        let (app, tenant) = (app.clone(), Arc::clone(&tenant));
+        tokio::task::spawn_blocking(move || prepare(&app, &tenant, &body, encoding.as_deref()))
+            .await
+            .map_err(|e| Problem::internal("a batch could not be prepared", &e))??
+    };
+    drop(permit);
+    seal(app, tenant, prepared).await
+}
+
+/// A batch ready for the ledger.
+struct Prepared {
+    batch: Batch,
+    /// Line, id, whether the time was ours, per record of the batch.
+    records: Vec<(usize, String, bool)>,
+    refused: Vec<(usize, &'static str, String, String)>,
+}
+
+fn prepare(app: &App, tenant: &Arc<Tenant>, body: &[u8], encoding: Option<&str>) -> Result<Prepared, Problem> {
+    let started = std::time::Instant::now();
+    let body = decompress(body, encoding)?;
+    let body = Body::new(&body);
+    let pieces = body.pieces();
+    if pieces.is_empty() {
+        return Err(Problem::bad(
+            "empty_body",
+            "the body has no record; send a JSON object, an array, or one object per line",
+        ));
+    }
+    if pieces.len() > MAX_RECORDS {
+        return Err(Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "batch_too_large",
+            format!(
+                "the batch has {} records, more than the limit of {MAX_RECORDS}; nothing was stored, send it in parts",
+                pieces.len()
+            ),
+        ));
+    }
+    let rules = app.rules(tenant)?;
+    let store = app.store();
+    let id_epoch = store.ledger().id_epoch();
+    let now = store.now();
+    let parser = Parser { rules: &rules, tenant: &tenant.slug, now };
+    let mut keys = store.keys().intake(tenant);
+    let mut fresh_id = || app.ids.next(now);
+    let mut out = Prepared {
+        batch: Batch { tenant: tenant.number, id_epoch, ..Batch::default() },
+        records: Vec::with_capacity(pieces.len()),
+        refused: Vec::new(),
+    };
+    let mut rows = Vec::with_capacity(pieces.iter().filter_map(|p| p.text.as_ref().ok()).map(|t| t.len() + 256).sum());
+    for piece in pieces {
+        let text = match piece.text {
+            Ok(text) => text,
+            Err(e) => {
+                out.refused.push((piece.line, e.code, String::new(), e.detail));
+                continue;
+            }
+        };
+        let event = match parser.parse(text, &mut fresh_id, &mut rows) {
+            Ok(event) => event,
+            Err(Invalid { code, field, detail }) => {
+                out.refused.push((piece.line, code, field, detail));
+                continue;
+            }
+        };
+        let row = rows.get(event.row.clone()).unwrap_or_default();
+        let commitment = commit::commitment(row, &mut keys)
+            .map_err(|e| Problem::internal("a record could not be committed to", &e))?;
+        let id = rows.get(event.id.clone()).unwrap_or_default();
+        let key = (!event.fresh_id).then(|| store.id_key(tenant.number, id));
+        let id = String::from_utf8_lossy(id).into_owned();
+        out.batch.records.push(Pending { kind: 0, row: event.row, commitment, id: key, known: None });
+        out.records.push((piece.line, id, event.fresh_time));
+    }
+    out.batch.keys = keys.fresh;
+    out.batch.rows = rows;
+    let ids: Vec<&str> = out
+        .records
+        .iter()
+        .zip(&out.batch.records)
+        .filter(|(_, p)| p.id.is_some())
+        .map(|((_, id, _), _)| id.as_str())
+        .collect();
+    if !ids.is_empty() {
+        let found = store.find_ids(tenant, &ids)?;
+        if !found.is_empty() {
+            for ((_, id, _), pending) in out.records.iter().zip(&mut out.batch.records) {
+                pending.known = found.get(id).copied();
+            }
+        }
+    }
+    metrics::histogram!("indelible_prepare_seconds").record(started.elapsed().as_secs_f64());
+    Ok(out)
+}
+
+async fn seal(app: &App, tenant: Arc<Tenant>, prepared: Prepared) -> Result<Taken, Problem> {
+    let Prepared { batch, records, refused } = prepared;
+    let mut taken = Taken { refused, ..Taken::default() };
+    if records.is_empty() {
+        taken.size = app.store().ledger().size(tenant.number);
+        return Ok(taken);
+    }
+    let keys = batch.keys.clone();
+    // Kept aside for comparing repetitions that came without a time.
+    let rows: Vec<Option<Vec<u8>>> = records
+        .iter()
+        .zip(&batch.records)
+        .map(|((.., fresh_time), r)| {
+            (*fresh_time && r.id.is_some()).then(|| batch.rows.get(r.row.clone()).unwrap_or_default().to_vec())
+        })
+        .collect();
+    let (send, receive) = tokio::sync::oneshot::channel();
+    app.store().ledger().submit(batch, move |result| {
+        let _ = send.send(result);
+    })?;
+    let receipt = receive.await.map_err(|e| Problem::internal("the ledger did not answer", &e))??;
+    // Keys go down with the records that use them: a batch of which nothing was sealed wrote none.
+    if receipt.outcomes.iter().any(|o| matches!(o, Outcome::Sealed { .. })) {
+        app.store().keys().durable(tenant.number, &keys);
+    }
+    taken.size = receipt.size;
+    taken.recorded_at = receipt.recorded_at;
+    for (n, ((line, id, fresh_time), outcome)) in records.into_iter().zip(receipt.outcomes).enumerate() {
+        let outcome = match outcome {
+            // A repetition without a time got another one this time; it is the same record all the same.
+            Outcome::Conflict { index }
+                if fresh_time && same_but_time(app, &tenant, index, rows.get(n).and_then(Option::as_ref)).await? =>
+            {
+                Outcome::Duplicate { index, leaf: leaf(app, &tenant, index).await? }
+            }
+            other => other,
+        };
+        match outcome {
+            Outcome::Conflict { index } => {
+                let detail = format!(
+                    "the id {id:?} belongs to another record (index {index}) with other content; nothing was written. Give the record its own id"
+                );
+                taken.refused.push((line, "id_conflict", "id".into(), detail));
+            }
+            outcome => taken.sealed.push((line, id, outcome)),
+        }
+    }
+    taken.refused.sort_by_key(|r| r.0);
+    let sealed = taken.sealed.iter().filter(|s| matches!(s.2, Outcome::Sealed { .. })).count() as u64;
+    metrics::counter!("indelible_records_accepted_total").increment(sealed);
+    metrics::counter!("indelible_records_duplicate_total").increment(taken.sealed.len() as u64 - sealed);
+    for (_, code, ..) in &taken.refused {
+        metrics::counter!("indelible_records_rejected_total", "code" => *code).increment(1);
+    }
+    Ok(taken)
+}
+
+async fn stored(app: &App, tenant: &Arc<Tenant>, index: u64) -> Result<Option<store::Row>, Problem> {
+    let (app, tenant) = (app.clone(), Arc::clone(tenant));
+    let rows = tokio::task::spawn_blocking(move || app.store().rows(&tenant, index..index + 1))
+        .await
+        .map_err(|e| Problem::internal("a record could not be compared", &e))??;
+    Ok(rows.into_iter().next())
+}
+
+async fn leaf(app: &App, tenant: &Arc<Tenant>, index: u64) -> Result<ledger::Hash, Problem> {
+    Ok(stored(app, tenant, index).await?.map(|r| r.leaf).unwrap_or_default())
+}
+
+async fn same_but_time(app: &App, tenant: &Arc<Tenant>, index: u64, row: Option<&Vec<u8>>) -> Result<bool, Problem> {
+    let without_time = |row: &[u8]| -> Vec<(event::Field, Vec<u8>)> {
+        event::encode::fields(row)
+            .map_while(Result::ok)
+            .filter(|f| f.field != event::Field::Time)
+            .map(|f| (f.field, f.value.to_vec()))
+            .collect()
+    };
+    let Some(row) = row else { return Ok(false) };
+    Ok(stored(app, tenant, index).await?.is_some_and(|s| without_time(&s.row) == without_time(row)))
+}
+
+fn decompress<'a>(body: &'a [u8], encoding: Option<&str>) -> Result<Cow<'a, [u8]>, Problem> {
+    let too_large = |len: String| {
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "batch_too_large",
+            format!(
+                "the batch is {len} bytes, more than the limit of {MAX_BATCH}; nothing was stored, send it in parts"
+            ),
+        )
+    };
+    let gzip = body.starts_with(&[0x1f, 0x8b]);
+    let zstd = body.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
+    let kind = match encoding.map(str::to_ascii_lowercase).as_deref() {
+        None | Some("identity") => None,
+        Some("gzip" | "x-gzip") if gzip => Some("gzip"),
+        Some("zstd") if zstd => Some("zstd"),
+        Some(name @ ("gzip" | "x-gzip" | "zstd")) => {
+            return Err(Problem::bad("invalid_encoding", format!("the body says it is {name} and is not")));
+        }
+        Some(_) => {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_encoding",
+                "Content-Encoding is gzip, zstd or absent",
+            ));
+        }
+    };
+    // By magic where nothing was said: no JSON begins like that.
+    let kind = kind.or(if gzip {
+        Some("gzip")
+    } else if zstd {
+        Some("zstd")
+    } else {
+        None
+    });
+    let mut out = Vec::new();
+    let broken = |e: std::io::Error| Problem::bad("invalid_encoding", format!("the compressed body is damaged: {e}"));
+    let most = MAX_BATCH as u64 + 1;
+    match kind {
+        None if body.len() > MAX_BATCH => return Err(too_large(body.len().to_string())),
+        None => return Ok(Cow::Borrowed(body)),
+        Some("gzip") => flate2::read::MultiGzDecoder::new(body).take(most).read_to_end(&mut out).map_err(broken)?,
+        Some(_) => {
+            zstd::stream::read::Decoder::new(body).map_err(broken)?.take(most).read_to_end(&mut out).map_err(broken)?
+        }
+    };
+    if out.len() > MAX_BATCH {
+        return Err(too_large(format!("more than {MAX_BATCH}")));
+    }
+    Ok(Cow::Owned(out))
+}
+
+fn answer(taken: &Taken, full: bool, checkpoint: Option<String>) -> Response {
+    let accepted = taken.sealed.iter().filter(|s| matches!(s.2, Outcome::Sealed { .. })).count();
+    let mut results: Vec<(usize, Value)> = taken
+        .refused
+        .iter()
+        .map(|(line, code, field, detail)| {
+            let mut r = json!({ "line": line, "status": "rejected", "code": code, "detail": detail });
+            if !field.is_empty() {
+                r["field"] = field.clone().into();
+            }
+            (*line, r)
+        })
+        .collect();
+    if full {
+        results.extend(taken.sealed.iter().map(|(line, id, outcome)| {
+            let (status, index, leaf) = match outcome {
+                Outcome::Sealed { index, leaf } => ("accepted", *index, *leaf),
+                Outcome::Duplicate { index, leaf } => ("duplicate", *index, *leaf),
+                Outcome::Conflict { index } => ("rejected", *index, [0; 32]),
+            };
+            (*line, json!({ "line": line, "status": status, "id": id, "index": index, "leaf_hash": crate::hex(&leaf) }))
+        }));
+        results.sort_by_key(|r| r.0);
+    }
+    let first = taken.sealed.iter().map(|s| match s.2 {
+        Outcome::Sealed { index, .. } | Outcome::Duplicate { index, .. } | Outcome::Conflict { index } => index,
+    });
+    let mut body = Map::new();
+    body.insert("accepted".into(), accepted.into());
+    body.insert("duplicate".into(), (taken.sealed.len() - accepted).into());
+    body.insert("rejected".into(), taken.refused.len().into());
+    body.insert("first_index".into(), first.min().map_or(Value::Null, Into::into));
+    body.insert("tree_size".into(), taken.size.into());
+    if accepted > 0 {
+        body.insert("recorded_at".into(), event::time::format(taken.recorded_at).into());
+    }
+    if let Some(note) = checkpoint {
+        body.insert("checkpoint".into(), note.into());
+    }
+    body.insert("results".into(), results.into_iter().map(|r| r.1).collect::<Vec<_>>().into());
+    match taken.refused.first() {
+        Some((_, code, field, detail)) if taken.sealed.is_empty() => {
+            let status = match *code {
+                "id_conflict" => StatusCode::CONFLICT,
+                "record_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
+                _ => StatusCode::BAD_REQUEST,
+            };
+            let mut problem = Problem::new(status, code, detail.clone());
+            for (line, code, field, detail) in &taken.refused {
+                problem = problem.error(json!({ "pointer": field, "line": line, "code": code, "detail": detail }));
+            }
+            let _ = field;
+            problem.with(body).into_response()
+        }
+        _ => ([(header::CONTENT_TYPE, "application/json")], Value::Object(body).to_string()).into_response(),
+    }
+}
+
+/// The redaction rules of a tenant, from its settings.
+///
+/// # Errors
+/// 400 naming the setting.
+pub fn rules_of(settings: &str) -> Result<Rules, Problem> {
+    let value: Value = serde_json::from_str(settings)
+        .map_err(|e| Problem::bad("invalid_settings", format!("settings are a JSON object: {e}")))?;
+    let redaction = &value["redaction"];
+    let list = |name: &str| -> Result<Vec<String>, Problem> {
+        match &redaction[name] {
+            Value::Null => Ok(Vec::new()),
+            Value::Array(list) => list
+                .iter()
+                .map(|v| {
+                    v.as_str().map(str::to_owned).ok_or_else(|| {
+                        Problem::bad("invalid_settings", format!("`redaction.{name}` is a list of texts"))
+                    })
+                })
+                .collect(),
+            _ => Err(Problem::bad("invalid_settings", format!("`redaction.{name}` is a list of texts"))),
+        }
+    };
+    let keep_traits = match &redaction["keep_traits"] {
+        Value::Null => false,
+        Value::Bool(b) => *b,
+        _ => return Err(Problem::bad("invalid_settings", "`redaction.keep_traits` is true or false")),
+    };
+    Rules::new(keep_traits, &list("keys")?, &list("patterns")?)
+        .map_err(|e| Problem::bad("invalid_settings", e.to_string()))
+}
+
+/// Writes a record of our own into a tenant's audit log: what a sensitive scope was used for.
+///
+/// # Errors
+/// As [`take`]: what cannot be recorded is not done.
+pub async fn record_use(
+    app: &App,
+    caller: &Caller,
+    action: &str,
+    target: Value,
+    details: Value,
+) -> Result<(), Problem> {
+    let record = json!({
+        "log": "audit",
+        "source": "indelible",
+        "action": action,
+        "outcome": "success",
+        "actor": { "id": caller.principal.key_id.as_ref(), "type": "api_key", "name": caller.principal.name.as_ref() },
+        "target": target,
+        "request_id": crate::problem::request_id(),
+        "attributes": details,
+    });
+    let taken = take(app, Arc::clone(&caller.tenant), Bytes::from(record.to_string()), None).await?;
+    match taken.refused.first() {
+        None => Ok(()),
+        Some((_, code, _, detail)) => {
+            Err(Problem::internal("the use of this scope could not be recorded", &format!("{code}: {detail}")))
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The HTTP surface: records in, queries out, keys and tenants, the ledger's files, health and metrics.
+//!
+//! Owns routes, authorization, and the shapes of requests and answers. Everything that
+//! is done is done elsewhere: `event`, `ledger` and `store` take in, `query` reads. No Parquet, Arrow or
+//! DataFusion type appears here.
+
+mod admin;
+mod app;
+mod auth;
+mod ids;
+mod intake;
+mod log;
+mod openapi;
+mod ops;
+mod problem;
+mod read;
+
+pub use app::{App, Options, router};
+pub use intake::take;
+pub use openapi::document;
+pub use problem::Problem;
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,330 @@
+//! The description of the API (OpenAPI 3.1), made from one table of routes.
+//!
+//! Committed as `api/openapi.json` and compared there; a test checks that it names the routes the router has.
+
+use serde_json::{Map, Value, json};
+
+/// One operation.
+struct Route {
+    method: &'static str,
+    path: &'static str,
+    summary: &'static str,
+    /// Scope the key needs; `administrator`, or empty where no key is needed.
+    scope: &'static str,
+    /// Query parameters: name and what it is.
+    query: &'static [(&'static str, &'static str)],
+    /// Media types of the body, if it takes one.
+    body: &'static [&'static str],
+    /// Status and media type of success.
+    success: (&'static str, &'static str),
+}
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain";
+const BYTES: &str = "application/octet-stream";
+const PAGE: &[(&str, &str)] = &[
+    ("q", "filter text, such as `outcome:failure -ip:10.*`"),
+    ("from", "from this time on: RFC 3339 or `now-7d`"),
+    ("to", "before this time"),
+    ("limit", "rows of the page, 1 to 1000, 100 if absent"),
+    ("cursor", "`next_cursor` of the page before"),
+    ("diff", "`guide`: diffs in the monitoring guide's spelling"),
+];
+
+const ROUTES: &[Route] = &[
+    Route {
+        method: "get",
+        path: "/",
+        summary: "A plain page: what is running, counts, commands to try",
+        scope: "",
+        query: &[],
+        body: &[],
+        success: ("200", "text/html"),
+    },
+    Route {
+        method: "get",
+        path: "/health/live",
+        summary: "The process answers",
+        scope: "",
+        query: &[],
+        body: &[],
+        success: ("200", JSON),
+    },
+    Route {
+        method: "get",
+        path: "/health/alive",
+        summary: "The process answers",
+        scope: "",
+        query: &[],
+        body: &[],
+        success: ("200", JSON),
+    },
+    Route {
+        method: "get",
+        path: "/health/ready",
+        summary: "It takes records; 503 names the failing part",
+        scope: "",
+        query: &[],
+        body: &[],
+        success: ("200", JSON),
+    },
+    Route {
+        method: "get",
+        path: "/version",
+        summary: "Name and version",
+        scope: "",
+        query: &[],
+        body: &[],
+        success: ("200", JSON),
+    },
+    Route {
+        method: "get",
+        path: "/metrics",
+        summary: "Prometheus metrics",
+        scope: "",
+        query: &[],
+        body: &[],
+        success: ("200", TEXT),
+    },
+    Route {
+        method: "get",
+        path: "/openapi.json",
+        summary: "This description",
+        scope: "",
+        query: &[],
+        body: &[],
+        success: ("200", JSON),
+    },
+    Route {
+        method: "get",
+        path: "/v1/t",
+        summary: "All tenants",
+        scope: "administrator",
+        query: &[],
+        body: &[],
+        success: ("200", JSON),
+    },
+    Route {
+        method: "put",
+        path: "/v1/t/{tenant}",
+        summary: "Make a tenant, or change its settings",
+        scope: "administrator",
+        query: &[],
+        body: &[JSON],
+        success: ("200", JSON),
+    },
+    Route {
+        method: "get",
+        path: "/v1/t/{tenant}",
+        summary: "A tenant, its settings and its number of records",
+        scope: "read",
+        query: &[],
+        body: &[],
+        success: ("200", JSON),
+    },
+    Route {
+        method: "post",
+        path: "/v1/t/{tenant}/keys",
+        summary: "Make a key; it is shown this once",
+        scope: "admin",
+        query: &[],
+        body: &[JSON],
+        success: ("201", JSON),
+    },
+    Route {
+        method: "get",
+        path: "/v1/t/{tenant}/keys",
+        summary: "The tenant's keys, without their secrets",
+        scope: "admin",
+        query: &[],
+        body: &[],
+        success: ("200", JSON),
+    },
+    Route {
+        method: "delete",
+        path: "/v1/t/{tenant}/keys/{id}",
+        summary: "Revoke a key; it stops at once",
+        scope: "admin",
+        query: &[],
+        body: &[],
+        success: ("204", JSON),
+    },
+    Route {
+        method: "post",
+        path: "/v1/t/{tenant}/records",
+        summary: "Send records: an object, an array or NDJSON, plain, gzip or zstd. Answered when they are durable",
+        scope: "write",
+        query: &[
+            ("receipts", "`full`: a receipt for every record"),
+            ("wait", "`checkpoint`: answer when a signed checkpoint covers them"),
+        ],
+        body: &[JSON, "application/x-ndjson"],
+        success: ("200", JSON),
+    },
+    Route {
+        method: "get",
+        path: "/v1/t/{tenant}/records",
+        summary: "Records of every log, newest first",
+        scope: "read",
+        query: PAGE,
+        body: &[],
+        success: ("200", JSON),
+    },
+    Route {
+        method: "get",
+        path: "/v1/t/{tenant}/records/{id}",
+        summary: "One record",
+        scope: "read",
+        query: &[("diff", "`guide`: the diff in the monitoring guide's spelling")],
+        body: &[],
+        success: ("200", JSON),
+    },
+    Route {
+        method: "get",
+        path: "/v1/t/{tenant}/records/{id}/proof",
+        summary: "One record with everything needed to check it offline",
+        scope: "read",
+        query: &[],
+        body: &[],
+        success: ("200", JSON),
+    },
+    Route {
+        method: "post",
+        path: "/v1/t/{tenant}/query",
+        summary: "A typed query: page, count, count_by, histogram, facets",
+        scope: "read",
+        query: &[],
+        body: &[JSON],
+        success: ("200", JSON),
+    },
+    Route {
+        method: "post",
+        path: "/v1/t/{tenant}/ask",
+        summary: "A question in plain English as a query; its result too with `run=true`",
+        scope: "read",
+        query: &[("run", "`true`: run it")],
+        body: &[JSON],
+        success: ("200", JSON),
+    },
+    Route {
+        method: "post",
+        path: "/v1/t/{tenant}/sql",
+        summary: "SELECT over the tenant's views",
+        scope: "read",
+        query: &[],
+        body: &[JSON],
+        success: ("200", JSON),
+    },
+    Route {
+        method: "get",
+        path: "/v1/t/{tenant}/tail",
+        summary: "What is sealed from now on, as Server-Sent Events",
+        scope: "read",
+        query: &[("q", "filter text"), ("view", "a view, `records` if absent")],
+        body: &[],
+        success: ("200", "text/event-stream"),
+    },
+    Route {
+        method: "get",
+        path: "/v1/t/{tenant}/{view}",
+        summary: "Rows of a view, newest first",
+        scope: "read",
+        query: PAGE,
+        body: &[],
+        success: ("200", JSON),
+    },
+    Route {
+        method: "get",
+        path: "/t/{tenant}/log/checkpoint",
+        summary: "The newest signed checkpoint (C2SP tlog-checkpoint)",
+        scope: "",
+        query: &[],
+        body: &[],
+        success: ("200", TEXT),
+    },
+    Route {
+        method: "get",
+        path: "/t/{tenant}/log/vkey",
+        summary: "The verifier key of the tenant's ledger",
+        scope: "",
+        query: &[],
+        body: &[],
+        success: ("200", TEXT),
+    },
+    Route {
+        method: "get",
+        path: "/t/{tenant}/log/tile/{path}",
+        summary: "A hash tile or entry bundle (C2SP tlog-tiles)",
+        scope: "",
+        query: &[],
+        body: &[],
+        success: ("200", BYTES),
+    },
+];
+
+/// The document.
+pub fn document() -> Value {
+    let mut paths: Map<String, Value> = Map::new();
+    for route in ROUTES {
+        let parameters: Vec<Value> = route
+            .path
+            .split('/')
+            .filter_map(|p| p.strip_prefix('{')?.strip_suffix('}'))
+            .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
+            .chain(route.query.iter().map(|(name, what)| json!({ "name": name, "in": "query", "description": what, "schema": { "type": "string" } })))
+            .collect();
+        let mut operation = json!({
+            "summary": route.summary,
+            "parameters": parameters,
+            "responses": {
+                route.success.0: { "description": "done", "content": { route.success.1: {} } },
+                "default": { "description": "a problem document", "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } } },
+            },
+        });
+        if !route.scope.is_empty() {
+            operation["security"] = json!([{ "key": [] }]);
+            operation["description"] = format!("Needs the scope `{}`.", route.scope).into();
+        }
+        if !route.body.is_empty() {
+            let content: Map<String, Value> = route.body.iter().map(|m| ((*m).to_owned(), json!({}))).collect();
+            operation["requestBody"] = json!({ "required": true, "content": content });
+        }
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        path[route.method] = operation;
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": { "title": "Indelible", "version": env!("CARGO_PKG_VERSION"), "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" } },
+        "paths": paths,
+        "components": {
+            "securitySchemes": { "key": { "type": "http", "scheme": "bearer" } },
+            "schemas": { "Problem": {
+                "type": "object",
+                "required": ["status", "code", "detail", "errors"],
+                "properties": {
+                    "type": { "type": "string" }, "title": { "type": "string" }, "status": { "type": "integer" },
+                    "code": { "type": "string" }, "detail": { "type": "string" }, "request_id": { "type": ["string", "null"] },
+                    "errors": { "type": "array", "items": { "type": "object" } },
+                },
+            } },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_the_routes_that_the_router_has() {
+        let source = include_str!("app.rs");
+        let routed: std::collections::BTreeSet<String> = source
+            .split(".route(\"")
+            .skip(1)
+            .filter_map(|r| r.split('"').next())
+            .map(|p| p.replace("{*path}", "{path}"))
+            .collect();
+        let described: std::collections::BTreeSet<String> = ROUTES.iter().map(|r| r.path.to_owned()).collect();
+        assert_eq!(routed, described);
+    }
+}

@@ -1,0 +1,175 @@
+//! Problem documents (RFC 9457): the one form of every error answer.
+//!
+//! What the caller reads is made here; what went wrong inside goes to the log with the same request id.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+
+/// An error answer.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    errors: Vec<Value>,
+    more: Map<String, Value>,
+    retry_after: Option<u32>,
+}
+
+impl Problem {
+    /// A problem with a stable code and a sentence that says what to do.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Problem {
+        Problem { status, code, detail: detail.into(), errors: Vec::new(), more: Map::new(), retry_after: None }
+    }
+
+    /// 400.
+    pub fn bad(code: &'static str, detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// 404, the same words whatever is not there.
+    pub fn not_found() -> Problem {
+        Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address, or this key may not see it")
+    }
+
+    /// 503, come back after so many seconds.
+    pub fn busy(detail: impl Into<String>, seconds: u32) -> Problem {
+        let mut p = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail);
+        p.retry_after = Some(seconds);
+        p
+    }
+
+    /// 500: the cause goes to the log, not to the caller.
+    pub fn internal(what: &str, cause: &dyn std::fmt::Display) -> Problem {
+        tracing::error!(error = %cause, "{what}");
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            format!("{what}; the server's log says why, under this request id"),
+        )
+    }
+
+    /// Adds a detail error: a place and what is wrong there.
+    #[must_use]
+    pub fn error(mut self, error: Value) -> Problem {
+        self.errors.push(error);
+        self
+    }
+
+    /// Adds members of its own.
+    #[must_use]
+    pub fn with(mut self, more: Map<String, Value>) -> Problem {
+        self.more.extend(more);
+        self
+    }
+
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+}
+
+tokio::task_local! {
+    /// The id of the request being answered.
+    pub static REQUEST_ID: String;
+}
+
+/// The id of the request being answered, where there is one.
+pub fn request_id() -> Option<String> {
+    REQUEST_ID.try_with(Clone::clone).ok()
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut body = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason().unwrap_or("error"),
+            "status": self.status.as_u16(),
+            "code": self.code,
+            "detail": self.detail,
+            "request_id": request_id(),
+            "errors": self.errors,
+        });
+        if let Value::Object(body) = &mut body {
+            body.extend(self.more);
+        }
+        let mut response = (self.status, body.to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"indelible\""));
+        }
+        response
+    }
+}
+
+impl From<query::Error> for Problem {
+    fn from(e: query::Error) -> Problem {
+        match e {
+            query::Error::Query(e) => {
+                let mut p = Problem::bad(e.code, e.to_string());
+                let mut place = Map::new();
+                place.insert("code".into(), e.code.into());
+                place.insert("detail".into(), e.message.clone().into());
+                if let Some(span) = &e.span {
+                    place.insert("span".into(), json!([span.start, span.end]));
+                }
+                if let Some(at) = &e.at {
+                    place.insert("pointer".into(), at.clone().into());
+                }
+                if let Some(s) = &e.suggestion {
+                    place.insert("suggestion".into(), s.clone().into());
+                    p.detail = format!("{}; did you mean `{s}`?", p.detail);
+                }
+                p.error(Value::Object(place))
+            }
+            query::Error::Cursor(e) => Problem::bad("invalid_cursor", e.to_string()),
+            query::Error::Scope(_) => Problem::new(StatusCode::FORBIDDEN, "missing_scope", e.to_string()),
+            query::Error::Limit(what) => Problem::bad("limit", what),
+            query::Error::Sql(what) => Problem::bad("invalid_sql", what),
+            query::Error::Store(e) => e.into(),
+        }
+    }
+}
+
+impl From<store::Error> for Problem {
+    fn from(e: store::Error) -> Problem {
+        Problem::internal("the records could not be read", &e)
+    }
+}
+
+impl From<catalog::Error> for Problem {
+    fn from(e: catalog::Error) -> Problem {
+        match e {
+            catalog::Error::InvalidSlug { .. } => Problem::bad("invalid_tenant", e.to_string()),
+            catalog::Error::InvalidSettings { .. } => Problem::bad("invalid_settings", e.to_string()),
+            e => Problem::internal("the catalog could not be used", &e),
+        }
+    }
+}
+
+impl From<ledger::SubmitError> for Problem {
+    fn from(e: ledger::SubmitError) -> Problem {
+        match e {
+            ledger::SubmitError::Full(_) => {
+                Problem::busy(format!("{e}; nothing of the batch was stored, send it again"), 1)
+            }
+            ledger::SubmitError::Disk(_) => {
+                tracing::error!(error = %e, "a batch could not be written");
+                Problem::busy(
+                    "the server cannot write to its disk; nothing of the batch was stored, send it again later",
+                    5,
+                )
+            }
+            ledger::SubmitError::Stopped(_) => Problem::busy(
+                "the server takes no records until it is restarted; whether this batch was stored is not known, and sending it again later is safe where records carry an `id`",
+                30,
+            ),
+            ledger::SubmitError::Stale => Problem::busy("the batch waited too long; send it again", 1),
+        }
+    }
+}

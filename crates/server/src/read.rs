@@ -1,0 +1,483 @@
+//! Reading records: pages, typed queries, questions, SQL, single records, proofs, the live tail.
+
+use crate::app::App;
+use crate::auth::{self, Caller};
+use crate::intake::record_use;
+use crate::log::newest;
+use crate::problem::Problem;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use catalog::Scopes;
+use event::time;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use query::lang::{Clock, ask, text, time as when};
+use query::{Counts, Group, Page, View};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::convert::Infallible;
+use std::fmt::Write;
+use std::time::Duration;
+
+/// Query of a page.
+#[derive(Debug, Default, Deserialize)]
+pub struct PageQuery {
+    q: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    limit: Option<String>,
+    cursor: Option<String>,
+    diff: Option<String>,
+}
+
+fn clock(app: &App) -> Clock {
+    Clock::utc(app.store().now())
+}
+
+fn json_text(body: String) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// Runs blocking work on a thread that may block, a bounded number at a time.
+async fn blocking<T: Send + 'static>(
+    app: &App,
+    work: impl FnOnce(&App) -> query::Result<T> + Send + 'static,
+) -> Result<T, Problem> {
+    let _permit =
+        app.reads.clone().acquire_owned().await.map_err(|e| Problem::internal("the server is stopping", &e))?;
+    let shared = app.clone();
+    tokio::task::spawn_blocking(move || work(&shared))
+        .await
+        .map_err(|e| Problem::internal("the query failed", &e))?
+        .map_err(Into::into)
+}
+
+fn typed(app: &App, view: View, params: &PageQuery) -> Result<query::Query, Problem> {
+    let clock = clock(app);
+    let mut query = query::Query::new(view);
+    let bad = |e: query::lang::Error| Problem::from(query::Error::Query(e));
+    if let Some(q) = params.q.as_deref().filter(|q| !q.trim().is_empty()) {
+        query.filter = text::parse(q, view, &clock).map_err(bad)?;
+    }
+    query.lift_time();
+    let bound = |name: &str, value: &Option<String>| match value.as_deref().filter(|v| !v.is_empty()) {
+        None => Ok(None),
+        Some(text) => when::parse(text, &clock).map(|p| Some(p.start)).map_err(|e| bad(e.at(name))),
+    };
+    if let Some(from) = bound("from", &params.from)? {
+        query.from = Some(query.from.map_or(from, |f| f.max(from)));
+    }
+    if let Some(to) = bound("to", &params.to)? {
+        query.to = Some(query.to.map_or(to, |t| t.min(to)));
+    }
+    if let Some(limit) = params.limit.as_deref() {
+        let n = limit.parse().ok().filter(|n| (1..=query::MAX_LIMIT).contains(n));
+        query.limit = Some(n.ok_or_else(|| {
+            Problem::bad("invalid_parameter", format!("`limit` is a number from 1 to {}", query::MAX_LIMIT))
+        })?);
+    }
+    query.cursor = params.cursor.clone().filter(|c| !c.is_empty());
+    Ok(query)
+}
+
+/// `GET /v1/t/{tenant}/records`.
+///
+/// # Errors
+/// A problem document.
+pub async fn records(
+    state: State<App>,
+    Path(slug): Path<String>,
+    params: Query<PageQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    view(state, Path((slug, "records".into())), params, headers).await
+}
+
+/// `GET /v1/t/{tenant}/{view}`.
+///
+/// # Errors
+/// A problem document.
+pub async fn view(
+    State(app): State<App>,
+    Path((slug, name)): Path<(String, String)>,
+    Query(params): Query<PageQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let caller = auth::caller(&app, &headers, &slug, Scopes::READ)?;
+    let view = View::parse(&name).ok_or_else(Problem::not_found)?;
+    let query = typed(&app, view, &params)?;
+    let guide = guide(params.diff.as_deref())?;
+    let page = page(&app, &caller, query).await?;
+    Ok(json_text(page_json(&page, guide)))
+}
+
+fn guide(diff: Option<&str>) -> Result<bool, Problem> {
+    match diff {
+        None | Some("") => Ok(false),
+        Some("guide") => Ok(true),
+        Some(_) => Err(Problem::bad("invalid_parameter", "`diff` is `guide` or absent")),
+    }
+}
+
+async fn page(app: &App, caller: &Caller, query: query::Query) -> Result<Page, Problem> {
+    let (tenant, access, view) = (caller.tenant.clone(), caller.access(), query.view);
+    let page = blocking(app, move |app| app.engine.page(&tenant, &query, access)).await?;
+    if page.bodies > 0 {
+        record_use(
+            app,
+            caller,
+            "indelible.body.read",
+            json!({ "id": view.name(), "type": "view" }),
+            json!({ "records": page.bodies }),
+        )
+        .await?;
+    }
+    Ok(page)
+}
+
+fn page_json(page: &Page, guide: bool) -> String {
+    let mut out = String::with_capacity(page.items.iter().map(|i| i.len() + 1).sum::<usize>() + 200);
+    out.push_str("{\"items\":[");
+    for (i, item) in page.items.iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        match guide {
+            true => out.push_str(&guide_diff(item)),
+            false => out.push_str(item),
+        }
+    }
+    out.push_str("],\"next_cursor\":");
+    match &page.next_cursor {
+        Some(c) => {
+            let _ = write!(out, "\"{c}\"");
+        }
+        None => out.push_str("null"),
+    }
+    for (name, bound) in [("from", page.from), ("to", page.to)] {
+        let _ = match bound {
+            Some(at) => write!(out, ",\"{name}\":\"{}\"", time::format(at)),
+            None => write!(out, ",\"{name}\":null"),
+        };
+    }
+    out.push('}');
+    out
+}
+
+/// An item with its diff in the monitoring guide's spelling.
+fn guide_diff(item: &str) -> String {
+    match serde_json::from_str::<Value>(item) {
+        Ok(Value::Object(mut map)) => {
+            if let Some(diff) = map.get("diff").filter(|d| !d.is_null()).map(Value::to_string)
+                && let Ok(guide) = serde_json::from_str(&event::diff::to_guide(&diff))
+            {
+                map.insert("diff".into(), guide);
+            }
+            Value::Object(map).to_string()
+        }
+        _ => item.to_owned(),
+    }
+}
+
+/// `POST /v1/t/{tenant}/query`.
+///
+/// # Errors
+/// A problem document.
+pub async fn query(
+    State(app): State<App>,
+    Path(slug): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let caller = auth::caller(&app, &headers, &slug, Scopes::READ)?;
+    let body: Value = serde_json::from_slice(&body)
+        .map_err(|e| Problem::bad("invalid_json", format!("the body is not JSON: {e}")))?;
+    let mut query = query::Query::from_json(&body, None, &clock(&app)).map_err(query::Error::Query)?;
+    query.lift_time();
+    Ok(json_text(run(&app, &caller, query).await?))
+}
+
+/// A page, or counts where they are asked for.
+async fn run(app: &App, caller: &Caller, query: query::Query) -> Result<String, Problem> {
+    let counting = query.count || query.count_by.is_some() || query.interval.is_some();
+    let facets = !query.facets.is_empty();
+    let mut out = Map::new();
+    if counting || facets {
+        let (tenant, access, query) = (caller.tenant.clone(), caller.access(), query.clone());
+        let counts = blocking(app, move |app| app.engine.counts(&tenant, &query, access)).await?;
+        counts_json(&counts, &mut out);
+    }
+    if counting {
+        return Ok(Value::Object(out).to_string());
+    }
+    let page = page(app, caller, query).await?;
+    let mut text = page_json(&page, false);
+    if facets {
+        text.pop();
+        let more = Value::Object(out).to_string();
+        text.push(',');
+        text.push_str(more.get(1..).unwrap_or("}"));
+    }
+    Ok(text)
+}
+
+fn groups(list: &[Group]) -> Value {
+    list.iter().map(|(value, count)| json!({ "value": value, "count": count })).collect()
+}
+
+fn counts_json(counts: &Counts, out: &mut Map<String, Value>) {
+    out.insert("count".into(), counts.total.into());
+    if let Some(list) = &counts.groups {
+        out.insert("groups".into(), groups(list));
+    }
+    if let Some(bars) = &counts.histogram {
+        let bars: Vec<Value> = bars
+            .iter()
+            .map(|b| {
+                let mut bar = json!({ "time": time::format(b.from), "count": b.count });
+                if !b.groups.is_empty() {
+                    bar["groups"] = groups(&b.groups);
+                }
+                bar
+            })
+            .collect();
+        out.insert("histogram".into(), bars.into());
+    }
+    if !counts.facets.is_empty() {
+        let facets: Map<String, Value> =
+            counts.facets.iter().map(|(name, list)| (name.clone(), groups(list))).collect();
+        out.insert("facets".into(), facets.into());
+    }
+}
+
+/// Query of `POST …/ask`.
+#[derive(Debug, Default, Deserialize)]
+pub struct AskQuery {
+    run: Option<String>,
+}
+
+/// `POST /v1/t/{tenant}/ask`.
+///
+/// # Errors
+/// A problem document; for a question not understood, with three examples.
+pub async fn ask(
+    State(app): State<App>,
+    Path(slug): Path<String>,
+    Query(params): Query<AskQuery>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let caller = auth::caller(&app, &headers, &slug, Scopes::READ)?;
+    let body: Value = serde_json::from_slice(&body)
+        .map_err(|e| Problem::bad("invalid_json", format!("the body is {{\"view\", \"question\"}}: {e}")))?;
+    let question = body["question"].as_str().ok_or_else(|| Problem::bad("missing_field", "`question` is missing"))?;
+    let name = body["view"].as_str().or(body["log"].as_str()).unwrap_or("event_logs");
+    let view = View::parse(name).ok_or_else(|| {
+        Problem::bad(
+            "unknown_view",
+            format!("there is no view {name:?}; there are {}", View::ALL.map(View::name).join(", ")),
+        )
+    })?;
+    let now = match body["now"].as_str() {
+        None => app.store().now(),
+        Some(text) => time::parse(text).ok_or_else(|| Problem::bad("invalid_time", "`now` is not an RFC 3339 time"))?,
+    };
+    let zone = match body["tz"].as_str() {
+        None => TimeZone::UTC,
+        Some(name) => TimeZone::get(name).map_err(|_| {
+            Problem::bad("unknown_zone", format!("`tz` {name:?} is no IANA time zone such as Europe/Prague"))
+        })?,
+    };
+    let instant =
+        Timestamp::from_microsecond(now).map_err(|_| Problem::bad("invalid_time", "`now` is out of range"))?;
+    let answer = ask::ask(question, view, &Clock::new(instant, zone)).map_err(|e| {
+        let mut more = Map::new();
+        more.insert("examples".into(), json!(ask::examples(view)));
+        Problem::from(query::Error::Query(e)).with(more)
+    })?;
+    let mut shown = answer.to_json();
+    if matches!(params.run.as_deref(), Some("true" | "1")) {
+        let result = run(&app, &caller, answer.query).await?;
+        shown["result"] = serde_json::from_str(&result).unwrap_or(Value::Null);
+        if let Some(items) = shown["result"].get("items").cloned() {
+            shown["items"] = items;
+        }
+    }
+    Ok(json_text(shown.to_string()))
+}
+
+/// `POST /v1/t/{tenant}/sql`, in a program built without DataFusion.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "sql"))]
+pub async fn sql() -> Result<Response, Problem> {
+    Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "no_sql", "this program was built without SQL; the typed query at /query answers most questions"))
+}
+
+/// `POST /v1/t/{tenant}/sql`.
+///
+/// # Errors
+/// A problem document.
+#[cfg(feature = "sql")]
+pub async fn sql(
+    State(app): State<App>,
+    Path(slug): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let caller = auth::caller(&app, &headers, &slug, Scopes::READ)?;
+    let body: Value = serde_json::from_slice(&body)
+        .map_err(|e| Problem::bad("invalid_json", format!("the body is {{\"sql\"}}: {e}")))?;
+    let sql = body["sql"].as_str().ok_or_else(|| Problem::bad("missing_field", "`sql` is missing"))?;
+    let _permit =
+        app.reads.clone().acquire_owned().await.map_err(|e| Problem::internal("the server is stopping", &e))?;
+    let answer = app.engine.sql(&caller.tenant, sql, caller.access(), &query::SqlLimits::default()).await?;
+    let shown: String = sql.chars().take(2000).collect();
+    record_use(
+        &app,
+        &caller,
+        "indelible.sql",
+        json!({ "type": "sql" }),
+        json!({ "sql": shown, "rows": answer.rows() }),
+    )
+    .await?;
+    let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let (kind, bytes) = if accept.contains("text/csv") {
+        ("text/csv; charset=utf-8", answer.to_csv().into_bytes())
+    } else if accept.contains("arrow") {
+        ("application/vnd.apache.arrow.stream", answer.to_arrow_stream()?)
+    } else {
+        ("application/json", answer.to_json().into_bytes())
+    };
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], bytes).into_response())
+}
+
+/// `GET /v1/t/{tenant}/records/{id}`.
+///
+/// # Errors
+/// A problem document.
+pub async fn record(
+    State(app): State<App>,
+    Path((slug, id)): Path<(String, String)>,
+    Query(params): Query<PageQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let caller = auth::caller(&app, &headers, &slug, Scopes::READ)?;
+    let (tenant, access) = (caller.tenant.clone(), caller.access());
+    let guide = guide(params.diff.as_deref())?;
+    let wanted = id.clone();
+    let found = blocking(&app, move |app| app.engine.record(&tenant, &wanted, access)).await?;
+    let (json, bodies) = found.ok_or_else(Problem::not_found)?;
+    if bodies {
+        record_use(
+            &app,
+            &caller,
+            "indelible.body.read",
+            json!({ "id": id, "type": "record" }),
+            json!({ "records": 1 }),
+        )
+        .await?;
+    }
+    Ok(json_text(if guide { guide_diff(&json) } else { json }))
+}
+
+/// `GET /v1/t/{tenant}/records/{id}/proof`.
+///
+/// # Errors
+/// A problem document.
+pub async fn proof(
+    State(app): State<App>,
+    Path((slug, id)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let caller = auth::caller(&app, &headers, &slug, Scopes::READ)?;
+    let (tenant, access) = (caller.tenant.clone(), caller.access());
+    newest(&app, &tenant).await?;
+    let found = blocking(&app, move |app| {
+        let store = app.store();
+        app.engine
+            .proof(&tenant, &id, access, &|size| store.checkpoints().wait(tenant.number, size, Duration::from_secs(3)))
+    })
+    .await?;
+    Ok(json_text(found.ok_or_else(Problem::not_found)?.to_string()))
+}
+
+/// Query of the tail.
+#[derive(Debug, Default, Deserialize)]
+pub struct TailQuery {
+    q: Option<String>,
+    view: Option<String>,
+}
+
+/// Records looked at in one step of a tail.
+const TAIL_STEP: u64 = 1000;
+
+/// `GET /v1/t/{tenant}/tail`: Server-Sent Events of what is sealed from now on, or since `Last-Event-ID`.
+///
+/// # Errors
+/// A problem document.
+pub async fn tail(
+    State(app): State<App>,
+    Path(slug): Path<String>,
+    Query(params): Query<TailQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let caller = auth::caller(&app, &headers, &slug, Scopes::READ)?;
+    let name = params.view.as_deref().unwrap_or("records");
+    let view = View::parse(name).ok_or_else(|| Problem::bad("unknown_view", format!("there is no view {name:?}")))?;
+    let query = typed(&app, view, &PageQuery { q: params.q, ..PageQuery::default() })?;
+    let from = match headers
+        .get("last-event-id")
+        .map(|v| v.to_str().ok().and_then(|t| t.strip_prefix("i")?.parse::<u64>().ok()))
+    {
+        None => app.store().ledger().size(caller.tenant.number),
+        Some(Some(last)) => last + 1,
+        Some(None) => {
+            return Err(Problem::bad("invalid_cursor", "`Last-Event-ID` is not one that this server gave out"));
+        }
+    };
+    // Bodies are not streamed: every read of them would be a record, and so an event, of its own.
+    let access = query::Access { bodies: false };
+    let (send, receive) = tokio::sync::mpsc::channel::<Result<Event, Infallible>>(64);
+    tokio::spawn(async move {
+        let mut at = from;
+        loop {
+            let (tenant, query) = (caller.tenant.clone(), query.clone());
+            let step = blocking(&app, move |app| app.engine.since(&tenant, &query, at, TAIL_STEP, access)).await;
+            let Ok((found, next)) = step else {
+                let _ = send
+                    .send(Ok(Event::default().event("error").data("the records could not be read; connect again")))
+                    .await;
+                return;
+            };
+            for (index, json) in found {
+                if send.send(Ok(Event::default().id(format!("i{index}")).data(json))).await.is_err() {
+                    return;
+                }
+            }
+            // A revoked key stops here too.
+            let still = app.store().catalog().keys(caller.tenant.number).is_ok_and(|keys| {
+                caller.principal.tenant.is_none()
+                    || keys.iter().any(|k| *k.id == *caller.principal.key_id && k.revoked_at.is_none())
+            });
+            if !still || send.is_closed() {
+                return;
+            }
+            if next == at {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            at = next;
+        }
+    });
+    let stream = tokio_stream::wrappers::ReceiverStream::new(receive);
+    let mut response = Sse::new(stream)
+        .keep_alive(KeepAlive::new().interval(Duration::from_secs(15)).text("heartbeat"))
+        .into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    *response.status_mut() = StatusCode::OK;
+    Ok(response)
+}
