@@ -9,7 +9,7 @@ use store::verify::Report;
 
 /// Check a data folder (--data), a saved proof (FILE), or a running server as an outsider (--url, --tenant)
 #[derive(Debug, Args)]
-pub struct VerifyArgs {
+pub struct VerifyCommand {
     /// Check this data folder; its server must be stopped
     #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "tenant"])]
     data: Option<PathBuf>,
@@ -24,7 +24,7 @@ pub struct VerifyArgs {
 ///
 /// # Errors
 /// [`Exit::Integrity`] with the first thing that is wrong.
-pub fn verify(args: &VerifyArgs) -> crate::client::Outcome {
+pub fn verify(args: &VerifyCommand) -> crate::client::Outcome {
     let Some(dir) = &args.data else { return crate::client::verify::run_verify(&args.other) };
     let started = std::time::Instant::now();
     let report = check(&Folder::new(dir, args.high_water.as_deref()))?;

@@ -42,7 +42,7 @@ enum Command {
     /// Save the proof of one record, to be checked offline with `verify`
     Prove(client::read::ProveArgs),
     /// Check a data folder, a saved proof, or a running server
-    Verify(folder::VerifyArgs),
+    Verify(folder::VerifyCommand),
     /// Show what is damaged in a data folder and what is lost; changes nothing without --confirm
     Repair(folder::RepairArgs),
     /// List the tenants

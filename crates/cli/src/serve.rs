@@ -77,7 +77,7 @@ pub fn demo(args: &DemoArgs) -> Done {
 
 fn logs(settings: &Settings) {
     let filter = tracing_subscriber::EnvFilter::try_new(&settings.log_level).unwrap_or_else(|_| "info".into());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
     // A second call (in tests) keeps the first subscriber.
     let _ = match settings.log_format {
         LogFormat::Human => builder.compact().try_init(),
@@ -202,7 +202,7 @@ async fn fill(app: &App, fill_only: bool, stop: tokio::sync::watch::Receiver<boo
             send(app, &tenant, batch).await?;
         }
         total += records.len();
-        note(&format!("{}: {} records", plan.slug, records.len()));
+        note(&format!("{} ({}): {} records", plan.name, plan.slug, records.len()));
     }
     if total > 0 {
         app.store().flush().map_err(|e| Failure::other(e.to_string()))?;

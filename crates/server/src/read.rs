@@ -302,8 +302,12 @@ pub async fn ask(
     if matches!(params.run.as_deref(), Some("true" | "1")) {
         let result = run(&app, &caller, answer.query).await?;
         shown["result"] = serde_json::from_str(&result).unwrap_or(Value::Null);
-        if let Some(items) = shown["result"].get("items").cloned() {
-            shown["items"] = items;
+        // At the top level too, as every other answer has them, where the query itself says nothing there.
+        let result = shown["result"].as_object().cloned().unwrap_or_default();
+        if let Value::Object(shown) = &mut shown {
+            for (name, value) in result {
+                shown.entry(name).or_insert(value);
+            }
         }
     }
     Ok(json_text(shown.to_string()))

@@ -258,11 +258,13 @@ fn ask(args: &AskArgs, client: &Client, console: &mut Console<'_>) -> Outcome {
     let answer: Ordered = parse(&text, &path)?;
     // The page stands in the answer itself or in a member of its own.
     let holder = answer.get("page").or_else(|| answer.get("result")).unwrap_or(&text);
-    let page: Option<Page<'_>> = serde_json::from_str(holder).ok();
+    // A count gives groups, or only a number.
+    let counted = answer.get("groups").map(|groups| format!("{{\"items\":{groups}}}"));
+    let page: Option<Page<'_>> = serde_json::from_str(counted.as_deref().unwrap_or(holder)).ok();
     match (args.output.format(), page) {
         (Format::Json, _) | (Format::Jsonl | Format::Csv, None) => show_one(&text, args.output.format(), console)?,
         (Format::Table, page) => {
-            for name in ["explanation", "filter", "from", "to", "ignored"] {
+            for name in ["explanation", "filter", "from", "to", "ignored", "count"] {
                 if let Some(value) = answer.get(name).map(plain).filter(|value| !value.is_empty() && value != "[]") {
                     console.line(format!("{name:11}  {}", printable(&value)))?;
                 }

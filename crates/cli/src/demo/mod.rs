@@ -51,20 +51,6 @@ pub enum System {
     Keycloak,
 }
 
-impl System {
-    /// The name in a record's `source`.
-    pub fn source(self) -> &'static str {
-        match self {
-            System::AuthService => "auth-service",
-            System::OryNetwork => "ory-network",
-            System::OryNestjs => "ory-nestjs",
-            System::Contember => "contember",
-            System::Asgardeo => "asgardeo",
-            System::Keycloak => "keycloak",
-        }
-    }
-}
-
 /// What a tenant of the demo is like.
 #[derive(Clone, Debug)]
 pub struct TenantPlan {

@@ -1,5 +1,6 @@
 //! What the demo promises: repeatable, in order, in the envelope, and with everything in it that can be found.
 
+use super::incidents::Incident;
 use super::*;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
