@@ -77,7 +77,10 @@ pub fn demo(args: &DemoArgs) -> Done {
 
 fn logs(settings: &Settings) {
     let filter = tracing_subscriber::EnvFilter::try_new(&settings.log_level).unwrap_or_else(|_| "info".into());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
     // A second call (in tests) keeps the first subscriber.
     let _ = match settings.log_format {
         LogFormat::Human => builder.compact().try_init(),

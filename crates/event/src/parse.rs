@@ -343,7 +343,7 @@ impl Parser<'_> {
             if let (Some(value), Some(allowed)) = (draft.text(field), allowed(field))
                 && !allowed.contains(&value)
             {
-                let shown: String = value.chars().take(40).collect();
+                let shown = self.shown(value);
                 let path = field.spec().path;
                 return Err(Invalid::new(
                     "unknown_value",
@@ -399,6 +399,12 @@ impl Parser<'_> {
             }
         };
         Ok((fresh_id, fresh_time))
+    }
+
+    /// A refused value as an error may quote it: short, and without what redaction would remove.
+    fn shown(&self, value: &str) -> String {
+        let clean = self.rules.text(value, &mut |_| {});
+        clean.as_deref().unwrap_or(value).chars().take(40).collect()
     }
 
     /// Redacts every text and makes every JSON value canonical.

@@ -30,23 +30,36 @@ pub enum FrameError {
     Newer(u32),
 }
 
-/// Header of a journal file: magic, version, ledger, the first frame's number, checksum.
-pub fn file_header(ledger: &LedgerId, first_seq: u64) -> [u8; HEADER_LEN] {
+/// What a file's header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileHeader {
+    /// Whose file it is.
+    pub ledger: LedgerId,
+    /// Number of the first frame.
+    pub first_seq: u64,
+    /// When the frame before the first was sealed; 0 where there is none. It keeps time from going back when
+    /// all older files are gone.
+    pub recorded_at: i64,
+}
+
+/// Header of a journal file: magic, version, ledger, the first frame's number, the time before it, checksum.
+pub fn file_header(header: &FileHeader) -> [u8; HEADER_LEN] {
     let mut out = [0; HEADER_LEN];
     out[..8].copy_from_slice(FILE_MAGIC);
     out[8..12].copy_from_slice(&VERSION.to_le_bytes());
-    out[12..28].copy_from_slice(ledger);
-    out[28..36].copy_from_slice(&first_seq.to_le_bytes());
+    out[12..28].copy_from_slice(&header.ledger);
+    out[28..36].copy_from_slice(&header.first_seq.to_le_bytes());
+    out[36..44].copy_from_slice(&header.recorded_at.to_le_bytes());
     let crc = crc32c::crc32c(&out[..44]);
     out[44..].copy_from_slice(&crc.to_le_bytes());
     out
 }
 
-/// Reads a file header: the ledger it belongs to and its first frame's number.
+/// Reads a file header.
 ///
 /// # Errors
 /// [`FrameError`].
-pub fn read_file_header(bytes: &[u8]) -> Result<(LedgerId, u64), FrameError> {
+pub fn read_file_header(bytes: &[u8]) -> Result<FileHeader, FrameError> {
     let head = bytes.get(..HEADER_LEN).ok_or(FrameError::Short)?;
     if !head.starts_with(FILE_MAGIC) {
         return Err(FrameError::Damaged("not a journal file (wrong magic)"));
@@ -56,12 +69,11 @@ pub fn read_file_header(bytes: &[u8]) -> Result<(LedgerId, u64), FrameError> {
     if version > VERSION {
         return Err(FrameError::Newer(version));
     }
-    let ledger = r.array::<16>()?;
-    let first = r.u64()?;
+    let header = FileHeader { ledger: r.array()?, first_seq: r.u64()?, recorded_at: r.u64()? as i64 };
     if crc32c::crc32c(head.get(..44).unwrap_or_default()).to_le_bytes() != head.get(44..).unwrap_or_default() {
         return Err(FrameError::Damaged("the file header's checksum does not match"));
     }
-    Ok((ledger, first))
+    Ok(header)
 }
 
 /// Builds one frame in place: header, then groups.
@@ -259,6 +271,8 @@ impl<'a> Bite<'a> {
 mod tests {
     use super::*;
 
+    const HEADER: FileHeader = FileHeader { ledger: [3; 16], first_seq: 11, recorded_at: 41 };
+
     fn frame(seq: u64) -> Vec<u8> {
         let mut w = FrameWriter::new(42, 0);
         w.group(7, 3, 2, &[([1; 16], [2; 32])]);
@@ -275,7 +289,7 @@ mod tests {
         let g = &f.groups[0];
         assert_eq!((g.tenant, g.first_index, g.keys.len()), (7, 3, 1));
         assert_eq!(g.records[0], (0, [9; 32], Bytes::from_static(b"hello")));
-        assert_eq!(read_file_header(&file_header(&[3; 16], 5)), Ok(([3; 16], 5)));
+        assert_eq!(read_file_header(&file_header(&HEADER)), Ok(HEADER));
     }
 
     #[test]
@@ -286,7 +300,7 @@ mod tests {
             bytes[bit / 8] ^= 1 << (bit % 8);
             assert!(read_frame(&Bytes::from(bytes), 0).is_err(), "bit {bit}");
         }
-        let header = file_header(&[3; 16], 5);
+        let header = file_header(&HEADER);
         for bit in 0..header.len() * 8 {
             let mut bytes = header;
             bytes[bit / 8] ^= 1 << (bit % 8);
@@ -297,7 +311,7 @@ mod tests {
     #[test]
     fn golden_bytes_of_version_1() {
         let golden = include_bytes!("../tests/golden/journal-v1.log");
-        let mut bytes = file_header(&[3; 16], 11).to_vec();
+        let mut bytes = file_header(&HEADER).to_vec();
         bytes.extend(frame(11));
         assert_eq!(bytes, golden);
     }

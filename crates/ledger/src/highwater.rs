@@ -108,9 +108,9 @@ pub fn parse(path: &Path, bytes: &[u8], ledger: &LedgerId) -> Result<(Marks, usi
         let sound = chunk.len() == ENTRY && crc32c::crc32c(&chunk[..44]).to_le_bytes() == chunk[44..];
         if !sound {
             // The end of the file may be an entry that a crash cut off: its checkpoint was not published.
-            // A power cut may also leave it as zeros.
-            let zeros = bytes.get(at..).is_some_and(|rest| rest.iter().all(|b| *b == 0));
-            if zeros || (at + ENTRY >= bytes.len() && chunk.len() < ENTRY) {
+            // A power cut may also leave zeros from some sector on, which is never inside a checksum.
+            let zeros = bytes.get(at + ENTRY - 4..).is_some_and(|rest| rest.iter().all(|b| *b == 0));
+            if zeros || chunk.len() < ENTRY {
                 break;
             }
             return Err(damaged(at, "an entry's checksum does not match"));
@@ -205,7 +205,10 @@ impl HighWater {
 }
 
 fn rewrite(disk: &dyn Disk, path: &Path, ledger: &LedgerId, marks: &Marks) -> io::Result<(Box<dyn DiskFile>, u64)> {
-    let new = path.with_extension("new");
+    // Appended, not put in place of an ending: the folder's neighbours have names of their own.
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let new = PathBuf::from(new);
     match disk.remove(&new) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
         _ => {}
@@ -218,8 +221,52 @@ fn rewrite(disk: &dyn Disk, path: &Path, ledger: &LedgerId, marks: &Marks) -> io
     file.append(&bytes)?;
     file.sync()?;
     disk.rename(&new, path)?;
-    if let Some(dir) = path.parent() {
-        disk.sync_dir(dir)?;
-    }
+    // A bare file name has the empty path for a parent, which names no folder.
+    let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    disk.sync_dir(dir)?;
     Ok((file, bytes.len() as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOLDEN: &[u8] = include_bytes!("../tests/golden/high-water-v1");
+    const LEDGER: LedgerId = [3; 16];
+
+    #[test]
+    fn golden_bytes_of_version_1() {
+        let (marks, whole) = parse(Path::new("m"), GOLDEN, &LEDGER).unwrap();
+        assert_eq!(whole, GOLDEN.len());
+        assert_eq!(marks, Marks::from([(7, (5, [7; 32])), (9, (1, [6; 32]))]), "the last entry of a tenant counts");
+        let mut bytes = header(&LEDGER).to_vec();
+        for (tenant, size, root) in [(7, 4, [5; 32]), (9, 1, [6; 32]), (7, 5, [7; 32])] {
+            bytes.extend(entry(tenant, size, &root));
+        }
+        assert_eq!(bytes, GOLDEN);
+    }
+
+    #[test]
+    fn every_flipped_bit_is_found() {
+        for bit in 0..GOLDEN.len() * 8 {
+            let mut bytes = GOLDEN.to_vec();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(parse(Path::new("m"), &bytes, &LEDGER).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn what_a_power_cut_leaves_is_read_up_to_there() {
+        for len in HEADER..GOLDEN.len() {
+            let whole = HEADER + (len - HEADER) / ENTRY * ENTRY;
+            assert_eq!(parse(Path::new("m"), &GOLDEN[..len], &LEDGER).unwrap().1, whole, "cut at {len}");
+            // Sectors begin at these places within an entry: see `parse`.
+            if (len - HEADER).is_multiple_of(16) {
+                let mut bytes = GOLDEN.to_vec();
+                bytes[len..].fill(0);
+                assert_eq!(parse(Path::new("m"), &bytes, &LEDGER).unwrap().1, whole, "zeros from {len}");
+            }
+        }
+        assert!(parse(Path::new("m"), &GOLDEN[..HEADER - 1], &LEDGER).is_err());
+    }
 }

@@ -7,7 +7,7 @@
 
 use crate::LedgerId;
 use crate::disk::{Disk, DiskFile};
-use crate::frame::{self, Frame, FrameError, HEADER_LEN};
+use crate::frame::{self, FileHeader, Frame, FrameError, HEADER_LEN};
 use bytes::Bytes;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -77,6 +77,8 @@ pub struct Replayed {
     pub torn: usize,
     /// The last frame says that the program was stopped in order.
     pub clean: bool,
+    /// When the last frame was sealed, one that is stored and gone included; 0 where there was none.
+    pub recorded_at: i64,
 }
 
 /// The journal, open for appending.
@@ -132,7 +134,7 @@ pub fn read(
     mut visit: impl FnMut(Frame) -> Result<(), String>,
 ) -> Result<(Replayed, Option<(PathBuf, u64)>), JournalError> {
     let files = files(disk, dir)?;
-    let mut found = Replayed { last_seq: stored, torn: 0, clean: false };
+    let mut found = Replayed { last_seq: stored, ..Replayed::default() };
     let mut expected: Option<u64> = None;
     let mut end = None;
     for (n, (first_seq, path)) in files.iter().enumerate() {
@@ -141,12 +143,14 @@ pub fn read(
         let damage = |at: usize, what: String| {
             JournalError::Damage(Damage { path: path.clone(), at, what, resumes_at: frame::next_frame(&bytes, at + 1) })
         };
+        // Each run begins a file: what the run before it said at its end is no word on this one's.
+        found.clean = false;
         match frame::read_file_header(&bytes) {
-            Ok((owner, _)) if owner != *ledger => return Err(damage(0, "the file belongs to another ledger".into())),
-            Ok((_, first)) if first != *first_seq => {
-                return Err(damage(0, format!("the header says frame {first}, the name {first_seq}")));
+            Ok(h) if h.ledger != *ledger => return Err(damage(0, "the file belongs to another ledger".into())),
+            Ok(h) if h.first_seq != *first_seq => {
+                return Err(damage(0, format!("the header says frame {}, the name {first_seq}", h.first_seq)));
             }
-            Ok(_) => {}
+            Ok(h) => found.recorded_at = found.recorded_at.max(h.recorded_at),
             Err(FrameError::Newer(version)) => return Err(JournalError::Newer { path: path.clone(), version }),
             // A crash while the file was being made: nothing in it was committed.
             Err(_) if last_file && frame::next_frame(&bytes, 0).is_none() => {
@@ -156,14 +160,19 @@ pub fn read(
             }
             Err(e) => return Err(damage(0, e.to_string())),
         }
-        if let Some(expected) = expected.filter(|e| e != first_seq) {
+        // Files that are stored are removed, and a power cut may bring some of them back: what is missing counts
+        // from the first frame that is not stored.
+        let missing = expected.unwrap_or(0).max(stored + 1);
+        if *first_seq > missing {
+            let gone = path_of(dir, missing);
+            let gone = gone.file_name().unwrap_or_default().display();
             return Err(damage(
                 0,
-                format!("frames {expected} to {} are missing before this file", first_seq.saturating_sub(1)),
+                format!("frames {missing} to {} ({gone}) are missing before this file", first_seq - 1),
             ));
         }
-        if expected.is_none() && *first_seq > stored + 1 {
-            return Err(damage(0, format!("frames {} to {} are missing before this file", stored + 1, first_seq - 1)));
+        if let Some(expected) = expected.filter(|e| e > first_seq) {
+            return Err(damage(0, format!("frames {first_seq} to {} were in the file before", expected - 1)));
         }
         let mut next = *first_seq;
         let mut at = HEADER_LEN;
@@ -183,13 +192,18 @@ pub fn read(
             if frame.seq != next {
                 return Err(damage(at, format!("frame {} stands where frame {next} was expected", frame.seq)));
             }
+            if frame.recorded_at < found.recorded_at {
+                return Err(damage(at, format!("frame {next}: its time is before the frame before it")));
+            }
+            found.recorded_at = frame.recorded_at;
+            let start = at;
             next += 1;
             at += frame.len;
             found.clean = frame.groups.is_empty();
             if frame.seq > stored {
                 found.last_seq = frame.seq;
                 let seq = frame.seq;
-                visit(frame).map_err(|what| damage(at, format!("frame {seq}: {what}")))?;
+                visit(frame).map_err(|what| damage(start, format!("frame {seq}: {what}")))?;
             }
         }
         expected = Some(next);
@@ -205,39 +219,50 @@ pub fn read(
 }
 
 impl Journal {
-    /// Replays the frames after `stored`, cuts a torn tail, and opens the journal for appending.
+    /// Goes on after what [`read`] found and whoever read it accepted: cuts a torn tail and begins a file.
+    /// Reading changes nothing on disk, so that a refusal does not either.
     ///
     /// # Errors
-    /// [`JournalError`]; on damage nothing on disk is changed.
-    pub fn open(
+    /// `Io`; the next start finds the same records.
+    pub fn go_on(
         disk: Arc<dyn Disk>,
         dir: &Path,
         ledger: LedgerId,
-        stored: u64,
-        visit: impl FnMut(Frame) -> Result<(), String>,
-    ) -> Result<(Journal, Replayed), JournalError> {
-        disk.create_dir(dir).map_err(io_error("make", dir))?;
-        let (found, end) = read(&*disk, dir, &ledger, stored, visit)?;
-        if let Some((path, len)) = &end {
-            if *len == 0 {
-                disk.remove(path).map_err(io_error("remove", path))?;
-            } else if found.torn > 0 {
-                let mut file = disk.append_to(path).map_err(io_error("open", path))?;
-                file.truncate(*len).map_err(io_error("cut", path))?;
-                file.sync().map_err(io_error("sync", path))?;
-            }
-        }
-        // Always a new file: a file is written to by one run only, so a torn tail is always the last file's.
+        found: &Replayed,
+        end: Option<&(PathBuf, u64)>,
+    ) -> Result<Journal, JournalError> {
         let next_seq = found.last_seq + 1;
         let path = path_of(dir, next_seq);
-        if disk.list(dir).map_err(io_error("list", dir))?.contains(&path) {
-            // An earlier run began this file and committed nothing to it.
-            disk.remove(&path).map_err(io_error("remove", &path))?;
+        let len = HEADER_LEN as u64;
+        let mut begun = None;
+        match end {
+            Some((torn, 0)) => disk.remove(torn).map_err(io_error("remove", torn))?,
+            Some((last, whole)) => {
+                let mut file = disk.append_to(last).map_err(io_error("open", last))?;
+                if found.torn > 0 {
+                    file.truncate(*whole).map_err(io_error("cut", last))?;
+                }
+                // Also where nothing is cut: the last run may have ended between an append and its sync, and
+                // what was read here is shown from now on.
+                file.sync().map_err(io_error("sync", last))?;
+                if *last == path && *whole == len {
+                    // An earlier run began this file and committed nothing to it. It may be the last that knows
+                    // the time of the frame before, so it is not made anew.
+                    disk.sync_dir(dir).map_err(io_error("sync", dir))?;
+                    begun = Some(file);
+                }
+            }
+            None => {}
         }
-        let file = begin(&*disk, dir, &path, &ledger, next_seq)?;
-        let journal =
-            Journal { disk, dir: dir.to_owned(), ledger, file, path, len: HEADER_LEN as u64, next_seq, unknown: None };
-        Ok((journal, found))
+        // A file with frames is written to by one run only, so a torn tail is always the last file's.
+        let file = match begun {
+            Some(file) => file,
+            None => {
+                let header = FileHeader { ledger, first_seq: next_seq, recorded_at: found.recorded_at };
+                begin(&*disk, dir, &path, &header)?
+            }
+        };
+        Ok(Journal { disk, dir: dir.to_owned(), ledger, file, path, len, next_seq, unknown: None })
     }
 
     /// Number that the next frame gets.
@@ -260,9 +285,13 @@ impl Journal {
             return Err(JournalError::Unknown(self.unknown.clone().unwrap_or_default()));
         }
         if let Err(source) = self.file.append(frame) {
-            // Not synced, so not committed; but part of it may be in the file and must not stay there.
-            if let Err(e) = self.file.truncate(self.len) {
-                self.unknown = Some(e.to_string());
+            // Not synced, so not committed; but some or all of it may be in the file and must not come back. The
+            // sync is part of that: without it a power cut could leave a torn frame in what is by then not the
+            // last file, or a whole frame whose callers were told that nothing of it was sealed.
+            if let Err(e) = self.file.truncate(self.len).and_then(|()| self.file.sync()) {
+                let why = format!("{source}, and what was written could not be taken back: {e}");
+                self.unknown = Some(why.clone());
+                return Err(JournalError::Unknown(why));
             }
             return Err(JournalError::Io { what: "append to", path: self.path.clone(), source });
         }
@@ -275,16 +304,37 @@ impl Journal {
         Ok(())
     }
 
-    /// Begins a new file; the frames so far stay in those before.
+    /// Begins a new file; the frames so far, the last of them sealed at `recorded_at`, stay in those before.
     ///
     /// # Errors
-    /// `Io`; the journal goes on in the old file.
-    pub fn rotate(&mut self) -> Result<(), JournalError> {
+    /// `Io`: the journal goes on in the old file. `Unknown` as for [`append`](Self::append), also where a half
+    /// made file could not be removed.
+    pub fn rotate(&mut self, recorded_at: i64) -> Result<(), JournalError> {
+        if let Some(why) = &self.unknown {
+            // The old file may or may not hold a frame with the number that the new one would begin with.
+            return Err(JournalError::Unknown(why.clone()));
+        }
         if self.len == HEADER_LEN as u64 {
             return Ok(());
         }
         let path = path_of(&self.dir, self.next_seq);
-        self.file = begin(&*self.disk, &self.dir, &path, &self.ledger, self.next_seq)?;
+        let header = FileHeader { ledger: self.ledger, first_seq: self.next_seq, recorded_at };
+        self.file = match begin(&*self.disk, &self.dir, &path, &header) {
+            Ok(file) => file,
+            Err(e) => {
+                // The half made file must be gone for good before the old one grows past the number in its name.
+                let gone = match self.disk.remove(&path) {
+                    Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+                    _ => self.disk.sync_dir(&self.dir),
+                };
+                if let Err(left) = gone {
+                    let why = format!("{e}, and it could not be removed: {left}");
+                    self.unknown = Some(why.clone());
+                    return Err(JournalError::Unknown(why));
+                }
+                return Err(e);
+            }
+        };
         self.path = path;
         self.len = HEADER_LEN as u64;
         Ok(())
@@ -315,24 +365,13 @@ pub fn cut(disk: &dyn Disk, dir: &Path, stored: u64) -> Result<(), JournalError>
     Ok(())
 }
 
-fn begin(
-    disk: &dyn Disk,
-    dir: &Path,
-    path: &Path,
-    ledger: &LedgerId,
-    seq: u64,
-) -> Result<Box<dyn DiskFile>, JournalError> {
+fn begin(disk: &dyn Disk, dir: &Path, path: &Path, header: &FileHeader) -> Result<Box<dyn DiskFile>, JournalError> {
     let made = || -> io::Result<Box<dyn DiskFile>> {
         let mut file = disk.create(path)?;
-        file.append(&frame::file_header(ledger, seq))?;
+        file.append(&frame::file_header(header))?;
         file.sync()?;
         disk.sync_dir(dir)?;
         Ok(file)
     };
-    made().map_err(|source| {
-        // Half made: a later start would find it and cut it; better gone now. If that fails too, the later
-        // start still does.
-        let _ = disk.remove(path);
-        JournalError::Io { what: "make", path: path.to_owned(), source }
-    })
+    made().map_err(io_error("make", path))
 }

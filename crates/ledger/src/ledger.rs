@@ -5,7 +5,7 @@
 //! whatever gathered while the last one was being synced.
 
 use crate::disk::Disk;
-use crate::frame::{Frame, FrameWriter};
+use crate::frame::{Frame, FrameWriter, MAX_BODY};
 use crate::ids::{IdKey, RecentIds};
 use crate::journal::{self, Journal, JournalError, Replayed};
 use crate::tail::{Node, ROW_OVERHEAD, Shared, TailRow, TenantTail};
@@ -39,6 +39,10 @@ pub struct Config {
 
 /// Rows in one frame beyond which the next batch waits for the next frame.
 const FRAME_BYTES: usize = 16 << 20;
+/// What a group, a record and a key take in a frame, beside the record's row.
+const GROUP_BYTES: usize = 20;
+const RECORD_BYTES: usize = 37;
+const KEY_BYTES: usize = 48;
 
 /// A record on its way into the ledger.
 #[derive(Debug, Clone)]
@@ -151,6 +155,8 @@ pub struct Frozen {
     pub tenants: Vec<(u32, u64, u64)>,
     /// Personal keys that the rows brought.
     pub keys: Vec<(u32, PersonKey)>,
+    /// Number of the ids' generation that began with it.
+    pub ids: u64,
 }
 
 #[derive(Default)]
@@ -240,13 +246,15 @@ impl Ledger {
         let mut ids = RecentIds::new();
         let mut weight = 0;
         let dir = config.dir.clone();
-        let (journal, found) = Journal::open(Arc::clone(&disk), &dir, config.ledger, stored, |frame| {
+        disk.create_dir(&dir).map_err(|source| JournalError::Io { what: "make", path: dir.clone(), source })?;
+        let (found, end) = journal::read(&*disk, &dir, &config.ledger, stored, |frame| {
             for group in &frame.groups {
                 group.keys.iter().for_each(|key| on_key(group.tenant, key));
             }
             weight += committer.replay(frame, &mut tenants, &mut ids, marks, &key)?;
             Ok(())
         })?;
+        committer.recorded_at = found.recorded_at;
         for (tenant, (size, _)) in marks {
             let have = tenants.get(tenant).map_or(0, |t| t.frontier().size());
             if have < *size {
@@ -255,6 +263,8 @@ impl Ledger {
                 )));
             }
         }
+        // Accepted. Only now is anything on disk changed.
+        let journal = Journal::go_on(Arc::clone(&disk), &dir, config.ledger, &found, end.as_ref())?;
         let inner = Arc::new(Inner {
             config,
             disk,
@@ -288,6 +298,11 @@ impl Ledger {
         if let Some(why) = self.inner.failed.read().as_ref() {
             return Err(SubmitError::Stopped(why.clone()));
         }
+        let rows: usize = batch.records.iter().map(|r| r.row.len() + RECORD_BYTES).sum();
+        if rows + batch.keys.len() * KEY_BYTES + FRAME_BYTES > MAX_BODY {
+            // A reader would refuse the frame.
+            return Err(SubmitError::Disk("the batch is more than one frame holds; send it in parts".into()));
+        }
         let weight = batch.weight();
         let pooled = self.inner.pooled.load(Ordering::Relaxed);
         // A single batch is always let in when nothing waits, whatever its size: it has passed its own limit.
@@ -309,7 +324,7 @@ impl Ledger {
 
     /// To be read *before* ids are looked up in the segments, and passed in [`Batch::id_epoch`].
     pub fn id_epoch(&self) -> u64 {
-        self.inner.ids.lock().epoch
+        self.inner.ids.lock().epoch()
     }
 
     /// Freezes the tail: what is sealed now can go to a segment, what comes later goes to later files.
@@ -341,7 +356,7 @@ impl Ledger {
             }
         }
         self.inner.tail.fetch_sub(freed, Ordering::Relaxed);
-        self.inner.ids.lock().stored();
+        self.inner.ids.lock().stored(frozen.ids);
         journal::cut(&*self.inner.disk, &self.inner.config.dir, frozen.seq)
     }
 
@@ -481,16 +496,20 @@ impl Committer {
                 });
                 let n = take.count();
                 let batches: Vec<_> = pool.batches.drain(..n).collect();
-                let freeze = if batches.is_empty() { std::mem::take(&mut pool.freeze) } else { Vec::new() };
+                // A freeze never waits for a pause between batches: under load there is none. And none is left
+                // behind at the end, for nothing is handed in after `stop`.
+                let freeze = std::mem::take(&mut pool.freeze);
                 (batches, freeze, pool.stop && pool.batches.is_empty())
             };
             if !batches.is_empty() {
                 self.commit(inner, &mut journal, batches);
             }
             for done in freeze {
-                done(self.freeze(inner, &mut journal));
+                if let Some(frozen) = self.freeze(inner, &mut journal) {
+                    done(frozen);
+                }
             }
-            if stop && inner.pool.lock().batches.is_empty() {
+            if stop {
                 self.end(inner, &mut journal);
                 return;
             }
@@ -508,12 +527,20 @@ impl Committer {
         *inner.failed.write() = Some("shut down".into());
     }
 
-    fn freeze(&mut self, inner: &Inner, journal: &mut Journal) -> Frozen {
-        if let Err(e) = journal.rotate() {
+    /// `None` where the ledger has stopped: which files the journal has is then for the next start to say, and
+    /// none may be cut before.
+    fn freeze(&mut self, inner: &Inner, journal: &mut Journal) -> Option<Frozen> {
+        match journal.rotate(self.recorded_at) {
+            Ok(()) => {}
+            Err(JournalError::Unknown(why)) => {
+                tracing::error!(error = %why, "the journal's state is unknown; no more records are taken");
+                inner.failed.write().get_or_insert(why);
+                return None;
+            }
             // The old file goes on; it is cut one segment later.
-            tracing::warn!(error = %e, "could not begin a new journal file");
+            Err(e) => tracing::warn!(error = %e, "could not begin a new journal file"),
         }
-        inner.ids.lock().freeze();
+        let ids = inner.ids.lock().freeze();
         let tenants = inner
             .tenants
             .read()
@@ -523,7 +550,7 @@ impl Committer {
                 (rows > 0).then_some((*tenant, first, size))
             })
             .collect();
-        Frozen { seq: journal.next_seq() - 1, tenants, keys: std::mem::take(&mut self.keys) }
+        Some(Frozen { seq: journal.next_seq() - 1, tenants, keys: std::mem::take(&mut self.keys), ids })
     }
 
     fn head(&self, inner: &Inner, tenant: u32) -> Frontier {
@@ -541,10 +568,11 @@ impl Committer {
         let mut answers: Vec<Result<Vec<Outcome>, SubmitError>> = Vec::with_capacity(batches.len());
         let ids = inner.ids.lock();
         for (b, (batch, _)) in batches.iter().enumerate() {
-            if !ids.covers(batch.id_epoch) {
+            let recent = if ids.covers(batch.id_epoch) { recent(inner, &ids, &batch.records) } else { None };
+            let Some(recent) = recent else {
                 answers.push(Err(SubmitError::Stale));
                 continue;
-            }
+            };
             let group = groups.entry(batch.tenant).or_insert_with(|| {
                 let frontier = self.head(inner, batch.tenant);
                 Group {
@@ -557,7 +585,7 @@ impl Committer {
             });
             group.keys.extend_from_slice(&batch.keys);
             let mut outcomes = Vec::with_capacity(batch.records.len());
-            for (r, record) in batch.records.iter().enumerate() {
+            for (r, (record, recent)) in batch.records.iter().zip(recent).enumerate() {
                 let known = record.id.and_then(|id| {
                     fresh
                         .get(&id)
@@ -566,8 +594,7 @@ impl Committer {
                             commitment: *commitment,
                             leaf: *leaf,
                         })
-                        .or_else(|| recent(inner, &ids, id))
-                        .or(record.known)
+                        .or(recent)
                 });
                 outcomes.push(match known {
                     Some(k) if k.commitment == record.commitment => Outcome::Duplicate { index: k.index, leaf: k.leaf },
@@ -612,8 +639,10 @@ impl Committer {
         mut groups: HashMap<u32, Group>,
         fresh: &HashMap<IdKey, (u32, u64, Hash, Hash)>,
     ) -> Result<(), SubmitError> {
-        let rows: usize =
-            batches.iter().map(|(b, _)| b.rows.len() + b.records.len() * 37 + b.keys.len() * 48 + 20).sum();
+        let rows: usize = batches
+            .iter()
+            .map(|(b, _)| b.rows.len() + b.records.len() * RECORD_BYTES + b.keys.len() * KEY_BYTES + GROUP_BYTES)
+            .sum();
         let mut frame = FrameWriter::new(now, rows);
         // Tenant, then where each of its rows lies.
         let mut places: Vec<(u32, Vec<Range<usize>>)> = Vec::with_capacity(groups.len());
@@ -694,10 +723,6 @@ impl Committer {
         key: &impl Fn(u32, &[u8]) -> Option<IdKey>,
     ) -> Result<usize, String> {
         let mut weight = 0;
-        if frame.recorded_at < self.recorded_at {
-            return Err("its time is before the frame before it".into());
-        }
-        self.recorded_at = frame.recorded_at;
         for group in frame.groups {
             let tail = tenants.entry(group.tenant).or_default();
             let mut frontier = tail.frontier();
@@ -729,10 +754,16 @@ impl Committer {
     }
 }
 
-fn recent(inner: &Inner, ids: &RecentIds, id: IdKey) -> Option<Known> {
-    let (tenant, index) = ids.get(id)?;
-    let row = inner.tenants.read().get(&tenant)?.row(index)?;
-    Some(Known { index, commitment: row.commitment, leaf: row.leaf })
+/// The earlier record of each of a batch's, from the tail or as it was found in the segments. `None` where one
+/// was in the tail when the segments were searched and is in them now: they have to be searched again.
+fn recent(inner: &Inner, ids: &RecentIds, records: &[Pending]) -> Option<Vec<Option<Known>>> {
+    let find = |record: &Pending| {
+        let Some((tenant, index)) = record.id.and_then(|id| ids.get(id)) else { return Some(record.known) };
+        let row = inner.tenants.read().get(&tenant).and_then(|t| t.row(index));
+        let in_tail = row.map(|row| Known { index, commitment: row.commitment, leaf: row.leaf });
+        in_tail.or(record.known).map(Some)
+    };
+    records.iter().map(find).collect()
 }
 
 /// A tree that has just reached its mark's size must have its root.

@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 impl Engine {
-    /// The proof of one record against a published checkpoint that covers it. Absent is `None`.
+    /// The proof of one record against a published checkpoint that covers it, and whether it shows a body or
+    /// claims. Absent is `None`.
     ///
     /// # Errors
     /// [`Error::Scope`] where the record has a body or claims that the caller may not see: the parts of a
@@ -28,7 +29,7 @@ impl Engine {
         id: &str,
         access: Access,
         published: &dyn Fn(u64) -> Option<Arc<Published>>,
-    ) -> Result<Option<Value>> {
+    ) -> Result<Option<(Value, bool)>> {
         let Some(row) = self.row(tenant, id)? else { return Ok(None) };
         let hidden = event::encode::fields(&row.row).map_while(|f| f.ok()).any(|f| is_body(columns::of(f.field)));
         if hidden && !access.bodies {
@@ -57,14 +58,17 @@ impl Engine {
         let proof = TlogProof { extra: None, index: row.index, hashes, checkpoint: checkpoint.note.clone() };
         let record: Value = serde_json::from_str(&self.envelope(tenant, &row, access)?)
             .map_err(|e| store::Error::Missing { tenant: tenant.slug.clone(), what: e.to_string() })?;
-        Ok(Some(json!({
-            "record": record,
-            "entry": STANDARD.encode(row.entry()),
-            "index": row.index,
-            "tlog_proof": proof.to_text(),
-            "vkey": key.vkey(),
-            "parts": parts,
-        })))
+        Ok(Some((
+            json!({
+                "record": record,
+                "entry": STANDARD.encode(row.entry()),
+                "index": row.index,
+                "tlog_proof": proof.to_text(),
+                "vkey": key.vkey(),
+                "parts": parts,
+            }),
+            hidden,
+        )))
     }
 
     /// Records from index `from` on that match, in the order they were sealed: index and row as JSON. Looks

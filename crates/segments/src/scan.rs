@@ -108,7 +108,7 @@ impl Segment {
             let wanted = wanted.start..wanted.end.min(request.index_below.unwrap_or(u64::MAX));
             if slice.max_index < wanted.start || slice.min_index >= wanted.end {
                 rows = 0..0;
-            } else if slice.min_index < wanted.start || slice.max_index > wanted.end {
+            } else if slice.min_index < wanted.start || slice.max_index >= wanted.end {
                 index = Some(wanted);
             }
         }

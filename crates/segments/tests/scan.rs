@@ -104,9 +104,16 @@ fn model(rows: &[Row], q: &Query, predicate: Option<&OneOf>, before: Option<&(i6
 }
 
 struct Fixture {
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     rows: Vec<Row>,
     segment: Arc<Segment>,
+}
+
+impl Fixture {
+    /// The same segment, opened by nobody else: what it reads can be counted.
+    fn alone(&self) -> Arc<Segment> {
+        Segment::open(self.dir.path(), self.segment.info().clone()).unwrap()
+    }
 }
 
 /// Three tenants, several row groups, in one file.
@@ -118,7 +125,7 @@ fn fixture() -> &'static Fixture {
         let info = write(dir.path(), 1, &rows);
         let segment = Segment::open(dir.path(), info).unwrap();
         assert!(segment.row_groups().count() > 2);
-        Fixture { _dir: dir, rows, segment }
+        Fixture { dir, rows, segment }
     })
 }
 
@@ -282,19 +289,19 @@ fn projections_come_in_the_order_asked_for() {
 
 #[test]
 fn the_newest_page_reads_one_row_group_and_little_of_it() {
-    let f = fixture();
+    let segment = fixture().alone();
     let all: Vec<usize> = (0..columns::COUNT).collect();
     let mut request = ScanRequest::new(0, &all);
     request.limit = Some(100);
-    let before = f.segment.bytes_read();
-    let mut scan = f.segment.scan(&request).unwrap();
+    let before = segment.bytes_read();
+    let mut scan = segment.scan(&request).unwrap();
     assert_eq!(scan.by_ref().map(|b| b.unwrap().num_rows()).sum::<usize>(), 100);
     assert_eq!(scan.row_groups_read(), 1);
-    let read = f.segment.bytes_read() - before;
-    assert!(read < f.segment.info().bytes / 10, "{read} of {} bytes", f.segment.info().bytes);
+    let read = segment.bytes_read() - before;
+    assert!(read < segment.info().bytes / 10, "{read} of {} bytes", segment.info().bytes);
     // A value that is nowhere: no row group is opened (but for one filter in 256).
     request.predicate = Some(Arc::new(OneOf::new(Field::RequestId, vec!["nowhere".into()])));
-    let mut scan = f.segment.scan(&request).unwrap();
+    let mut scan = segment.scan(&request).unwrap();
     assert_eq!(scan.by_ref().count(), 0);
     assert_eq!(scan.row_groups_read(), 0);
 }
@@ -324,24 +331,24 @@ fn filters_never_miss_and_ignore_case() {
 #[test]
 fn rows_by_index_reads_little() {
     let f = fixture();
+    let segment = f.alone();
     for (tenant, range) in [(0, 0..1), (1, 700..956), (2, 20_000..20_256), (0, 0..u64::MAX), (2, 5..5), (7, 0..9)] {
         let mut want: Vec<&Row> = f.rows.iter().filter(|r| r.tenant == tenant && range.contains(&r.index)).collect();
         want.sort_by_key(|r| r.index);
-        let before = f.segment.bytes_read();
+        let before = segment.bytes_read();
         let mut got = Vec::new();
-        let n = f
-            .segment
+        let n = segment
             .rows_by_index(tenant, range.clone(), |row| {
                 got.push(Row::owned(tenant, row));
                 Ok::<(), Error>(())
             })
             .unwrap();
-        let read = f.segment.bytes_read() - before;
+        let read = segment.bytes_read() - before;
         got.sort_by_key(|r| r.index);
         assert_eq!(n as usize, got.len());
         assert!(got.iter().eq(want.iter().copied()), "{tenant} {range:?}");
         if want.len() < 1000 {
-            assert!(read < f.segment.info().bytes / 8, "{read} of {} bytes", f.segment.info().bytes);
+            assert!(read < segment.info().bytes / 8, "{read} of {} bytes", segment.info().bytes);
         }
     }
 }
@@ -387,7 +394,7 @@ fn a_merged_segment_answers_the_same() {
     assert_eq!(infos.len(), 1);
     let rows = f.rows.clone();
     let segment = Segment::open(dir.path(), infos[0].clone()).unwrap();
-    let merged = Fixture { _dir: dir, rows, segment };
+    let merged = Fixture { dir, rows, segment };
     check(
         &merged,
         &Query {

@@ -96,6 +96,14 @@ pub struct Taken {
 /// # Errors
 /// A problem with nothing stored.
 pub async fn take(app: &App, tenant: Arc<Tenant>, body: Bytes, encoding: Option<String>) -> Result<Taken, Problem> {
+    let result = take_in(app, tenant, body, encoding).await;
+    for (_, code, ..) in result.iter().flat_map(|t| &t.refused) {
+        metrics::counter!("indelible_records_rejected_total", "code" => *code).increment(1);
+    }
+    result
+}
+
+async fn take_in(app: &App, tenant: Arc<Tenant>, body: Bytes, encoding: Option<String>) -> Result<Taken, Problem> {
     let permit =
         app.intake.clone().acquire_owned().await.map_err(|e| Problem::internal("the server is stopping", &e))?;
     let prepared = {
@@ -144,6 +152,7 @@ fn prepare(app: &App, tenant: &Arc<Tenant>, body: &[u8], encoding: Option<&str>)
     let parser = Parser { rules: &rules, tenant: &tenant.slug, now };
     let mut keys = store.keys().intake(tenant);
     let mut fresh_id = || app.ids.next(now);
+    let mut given = Vec::new();
     let mut out = Prepared {
         batch: Batch { tenant: tenant.number, id_epoch, ..Batch::default() },
         records: Vec::with_capacity(pieces.len()),
@@ -169,20 +178,18 @@ fn prepare(app: &App, tenant: &Arc<Tenant>, body: &[u8], encoding: Option<&str>)
         let commitment = commit::commitment(row, &mut keys)
             .map_err(|e| Problem::internal("a record could not be committed to", &e))?;
         let id = rows.get(event.id.clone()).unwrap_or_default();
-        let key = (!event.fresh_id).then(|| store.id_key(tenant.number, id));
+        let key = Some(store.id_key(tenant.number, id));
         let id = String::from_utf8_lossy(id).into_owned();
         out.batch.records.push(Pending { kind: 0, row: event.row, commitment, id: key, known: None });
+        if !event.fresh_id {
+            given.push(out.records.len());
+        }
         out.records.push((piece.line, id, event.fresh_time));
     }
     out.batch.keys = keys.fresh;
     out.batch.rows = rows;
-    let ids: Vec<&str> = out
-        .records
-        .iter()
-        .zip(&out.batch.records)
-        .filter(|(_, p)| p.id.is_some())
-        .map(|((_, id, _), _)| id.as_str())
-        .collect();
+    // An id that was made here is known from now on, but cannot have been used before.
+    let ids: Vec<&str> = given.iter().filter_map(|n| out.records.get(*n)).map(|(_, id, _)| id.as_str()).collect();
     if !ids.is_empty() {
         let found = store.find_ids(tenant, &ids)?;
         if !found.is_empty() {
@@ -246,9 +253,6 @@ async fn seal(app: &App, tenant: Arc<Tenant>, prepared: Prepared) -> Result<Take
     let sealed = taken.sealed.iter().filter(|s| matches!(s.2, Outcome::Sealed { .. })).count() as u64;
     metrics::counter!("indelible_records_accepted_total").increment(sealed);
     metrics::counter!("indelible_records_duplicate_total").increment(taken.sealed.len() as u64 - sealed);
-    for (_, code, ..) in &taken.refused {
-        metrics::counter!("indelible_records_rejected_total", "code" => *code).increment(1);
-    }
     Ok(taken)
 }
 

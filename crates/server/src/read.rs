@@ -17,7 +17,9 @@ use jiff::tz::TimeZone;
 use query::lang::{Clock, ask, text, time as when};
 use query::{Counts, Group, Page, View};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt::Write;
 use std::time::Duration;
@@ -167,19 +169,24 @@ fn page_json(page: &Page, guide: bool) -> String {
     out
 }
 
-/// An item with its diff in the monitoring guide's spelling.
+/// An item with its diff in the monitoring guide's spelling. Everything else, and the order of the diff's own
+/// members, stays as it is.
 fn guide_diff(item: &str) -> String {
-    match serde_json::from_str::<Value>(item) {
-        Ok(Value::Object(mut map)) => {
-            if let Some(diff) = map.get("diff").filter(|d| !d.is_null()).map(Value::to_string)
-                && let Ok(guide) = serde_json::from_str(&event::diff::to_guide(&diff))
-            {
-                map.insert("diff".into(), guide);
-            }
-            Value::Object(map).to_string()
+    let Ok(map) = serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(item) else { return item.to_owned() };
+    let mut out = String::from("{");
+    for (name, value) in map {
+        if out.len() > 1 {
+            out.push(',');
         }
-        _ => item.to_owned(),
+        event::json::write_string(&mut out, &name);
+        out.push(':');
+        match name.as_str() {
+            "diff" => out.push_str(&event::diff::to_guide(value.get())),
+            _ => out.push_str(value.get()),
+        }
     }
+    out.push('}');
+    out
 }
 
 /// `POST /v1/t/{tenant}/query`.
@@ -319,7 +326,11 @@ pub async fn ask(
 /// Always.
 #[cfg(not(feature = "sql"))]
 pub async fn sql() -> Result<Response, Problem> {
-    Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "no_sql", "this program was built without SQL; the typed query at /query answers most questions"))
+    Err(Problem::new(
+        StatusCode::NOT_IMPLEMENTED,
+        "no_sql",
+        "this program was built without SQL; the typed query at /query answers most questions",
+    ))
 }
 
 /// `POST /v1/t/{tenant}/sql`.
@@ -401,13 +412,20 @@ pub async fn proof(
     let caller = auth::caller(&app, &headers, &slug, Scopes::READ)?;
     let (tenant, access) = (caller.tenant.clone(), caller.access());
     newest(&app, &tenant).await?;
+    let wanted = id.clone();
     let found = blocking(&app, move |app| {
         let store = app.store();
-        app.engine
-            .proof(&tenant, &id, access, &|size| store.checkpoints().wait(tenant.number, size, Duration::from_secs(3)))
+        app.engine.proof(&tenant, &wanted, access, &|size| {
+            store.checkpoints().wait(tenant.number, size, Duration::from_secs(3))
+        })
     })
     .await?;
-    Ok(json_text(found.ok_or_else(Problem::not_found)?.to_string()))
+    let (proof, bodies) = found.ok_or_else(Problem::not_found)?;
+    if bodies {
+        let target = json!({ "id": id, "type": "proof" });
+        record_use(&app, &caller, "indelible.body.read", target, json!({ "records": 1 })).await?;
+    }
+    Ok(json_text(proof.to_string()))
 }
 
 /// Query of the tail.

@@ -70,13 +70,16 @@ pub struct Store {
     pub(crate) keys_to_store: Mutex<Vec<(u32, ledger::PersonKey)>>,
     /// Changes of the set of segments happen one at a time.
     pub(crate) changing: Mutex<()>,
-    pub(crate) tiles: Mutex<LruCache<(u32, Tile), Arc<Vec<u8>>>>,
+    pub(crate) tiles: Mutex<TileCache>,
     id_seed: u64,
     stop: (Mutex<bool>, Condvar),
     threads: Mutex<Vec<JoinHandle<()>>>,
     pub(crate) counters: Counters,
     _lock: Option<Lock>,
 }
+
+/// Tiles served lately, by tenant.
+pub(crate) type TileCache = LruCache<(u32, Tile), Arc<Vec<u8>>>;
 
 /// What the store did since the start.
 #[derive(Debug, Default)]
@@ -163,6 +166,9 @@ impl Store {
         })?;
         if created {
             // Last of the first start's steps: until it is there, a crash leads to another first start.
+            let key = merkle::note::SigningKey::new("indelible", &seed)
+                .map_err(|e| Error::Folder(format!("the signing key is not usable: {e}")))?;
+            catalog.set_meta("ledger.vkey", key.verifying_key().public_key())?;
             catalog.set_meta("ledger.id", &ledger_id)?;
         }
         let keys = Arc::new(KeyStore::new(Arc::clone(&catalog)));

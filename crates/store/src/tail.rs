@@ -41,30 +41,25 @@ impl Blocks {
         slug: &str,
         size: u64,
     ) -> Result<(u64, Vec<Arc<Block>>), segments::Error> {
-        // Rows leave the tail only after they are in a segment, so the first index read here may be low by
-        // the time the rows are read; then they are read from the segment.
-        let (first, rows) = ledger.tail_span(tenant);
-        if rows == 0 || first >= size {
-            return Ok((first.min(size), Vec::new()));
-        }
-        let mut blocks = Vec::new();
-        let mut at = first;
-        let mut start = first;
-        while at < size {
-            let large = (at / LARGE + 1) * LARGE;
-            let small = (at / SMALL + 1) * SMALL;
-            let end = if large <= size { large } else { small.min(size) };
-            match self.block(ledger, tenant, slug, at..end)? {
-                Some(block) => blocks.push(block),
-                None => {
-                    // Trimmed since: this range and all before it are in segments.
-                    blocks.clear();
-                    start = end;
-                }
+        // Rows leave the tail only after they are in a segment. Where some leave while blocks are made, those
+        // behind them may be in no segment yet: it is done again from the first row that is left.
+        'again: loop {
+            let (first, rows) = ledger.tail_span(tenant);
+            if rows == 0 || first >= size {
+                return Ok((first.min(size), Vec::new()));
             }
-            at = end;
+            let mut blocks = Vec::new();
+            let mut at = first;
+            while at < size {
+                let large = (at / LARGE + 1) * LARGE;
+                let small = (at / SMALL + 1) * SMALL;
+                let end = if large <= size { large } else { small.min(size) };
+                let Some(block) = self.block(ledger, tenant, slug, at..end)? else { continue 'again };
+                blocks.push(block);
+                at = end;
+            }
+            return Ok((first, blocks));
         }
-        Ok((start, blocks))
     }
 
     fn block(

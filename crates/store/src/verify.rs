@@ -78,11 +78,16 @@ pub fn verify(folder: &Folder, progress: &(dyn Fn(u64) + Sync)) -> Result<Report
     let mut report = Report::default();
     let finding = |file: PathBuf, what: String| Finding { file, tenant: None, index: None, what };
 
+    let mut in_order = false;
     match Catalog::verify_sealed(&folder.catalog(), &folder.catalog_sum()) {
         Ok(catalog::SealState::Damaged { .. }) => {
-            report.findings.push(finding(folder.catalog(), "it is not what it was at the last shutdown".into()));
+            let what = format!(
+                "it is not what {} says it was at the last shutdown; one of the two was changed",
+                folder.catalog_sum().display()
+            );
+            report.findings.push(finding(folder.catalog(), what));
         }
-        Ok(_) => {}
+        Ok(state) => in_order = matches!(state, catalog::SealState::Sealed),
         Err(e) => report.findings.push(finding(folder.catalog_sum(), e.to_string())),
     }
     let catalog = match Catalog::open_read_only(&folder.catalog()) {
@@ -106,7 +111,7 @@ pub fn verify(folder: &Folder, progress: &(dyn Fn(u64) + Sync)) -> Result<Report
             None
         }
     };
-    let result = check_trees(folder, &catalog, seed, &mut report, progress);
+    let result = check_trees(folder, &catalog, seed, in_order, &mut report, progress);
     if let Err(e) = result {
         report.findings.push(finding(folder.catalog(), e.to_string()));
     }
@@ -129,6 +134,7 @@ fn check_trees(
     folder: &Folder,
     catalog: &Arc<Catalog>,
     seed: Option<[u8; 32]>,
+    in_order: bool,
     report: &mut Report,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<()> {
@@ -169,6 +175,13 @@ fn check_trees(
     });
     report.frames = frames;
     match read {
+        // After an orderly stop nothing was being written: a tail that is torn then was torn since.
+        Ok((found, Some((path, at)))) if found.torn > 0 && in_order => report.findings.push(Finding {
+            file: path,
+            tenant: tail.last().and_then(|t| slug(catalog, t.0)),
+            index: tail.last().map(|t| t.1 + 1),
+            what: format!("damaged from byte {at} on, though the last stop was in order"),
+        }),
         Ok((found, _)) => report.torn = found.torn,
         Err(ledger::JournalError::Damage(d)) => report.findings.push(Finding {
             file: d.path.clone(),

@@ -1,7 +1,7 @@
 //! One process per data folder, and a folder that is refused where it is not what was signed.
 
 use crate::ledger::Ledger;
-use crate::server::{Home, Server, at};
+use crate::server::{Done, Home, Server, at};
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -44,6 +44,16 @@ fn the_first_start_makes_keys_that_only_their_owner_reads_and_prints_one_once() 
 }
 
 #[test]
+fn the_first_start_on_a_relative_folder_works_as_the_default_is_one() {
+    let home = Home::new(&[]);
+    let mut command = home.command();
+    command.args(["demo", "--fill-only", "--data", "demo-data"]);
+    Done::of(command.output().unwrap()).ok();
+    home.run(&["verify", "--data", "demo-data"]).ok();
+    assert!(std::fs::metadata(home.path().join("demo-data.high-water")).is_ok(), "its mark is beside it");
+}
+
+#[test]
 fn a_second_process_on_the_folder_is_refused_and_told_who_holds_it() {
     let server = Server::start(&[]);
     server.admin.write("acme", &events(0, 3));
@@ -76,15 +86,32 @@ fn i3_a_restored_old_copy_of_the_folder_refuses_to_start() {
     assert!(said.contains("60") && said.contains("50"), "signed 60, here 50: {said}");
     let said = home.verify().failed(5);
     assert!(said.contains("old copy"), "{said}");
-    // Whoever knows that the rest is gone for good can say so; nothing happens by accident.
+    // No repair goes past what was signed: the ledger would fork.
     let data = home.data();
-    let data = data.to_str().unwrap();
-    home.run(&["repair", "--data", data]).failed(5);
-    home.run(&["repair", "--data", data, "--new-high-water"]).failed(2);
+    let repair = ["repair", "--data", data.to_str().unwrap(), "--new-high-water", "--confirm"];
+    for args in [&repair[..3], &repair[..4], &repair[..]] {
+        home.run(args).failed(5);
+    }
     home.start_refused().failed(1);
-    home.run(&["repair", "--data", data, "--new-high-water", "--confirm"]).ok();
-    let server = home.start();
-    assert_eq!(server.admin.get("/v1/t/acme").ok()["records"], 50);
+    std::fs::remove_dir_all(&data).unwrap();
+    std::fs::rename(home.path().join("newer"), &data).unwrap();
+    assert_eq!(home.start().admin.get("/v1/t/acme").ok()["records"], 60, "the newer folder still starts");
+}
+
+#[test]
+fn a_lost_high_water_mark_is_made_anew_by_repair_when_told_twice() {
+    let server = Server::start(&[]);
+    server.admin.write("acme", &events(0, 50));
+    let home = server.stop();
+    std::fs::remove_file(home.path().join("data.high-water")).unwrap();
+    let data = home.data();
+    let repair = ["repair", "--data", data.to_str().unwrap(), "--new-high-water", "--confirm"];
+    home.run(&repair[..3]).failed(5);
+    home.run(&repair[..4]).failed(2);
+    home.start_refused().failed(1);
+    home.run(&repair).ok();
+    home.verify().ok();
+    assert_eq!(home.start().admin.get("/v1/t/acme").ok()["records"], 50);
 }
 
 #[test]

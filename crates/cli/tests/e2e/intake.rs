@@ -95,6 +95,21 @@ fn full_receipts_name_every_record_with_its_index_and_leaf() {
 }
 
 #[test]
+fn an_id_that_the_server_made_is_an_id_like_any_other() {
+    let server = Server::start(&[("FLUSH_SECONDS", "1")]);
+    let made = server.admin.write("acme", &[json!({ "log": "event", "action": "x", "time": at(-9) })]);
+    let id = made["results"][0]["id"].as_str().unwrap();
+    for when in ["in the tail", "in a segment"] {
+        let record = server.admin.get(&format!("{RECORDS}/{id}"));
+        assert_eq!(record.status, 200, "{when}: {record}");
+        let other = json!({ "id": id, "log": "event", "action": "y", "time": at(-9) }).to_string();
+        let reply = server.admin.post(RECORDS, other);
+        assert_eq!(reply.status, 409, "{when}: no id stands for two records: {reply}");
+        server.flushed();
+    }
+}
+
+#[test]
 fn wait_checkpoint_answers_with_a_signed_checkpoint_that_covers_the_batch() {
     let server = Server::start(&[("CHECKPOINT_MS", "100")]);
     server.admin.write("acme", &[login("a"), login("b")]);

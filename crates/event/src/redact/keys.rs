@@ -108,7 +108,8 @@ pub(super) fn rule(key: &str, rules: &Rules) -> Option<KeyRule> {
         }
         // Ory's session cookies: `ory_kratos_session`, `ory_session_<project>`.
     }
-    if name.starts_with("ory") && name.contains("session") && !name.ends_with("sessionid") {
+    let ory = key.get(..4).is_some_and(|k| k.eq_ignore_ascii_case("ory_") || k.eq_ignore_ascii_case("ory-"));
+    if ory && name.contains("session") {
         return mask("session_token");
     }
     if rules.extra_keys.iter().any(|extra| extra == name) {
@@ -132,6 +133,7 @@ mod tests {
             "SetCookie",
             "ory_kratos_session",
             "ory_session_xyz",
+            "ory_kratos_session_id",
             "session_token",
             "X-Session-Token",
             "sessionToken",

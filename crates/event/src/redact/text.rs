@@ -103,7 +103,8 @@ pub(super) fn scrub(text: &str, rules: &Rules, rule: &mut dyn FnMut(Cow<'static,
 fn secret_at(text: &str, hit: Range<usize>, anchor: Anchor, rules: &Rules) -> Option<(Range<usize>, &'static str)> {
     let bytes = text.as_bytes();
     let before = hit.start.checked_sub(1).and_then(|i| bytes.get(i)).copied().unwrap_or(b' ');
-    let starts_word = !(before.is_ascii_alphanumeric() || before == b'_' || before == b'-');
+    // As a regular expression's `\b` has it: a dash begins a new word.
+    let starts_word = !(before.is_ascii_alphanumeric() || before == b'_');
     match anchor {
         Anchor::Jwt => {
             // The header of every JWT begins with `{"`, which base64url spells `eyJ`.

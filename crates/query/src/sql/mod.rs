@@ -1,7 +1,7 @@
 //! SQL: one read-only query over a tenant's views, on DataFusion, within limits.
 //!
-//! Owns: what statements are taken (`parse`, `plan`, `cost`), the views as tables (`table`, `pushdown`, `scan`,
-//! `folded`), how one runs (here), its answer in JSON, CSV and Arrow (`answer`), and its errors in words a
+//! Owns: what statements are taken (`parse`, `dialect`, `plan`, `cost`), the views as tables (`table`, `pushdown`, `scan`,
+//! `folded`), how one runs and is ended (here), its answer in JSON, CSV and Arrow (`answer`), and its errors in words a
 //! person can use (`error`). Not here: what a view's columns are (`lang::views`), pages and counts (`engine`,
 //! `aggregate`), HTTP.
 //!
@@ -12,6 +12,7 @@
 
 mod answer;
 mod cost;
+mod dialect;
 mod error;
 mod folded;
 mod functions;

@@ -4,11 +4,11 @@
 //! could make the parser or the planner recurse deeply or grow without bound is counted there and on the
 //! parsed tree. Not here: names (`plan`), how large values can become (`cost`).
 
+use super::dialect::Bounded;
 use crate::engine::{Error, Result};
 use datafusion::sql::sqlparser::ast::{
     Expr, GroupByExpr, ObjectName, Query, Select, SetExpr, Statement, TableFactor, Visit, Visitor,
 };
-use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
@@ -17,7 +17,7 @@ use std::ops::ControlFlow;
 
 /// Longest statement in bytes.
 const MAX_TEXT: usize = 64 << 10;
-/// How deep brackets may nest. The parser tries some bracketed texts in two ways at each level.
+/// How deep brackets may nest.
 const MAX_BRACKETS: usize = 24;
 /// Operators and keywords: what chains are made of.
 const MAX_LINKS: usize = 2_000;
@@ -48,11 +48,12 @@ pub(super) fn check_text(sql: &str) -> Result<()> {
 /// [`Error::Sql`] with the position of a mistake, or naming what is not allowed; [`Error::Limit`].
 pub(super) fn parse(sql: &str) -> Result<Statement> {
     check_text(sql)?;
-    let dialect = GenericDialect {};
+    let dialect = Bounded::new();
     let tokens = Tokenizer::new(&dialect, sql).tokenize_with_location().map_err(|e| syntax(&e.to_string()))?;
     bounded(tokens.iter().map(|t| &t.token))?;
     let parsed = Parser::new(&dialect).with_tokens_with_locations(tokens).parse_statements();
     let mut statements = parsed.map_err(|e| match e {
+        _ if dialect.spent() => too_deep(),
         ParserError::RecursionLimitExceeded => too_deep(),
         ParserError::TokenizerError(text) | ParserError::ParserError(text) => syntax(&text),
     })?;

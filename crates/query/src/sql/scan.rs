@@ -5,8 +5,8 @@
 //! asks for the newest rows. Rows are read on blocking threads, a batch at a time and only when asked for:
 //! no thread waits for a statement that does not read on.
 
-use super::table::{Context, Mapping, ViewTable};
 use super::pushdown;
+use super::table::{Context, Mapping, ViewTable};
 use crate::lang::{Filter, Key, Op, Test, Value, View, views::envelope};
 use crate::predicate::Matcher;
 use crate::source::{Wanted, block_rows, request};
@@ -134,7 +134,7 @@ fn split(snapshot: &Snapshot, time: &Range<i64>) -> (Vec<Part>, bool) {
         }
     } else {
         // Many: chains of segments that follow each other in time, newest first, as segments of a live log do.
-        let mut chains: Vec<(Vec<(Arc<Segment>, Range<u64>)>, i64)> = Vec::new();
+        let mut chains: Vec<Chain> = Vec::new();
         for (segment, (oldest, newest)) in &segments {
             let Some(rows) = segment.slice(tenant).map(segments::SliceInfo::range) else { continue };
             let run = ((*segment).clone(), rows);
@@ -414,7 +414,12 @@ impl TailFeed {
         let mut places: Vec<(usize, usize)> = Vec::new();
         let most = self.shared.rows.min(self.left);
         while places.len() < most && !self.shared.context.run.stopped() {
-            let best = self.open.iter().enumerate().filter(|(_, (b, row))| *row < b.num_rows()).max_by_key(|(_, (b, row))| key(b, *row));
+            let best = self
+                .open
+                .iter()
+                .enumerate()
+                .filter(|(_, (b, row))| *row < b.num_rows())
+                .max_by_key(|(_, (b, row))| key(b, *row));
             let best = best.map(|(at, (batch, row))| (at, key(batch, *row).0));
             if let Some(block) = self.pending.front()
                 && best.is_none_or(|(_, time)| block.times.1 >= time)
@@ -443,5 +448,8 @@ impl TailFeed {
 
 /// Where a row of the tail stands in the order.
 fn key(batch: &RecordBatch, row: usize) -> (i64, &str) {
-    (batch.column(0).as_primitive::<TimestampMicrosecondType>().value(row), batch.column(1).as_string::<i32>().value(row))
+    (
+        batch.column(0).as_primitive::<TimestampMicrosecondType>().value(row),
+        batch.column(1).as_string::<i32>().value(row),
+    )
 }

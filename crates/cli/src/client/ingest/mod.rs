@@ -136,7 +136,8 @@ fn ingest(args: &IngestArgs, stop: Stop, console: &mut Console<'_>) -> Outcome {
         None if is_stdin => None,
         None => Some(state::default_path(&args.file, &target)?),
     };
-    let earlier = state.as_ref().filter(|path| path.exists()).and_then(|path| state::read(path, &target));
+    let earlier =
+        state.as_ref().filter(|path| path.try_exists().unwrap_or(true)).and_then(|path| state::read(path, &target));
     let (source, earlier) = Source::open(&args.file, earlier)?;
 
     let patience = Duration::from_secs(args.give_up_after);

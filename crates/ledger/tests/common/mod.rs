@@ -1,0 +1,98 @@
+//! What the ledger's tests share: chance that can be repeated, a disk that fails, a plain model, a driver.
+#![allow(dead_code)]
+
+pub mod disk;
+pub mod driver;
+pub mod model;
+
+use ledger::{Batch, Clock, Config, Hash, IdKey, Pending};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// Name of every test's ledger.
+pub const LEDGER: [u8; 16] = *b"a ledger of ours";
+
+/// Numbers that look random and come again with the same seed (SplitMix64).
+#[derive(Debug, Clone)]
+pub struct Rng(pub u64);
+
+impl Rng {
+    pub fn word(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// Below `n`, which is not 0.
+    pub fn below(&mut self, n: usize) -> usize {
+        (self.word() % n as u64) as usize
+    }
+
+    /// True once in `n` times.
+    pub fn once_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+}
+
+/// The clock of a test: it stands where it is put.
+#[derive(Debug, Clone, Default)]
+pub struct TestClock(Arc<AtomicI64>);
+
+impl TestClock {
+    pub fn set(&self, now: i64) {
+        self.0.store(now, Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub fn clock(&self) -> Clock {
+        let at = self.clone();
+        Arc::new(move || at.get())
+    }
+}
+
+/// Limits that no test meets by chance.
+pub fn config(dir: &Path) -> Config {
+    Config { dir: dir.to_owned(), ledger: LEDGER, pool_bytes: 64 << 20, tail_bytes: 256 << 20 }
+}
+
+pub fn journal() -> PathBuf {
+    PathBuf::from("/data/journal")
+}
+
+/// A row of these tests: `id|content`; an empty id is none.
+pub fn row(id: &str, content: &str) -> Vec<u8> {
+    format!("{id}|{content}").into_bytes()
+}
+
+/// The id in a row, as a key.
+pub fn key_of(tenant: u32, row: &[u8]) -> Option<IdKey> {
+    let id = row.split(|b| *b == b'|').next().filter(|id| !id.is_empty())?;
+    let mut bytes = tenant.to_le_bytes().to_vec();
+    bytes.extend_from_slice(id);
+    let hash = merkle::leaf_hash(&bytes);
+    Some(u128::from_le_bytes(hash[..16].try_into().unwrap()))
+}
+
+/// The commitment of a row: here a hash of its bytes.
+pub fn commitment_of(row: &[u8]) -> Hash {
+    merkle::leaf_hash(row)
+}
+
+/// A batch of these rows, with no word on what is stored.
+pub fn batch(tenant: u32, id_epoch: u64, rows: &[Vec<u8>]) -> Batch {
+    let mut batch = Batch { tenant, id_epoch, ..Batch::default() };
+    for row in rows {
+        let start = batch.rows.len();
+        batch.rows.extend_from_slice(row);
+        let place = start..batch.rows.len();
+        let (commitment, id) = (commitment_of(row), key_of(tenant, row));
+        batch.records.push(Pending { kind: 0, row: place, commitment, id, known: None });
+    }
+    batch
+}
