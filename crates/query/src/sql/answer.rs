@@ -3,29 +3,30 @@
 //! Owns the names of types and the spelling of values: times as RFC 3339 with microseconds in UTC, numbers as
 //! numbers, lists and structures as JSON, everything else as text. Not here: HTTP.
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::{
-    DataType, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, SchemaRef, TimeUnit,
-    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type,
-    UInt16Type, UInt32Type, UInt64Type,
+    DataType, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, Schema, SchemaRef,
+    TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::ipc::writer::StreamWriter;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use event::json::write_string;
 use std::fmt::Write;
+use std::sync::Arc;
 
 /// The answer to a statement.
 #[derive(Debug, Clone)]
 pub struct SqlAnswer {
     /// Names and types of the columns.
     pub columns: Vec<(String, String)>,
-    pub(super) schema: SchemaRef,
-    pub(super) batches: Vec<RecordBatch>,
+    schema: SchemaRef,
+    batches: Vec<RecordBatch>,
 }
 
 /// What a type is called in answers.
-pub(super) fn column_type(kind: &DataType) -> &'static str {
+fn column_type(kind: &DataType) -> &'static str {
     match kind {
         DataType::Boolean => "boolean",
         t if t.is_integer() => "integer",
@@ -44,7 +45,52 @@ pub(super) fn column_type(kind: &DataType) -> &'static str {
     }
 }
 
+/// A column's name as its writer would spell it: DataFusion puts types around constants, as in
+/// `date_trunc(Utf8("day"),audit_logs.timestamp)`.
+fn column_name(name: &str) -> String {
+    const TYPES: [&str; 7] = ["Int64(", "UInt64(", "Float64(", "Utf8(", "LargeUtf8(", "Utf8View(", "Boolean("];
+    let mut out = String::with_capacity(name.len());
+    let mut rest = name;
+    while let Some(c) = rest.chars().next() {
+        let fresh = !out.ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        let constant = TYPES.iter().filter(|_| fresh).find_map(|t| {
+            let inner = rest.strip_prefix(t)?;
+            // A text may hold brackets of its own; its end is a quote and a bracket.
+            let end = if inner.starts_with('"') { inner.find("\")").map(|e| e + 1) } else { inner.find(')') }?;
+            Some((inner.get(..end)?, inner.get(end + 1..)?))
+        });
+        match constant {
+            Some((value, after)) => {
+                match value.strip_prefix('"').and_then(|v| v.strip_suffix('"')) {
+                    Some(text) => out.extend(["'", text, "'"]),
+                    None => out.push_str(value),
+                }
+                rest = after;
+            }
+            None => {
+                out.push(c);
+                rest = rest.get(c.len_utf8()..).unwrap_or_default();
+            }
+        }
+    }
+    out
+}
+
 impl SqlAnswer {
+    /// An answer of these batches.
+    pub(super) fn new(schema: &SchemaRef, batches: Vec<RecordBatch>) -> Result<SqlAnswer, ArrowError> {
+        let fields = schema.fields().iter().map(|f| f.as_ref().clone().with_name(column_name(f.name())));
+        let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let columns =
+            schema.fields().iter().map(|f| (f.name().clone(), column_type(f.data_type()).to_owned())).collect();
+        let named = |b: RecordBatch| {
+            let options = RecordBatchOptions::new().with_row_count(Some(b.num_rows()));
+            RecordBatch::try_new_with_options(Arc::clone(&schema), b.columns().to_vec(), &options)
+        };
+        let batches = batches.into_iter().map(named).collect::<Result<_, _>>()?;
+        Ok(SqlAnswer { columns, schema, batches })
+    }
+
     /// How many rows there are.
     pub fn rows(&self) -> usize {
         self.batches.iter().map(RecordBatch::num_rows).sum()
@@ -271,5 +317,26 @@ fn formatted(array: &ArrayRef, row: usize, out: &mut String) {
     let options = FormatOptions::default();
     if let Ok(formatter) = ArrayFormatter::try_new(array.as_ref(), &options) {
         let _ = write!(out, "{}", formatter.value(row));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::column_name;
+
+    #[test]
+    fn names_are_those_of_the_statement() {
+        for (name, wanted) in [
+            ("count(*)", "count(*)"),
+            ("Int64(1)", "1"),
+            ("date_trunc(Utf8(\"day\"),audit_logs.timestamp)", "date_trunc('day',audit_logs.timestamp)"),
+            ("a.x + Int64(1) * Float64(2.5)", "a.x + 1 * 2.5"),
+            ("concat(Utf8(\"é)\"),Utf8(\"\"))", "concat('é)','')"),
+            ("myInt64(1)", "myInt64(1)"),
+            ("Utf8(\"open", "Utf8(\"open"),
+            ("Boolean(NULL)", "NULL"),
+        ] {
+            assert_eq!(column_name(name), wanted);
+        }
     }
 }

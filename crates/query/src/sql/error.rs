@@ -6,6 +6,7 @@
 use super::SqlLimits;
 use crate::engine::Error;
 use crate::lang::{Key, View};
+use crate::predicate::sources;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
@@ -34,7 +35,7 @@ pub(super) fn readable(e: &DataFusionError, limits: &SqlLimits) -> Error {
         DataFusionError::SchemaError(inner, _) => Error::Sql(match inner.as_ref() {
             SchemaError::FieldNotFound { field, valid_fields } => {
                 let valid: Vec<String> = valid_fields.iter().map(|c| c.name.clone()).collect();
-                unknown_column(&field.name, &valid)
+                unknown_column(field.relation.as_ref().map(ToString::to_string).as_deref(), &field.name, &valid)
             }
             SchemaError::AmbiguousReference { field } => {
                 format!("`{}` is a column of more than one table; write `table.{}`", field.name, field.name)
@@ -86,9 +87,13 @@ fn innermost(mut e: &DataFusionError) -> &DataFusionError {
     }
 }
 
-fn unknown_column(name: &str, valid: &[String]) -> String {
-    let mut text = format!("there is no column `{}`", name.chars().take(60).collect::<String>());
-    if let Some(nearest) = nearest(name, valid) {
+fn unknown_column(table: Option<&str>, name: &str, valid: &[String]) -> String {
+    let shown: String =
+        table.iter().flat_map(|t| [t, "."]).chain([name]).collect::<String>().chars().take(60).collect();
+    let mut text = format!("there is no column `{shown}`");
+    // `actor.email` of the envelope is `actor_email` here.
+    let path = table.map(|t| format!("{t}_{name}")).filter(|p| valid.contains(p));
+    if let Some(nearest) = path.or_else(|| nearest(name, valid)) {
         text.push_str(&format!("; did you mean `{nearest}`?"));
     } else if !valid.is_empty() {
         let some: Vec<&str> = valid.iter().take(20).map(String::as_str).collect();
@@ -105,7 +110,12 @@ fn nearest(name: &str, valid: &[String]) -> Option<String> {
     let has = |candidate: &str| valid.iter().find(|v| v.as_str() == candidate).cloned();
     let view = View::ALL.into_iter().find(|v| v.columns().iter().all(|c| valid.iter().any(|name| name == c.name)));
     let found = match view.unwrap_or(View::Records).key(name) {
-        Ok(Key::Column(column)) => has(column.name),
+        // Its own name, or that of the view's column that shows the same field.
+        Ok(Key::Column(column)) => has(column.name).or_else(|| {
+            let wanted = sources(column);
+            let same = view?.columns().iter().find(|c| sources(c).iter().any(|s| wanted.contains(s)))?;
+            has(same.name)
+        }),
         Ok(Key::Json { .. }) => None,
         Err(e) => e.suggestion.and_then(|s| has(&s).or_else(|| has(&s.replace('.', "_")))),
     };
@@ -132,6 +142,9 @@ fn clean(text: &str) -> String {
     let text = text.split("\n\nbacktrace:").next().unwrap_or(text);
     let mut out: String = text.chars().take(500).collect();
     for (from, to) in [
+        ("While expanding wildcard, ", ""),
+        ("count(Int64(1))", "count(*)"),
+        ("\n", " "),
         (" at Line: ", " at line "),
         (", Column: ", ", column "),
         ("No function matches the given name and argument types", "no function takes these arguments:"),

@@ -1,7 +1,7 @@
 //! SQL: one read-only query over a tenant's views, on DataFusion, within limits.
 //!
 //! Owns: what statements are taken (`parse`, `dialect`, `plan`, `cost`), the views as tables (`table`, `pushdown`, `scan`,
-//! `folded`), how one runs and is ended (here), its answer in JSON, CSV and Arrow (`answer`), and its errors in words a
+//! `folded`), how one runs and is ended (here, `watch`), its answer in JSON, CSV and Arrow (`answer`), and its errors in words a
 //! person can use (`error`). Not here: what a view's columns are (`lang::views`), pages and counts (`engine`,
 //! `aggregate`), HTTP.
 //!
@@ -21,11 +21,11 @@ mod plan;
 mod pushdown;
 mod scan;
 mod table;
+mod watch;
 
 pub use answer::SqlAnswer;
 
 use crate::engine::{Access, Engine, Error, Result};
-use answer::column_type;
 use catalog::Tenant;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
@@ -169,7 +169,7 @@ async fn execute(
     let snapshot = Arc::new(store.snapshot(&tenant, None)?);
     let now = store.now();
     let tables = table::Tables::new(snapshot, access, now, Arc::clone(&run));
-    let session = plan::Session::new(tables, &limits, now)?;
+    let session = plan::Session::new(tables, &limits, now, Arc::clone(&run))?;
     let result = collect(&session, statement, &limits).await;
     // Reading errors come back as themselves.
     match run.failed.lock().take() {
@@ -205,6 +205,5 @@ async fn collect(
             batches.push(batch);
         }
     }
-    let columns = schema.fields().iter().map(|f| (f.name().clone(), column_type(f.data_type()).to_owned())).collect();
-    Ok(SqlAnswer { columns, schema, batches })
+    Ok(SqlAnswer::new(&schema, batches)?)
 }

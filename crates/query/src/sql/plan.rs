@@ -3,12 +3,13 @@
 //! Owns the session, made anew for each statement: the views as tables, the list of functions, a memory pool
 //! of the statement's own, no disk, no object store, no catalog, and the time that `now()` is.
 
-use super::SqlLimits;
 use super::cost;
 use super::error::readable;
 use super::functions::{functions, settings};
 use super::table::Tables;
-use crate::engine::{Error, Result};
+use super::watch;
+use super::{Run, SqlLimits};
+use crate::engine::Result;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::temporal_conversions::timestamp_us_to_datetime;
 use datafusion::common::TableReference;
@@ -35,11 +36,12 @@ pub(super) struct Session {
     state: SessionState,
     tables: Tables,
     limits: SqlLimits,
+    run: Arc<Run>,
 }
 
 impl Session {
     /// A session over these tables, in which it is `now`.
-    pub(super) fn new(tables: Tables, limits: &SqlLimits, now: i64) -> Result<Session> {
+    pub(super) fn new(tables: Tables, limits: &SqlLimits, now: i64, run: Arc<Run>) -> Result<Session> {
         let failed = |e: DataFusionError| readable(&e, limits);
         let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(limits.memory_bytes));
         let runtime = RuntimeEnvBuilder::new()
@@ -59,7 +61,7 @@ impl Session {
             .with_runtime_env(runtime)
             .with_execution_props(props)
             .build();
-        Ok(Session { state, tables, limits: limits.clone() })
+        Ok(Session { state, tables, limits: limits.clone(), run })
     }
 
     /// The statement's memory.
@@ -83,40 +85,12 @@ impl Session {
             planner.sql_statement_to_plan(statement).map_err(|e| readable(&e, &self.limits))?
         };
         cost::check(&logical)?;
-        let plan = self.state.create_physical_plan(&logical).await.map_err(|e| readable(&e, &self.limits))?;
-        if pairs_everything(&plan) {
-            return Err(Error::Sql(
-                "a join that pairs every row with every other is not run: join on an equality, such as a.request_id = b.request_id".to_owned(),
-            ));
-        }
-        Ok(plan)
+        let failed = |e| readable(&e, &self.limits);
+        let optimised = self.state.optimize(&logical).map_err(failed)?;
+        let watched = watch::conditions(optimised, &self.run).map_err(failed)?;
+        let physical = self.state.query_planner().create_physical_plan(&watched, &self.state).await.map_err(failed)?;
+        watch::nodes(physical, &self.run).map_err(failed)
     }
-}
-
-/// Whether a join goes over all pairs of rows. Such a join computes for as long as it takes without ever coming
-/// back to where it could be stopped. One with few rows on one side is fine.
-fn pairs_everything(plan: &Arc<dyn ExecutionPlan>) -> bool {
-    let all_pairs = matches!(plan.name(), "NestedLoopJoinExec" | "CrossJoinExec");
-    (all_pairs && !plan.children().into_iter().any(few_rows)) || plan.children().into_iter().any(pairs_everything)
-}
-
-/// Rows of the smaller side up to which pairing everything is an ordinary join.
-const FEW_ROWS: usize = 1000;
-
-/// Whether a side is known to have few rows: a scalar subquery, a list of values.
-fn few_rows(plan: &Arc<dyn ExecutionPlan>) -> bool {
-    #[expect(deprecated, reason = "its successor needs a context that exists only while planning")]
-    let known = plan.partition_statistics(None).is_ok_and(|s| s.num_rows.get_value().is_some_and(|n| *n <= FEW_ROWS));
-    known
-        || match plan.name() {
-            "PlaceholderRowExec" => true,
-            "ProjectionExec"
-            | "CoalescePartitionsExec"
-            | "CoalesceBatchesExec"
-            | "RepartitionExec"
-            | "CooperativeExec" => plan.children().into_iter().all(few_rows),
-            _ => false,
-        }
 }
 
 impl ContextProvider for Session {

@@ -1,0 +1,169 @@
+//! Ending what computes for long without reading: joins.
+//!
+//! A join of a few thousand rows with themselves has billions of pairs, and DataFusion looks at all pairs of a
+//! batch before anybody else has a say. So a join's condition is wrapped in a function that fails once nobody
+//! wants the answer any more, and what a join gives passes a stream that fails then too.
+
+use super::Run;
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::error::{DataFusionError, Result as PlanResult};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{
+    ColumnarValue, LogicalPlan, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::coop::make_cooperative;
+use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use futures::StreamExt;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+fn stopped() -> DataFusionError {
+    DataFusionError::Execution("the statement was stopped".to_owned())
+}
+
+/// Wraps the conditions of joins in an optimised plan.
+///
+/// # Errors
+/// None in practice: the plan's types stay what they are.
+pub(super) fn conditions(plan: LogicalPlan, run: &Arc<Run>) -> PlanResult<LogicalPlan> {
+    let watch = Arc::new(ScalarUDF::new_from_impl(Watch {
+        run: Arc::clone(run),
+        signature: Signature::any(1, Volatility::Volatile),
+    }));
+    plan.transform_up_with_subqueries(|plan| match plan {
+        LogicalPlan::Join(mut join) => {
+            join.filter = join.filter.map(|filter| watch.call(vec![filter]));
+            Ok(Transformed::yes(LogicalPlan::Join(join)))
+        }
+        other => Ok(Transformed::no(other)),
+    })
+    .data()
+}
+
+/// Wraps the nodes of a physical plan that can make much of little.
+///
+/// # Errors
+/// None in practice: a node is only put between two others.
+pub(super) fn nodes(plan: Arc<dyn ExecutionPlan>, run: &Arc<Run>) -> PlanResult<Arc<dyn ExecutionPlan>> {
+    plan.transform_up(|plan| {
+        let grows = plan.children().len() > 1 || plan.name() == "UnnestExec";
+        if !grows {
+            return Ok(Transformed::no(plan));
+        }
+        let watched: Arc<dyn ExecutionPlan> = Arc::new(Watched { input: plan, run: Arc::clone(run) });
+        Ok(Transformed::yes(watched))
+    })
+    .data()
+}
+
+/// The function: its argument, while the statement is wanted.
+#[derive(Debug)]
+struct Watch {
+    run: Arc<Run>,
+    signature: Signature,
+}
+
+impl PartialEq for Watch {
+    fn eq(&self, other: &Watch) -> bool {
+        Arc::ptr_eq(&self.run, &other.run)
+    }
+}
+
+impl Eq for Watch {}
+
+impl Hash for Watch {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.run).hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Watch {
+    fn name(&self) -> &'static str {
+        "while_wanted"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, kinds: &[DataType]) -> PlanResult<DataType> {
+        Ok(kinds.first().cloned().unwrap_or(DataType::Boolean))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> PlanResult<ColumnarValue> {
+        if self.run.stopped() {
+            return Err(stopped());
+        }
+        args.args.into_iter().next().ok_or_else(stopped)
+    }
+}
+
+/// A node whose output ends with the statement.
+struct Watched {
+    input: Arc<dyn ExecutionPlan>,
+    run: Arc<Run>,
+}
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watched")
+    }
+}
+
+impl DisplayAs for Watched {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watched")
+    }
+}
+
+impl ExecutionPlan for Watched {
+    fn name(&self) -> &'static str {
+        "Watched"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> PlanResult<TreeNodeRecursion>,
+    ) -> PlanResult<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> PlanResult<Arc<dyn ExecutionPlan>> {
+        let input = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.input));
+        Ok(Arc::new(Watched { input, run: Arc::clone(&self.run) }))
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> PlanResult<Arc<dyn ExecutionPlan>> {
+        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+        self.replace_children(children, options)
+    }
+
+    fn execute(&self, partition: usize, task: Arc<TaskContext>) -> PlanResult<SendableRecordBatchStream> {
+        let input = make_cooperative(self.input.execute(partition, task)?);
+        let run = Arc::clone(&self.run);
+        let schema = input.schema();
+        let checked = input.map(move |batch| if run.stopped() { Err(stopped()) } else { batch });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, checked)))
+    }
+}
