@@ -91,7 +91,7 @@ pub trait Keys {
     ///
     /// # Errors
     /// A key that should exist and does not, or storage that failed.
-    fn person(&mut self, reference: &str) -> Result<SaltKey, Self::Error>;
+    fn person(&mut self, reference: &str) -> Result<&SaltKey, Self::Error>;
 }
 
 /// Why a commitment could not be made.
@@ -125,21 +125,34 @@ pub fn person_of(part: &PartSlice<'_>) -> Option<String> {
         }
     }
     let (_, field, text) = best?;
+    let named = |prefix: &str| {
+        let mut reference = String::with_capacity(prefix.len() + text.len());
+        reference.push_str(prefix);
+        reference.push_str(text);
+        reference
+    };
+    let folded = |prefix: &str| {
+        if text.is_ascii() {
+            let mut reference = named(prefix);
+            reference.make_ascii_lowercase();
+            reference
+        } else {
+            format!("{prefix}{}", text.to_lowercase())
+        }
+    };
     Some(match field {
         Field::ActorEmail
         | Field::Email
         | Field::NotificationRecipient
         | Field::NotificationCc
-        | Field::NotificationBcc => {
-            format!("e:{}", text.to_lowercase())
-        }
-        Field::Username => format!("u:{}", text.to_lowercase()),
-        Field::Ip => format!("a:{text}"),
+        | Field::NotificationBcc => folded("e:"),
+        Field::Username => folded("u:"),
+        Field::Ip => named("a:"),
         Field::Identifier | Field::ActorName | Field::TargetName | Field::SubjectName if text.contains('@') => {
-            format!("e:{}", text.to_lowercase())
+            folded("e:")
         }
-        Field::Identifier | Field::ActorName | Field::TargetName | Field::SubjectName => format!("n:{text}"),
-        _ => format!("i:{text}"),
+        Field::Identifier | Field::ActorName | Field::TargetName | Field::SubjectName => named("n:"),
+        _ => named("i:"),
     })
 }
 
@@ -249,34 +262,38 @@ pub fn commitment_of(digests: impl IntoIterator<Item = Hash>) -> Hash {
 /// (the leaf encoding stands alone), and four lines of hashing are all it needs.
 #[derive(Default)]
 struct Root {
-    /// Roots of the complete subtrees so far, largest first, with their heights.
-    stack: Vec<(u32, Hash)>,
+    /// Roots of the complete subtrees, by height: that of height `h` counts where bit `h` of `parts` is set.
+    subtrees: Vec<Hash>,
+    /// Digests so far.
+    parts: u64,
 }
 
 impl Root {
     fn push(&mut self, digest: Hash) {
         let mut node = Sha256::new().chain_update([0]).chain_update(digest).finalize().into();
         let mut height = 0;
-        while let Some(&(h, left)) = self.stack.last()
-            && h == height
+        while self.parts >> height & 1 == 1
+            && let Some(left) = self.subtrees.get(height)
         {
-            self.stack.pop();
-            node = Self::node(&left, &node);
+            node = Self::node(left, &node);
             height += 1;
         }
-        self.stack.push((height, node));
+        match self.subtrees.get_mut(height) {
+            Some(place) => *place = node,
+            None => self.subtrees.push(node),
+        }
+        self.parts += 1;
     }
 
     fn node(left: &Hash, right: &Hash) -> Hash {
         Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()
     }
 
-    fn finish(mut self) -> Hash {
-        let Some((_, mut root)) = self.stack.pop() else { return Sha256::digest([]).into() };
-        while let Some((_, left)) = self.stack.pop() {
-            root = Self::node(&left, &root);
-        }
-        root
+    fn finish(self) -> Hash {
+        let complete = self.subtrees.iter().enumerate().filter(|(height, _)| self.parts >> height & 1 == 1);
+        complete
+            .fold(None, |right, (_, left)| Some(right.map_or(*left, |right| Self::node(left, &right))))
+            .unwrap_or_else(|| Sha256::digest([]).into())
     }
 }
 
@@ -308,8 +325,9 @@ mod tests {
         fn tenant(&mut self) -> &SaltKey {
             &self.0
         }
-        fn person(&mut self, reference: &str) -> Result<SaltKey, Self::Error> {
-            Ok(SaltKey::new(&Sha256::digest(reference).into()))
+        fn person(&mut self, reference: &str) -> Result<&SaltKey, Self::Error> {
+            self.0 = SaltKey::new(&Sha256::digest(reference).into());
+            Ok(&self.0)
         }
     }
 

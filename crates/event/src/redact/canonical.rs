@@ -20,12 +20,16 @@ pub struct Context {
 impl Context {
     /// Reads it off a record's action and the type of its target.
     pub fn of(action: &str, target_type: &str) -> Context {
-        let squeezed =
-            |t: &str| -> String { t.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect() };
-        // Two short words per record; most name neither and are decided by the first test.
+        // Two short words per record; nearly all name neither.
         let mentions = |t: &str, words: &[&str]| {
-            let t = squeezed(t);
-            words.iter().any(|w| t.contains(w))
+            let mut room = [0; 64];
+            match squeezed(t, &mut room) {
+                Some(t) => words.iter().any(|w| memchr::memmem::find(t, w.as_bytes()).is_some()),
+                None => {
+                    let t = super::keys::normal(t);
+                    words.iter().any(|w| t.contains(w))
+                }
+            }
         };
         let provider = ["idp", "identityprovider"];
         let secret = ["projectsecret"];
@@ -36,24 +40,42 @@ impl Context {
     }
 }
 
-/// Appends the canonical, redacted form of one JSON text to `out`.
-///
-/// `pointer` is where the value stands in the record; `depth` how deep. Each redaction is added to `marks`.
-///
-/// # Errors
-/// [`JsonError`] with the byte offset into `text`.
-pub fn canonical(
-    text: &str,
-    pointer: &str,
-    depth: usize,
-    context: Context,
-    rules: &Rules,
-    marks: &mut Vec<Redaction>,
-    out: &mut String,
-) -> Result<(), JsonError> {
-    let mut pass = Pass { reader: Reader::new(text), rules, context, marks, base: pointer, path: Vec::new() };
-    pass.value(depth, out)?;
-    pass.reader.end()
+/// Letters and digits in lower case, in `room`; `None` where the text is longer or not ASCII.
+fn squeezed<'r>(text: &str, room: &'r mut [u8; 64]) -> Option<&'r [u8]> {
+    if text.len() > room.len() || !text.is_ascii() {
+        return None;
+    }
+    let mut n = 0;
+    for b in text.bytes().filter(u8::is_ascii_alphanumeric) {
+        *room.get_mut(n)? = b.to_ascii_lowercase();
+        n += 1;
+    }
+    room.get(..n)
+}
+
+/// How one JSON text of a record is to be written.
+#[derive(Debug, Clone, Copy)]
+pub struct Canonical<'r> {
+    /// Envelope path of the field it is in (`attributes`, `session.claims`): redactions are named from there.
+    pub path: &'r str,
+    /// How deep it stands in the record.
+    pub depth: usize,
+    /// What the record is about.
+    pub context: Context,
+    /// The tenant's rules.
+    pub rules: &'r Rules,
+}
+
+impl Canonical<'_> {
+    /// Appends the canonical, redacted form of `text` to `out`. Each redaction is added to `marks`.
+    ///
+    /// # Errors
+    /// [`JsonError`] with the byte offset into `text`.
+    pub fn write(&self, text: &str, marks: &mut Vec<Redaction>, out: &mut String) -> Result<(), JsonError> {
+        let mut pass = Pass { reader: Reader::new(text), how: *self, marks, path: Vec::new() };
+        pass.value(self.depth, out)?;
+        pass.reader.end()
+    }
 }
 
 enum Step<'a> {
@@ -63,16 +85,14 @@ enum Step<'a> {
 
 struct Pass<'a, 'r> {
     reader: Reader<'a>,
-    rules: &'r Rules,
-    context: Context,
+    how: Canonical<'r>,
     marks: &'r mut Vec<Redaction>,
-    base: &'r str,
     path: Vec<Step<'a>>,
 }
 
 impl<'a> Pass<'a, '_> {
     fn mark(&mut self, rule: Cow<'static, str>) {
-        let mut pointer = self.base.to_owned();
+        let mut pointer = super::pointer(self.how.path);
         for step in &self.path {
             match step {
                 Step::Key(key) => push_token(&mut pointer, key),
@@ -106,7 +126,7 @@ impl<'a> Pass<'a, '_> {
 
     fn text(&mut self, text: &str, out: &mut String) {
         let mut fired: Vec<Cow<'static, str>> = Vec::new();
-        match self.rules.text(text, &mut |rule| fired.push(rule)) {
+        match self.how.rules.text(text, &mut |rule| fired.push(rule)) {
             None => json::write_string(out, text),
             Some(scrubbed) => {
                 fired.into_iter().for_each(|rule| self.mark(rule));
@@ -192,7 +212,7 @@ impl<'a> Pass<'a, '_> {
         if key.len() < 16 {
             return key;
         }
-        match self.rules.text(&key, &mut |rule| fired = Some(rule)) {
+        match self.how.rules.text(&key, &mut |rule| fired = Some(rule)) {
             None => key,
             Some(clean) => {
                 let clean = format!("{clean} #{position}");
@@ -206,13 +226,15 @@ impl<'a> Pass<'a, '_> {
 
     fn member(&mut self, key: &str, depth: usize, out: &mut String) -> Result<(), JsonError> {
         let by_context = match key {
-            "configuration" | "config" if self.context.provider => Some(KeyRule::KeyNames("provider_configuration")),
-            "value" | "plaintext" if self.context.project_secret => {
+            "configuration" | "config" if self.how.context.provider => {
+                Some(KeyRule::KeyNames("provider_configuration"))
+            }
+            "value" | "plaintext" if self.how.context.project_secret => {
                 Some(KeyRule::Mask(Cow::Borrowed("project_secret")))
             }
             _ => None,
         };
-        let rule = self.rules.key(key).or(by_context);
+        let rule = self.how.rules.key(key).or(by_context);
         match rule {
             None => self.value(depth, out),
             Some(rule) => self.secret(rule, depth, out),
@@ -316,10 +338,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn plain(path: &'static str, context: Context) -> Canonical<'static> {
+        static RULES: std::sync::LazyLock<Rules> = std::sync::LazyLock::new(Rules::default);
+        Canonical { path, depth: 1, context, rules: &RULES }
+    }
+
     fn run(text: &str, context: Context) -> (String, Vec<(String, String)>) {
         let mut marks = Vec::new();
         let mut out = String::new();
-        canonical(text, "/attributes", 1, context, &Rules::default(), &mut marks, &mut out).unwrap();
+        plain("attributes", context).write(text, &mut marks, &mut out).unwrap();
         (out, marks.into_iter().map(|m| (m.pointer, m.rule.into_owned())).collect())
     }
 
@@ -356,8 +383,7 @@ mod tests {
     #[test]
     fn a_masked_value_is_still_checked_and_not_marked_twice() {
         let mut out = String::new();
-        let err =
-            canonical(r#"{"password":"\ud800"}"#, "", 1, Context::default(), &Rules::default(), &mut vec![], &mut out);
+        let err = plain("new", Context::default()).write(r#"{"password":"\ud800"}"#, &mut vec![], &mut out);
         assert_eq!(err.unwrap_err().code, "lone_surrogate");
         assert_eq!(run(r#"{"password":"***"}"#, Context::default()).1, []);
     }
@@ -365,7 +391,7 @@ mod tests {
     #[test]
     fn duplicate_keys_in_any_order_are_refused() {
         for text in [r#"{"a":1,"a":2}"#, r#"{"b":1,"a":2,"b":3}"#, r#"{"x":{"a":1,"\u0061":2}}"#] {
-            let err = canonical(text, "", 1, Context::default(), &Rules::default(), &mut vec![], &mut String::new());
+            let err = plain("new", Context::default()).write(text, &mut vec![], &mut String::new());
             assert_eq!(err.unwrap_err().code, "duplicate_key", "{text}");
         }
     }
@@ -395,7 +421,7 @@ mod tests {
         fn agrees_with_an_independent_canonicalizer(value in arbitrary_json()) {
             let mut marks = Vec::new();
             let mut out = String::new();
-            canonical(&value.to_string(), "", 1, Context::default(), &Rules::default(), &mut marks, &mut out).unwrap();
+            plain("new", Context::default()).write(&value.to_string(), &mut marks, &mut out).unwrap();
             if marks.is_empty() {
                 prop_assert_eq!(out, serde_json_canonicalizer::to_string(&value).unwrap());
             }
@@ -404,9 +430,9 @@ mod tests {
         #[test]
         fn is_a_fixed_point_and_never_panics(text in "[\\[\\]{}\",:a-c0-9.eE+ \\\\tpasword-]{0,60}") {
             let mut out = String::new();
-            if canonical(&text, "", 1, Context::default(), &Rules::default(), &mut vec![], &mut out).is_ok() {
+            if plain("new", Context::default()).write(&text, &mut vec![], &mut out).is_ok() {
                 let mut again = String::new();
-                canonical(&out, "", 1, Context::default(), &Rules::default(), &mut vec![], &mut again).unwrap();
+                plain("new", Context::default()).write(&out, &mut vec![], &mut again).unwrap();
                 prop_assert_eq!(out, again);
             }
         }

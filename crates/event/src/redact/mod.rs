@@ -1,14 +1,14 @@
 //! The one redactor: what must not be kept becomes `***` before anything is hashed or stored.
 //!
 //! Owns which keys and which shapes of text are secret ([`Rules`]), and the single pass that makes JSON
-//! canonical while redacting it ([`canonical`]). The same rules run again wherever data leaves the product.
+//! canonical while redacting it ([`Canonical`]). The same rules run again wherever data leaves the product.
 //! Not here: reading the envelope (`parse`). Every step is linear in the text: no backtracking.
 
 mod canonical;
 mod keys;
 mod text;
 
-pub use canonical::{Context, canonical};
+pub use canonical::{Canonical, Context};
 pub use keys::KeyRule;
 
 use regex::Regex;
@@ -102,6 +102,11 @@ pub(crate) fn add_mark(marks: &mut Vec<Redaction>, pointer: String, rule: Cow<'s
         return;
     }
     marks.push(Redaction { pointer, rule });
+}
+
+/// The JSON pointer of an envelope path.
+pub(crate) fn pointer(path: &str) -> String {
+    format!("/{}", path.replace('.', "/"))
 }
 
 /// Appends one reference token to a JSON pointer.
