@@ -7,14 +7,63 @@
 //! segments; those from `first` on are still known here.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// A keyed 128-bit hash of tenant and id. Made with a secret seed, so nobody can aim for a collision.
 pub type IdKey = u128;
 
+/// For maps whose keys hold a hash under a secret: hashing them again would only cost time.
+pub type HashedKeys = BuildHasherDefault<AsIs>;
+
+/// See [`HashedKeys`].
+#[derive(Debug, Default, Clone, Copy)]
+pub struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for eight in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word.iter_mut().zip(eight).for_each(|(to, from)| *to = *from);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u32(&mut self, n: u32) {
+        self.write_u64(u64::from(n));
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        self.0 = self.0.rotate_left(29) ^ n;
+    }
+
+    fn write_u128(&mut self, n: u128) {
+        self.write_u64((n >> 64) as u64 ^ n as u64);
+    }
+
+    fn write_usize(&mut self, n: usize) {
+        self.write_u64(n as u64);
+    }
+}
+
+/// Where an id was used, and in which generation.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    generation: u64,
+    tenant: u32,
+    index: u64,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct RecentIds {
-    generations: VecDeque<HashMap<IdKey, (u32, u64)>>,
+    /// Every id of the generations kept: one look-up, whichever it is in.
+    seen: HashMap<IdKey, Seen, HashedKeys>,
+    /// The ids of each generation, by which it is let go of.
+    generations: VecDeque<Vec<IdKey>>,
     /// Number of the oldest generation kept.
     first: u64,
     /// Generations below this one are stored.
@@ -27,23 +76,25 @@ const KEEP: u64 = 2;
 
 impl RecentIds {
     pub fn new() -> Self {
-        Self { generations: VecDeque::from([HashMap::new()]), first: 0, stored: 0 }
+        Self { seen: HashMap::default(), generations: VecDeque::from([Vec::new()]), first: 0, stored: 0 }
     }
 
     pub fn get(&self, id: IdKey) -> Option<(u32, u64)> {
-        self.generations.iter().rev().find_map(|g| g.get(&id).copied())
+        self.seen.get(&id).map(|s| (s.tenant, s.index))
     }
 
     pub fn insert(&mut self, id: IdKey, tenant: u32, index: u64) {
+        let generation = self.first + self.generations.len() as u64 - 1;
+        self.seen.insert(id, Seen { generation, tenant, index });
         if let Some(newest) = self.generations.back_mut() {
-            newest.insert(id, (tenant, index));
+            newest.push(id);
         }
     }
 
     /// Begins a generation: what comes now goes to a later segment. Gives its number, which
     /// [`stored`](Self::stored) is told when all before it is in segments.
     pub fn freeze(&mut self) -> u64 {
-        self.generations.push_back(HashMap::new());
+        self.generations.push_back(Vec::new());
         self.first + self.generations.len() as u64 - 1
     }
 
@@ -52,8 +103,16 @@ impl RecentIds {
     pub fn stored(&mut self, number: u64) {
         self.stored = self.stored.max(number);
         while self.first + KEEP < self.stored && self.generations.len() > 1 {
-            self.generations.pop_front();
+            for id in self.generations.pop_front().unwrap_or_default() {
+                // The same id may have been used again since.
+                if self.seen.get(&id).is_some_and(|s| s.generation == self.first) {
+                    self.seen.remove(&id);
+                }
+            }
             self.first += 1;
+        }
+        if self.seen.len() < self.seen.capacity() / 4 {
+            self.seen.shrink_to_fit();
         }
     }
 

@@ -6,7 +6,7 @@
 
 use crate::disk::Disk;
 use crate::frame::{Frame, FrameWriter, MAX_BODY};
-use crate::ids::{IdKey, RecentIds};
+use crate::ids::{HashedKeys, IdKey, RecentIds};
 use crate::journal::{self, Journal, JournalError, Replayed};
 use crate::tail::{Node, ROW_OVERHEAD, Shared, TailRow, TenantTail};
 use crate::{Hash, LedgerId, PersonKey, TailView};
@@ -470,6 +470,9 @@ struct Committer {
     heads: HashMap<u32, Frontier>,
 }
 
+/// Ids of the frame being built: tenant, index, commitment, leaf.
+type Fresh = HashMap<IdKey, (u32, u64, Hash, Hash), HashedKeys>;
+
 /// One tenant's share of the frame being built.
 struct Group {
     frontier: Frontier,
@@ -564,7 +567,7 @@ impl Committer {
         let weight: usize = batches.iter().map(|(b, _)| b.weight()).sum();
         let now = (self.clock)().max(self.recorded_at);
         let mut groups: HashMap<u32, Group> = HashMap::new();
-        let mut fresh: HashMap<IdKey, (u32, u64, Hash, Hash)> = HashMap::new();
+        let mut fresh: Fresh = HashMap::default();
         let mut answers: Vec<Result<Vec<Outcome>, SubmitError>> = Vec::with_capacity(batches.len());
         let ids = inner.ids.lock();
         for (b, (batch, _)) in batches.iter().enumerate() {
@@ -637,7 +640,7 @@ impl Committer {
         now: i64,
         batches: &[(Batch, Answer)],
         mut groups: HashMap<u32, Group>,
-        fresh: &HashMap<IdKey, (u32, u64, Hash, Hash)>,
+        fresh: &Fresh,
     ) -> Result<(), SubmitError> {
         let rows: usize = batches
             .iter()

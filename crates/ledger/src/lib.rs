@@ -17,7 +17,7 @@ mod ledger;
 mod tail;
 
 pub use checkpoints::Checkpoints;
-pub use ids::IdKey;
+pub use ids::{AsIs, HashedKeys, IdKey};
 pub use journal::{Damage, JournalError};
 pub use ledger::{
     Batch, Clock, Config, Frozen, Head, Known, Ledger, Outcome, Pending, Receipt, Stats, SubmitError, leaf_of,

@@ -46,7 +46,7 @@ impl Store {
     ///
     /// # Errors
     /// Where a segment or key could not be read: never "not there".
-    pub fn find_ids(&self, tenant: &Tenant, ids: &[&str]) -> Result<HashMap<String, Known>> {
+    pub fn find_ids(&self, tenant: &Arc<Tenant>, ids: &[&str]) -> Result<HashMap<String, Known>> {
         let mut found = HashMap::new();
         for segment in self.segments().iter() {
             if segment.slice(tenant.number).is_none() {
@@ -88,7 +88,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`find_ids`](Self::find_ids).
-    pub fn index_of(&self, tenant: &Tenant, id: &str) -> Result<Option<u64>> {
+    pub fn index_of(&self, tenant: &Arc<Tenant>, id: &str) -> Result<Option<u64>> {
         // The tail first: a record that moves meanwhile is found in its segment.
         if let Some(index) = self.ledger.find_id(self.id_key(tenant.number, id.as_bytes()), tenant.number) {
             return Ok(Some(index));

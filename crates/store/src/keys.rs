@@ -6,7 +6,7 @@
 
 use catalog::{Catalog, Tenant};
 use event::{Keys, SaltKey};
-use ledger::PersonKey;
+use ledger::{HashedKeys, PersonKey};
 use parking_lot::{Mutex, RwLock};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -41,7 +41,11 @@ struct Entry {
     durable: bool,
 }
 
-type Shard = Mutex<HashMap<(u32, [u8; 16]), Entry>>;
+/// By tenant and blinded person: hashes under a key of the tenant's, which nobody outside can aim.
+type Shard = Mutex<HashMap<(u32, [u8; 16]), Entry, HashedKeys>>;
+
+/// Persons remembered by one [`Salts`] (about 0.3 KiB each).
+const REMEMBERED: usize = 16_384;
 
 /// Every tenant's keys.
 pub struct KeyStore {
@@ -70,13 +74,20 @@ impl KeyStore {
     }
 
     /// Keys for sealing: a person not known yet gets one.
-    pub fn intake<'a>(&'a self, tenant: &'a Tenant) -> Intake<'a> {
-        Intake { store: self, tenant, salt: self.tenant_salt(tenant), fresh: Vec::new() }
+    pub fn intake(&self, tenant: &Arc<Tenant>) -> Salts<'_> {
+        Salts { seals: true, ..self.reader(tenant) }
     }
 
     /// Keys for checking what is sealed: a person not known is an error.
-    pub fn reader<'a>(&'a self, tenant: &'a Tenant) -> Reader<'a> {
-        Reader { store: self, tenant, salt: self.tenant_salt(tenant) }
+    pub fn reader(&self, tenant: &Arc<Tenant>) -> Salts<'_> {
+        Salts {
+            store: self,
+            tenant: Arc::clone(tenant),
+            salt: self.tenant_salt(tenant),
+            seals: false,
+            persons: HashMap::default(),
+            fresh: Vec::new(),
+        }
     }
 
     /// These keys are durable: batches need not carry them any more.
@@ -133,26 +144,25 @@ pub fn person_hash(tenant_key: &[u8; 32], reference: &str) -> [u8; 16] {
     short
 }
 
-/// See [`KeyStore::intake`].
-pub struct Intake<'a> {
+/// One tenant's keys, for the rows of a batch or of a segment. The same few people stand in row after row, so
+/// it remembers those it was asked for.
+pub struct Salts<'a> {
     store: &'a KeyStore,
-    tenant: &'a Tenant,
+    tenant: Arc<Tenant>,
     salt: SaltKey,
+    /// Whether a person not known yet gets a key.
+    seals: bool,
+    persons: HashMap<String, SaltKey, ahash::RandomState>,
     /// Keys used that are not durable yet: the batch must carry them.
     pub fresh: Vec<PersonKey>,
 }
 
-impl Keys for Intake<'_> {
-    type Error = KeyError;
-
-    fn tenant(&mut self) -> &SaltKey {
-        &self.salt
-    }
-
-    fn person(&mut self, reference: &str) -> Result<SaltKey, KeyError> {
+impl Salts<'_> {
+    fn find(&mut self, reference: &str) -> Result<SaltKey, KeyError> {
         let person = person_hash(self.tenant.key.expose(), reference);
         let entry = match self.store.find(self.tenant.number, &person)? {
             Some(entry) => entry,
+            None if !self.seals => return Err(KeyError::Missing),
             None => {
                 let mut key = [0; 32];
                 getrandom::fill(&mut key).map_err(|e| KeyError::Random(e.to_string()))?;
@@ -160,29 +170,29 @@ impl Keys for Intake<'_> {
                 self.store.remember(self.tenant.number, &person, entry)
             }
         };
-        if !entry.durable && !self.fresh.iter().any(|(p, _)| *p == person) {
+        if self.seals && !entry.durable {
             self.fresh.push((person, entry.key));
         }
         Ok(entry.salt)
     }
 }
 
-/// See [`KeyStore::reader`].
-pub struct Reader<'a> {
-    store: &'a KeyStore,
-    tenant: &'a Tenant,
-    salt: SaltKey,
-}
-
-impl Keys for Reader<'_> {
+impl Keys for Salts<'_> {
     type Error = KeyError;
 
     fn tenant(&mut self) -> &SaltKey {
         &self.salt
     }
 
-    fn person(&mut self, reference: &str) -> Result<SaltKey, KeyError> {
-        let person = person_hash(self.tenant.key.expose(), reference);
-        Ok(self.store.find(self.tenant.number, &person)?.ok_or(KeyError::Missing)?.salt)
+    fn person(&mut self, reference: &str) -> Result<&SaltKey, KeyError> {
+        if !self.persons.contains_key(reference) {
+            let salt = self.find(reference)?;
+            // A batch that is being sealed has far fewer; forgetting one would send its new key twice.
+            if self.persons.len() >= REMEMBERED && !self.seals {
+                self.persons.clear();
+            }
+            self.persons.insert(reference.to_owned(), salt);
+        }
+        self.persons.get(reference).ok_or(KeyError::Missing)
     }
 }

@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod admit;
+mod budget;
 mod compact;
 mod error;
 mod flush;
@@ -21,7 +22,7 @@ pub mod verify;
 
 pub use error::{Error, Result};
 pub use folder::{Folder, Lock};
-pub use keys::{Intake, KeyError, KeyStore, Reader, person_hash};
+pub use keys::{KeyError, KeyStore, Salts, person_hash};
 pub use snapshot::Snapshot;
 pub use store::{Settings, Store};
 pub use tail::Block;

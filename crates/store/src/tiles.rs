@@ -40,7 +40,7 @@ impl Store {
     /// Recomputes what was sealed of a row that was read from a segment.
     pub(crate) fn sealed(
         &self,
-        tenant: &Tenant,
+        tenant: &Arc<Tenant>,
         index: u64,
         recorded_at: i64,
         kind: u8,
@@ -59,7 +59,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Missing`], or what reading failed with.
-    pub fn rows(&self, tenant: &Tenant, range: Range<u64>) -> Result<Vec<Row>> {
+    pub fn rows(&self, tenant: &Arc<Tenant>, range: Range<u64>) -> Result<Vec<Row>> {
         let wanted = (range.end - range.start) as usize;
         let mut rows: Vec<Row> = self
             .ledger
@@ -103,7 +103,7 @@ impl Store {
     ///
     /// # Errors
     /// A tile beyond the tree, or what reading failed with.
-    pub fn tile(&self, tenant: &Tenant, tile: Tile) -> Result<Arc<Vec<u8>>> {
+    pub fn tile(&self, tenant: &Arc<Tenant>, tile: Tile) -> Result<Arc<Vec<u8>>> {
         let key = (tenant.number, tile);
         if let Some(bytes) = self.tiles.lock().get(&key) {
             return Ok(Arc::clone(bytes));
@@ -133,7 +133,7 @@ impl Store {
     }
 
     /// A hash of level ≥ 1 made from the full tile below it.
-    fn below(&self, tenant: &Tenant, level: u8, index: u64) -> Result<Hash> {
+    fn below(&self, tenant: &Arc<Tenant>, level: u8, index: u64) -> Result<Hash> {
         let missing =
             || Error::Missing { tenant: tenant.slug.clone(), what: format!("no tile {index} at level {}", level - 1) };
         let tile = Tile::new(level - 1, index, 256).map_err(|_| missing())?;
@@ -141,7 +141,7 @@ impl Store {
     }
 
     /// A reader of the tenant's tiles, for making proofs.
-    pub fn tile_reader<'a>(&'a self, tenant: &'a Tenant) -> impl TileReader<Error = Error> + 'a {
+    pub fn tile_reader<'a>(&'a self, tenant: &'a Arc<Tenant>) -> impl TileReader<Error = Error> + 'a {
         move |tile: Tile| self.tile(tenant, tile).map(|bytes| bytes.as_ref().clone())
     }
 
@@ -149,7 +149,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`tile`](Self::tile).
-    pub fn bundle(&self, tenant: &Tenant, tile: Tile) -> Result<Vec<u8>> {
+    pub fn bundle(&self, tenant: &Arc<Tenant>, tile: Tile) -> Result<Vec<u8>> {
         let first = tile.index * 256;
         let rows = self.rows(tenant, first..first + u64::from(tile.width))?;
         merkle::bundle::encode(rows.iter().map(Row::entry))
