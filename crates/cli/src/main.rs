@@ -13,6 +13,11 @@ use clap::{CommandFactory, Parser, Subcommand};
 use client::{Exit, Failure, Outcome};
 use std::process::ExitCode;
 
+/// Rows, frames and Parquet pages come and go by the megabyte, made on one thread and freed on another. The system's
+/// allocator gives such memory back and has the kernel clear it again each time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Audit and event records of identity systems, sealed so that nobody can change or drop one unseen.
 #[derive(Debug, Parser)]
 #[command(name = "indelible", version, propagate_version = true, arg_required_else_help = true)]

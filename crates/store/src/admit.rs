@@ -1,6 +1,7 @@
 //! The check that stands before every segment: each row, read back from the file, hashes to its leaf.
 
 use crate::error::{Error, Result};
+use crate::keys::Salts;
 use crate::store::Store;
 use catalog::Tenant;
 use event::commit;
@@ -8,6 +9,9 @@ use ledger::Hash;
 use segments::{RowRef, SegmentInfo};
 use std::collections::HashMap;
 use std::sync::Arc;
+
+/// Rows read back between two calls of `pace`.
+const PACED_ROWS: u64 = 4096;
 
 /// The leaves that a segment's rows must hash to, by tenant and index.
 #[derive(Debug, Default)]
@@ -49,15 +53,23 @@ impl Leaves {
 }
 
 impl Store {
-    /// Reads the segments back and compares every row with its leaf; every leaf must be there once.
+    /// Reads the segments back and compares every row with its leaf; every leaf must be there once. `pace` is
+    /// called every few thousand rows.
     ///
     /// # Errors
     /// [`Error::Mismatch`] for the first row that differs or is missing.
-    pub(crate) fn admit(&self, infos: &[SegmentInfo], leaves: &mut Leaves) -> Result<()> {
+    pub(crate) fn admit(&self, infos: &[SegmentInfo], leaves: &mut Leaves, pace: &mut dyn FnMut(u64)) -> Result<()> {
         let dir = self.folder.segments();
         for info in infos {
             let mut walk = Walk::new(self, info)?;
-            segments::admit(&dir, info, &mut |row: RowRef<'_>| walk.row(row, leaves))?;
+            let mut rows = 0;
+            segments::admit(&dir, info, &mut |row: RowRef<'_>| {
+                rows += 1;
+                if rows % PACED_ROWS == 0 {
+                    pace(rows);
+                }
+                walk.row(row, leaves)
+            })?;
         }
         match leaves.left() {
             None => Ok(()),
@@ -78,12 +90,14 @@ pub(crate) struct Walk<'a> {
     slice: usize,
     row: u64,
     tenant: Arc<Tenant>,
+    salts: Salts<'a>,
 }
 
 impl<'a> Walk<'a> {
     pub fn new(store: &'a Store, info: &'a SegmentInfo) -> Result<Walk<'a>> {
-        let first = info.slices.first().map_or(0, |s| s.tenant);
-        Ok(Walk { store, info, slice: 0, row: 0, tenant: store.tenant(first)? })
+        let tenant = store.tenant(info.slices.first().map_or(0, |s| s.tenant))?;
+        let salts = store.keys.reader(&tenant);
+        Ok(Walk { store, info, slice: 0, row: 0, tenant, salts })
     }
 
     /// The next row: its tenant's number, and its leaf.
@@ -94,6 +108,7 @@ impl<'a> Walk<'a> {
             self.slice += 1;
             if let Some(next) = self.info.slices.get(self.slice) {
                 self.tenant = self.store.tenant(next.tenant)?;
+                self.salts = self.store.keys.reader(&self.tenant);
             }
         }
         self.row += 1;
@@ -106,11 +121,10 @@ impl<'a> Walk<'a> {
         if row.tenant != self.tenant.slug {
             return Err(wrong(format!("the row says it belongs to {}", row.tenant)));
         }
-        let commitment =
-            commit::commitment(row.row, &mut self.store.keys.reader(&self.tenant)).map_err(|e| match e {
-                commit::CommitError::Key(e) => e.into(),
-                e => wrong(e.to_string()),
-            })?;
+        let commitment = commit::commitment(row.row, &mut self.salts).map_err(|e| match e {
+            commit::CommitError::Key(e) => e.into(),
+            e => wrong(e.to_string()),
+        })?;
         Ok((self.tenant.number, ledger::leaf_of(row.kind, row.recorded_at, &commitment)))
     }
 

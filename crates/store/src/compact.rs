@@ -5,6 +5,7 @@
 //! the set in one catalog transaction. Readers that have the old files open keep them.
 
 use crate::admit::{Leaves, Walk};
+use crate::budget::Budget;
 use crate::error::Result;
 use crate::store::{Store, row_of};
 use catalog::StoreCommit;
@@ -12,7 +13,7 @@ use segments::{Segment, write_merged};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Segments of one size class that make a merge due.
 const FAN_IN: usize = 8;
@@ -62,7 +63,7 @@ impl Store {
         for slice in inputs.iter().flat_map(|s| &s.info().slices) {
             leaves.expect(slice.tenant, slice.min_index, slice.max_index - slice.min_index + 1);
         }
-        let mut budget = Budget { share: share.clamp(0.01, 1.0), since: Instant::now() };
+        let mut budget = Budget::new(share);
         for input in &inputs {
             let mut walk = Walk::new(self, input.info())?;
             let mut n = 0u64;
@@ -98,7 +99,7 @@ impl Store {
                 return Err(e.into());
             }
             let outputs = written?;
-            self.admit(&outputs, &mut leaves)?;
+            self.admit(&outputs, &mut leaves, &mut |_| budget.rest())?;
             let opened = outputs.iter().map(|i| Segment::open(&dir, i.clone())).collect::<Result<Vec<_>, _>>()?;
             let retire: Vec<u64> = inputs.iter().map(|s| s.info().id).collect();
             let _changing = self.changing.lock();
@@ -161,21 +162,4 @@ fn due(set: &[Arc<Segment>]) -> Vec<Arc<Segment>> {
         }
     }
     Vec::new()
-}
-
-/// Keeps work to a share of a core by sleeping in proportion.
-struct Budget {
-    share: f64,
-    since: Instant,
-}
-
-impl Budget {
-    fn rest(&mut self) {
-        if self.share < 1.0 {
-            let worked = self.since.elapsed();
-            // Never long in one go: a shutdown waits for it.
-            std::thread::sleep(worked.mul_f64(1.0 / self.share - 1.0).min(Duration::from_millis(500)));
-        }
-        self.since = Instant::now();
-    }
 }

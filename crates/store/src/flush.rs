@@ -5,6 +5,7 @@
 //! → show the segment → let the tail go and cut the journal (a crash before: the next start skips the frames).
 
 use crate::admit::Leaves;
+use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::store::{Store, row_of};
 use catalog::{StoreCommit, TileRow};
@@ -18,6 +19,14 @@ use std::time::Instant;
 
 /// Rows of one segment written from the tail; more become several.
 const MAX_ROWS: usize = 1 << 20;
+/// Rows after which a flush lets others work.
+const REST_ROWS: usize = 4096;
+/// Share of a core that a flush takes while there is room: enough for 40,000 records/s.
+const UNHURRIED: f64 = 0.2;
+/// How full the tail may be before a flush hurries, as a share of its limit.
+const HURRIES_FROM: f64 = 0.5;
+/// How full it is when a flush takes all it can get. Well before writers are told to wait.
+const HURRIES_FULLY: f64 = 0.75;
 
 impl Store {
     /// Moves everything sealed so far to segments. Returns when it is there; writers go on meanwhile.
@@ -25,6 +34,19 @@ impl Store {
     /// # Errors
     /// Nothing is lost: the rows stay in the tail and the journal, and the next flush takes them.
     pub fn flush(&self) -> Result<()> {
+        self.flush_at(|| 1.0)
+    }
+
+    /// As [`flush`](Self::flush), leaving writers the processor while the tail has room.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush).
+    pub(crate) fn flush_unhurried(&self) -> Result<()> {
+        self.flush_at(|| self.flush_share())
+    }
+
+    /// `share` is asked again and again for the part of a core that the work may take.
+    fn flush_at(&self, share: impl Fn() -> f64) -> Result<()> {
         let mut frontiers = self.frontiers.lock();
         let started = Instant::now();
         let Some(frozen) = self.ledger.freeze() else { return Ok(()) };
@@ -41,13 +63,13 @@ impl Store {
         self.checkpoints.publish(&self.ledger, &named)?;
 
         tenants.sort_by_key(|(t, ..)| t.number);
-        let mut rows: Vec<(u32, &str, TailRow)> = Vec::new();
+        let mut rows: Vec<(u32, &str, Vec<TailRow>, Vec<u32>)> = Vec::with_capacity(tenants.len());
         let mut leaves = Leaves::default();
         let mut tiles = Tiles::default();
         let mut grown = HashMap::new();
         for (tenant, first, size) in &tenants {
             let mut frontier = frontiers.get(&tenant.number).cloned().unwrap_or_default();
-            let mut tail = self.ledger.rows(tenant.number, *first, (size - first) as usize);
+            let tail = self.ledger.rows(tenant.number, *first, (size - first) as usize);
             if frontier.size() != *first || tail.len() as u64 != size - first {
                 return Err(Error::Missing {
                     tenant: tenant.slug.clone(),
@@ -60,26 +82,37 @@ impl Store {
                 frontier.push_with(row.leaf, |height, index, hash| tiles.push(tenant.number, height, index, hash));
             }
             grown.insert(tenant.number, frontier);
-            sort(&mut tail);
-            rows.extend(tail.into_iter().map(|r| (tenant.number, tenant.slug.as_str(), r)));
+            let order = order(&tail);
+            rows.push((tenant.number, tenant.slug.as_str(), tail, order));
         }
         let now = self.now();
         let dir = self.folder.segments();
         let mut infos = Vec::new();
-        for part in rows.chunks(MAX_ROWS) {
+        let mut budget = Budget::new(share());
+        let mut sorted = rows
+            .iter()
+            .flat_map(|(number, slug, tail, order)| {
+                order.iter().filter_map(|n| tail.get(*n as usize)).map(|r| {
+                    let row =
+                        RowRef { tenant: slug, index: r.index, recorded_at: r.recorded_at, kind: r.kind, row: &r.row };
+                    (*number, row)
+                })
+            })
+            .enumerate()
+            .map(|(n, row)| {
+                if n % REST_ROWS == REST_ROWS - 1 {
+                    budget.rest_at(share());
+                }
+                row
+            })
+            .peekable();
+        while sorted.peek().is_some() {
             let id = self.catalog.next_segment_id()?;
-            infos.push(write_segment(
-                &dir,
-                id,
-                part.iter().map(|(number, slug, r)| {
-                    (
-                        *number,
-                        RowRef { tenant: slug, index: r.index, recorded_at: r.recorded_at, kind: r.kind, row: &r.row },
-                    )
-                }),
-            )?);
+            infos.push(write_segment(&dir, id, sorted.by_ref().take(MAX_ROWS))?);
         }
-        if let Err(e) = self.admit(&infos, &mut leaves) {
+        drop(sorted);
+        let mut pace = |_: u64| budget.rest_at(share());
+        if let Err(e) = self.admit(&infos, &mut leaves, &mut pace) {
             self.counters.mismatches.fetch_add(1, Ordering::Relaxed);
             for info in &infos {
                 segments::remove(&dir, info.id)?;
@@ -87,7 +120,7 @@ impl Store {
             return Err(e);
         }
         let keys: Vec<(u32, PersonKey)> = self.keys_to_store.lock().clone();
-        let count = rows.len() as u64;
+        let count = rows.iter().map(|(_, _, tail, _)| tail.len() as u64).sum();
         drop(rows);
         let opened = infos.iter().map(|i| Segment::open(&dir, i.clone())).collect::<Result<Vec<_>, _>>()?;
         self.catalog.commit_store(StoreCommit {
@@ -121,23 +154,36 @@ impl Store {
     }
 }
 
-/// `(time DESC, id DESC)`, the order of a segment.
-fn sort(rows: &mut [TailRow]) {
-    rows.sort_by_cached_key(|r| {
-        let mut time = 0;
-        let mut id: &[u8] = &[];
-        for field in event::encode::fields(&r.row).map_while(Result::ok) {
-            match field.field {
-                Field::Id => id = field.value,
-                Field::Time => {
-                    time = field.time().unwrap_or(0);
-                    break;
-                }
-                _ => {}
-            }
+impl Store {
+    /// The share of a core that a flush takes now. Rows in the tail are durable and readable, so a burst of
+    /// writes has the processor first, until the tail fills up.
+    fn flush_share(&self) -> f64 {
+        let full = self.ledger.tail_bytes() as f64 / self.settings.tail_bytes.max(1) as f64;
+        UNHURRIED + (1.0 - UNHURRIED) * ((full - HURRIES_FROM) / (HURRIES_FULLY - HURRIES_FROM)).clamp(0.0, 1.0)
+    }
+}
+
+/// Where the rows come in the order of a segment, `(time DESC, id DESC)`.
+fn order(rows: &[TailRow]) -> Vec<u32> {
+    let mut order: Vec<(i64, &[u8], u32)> = Vec::with_capacity(rows.len());
+    for (row, n) in rows.iter().zip(0..) {
+        let (time, id) = time_and_id(&row.row);
+        order.push((time, id, n));
+    }
+    order.sort_unstable_by(|a, b| (b.0, b.1).cmp(&(a.0, a.1)));
+    order.into_iter().map(|(_, _, n)| n).collect()
+}
+
+fn time_and_id(row: &[u8]) -> (i64, &[u8]) {
+    let mut id: &[u8] = &[];
+    for field in event::encode::fields(row).map_while(Result::ok) {
+        match field.field {
+            Field::Id => id = field.value,
+            Field::Time => return (field.time().unwrap_or(0), id),
+            _ => {}
         }
-        std::cmp::Reverse((time, id.to_vec()))
-    });
+    }
+    (0, id)
 }
 
 /// Hashes of tile levels from 1 up that a flush completes.

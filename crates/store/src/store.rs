@@ -273,7 +273,7 @@ impl Store {
         while !self.pause(Duration::from_millis(50)) {
             let bytes = self.ledger.tail_bytes();
             if bytes >= self.settings.flush_bytes || (bytes > 0 && last.elapsed() >= self.settings.flush_after) {
-                if let Err(e) = self.flush() {
+                if let Err(e) = self.flush_unhurried() {
                     self.counters.failures.fetch_add(1, Ordering::Relaxed);
                     tracing::error!(error = %e, "the tail could not be moved to a segment; it stays in the journal");
                     if self.pause(Duration::from_secs(1)) {
