@@ -215,25 +215,22 @@ impl<'a> Envelope<'a> {
             return Err(Reason::new("duplicate_key", "a name that decides what the record means stands in it twice"));
         }
         out.push('{');
-        let mut group = "";
+        let mut group = 0;
         for place in ORDER.iter() {
             let slot = self.slots.get(place.field as usize).unwrap_or(&Slot::Empty);
             if matches!(slot, Slot::Empty) {
                 continue;
             }
             if group != place.group {
-                if !group.is_empty() {
+                if group > 0 {
                     out.push('}');
                 }
                 group = place.group;
-                if !group.is_empty() {
-                    comma(out);
-                    out.push('"');
-                    out.push_str(group);
-                    out.push_str("\":{");
-                }
+                comma(out);
+                out.push_str(&place.open);
+            } else {
+                comma(out);
             }
-            comma(out);
             out.push_str(&place.key);
             match slot {
                 Slot::Empty => {}
@@ -246,7 +243,7 @@ impl<'a> Envelope<'a> {
                 }
             }
         }
-        if !group.is_empty() {
+        if group > 0 {
             out.push('}');
         }
         self.write_attributes(out);
@@ -312,21 +309,32 @@ pub fn hash(parts: &[&[u8]]) -> String {
     out
 }
 
-/// Where a field is written: its group, and its name with quotes and colon.
+/// Where a field is written.
 struct Place {
     field: Field,
-    group: &'static str,
+    /// The number of its group; 0 at the top.
+    group: usize,
+    /// What opens the group: `"actor":{`.
+    open: String,
+    /// `"id":`
     key: String,
 }
 
 /// The fields in written order: each group in one piece.
 static ORDER: LazyLock<Vec<Place>> = LazyLock::new(|| {
+    let mut groups = Vec::new();
     let mut order: Vec<Place> = FIELDS
         .iter()
         .filter(|spec| !matches!(spec.field, Field::Attributes | Field::Redactions))
-        .map(|spec| {
-            let (group, key) = spec.path.split_once('.').unwrap_or(("", spec.path));
-            Place { field: spec.field, group, key: format!("\"{key}\":") }
+        .map(|spec| match spec.path.split_once('.') {
+            None => Place { field: spec.field, group: 0, open: String::new(), key: format!("\"{}\":", spec.path) },
+            Some((name, key)) => {
+                let group = 1 + groups.iter().position(|known| *known == name).unwrap_or_else(|| {
+                    groups.push(name);
+                    groups.len() - 1
+                });
+                Place { field: spec.field, group, open: format!("\"{name}\":{{"), key: format!("\"{key}\":") }
+            }
         })
         .collect();
     order.sort_by_key(|place| place.group);

@@ -20,14 +20,19 @@ pub enum Stamp {
 impl Stamp {
     /// The JSON text of a time in this form.
     pub fn write(self, micros: i64) -> String {
-        match self {
-            Stamp::Micros => format!("\"{}\"", time::format(micros)),
-            Stamp::Millis => {
-                let full = time::format(micros);
-                format!("\"{}Z\"", full.get(..full.len().saturating_sub(4)).unwrap_or_default())
-            }
-            Stamp::UnixMillis => micros.div_euclid(1000).to_string(),
+        if self == Stamp::UnixMillis {
+            return micros.div_euclid(1000).to_string();
         }
+        let mut out = String::with_capacity(32);
+        out.push('"');
+        time::write(micros, &mut out);
+        if self == Stamp::Millis {
+            // The last three digits and the Z.
+            out.truncate(out.len().saturating_sub(4));
+            out.push('Z');
+        }
+        out.push('"');
+        out
     }
 }
 

@@ -11,9 +11,31 @@ use std::borrow::Cow;
 /// The members of one object, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Object<'a> {
-    members: Vec<(Cow<'a, str>, Member<'a>)>,
+    members: Vec<Named<'a>>,
     /// A name that was asked for and stands there twice.
     twice: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Named<'a> {
+    /// [`glance`] of the key.
+    glance: u32,
+    key: Cow<'a, str>,
+    member: Member<'a>,
+}
+
+impl<'a> Named<'a> {
+    fn new(key: Cow<'a, str>, member: Member<'a>) -> Self {
+        Named { glance: glance(&key), key, member }
+    }
+}
+
+/// Length and three letters of a name. Adapters ask for some thirty names per record, and comparing all of each with all keys would
+/// cost more than everything else together.
+fn glance(name: &str) -> u32 {
+    let bytes = name.as_bytes();
+    let at = |i: usize| bytes.get(i).copied().unwrap_or_default();
+    u32::from_le_bytes([bytes.len() as u8, at(0), at(bytes.len() / 2), at(bytes.len().saturating_sub(1))])
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,21 +63,22 @@ impl<'a> Object<'a> {
         while let Some(key) = r.key(members.is_empty()).map_err(fail)? {
             // One level deeper than it stands: it will stand in `attributes`.
             let value = r.skip(2).map_err(fail)?;
-            members.push((key, Member::Raw(Cow::Borrowed(value))));
+            members.push(Named::new(key, Member::Raw(Cow::Borrowed(value))));
         }
         r.end().map_err(fail)?;
         Ok(Object { members, twice: false })
     }
 
     fn find(&mut self, name: &str) -> Option<&mut Member<'a>> {
+        let wanted = glance(name);
         let mut found = None;
-        for (i, (key, member)) in self.members.iter().enumerate() {
-            if key == name && !matches!(member, Member::Taken) {
+        for (i, named) in self.members.iter().enumerate() {
+            if named.glance == wanted && named.key == name && !matches!(named.member, Member::Taken) {
                 self.twice |= found.is_some();
                 found = found.or(Some(i));
             }
         }
-        found.and_then(|i| self.members.get_mut(i)).map(|(_, member)| member)
+        found.and_then(|i| self.members.get_mut(i)).map(|named| &mut named.member)
     }
 
     /// The object that holds the last name of a dotted path, and that name.
@@ -125,7 +148,7 @@ impl<'a> Object<'a> {
 
     /// Adds a member. `raw` MUST be one sound JSON value.
     pub fn add(&mut self, name: impl Into<Cow<'a, str>>, raw: impl Into<Cow<'a, str>>) {
-        self.members.push((name.into(), Member::Raw(raw.into())));
+        self.members.push(Named::new(name.into(), Member::Raw(raw.into())));
     }
 
     /// Adds a text.
@@ -137,23 +160,23 @@ impl<'a> Object<'a> {
 
     /// Adds an object.
     pub fn add_object(&mut self, name: impl Into<Cow<'a, str>>, object: Object<'a>) {
-        self.members.push((name.into(), Member::Object(object)));
+        self.members.push(Named::new(name.into(), Member::Object(object)));
     }
 
     /// A name that was taken or asked for and stands in the object once more: what it says is not certain.
     pub fn ambiguous(&self) -> bool {
-        self.twice || self.members.iter().any(|(_, m)| matches!(m, Member::Object(inside) if inside.ambiguous()))
+        self.twice || self.members.iter().any(|n| matches!(&n.member, Member::Object(inside) if inside.ambiguous()))
     }
 
     /// Whether nothing is left.
     pub fn is_empty(&self) -> bool {
-        self.members.iter().all(|(_, m)| matches!(m, Member::Taken))
+        self.members.iter().all(|n| matches!(n.member, Member::Taken))
     }
 
     /// Appends what is left as members, without the braces around them. Gives how many there were.
     pub fn write_members(&self, out: &mut String) -> usize {
         let mut written = 0;
-        for (key, member) in &self.members {
+        for Named { key, member, .. } in &self.members {
             if matches!(member, Member::Taken) {
                 continue;
             }
@@ -181,13 +204,13 @@ impl<'a> Object<'a> {
         let members = self
             .members
             .into_iter()
-            .map(|(key, member)| {
+            .map(|Named { glance, key, member }| {
                 let member = match member {
                     Member::Raw(raw) => Member::Raw(Cow::Owned(raw.into_owned())),
                     Member::Object(inside) => Member::Object(inside.into_owned()),
                     Member::Taken => Member::Taken,
                 };
-                (Cow::Owned(key.into_owned()), member)
+                Named { glance, key: Cow::Owned(key.into_owned()), member }
             })
             .collect();
         Object { members, twice: self.twice }

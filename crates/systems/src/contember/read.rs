@@ -10,7 +10,7 @@ use event::Field;
 pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
     let kind = native.text("type").filter(|kind| !kind.is_empty()).ok_or_else(|| Reason::missing("type"))?;
-    let shape = if CAMEL.iter().any(|name| native.has(name)) {
+    let shape = if !native.has(ROW.created_at) && CAMEL.iter().any(|name| native.has(name)) {
         out.shape(GRAPHQL_MARK);
         &GRAPHQL
     } else {
