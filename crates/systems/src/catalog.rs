@@ -1,0 +1,144 @@
+//! The names of events that each system is known to write, and what each means.
+//!
+//! Owns: `catalog.csv`, its one reader, and looking names up. A name that is not here is no error: it is taken in and
+//! shown as unknown.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+/// The table as it is committed, with its header: what `/v1/catalog` may serve as CSV.
+pub const CSV: &str = include_str!("../catalog.csv");
+
+/// One event of one system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The system's name, as in [`crate::System::name`].
+    pub system: String,
+    /// The event's name, as the source spells it.
+    pub name: String,
+    /// Which log it belongs to.
+    pub log: String,
+    /// Its level when nothing went wrong, or `warn` where it says that something did.
+    pub level: String,
+    /// What happened, in one line.
+    pub meaning: String,
+    /// Envelope paths it fills, beside those that every record has.
+    pub fills: Vec<String>,
+    /// Where the name is known from.
+    pub source: String,
+}
+
+/// The names of one system.
+#[derive(Debug, Default)]
+pub struct Names {
+    exact: HashMap<&'static str, &'static Entry>,
+    loose: HashMap<String, &'static Entry>,
+}
+
+impl Names {
+    /// The event of exactly this name.
+    pub fn get(&self, name: &str) -> Option<&'static Entry> {
+        self.exact.get(name).copied()
+    }
+
+    /// The event of this name, whatever its case, spaces and dashes: for sources that spell one name in several ways.
+    pub fn get_loose(&self, name: &str) -> Option<&'static Entry> {
+        self.get(name).or_else(|| self.loose.get(&squeeze(name)).copied())
+    }
+}
+
+fn squeeze(name: &str) -> String {
+    name.chars().filter(|c| !matches!(c, ' ' | '-' | '_')).flat_map(char::to_lowercase).collect()
+}
+
+/// Every entry, in the order of the file: by system, then by name.
+pub fn entries() -> &'static [Entry] {
+    static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
+        csv::Reader::from_reader(CSV.as_bytes())
+            .into_records()
+            .filter_map(Result::ok)
+            .map(|row| {
+                let column = |n: usize| row.get(n).unwrap_or_default().to_owned();
+                Entry {
+                    system: column(0),
+                    name: column(1),
+                    log: column(2),
+                    level: column(3),
+                    meaning: column(4),
+                    fills: column(5).split_whitespace().map(str::to_owned).collect(),
+                    source: column(6),
+                }
+            })
+            .collect()
+    });
+    &ENTRIES
+}
+
+/// The names of a system; none for one that has no names.
+pub fn of(system: &str) -> &'static Names {
+    static BY_SYSTEM: LazyLock<HashMap<&'static str, Names>> = LazyLock::new(|| {
+        let mut all: HashMap<&str, Names> = HashMap::new();
+        for entry in entries() {
+            let names = all.entry(entry.system.as_str()).or_default();
+            names.exact.insert(&entry.name, entry);
+            names.loose.insert(squeeze(&entry.name), entry);
+        }
+        all
+    });
+    static NONE: LazyLock<Names> = LazyLock::new(Names::default);
+    BY_SYSTEM.get(system).unwrap_or(&NONE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn every_row_is_whole_and_in_order() {
+        let rows = csv::Reader::from_reader(CSV.as_bytes()).into_records().collect::<Result<Vec<_>, _>>().unwrap();
+        assert_eq!(rows.len(), entries().len(), "no row was dropped");
+        for entry in entries() {
+            let what = format!("{} {}", entry.system, entry.name);
+            assert!(["audit", "event"].contains(&entry.log.as_str()), "{what}: {}", entry.log);
+            assert!(["info", "warn", "error"].contains(&entry.level.as_str()), "{what}: {}", entry.level);
+            assert!((10..=120).contains(&entry.meaning.len()), "{what}: {}", entry.meaning);
+            assert!(!entry.meaning.ends_with('.') && entry.meaning.starts_with(char::is_uppercase), "{what}");
+            assert!(
+                ["source document", "current docs", "code", "enum in code"].contains(&entry.source.as_str()),
+                "{what}"
+            );
+            for path in &entry.fills {
+                assert!(event::Field::from_path(path).is_some(), "{what}: {path}");
+            }
+        }
+        let keys: Vec<(&str, &str)> = entries().iter().map(|e| (e.system.as_str(), e.name.as_str())).collect();
+        assert!(keys.is_sorted_by(|a, b| a < b), "sorted, and each once");
+        let meanings: std::collections::BTreeSet<(&str, &str)> =
+            entries().iter().map(|e| (e.system.as_str(), e.meaning.as_str())).collect();
+        assert_eq!(meanings.len(), entries().len(), "no two events of a system read the same");
+    }
+
+    #[test]
+    fn the_named_systems_are_complete() {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for entry in entries() {
+            *counts.entry(&entry.system).or_default() += 1;
+        }
+        let named = ["asgardeo", "contember", "ory-nestjs", "ory-network"].map(|s| (s, counts[s]));
+        assert_eq!(named, [("asgardeo", 57), ("contember", 55), ("ory-nestjs", 48), ("ory-network", 79)]);
+    }
+
+    #[test]
+    fn names_are_found_in_other_spellings() {
+        let ory = of("ory-network");
+        assert_eq!(ory.get_loose("scim provisioning error").unwrap().name, "SCIMProvisioningError");
+        assert_eq!(ory.get("scimprovisioningerror"), None);
+        assert_eq!(of("asgardeo").get_loose("ADD USER").unwrap().name, "add-user");
+        assert_eq!(of("contember").get_loose("no such name"), None);
+        assert_eq!(of("no such system").get("login"), None);
+        for (system, count) in [("asgardeo", 57), ("contember", 55), ("ory-nestjs", 48), ("ory-network", 79)] {
+            assert_eq!(of(system).loose.len(), count, "{system}: no two names are one when spelled loosely");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! A row, or an entry of `authLog` → envelope.
+
+use super::{CAMEL, GRAPHQL, GRAPHQL_MARK, NAME, ROW, people};
+use crate::envelope::Envelope;
+use crate::moment::Stamp;
+use crate::object::Object;
+use crate::{Context, Reason, catalog};
+use event::Field;
+
+pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+    let mut native = Object::parse(text)?;
+    let kind = native.text("type").filter(|kind| !kind.is_empty()).ok_or_else(|| Reason::missing("type"))?;
+    let shape = if !native.has(ROW.created_at) && CAMEL.iter().any(|name| native.has(name)) {
+        out.shape(GRAPHQL_MARK);
+        &GRAPHQL
+    } else {
+        &ROW
+    };
+    out.id(&mut native, "id");
+    out.time(&mut native, shape.created_at, Stamp::Millis, context)?;
+    let known = catalog::of(NAME).get(&kind);
+    out.set(Field::Log, known.map_or("event", |entry| entry.log.as_str()));
+    let (outcome, level) = match native.raw("success").map(AsRef::as_ref) {
+        Some("true") => ("success", known.map_or("info", |entry| entry.level.as_str())),
+        Some("false") => ("failure", "warn"),
+        _ => ("unknown", "info"),
+    };
+    if outcome != "unknown" {
+        native.take("success");
+    }
+    out.set(Field::Outcome, outcome);
+    out.set(Field::Level, level);
+
+    let people = people(&kind);
+    out.take(&mut native, shape.target, Field::TargetId);
+    out.take(&mut native, shape.person, people.person);
+    out.take(&mut native, shape.invoked_by, people.invoked_by);
+    if !out.is_empty(Field::TargetId) {
+        out.set(Field::TargetType, "person");
+    }
+    out.take_json(&mut native, shape.before, Field::Old);
+    out.take_json(&mut native, shape.after, Field::New);
+    out.take_all(&mut native, shape.fields);
+    out.rest(native);
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! Every quirk of Contember.
+
+use crate::catalog;
+use crate::testing::{comes_back, one, reason, survives, take};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const NAME: &str = super::NAME;
+
+/// A row with every column of the table, these ones filled.
+fn row(kind: &str, filled: &Value) -> String {
+    let mut row = json!({
+        "id": "5b0c3f3e-0d7e-4a53-8f1a-000000000001", "created_at": "2026-11-20T12:00:00.000Z", "invoked_by_id": null,
+        "person_id": null, "person_token_id": null, "person_input_identifier": null, "type": kind, "success": true,
+        "error_code": null, "error_message": null, "ip_address": null, "user_agent": null, "identity_provider_id": null,
+        "metadata": {}, "target_person_id": null, "event_data": null, "geo_country": null, "device_fingerprint": null,
+    });
+    for (column, value) in filled.as_object().unwrap() {
+        row[column] = value.clone();
+    }
+    row.to_string()
+}
+
+#[test]
+fn every_type_is_read_and_comes_back() {
+    let mut count = 0;
+    for entry in catalog::entries().iter().filter(|e| e.system == NAME) {
+        count += 1;
+        let sent = row(
+            &entry.name,
+            &json!({"person_id": "p", "invoked_by_id": "i", "target_person_id": "t", "event_data": {"slug": "x"}}),
+        );
+        let stored = one(NAME, &sent);
+        stored.expect(&[("log", &entry.log), ("level", &entry.level), ("action", &entry.name), ("outcome", "success")]);
+        stored.expect(&[("id", "5b0c3f3e-0d7e-4a53-8f1a-000000000001"), ("time", "2026-11-20T12:00:00.000000Z")]);
+        comes_back(NAME, &sent);
+    }
+    assert_eq!(count, 55);
+}
+
+#[test]
+fn columns_fill_the_envelope() {
+    let stored = one(
+        NAME,
+        &row(
+            "idp_login",
+            &json!({
+                "invoked_by_id": "i", "person_id": "p", "person_input_identifier": "ann@example.com", "success": false,
+                "error_code": "IDP_VALIDATION_FAILED", "error_message": "no such claim", "ip_address": "192.0.2.1",
+                "user_agent": "curl/8", "identity_provider_id": "google", "geo_country": "CZ", "person_token_id": "tok",
+                "metadata": {"forwarderIp": "203.0.113.7", "forwarderUserAgent": "proxy/1", "more": 1},
+                "event_data": {"reason": "idp_email_unverified"},
+            }),
+        ),
+    );
+    stored.expect(&[
+        ("outcome", "failure"),
+        ("level", "warn"),
+        ("actor.id", "p"),
+        ("actor.identity_id", "i"),
+        ("identifier", "ann@example.com"),
+        ("error_code", "IDP_VALIDATION_FAILED"),
+        ("message", "no such claim"),
+        ("ip", "192.0.2.1"),
+        ("user_agent", "curl/8"),
+        ("provider.id", "google"),
+        ("forwarder_ip", "203.0.113.7"),
+        ("forwarder_user_agent", "proxy/1"),
+        ("attributes.geo_country", "CZ"),
+        ("attributes.event_data.reason", "idp_email_unverified"),
+    ]);
+    assert_eq!(stored.value("attributes.metadata"), &json!({"more": 1}));
+}
+
+#[test]
+fn the_documented_column_names_are_kept_though_no_table_has_them() {
+    let sent = r#"{"type":"login","success":true,"identity_id":"i","client_ip":"192.0.2.1"}"#;
+    one(NAME, sent).expect(&[("attributes.identity_id", "i"), ("attributes.client_ip", "192.0.2.1"), ("ip", "")]);
+    comes_back(NAME, sent);
+}
+
+#[test]
+fn an_actor_that_was_deleted_is_nobody() {
+    let sent = row("global_role_revoke", &json!({"target_person_id": "t"}));
+    one(NAME, &sent).expect(&[
+        ("actor.id", ""),
+        ("actor.identity_id", ""),
+        ("target.id", "t"),
+        ("target.type", "person"),
+    ]);
+    comes_back(NAME, &sent);
+}
+
+#[test]
+fn states_before_and_after_become_a_diff() {
+    let data =
+        json!({"projectId": "x", "identityId": "y", "before": [], "after": [{"role": "editor", "variables": []}]});
+    let sent = row("project_membership_create", &json!({"event_data": data}));
+    let stored = one(NAME, &sent);
+    assert_eq!(stored.value("new"), &json!([{"role": "editor", "variables": []}]));
+    assert_eq!(stored.value("diff"), &json!([["+", {"role": "editor", "variables": []}]]));
+    assert_eq!(stored.value("attributes.event_data"), &json!({"projectId": "x", "identityId": "y"}));
+    comes_back(NAME, &sent);
+    let created =
+        row("idp_create", &json!({"event_data": {"slug": "google", "before": null, "after": {"slug": "google"}}}));
+    let stored = one(NAME, &created);
+    assert_eq!((stored.value("old"), stored.value("new")), (&Value::Null, &json!({"slug": "google"})));
+    comes_back(NAME, &created);
+}
+
+#[test]
+fn who_is_disabled_stands_where_the_actor_stands_elsewhere() {
+    let sent = row("person_disable", &json!({"person_id": "bob", "invoked_by_id": "admin"}));
+    one(NAME, &sent).expect(&[
+        ("log", "audit"),
+        ("actor.id", ""),
+        ("actor.identity_id", "admin"),
+        ("target.id", "bob"),
+        ("target.type", "person"),
+    ]);
+    comes_back(NAME, &sent);
+    comes_back(NAME, r#"{"type":"person_disable","success":true,"person_id":"bob"}"#);
+    comes_back(NAME, r#"{"type":"person_disable","success":true,"target_person_id":"bob","person_id":"x"}"#);
+    comes_back(NAME, r#"{"type":"person_disable","success":true,"target_person_id":"bob","person_id":null}"#);
+}
+
+#[test]
+fn a_session_made_for_somebody_is_impersonation() {
+    let sent = row("create_session_token", &json!({"person_id": "bob", "invoked_by_id": "admin"}));
+    one(NAME, &sent).expect(&[("actor.id", "bob"), ("impersonator.id", "admin"), ("actor.identity_id", "")]);
+    comes_back(NAME, &sent);
+}
+
+#[test]
+fn metadata_says_which_session_and_why() {
+    let sent = row("session_revoked_by_user", &json!({"metadata": {"sessionId": "s1"}}));
+    one(NAME, &sent).expect(&[("session_id", "s1")]);
+    comes_back(NAME, &sent);
+    let sent = row("forced_sign_out", &json!({"metadata": {"reason": "stolen laptop", "requestedPersonId": "p"}}));
+    one(NAME, &sent).expect(&[("comments", "stolen laptop"), ("attributes.metadata.requestedPersonId", "p")]);
+    comes_back(NAME, &sent);
+    comes_back(NAME, &row("login", &json!({"metadata": null})));
+}
+
+#[test]
+fn a_type_we_do_not_know_is_taken_in() {
+    let sent = row("quantum_login", &json!({"success": false}));
+    one(NAME, &sent).expect(&[("action", "quantum_login"), ("log", "event"), ("outcome", "failure")]);
+    one(NAME, &row("idp_disconnect", &json!({}))).expect(&[("log", "audit")]);
+    comes_back(NAME, &sent);
+}
+
+#[test]
+fn answers_of_graphql_are_unwrapped() {
+    let body = include_str!("../../samples/contember/authlog.json");
+    let stored = take(NAME, body);
+    assert_eq!(stored.len(), 2);
+    stored[0].expect(&[
+        ("actor.identity_id", "5b0c3f3e-0d7e-4a53-8f1a-00000000a001"),
+        ("forwarder_ip", "203.0.113.7"),
+        ("attributes._indelible.shape", "graphql"),
+    ]);
+    stored[1].expect(&[("outcome", "failure"), ("attributes._indelible.time", "arrival")]);
+    comes_back(NAME, body);
+}
+
+#[test]
+fn times_of_postgres_are_read_and_kept() {
+    for time in ["2026-11-20T12:00:00.123456+00:00", "2026-11-20 12:00:00.123456+00"] {
+        let sent = row("login", &json!({"created_at": time}));
+        one(NAME, &sent).expect(&[("time", "2026-11-20T12:00:00.123456Z"), ("attributes.created_at", time)]);
+        comes_back(NAME, &sent);
+    }
+}
+
+#[test]
+fn secrets_go_as_contember_itself_takes_them() {
+    let data = json!({"slug": "google", "after": {"configuration": {"clientSecret": "s3cr3t", "url": "https://x"}}, "before": {}});
+    let stored = one(NAME, &row("idp_update", &json!({"event_data": data})));
+    assert_eq!(stored.value("new"), &json!({"configuration": ["clientSecret", "url"]}));
+}
+
+#[test]
+fn ids_that_cannot_be_one_are_hashed() {
+    let sent = row("login", &json!({"id": "é"}));
+    let stored = one(NAME, &sent);
+    assert_eq!((stored.at("id").len(), stored.at("attributes.id")), (64, "é"));
+    comes_back(NAME, &sent);
+}
+
+#[test]
+fn what_is_not_understood_is_kept() {
+    assert_eq!(reason(NAME, r#"{"success":true}"#), "missing_field");
+    assert_eq!(reason(NAME, &row("login", &json!({"created_at": "noon"}))), "invalid_time");
+    assert_eq!(reason(NAME, "7"), "wrong_type");
+    assert_eq!(reason(NAME, r#"{"type":"login","type":"mfa_reset"}"#), "duplicate_key");
+    one(NAME, r#"{"type":"login","success":"yes"}"#).expect(&[("outcome", "unknown"), ("attributes.success", "yes")]);
+}
+
+proptest! {
+    #[test]
+    fn never_panics(
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        text in r#"\{"type":"[a-z_]{0,12}","(success|metadata|event_data|createdAt|created_at|id)":[\PC]{0,40}\}"#,
+    ) {
+        survives(NAME, &bytes);
+        survives(NAME, text.as_bytes());
+    }
+
+    #[test]
+    fn whatever_a_row_says_comes_back(
+        kind in "(login|person_disable|create_session_token|forced_sign_out|[a-z_]{1,12})",
+        columns in proptest::collection::btree_map(
+            "(person_id|invoked_by_id|target_person_id|error_code|error_message|ip_address|geo_country|new_column)",
+            proptest::option::of("[a-z\"é ]{0,8}"), 0..6),
+        success in any::<bool>(),
+    ) {
+        let mut filled = json!(columns);
+        filled["success"] = json!(success);
+        comes_back(NAME, &row(&kind, &filled));
+    }
+}

@@ -1,0 +1,110 @@
+//! One request body of a system into envelopes, one record at a time.
+//!
+//! Owns: the order of things and what happens to a record that is not understood. The caller parses each envelope with
+//! `event::parse::Parser`; one that it refuses is made again with [`unparsed`], so that the record is kept all the same.
+
+use crate::envelope::{Envelope, hash};
+use crate::memory::Memory;
+use crate::{Context, Reason, System};
+use event::json::write_string;
+use event::redact::{self, Rules};
+use jiff::tz::TimeZone;
+
+/// What one record of a body became.
+#[derive(Debug)]
+pub struct Converted<'a> {
+    /// Line in NDJSON or a log, position in a list, from 1.
+    pub line: usize,
+    /// The native record's text; empty where there is none.
+    pub native: &'a str,
+    /// The envelope's JSON text; or why nothing of the record can be kept: to be reported as refused.
+    pub envelope: Result<&'a str, &'a Reason>,
+    /// Why the envelope is an `unparsed` one.
+    pub unparsed: Option<&'a Reason>,
+    /// The id is a hash of the record, so a stored record with this id is this one, even where more was inferred
+    /// the first time: a repetition, never a conflict.
+    pub by_content: bool,
+}
+
+/// Converts a body and hands every record to `take`, in order. One that is not understood never keeps the next ones out.
+///
+/// # Errors
+/// A body that cannot be taken apart at all.
+pub fn convert(
+    system: &dyn System,
+    body: &[u8],
+    content_type: &str,
+    memory: &mut Memory,
+    zone: &TimeZone,
+    take: &mut dyn FnMut(Converted<'_>),
+) -> Result<(), Reason> {
+    let text = system.decode(body, content_type)?;
+    // Made text out of bytes that were none: whatever holds a replacement was not sent like that.
+    let lossy = matches!(text, std::borrow::Cow::Owned(_)) && text.contains('\u{fffd}');
+    let mut context = Context { memory, zone };
+    let mut out = String::with_capacity(1024);
+    for piece in system.split(&text) {
+        let line = piece.line;
+        let native = match &piece.text {
+            Ok(native) => native.as_ref(),
+            Err(reason) => {
+                take(Converted { line, native: "", envelope: Err(reason), unparsed: None, by_content: false });
+                continue;
+            }
+        };
+        out.clear();
+        let read = if lossy && native.contains('\u{fffd}') {
+            Err(Reason::new("invalid_utf8", "the record is not UTF-8; the bytes that are not are kept as U+FFFD"))
+        } else {
+            let mut envelope = Envelope::new(system.name());
+            system.read(native, &mut context, &mut envelope).and_then(|()| {
+                let by_content = envelope.by_content();
+                envelope.write(&mut out).map(|()| by_content)
+            })
+        };
+        match read {
+            Ok(by_content) => take(Converted { line, native, envelope: Ok(&out), unparsed: None, by_content }),
+            Err(reason) => {
+                out.clear();
+                write_unparsed(system.name(), native, reason.code, &reason.detail, &mut out);
+                take(Converted { line, native, envelope: Ok(&out), unparsed: Some(&reason), by_content: true });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The envelope of a record that was not understood, or that `event::parse` refused: its text, and why.
+pub fn unparsed(system: &dyn System, native: &str, code: &str, detail: &str) -> String {
+    let mut out = String::with_capacity(native.len() + 512);
+    write_unparsed(system.name(), native, code, detail, &mut out);
+    out
+}
+
+fn write_unparsed(system: &str, native: &str, code: &str, detail: &str, out: &mut String) {
+    out.push_str(r#"{"log":"event","action":"unparsed","outcome":"unknown","level":"warn","source":"#);
+    write_string(out, system);
+    out.push_str(r#","id":""#);
+    // Another id than the record will have once it is understood, or it could never be sent again.
+    out.push_str(&hash(&[b"unparsed\0", system.as_bytes(), b"\0", native.as_bytes()]));
+    out.push_str(r#"","error_code":"#);
+    write_string(out, code);
+    out.push_str(r#","message":"#);
+    write_string(out, detail);
+    out.push_str(r#","attributes":{"native":"#);
+    // As JSON where it is sound, so that secrets are found by their names; else as text, where they are found by how they look.
+    let sound = native.trim_start().starts_with(['{', '['])
+        && redact::canonical(native, "", 2, redact::Context::default(), &PLAIN, &mut Vec::new(), &mut String::new())
+            .is_ok();
+    if sound {
+        out.push_str(native);
+    } else if native.contains('\0') {
+        // Which no record may hold; its picture may.
+        write_string(out, &native.replace('\0', "\u{2400}"));
+    } else {
+        write_string(out, native);
+    }
+    out.push_str("}}");
+}
+
+static PLAIN: std::sync::LazyLock<Rules> = std::sync::LazyLock::new(Rules::default);

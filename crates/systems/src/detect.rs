@@ -1,0 +1,63 @@
+//! Which system a body is from, by the shape of its first record.
+//!
+//! Owns: the order of the answers. Each system says itself how sure it is ([`crate::System::looks_like`]).
+
+use crate::object::Object;
+use crate::{SYSTEMS, split};
+use event::json::Next;
+
+/// The beginning of a body, as the systems look at it.
+#[derive(Debug)]
+pub struct Sample<'a> {
+    /// The whole text.
+    pub body: &'a str,
+    /// The first record's text, or the first line.
+    pub first: &'a str,
+    /// The first record's members, if it is an object.
+    pub object: Option<Object<'a>>,
+}
+
+impl<'a> Sample<'a> {
+    /// Looks at the first record of a text.
+    pub fn new(body: &'a str) -> Sample<'a> {
+        let first = first(body);
+        Sample { body, first, object: Object::parse(first).ok() }
+    }
+
+    /// Whether the record has all these members. Paths are of one or two names.
+    pub fn has(&self, paths: &[&str]) -> bool {
+        let Some(mut object) = self.object.clone() else { return false };
+        paths.iter().all(|path| object.has(path))
+    }
+
+    /// The text in quotes at a path.
+    pub fn text(&self, path: &str) -> Option<String> {
+        self.object.clone()?.text(path).map(|t| t.into_owned())
+    }
+}
+
+/// The first element of a list, or the one object, or the first line.
+fn first(body: &str) -> &str {
+    let start = body.trim_start();
+    let mut r = event::json::Reader::new(start);
+    let inside = match r.next_kind() {
+        Ok(Next::Array) => {
+            let element =
+                r.open(b'[').and_then(|()| r.element(true)).and_then(|some| if some { r.skip(1) } else { Ok("") });
+            element.ok()
+        }
+        Ok(Next::Object) => r.skip(0).ok(),
+        _ => None,
+    };
+    inside.unwrap_or_else(|| start.lines().next().unwrap_or_default())
+}
+
+/// The systems this body may be from, surest first, each with how sure that is (1 to 100). Empty where none knows it.
+pub fn detect(body: &[u8]) -> Vec<(&'static str, u8)> {
+    let text = split::text(body);
+    let sample = Sample::new(&text);
+    let mut found: Vec<(&'static str, u8)> =
+        SYSTEMS.iter().map(|s| (s.name(), s.looks_like(&sample).min(100))).filter(|(_, sure)| *sure > 0).collect();
+    found.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+    found
+}

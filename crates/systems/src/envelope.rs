@@ -1,0 +1,347 @@
+//! The envelope being filled: fields set in any order, written once as JSON text for `event::parse`.
+//!
+//! Owns: which text stands in which field, the id, and the marks on what the source did not say itself. Not here:
+//! whether a value may stand there; `event::parse` decides.
+
+use crate::moment::{self, Stamp};
+use crate::object::Object;
+use crate::{Context, Reason};
+use event::Field;
+use event::fields::{COUNT, FIELDS};
+use event::json::write_string;
+use event::parse::MAX_ID;
+use sha2::{Digest, Sha256};
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+/// The one member of `attributes` that is ours and not the source's: what we added, and how the record came.
+pub const MARKS: &str = "_indelible";
+
+/// What the marks say of a time that was read in the configured zone.
+const NO_ZONE: &str = "no zone in the source";
+
+/// A record on its way from a native form to the envelope's JSON text.
+#[derive(Debug)]
+pub struct Envelope<'a> {
+    slots: [Slot<'a>; COUNT],
+    rest: Object<'a>,
+    /// Envelope paths that were concluded, not said.
+    inferred: Vec<&'static str>,
+    /// Where the time is from, if not from the record.
+    time_from: Option<&'static str>,
+    shape: Option<&'static str>,
+    by_content: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+enum Slot<'a> {
+    #[default]
+    Empty,
+    /// JSON text.
+    Raw(Cow<'a, str>),
+    /// A text still to be put in quotes.
+    Text(Cow<'a, str>),
+    Time(i64),
+}
+
+impl<'a> Envelope<'a> {
+    /// An empty one of this source.
+    pub fn new(source: &'static str) -> Envelope<'a> {
+        let mut out = Envelope {
+            slots: [const { Slot::Empty }; COUNT],
+            rest: Object::default(),
+            inferred: Vec::new(),
+            time_from: None,
+            shape: None,
+            by_content: false,
+        };
+        out.set(Field::Source, source);
+        out
+    }
+
+    fn put(&mut self, field: Field, slot: Slot<'a>) {
+        if let Some(place) = self.slots.get_mut(field as usize) {
+            *place = slot;
+        }
+    }
+
+    /// Whether a field has no value yet.
+    pub fn is_empty(&self, field: Field) -> bool {
+        matches!(self.slots.get(field as usize), None | Some(Slot::Empty))
+    }
+
+    /// Sets a field to a text.
+    pub fn set(&mut self, field: Field, text: impl Into<Cow<'a, str>>) {
+        self.put(field, Slot::Text(text.into()));
+    }
+
+    /// Sets a field to JSON text, which MUST be one sound value of the field's kind.
+    pub fn set_raw(&mut self, field: Field, raw: impl Into<Cow<'a, str>>) {
+        self.put(field, Slot::Raw(raw.into()));
+    }
+
+    /// Moves a text of the native record into a field that is empty. What is no text, or an empty one, stays where it is.
+    /// Tells whether it moved.
+    pub fn take(&mut self, native: &mut Object<'a>, path: &str, field: Field) -> bool {
+        if !self.is_empty(field) {
+            return false;
+        }
+        native.take_text(path).map(|raw| self.put(field, Slot::Raw(raw))).is_some()
+    }
+
+    /// Moves the texts of a table of native paths and fields.
+    pub fn take_all(&mut self, native: &mut Object<'a>, table: &[(&str, Field)]) {
+        for (path, field) in table {
+            self.take(native, path, *field);
+        }
+    }
+
+    /// Moves any JSON value but `null` into a field that holds JSON.
+    pub fn take_json(&mut self, native: &mut Object<'a>, path: &str, field: Field) -> bool {
+        if !self.is_empty(field) || native.raw(path).is_none_or(|raw| raw == "null") {
+            return false;
+        }
+        native.take(path).map(|raw| self.put(field, Slot::Raw(raw))).is_some()
+    }
+
+    /// Takes JSON that stands in a text in quotes, if it is sound; as text it stays where it is.
+    pub fn take_quoted_json(&mut self, native: &mut Object<'a>, path: &str, field: Field) -> bool {
+        let Some(inside) = native.text(path) else { return false };
+        if serde_json::from_str::<&serde_json::value::RawValue>(&inside).is_err() || inside.trim() == "null" {
+            return false;
+        }
+        native.take(path);
+        self.put(field, Slot::Raw(inside));
+        true
+    }
+
+    /// The time at `path`. It is taken away where `stamp` writes the very same; any other spelling stays in the
+    /// attributes as well, so that it is not lost.
+    ///
+    /// # Errors
+    /// Where there is a time that cannot be read. Where there is none the record's time will be that of its arrival, and
+    /// is marked so.
+    pub fn time(
+        &mut self,
+        native: &mut Object<'a>,
+        path: &str,
+        stamp: Stamp,
+        context: &Context<'_>,
+    ) -> Result<(), Reason> {
+        let at = match native.raw(path) {
+            None => None,
+            Some(raw) if raw == "null" || raw == "\"\"" => None,
+            Some(raw) => {
+                let (at, zoned) = moment::read(raw, stamp, context.zone).ok_or_else(|| Reason::time(path))?;
+                if !zoned {
+                    self.time_from = Some(NO_ZONE);
+                }
+                Some((at, stamp.write(at) == **raw))
+            }
+        };
+        match at {
+            None => self.time_from = Some("arrival"),
+            Some((at, same)) => {
+                if same {
+                    native.take(path);
+                }
+                self.put(Field::Time, Slot::Time(at));
+            }
+        }
+        Ok(())
+    }
+
+    /// The record's time, microseconds UTC, once it is set.
+    pub fn at(&self) -> Option<i64> {
+        match self.slots.get(Field::Time as usize) {
+            Some(Slot::Time(at)) => Some(*at),
+            _ => None,
+        }
+    }
+
+    /// Sets the time, microseconds UTC, to that of the log line the record came in; `zoned` where the line named its zone.
+    pub fn set_line_time(&mut self, at: i64, zoned: bool) {
+        self.time_from = (!zoned).then_some(NO_ZONE);
+        self.put(Field::Time, Slot::Time(at));
+    }
+
+    /// Moves the native event id to `id`. One that cannot be an id (too long, not printable) stays, and its hash becomes
+    /// the id.
+    pub fn id(&mut self, native: &mut Object<'a>, path: &str) {
+        let Some(id) = native.text(path).filter(|id| !id.is_empty()) else { return };
+        if id.len() <= MAX_ID && id.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+            self.take(native, path, Field::Id);
+        } else {
+            self.set(Field::Id, hash(&[id.as_bytes()]));
+        }
+    }
+
+    /// Makes the id a hash of the whole record, for systems without event ids. The same id is then the same record.
+    pub fn id_by_content(&mut self, text: &str) {
+        self.by_content = true;
+        self.set(Field::Id, hash(&[text.as_bytes()]));
+    }
+
+    /// Whether the id is a hash of the record.
+    pub fn by_content(&self) -> bool {
+        self.by_content
+    }
+
+    /// Sets a field to JSON text that the source did not say, and marks it so.
+    pub fn infer(&mut self, field: Field, raw: impl Into<Cow<'a, str>>) {
+        self.set_raw(field, raw);
+        self.inferred.push(field.spec().path);
+    }
+
+    /// Names which of a system's shapes this is, where the way back needs to know.
+    pub fn shape(&mut self, shape: &'static str) {
+        self.shape = Some(shape);
+    }
+
+    /// What is left of the native record; it becomes `attributes`.
+    pub fn rest(&mut self, native: Object<'a>) {
+        self.rest = native;
+    }
+
+    /// Appends the envelope's JSON text.
+    ///
+    /// # Errors
+    /// Where a name that mattered stands twice, or the source uses the name of our own marks.
+    pub fn write(mut self, out: &mut String) -> Result<(), Reason> {
+        if self.rest.has(MARKS) {
+            return Err(Reason::new("reserved_field", format!("`{MARKS}` is a name of ours; rename it in the source")));
+        }
+        if self.rest.ambiguous() {
+            return Err(Reason::new("duplicate_key", "a name that decides what the record means stands in it twice"));
+        }
+        out.push('{');
+        let mut group = 0;
+        for place in ORDER.iter() {
+            let slot = self.slots.get(place.field as usize).unwrap_or(&Slot::Empty);
+            if matches!(slot, Slot::Empty) {
+                continue;
+            }
+            if group != place.group {
+                if group > 0 {
+                    out.push('}');
+                }
+                group = place.group;
+                comma(out);
+                out.push_str(&place.open);
+            } else {
+                comma(out);
+            }
+            out.push_str(&place.key);
+            match slot {
+                Slot::Empty => {}
+                Slot::Raw(raw) => out.push_str(raw),
+                Slot::Text(text) => write_string(out, text),
+                Slot::Time(at) => {
+                    out.push('"');
+                    event::time::write(*at, out);
+                    out.push('"');
+                }
+            }
+        }
+        if group > 0 {
+            out.push('}');
+        }
+        self.write_attributes(out);
+        out.push('}');
+        Ok(())
+    }
+
+    fn write_attributes(&self, out: &mut String) {
+        // The server makes an id where there is none; the way back must know that it is not the source's.
+        let id_from = self.is_empty(Field::Id).then_some("made");
+        let marked = !self.inferred.is_empty() || id_from.is_some() || self.time_from.is_some() || self.shape.is_some();
+        if !marked && self.rest.is_empty() {
+            return;
+        }
+        out.push_str(",\"attributes\":{");
+        self.rest.write_members(out);
+        if marked {
+            comma(out);
+            out.push('"');
+            out.push_str(MARKS);
+            out.push_str("\":{");
+            if !self.inferred.is_empty() {
+                out.push_str("\"inferred\":[");
+                for path in &self.inferred {
+                    comma(out);
+                    write_string(out, path);
+                }
+                out.push(']');
+            }
+            for (name, value) in [("id", id_from), ("shape", self.shape), ("time", self.time_from)] {
+                if let Some(value) = value {
+                    comma(out);
+                    write_string(out, name);
+                    out.push(':');
+                    write_string(out, value);
+                }
+            }
+            out.push('}');
+        }
+        out.push('}');
+    }
+}
+
+/// A comma, unless the next member is the first.
+fn comma(out: &mut String) {
+    if !out.ends_with(['{', '[']) {
+        out.push(',');
+    }
+}
+
+/// SHA-256 in hex.
+pub fn hash(parts: &[&[u8]]) -> String {
+    let mut state = Sha256::new();
+    for part in parts {
+        state.update(part);
+    }
+    let mut out = String::with_capacity(64);
+    for byte in state.finalize() {
+        for digit in [byte >> 4, byte & 15] {
+            out.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+        }
+    }
+    out
+}
+
+/// Where a field is written.
+struct Place {
+    field: Field,
+    /// The number of its group; 0 at the top.
+    group: usize,
+    /// What opens the group: `"actor":{`.
+    open: String,
+    /// `"id":`
+    key: String,
+}
+
+/// The fields in written order: each group in one piece.
+static ORDER: LazyLock<Vec<Place>> = LazyLock::new(|| {
+    let mut groups = Vec::new();
+    let mut order: Vec<Place> = FIELDS
+        .iter()
+        .filter(|spec| !matches!(spec.field, Field::Attributes | Field::Redactions))
+        .map(|spec| match spec.path.split_once('.') {
+            None => Place { field: spec.field, group: 0, open: String::new(), key: format!("\"{}\":", spec.path) },
+            Some((name, key)) => {
+                let group = 1 + groups.iter().position(|known| *known == name).unwrap_or_else(|| {
+                    groups.push(name);
+                    groups.len() - 1
+                });
+                Place { field: spec.field, group, open: format!("\"{name}\":{{"), key: format!("\"{key}\":") }
+            }
+        })
+        .collect();
+    order.sort_by_key(|place| place.group);
+    order
+});
+
+/// The text at an envelope path of one or two names, for the way back.
+pub fn text_at<'v>(envelope: &'v serde_json::Value, path: &str) -> Option<&'v str> {
+    path.split('.').try_fold(envelope, |value, name| value.get(name)).and_then(serde_json::Value::as_str)
+}

@@ -1,0 +1,190 @@
+//! The line that Keycloak's log listener writes, into the members of the event it is about.
+//!
+//! Owns: where a value ends, in both forms. Not here: what the members mean (`read`).
+
+use crate::object::Object;
+use std::borrow::Cow;
+
+/// The logger whose lines are events.
+pub(super) const LOGGER: &str = "org.keycloak.events";
+
+/// Names of a line that stand at the top of the event itself; those of an admin event's `authDetails`; all others are details.
+const TOP: &[&str] = &[
+    "type",
+    "realmId",
+    "realmName",
+    "clientId",
+    "userId",
+    "sessionId",
+    "ipAddress",
+    "error",
+    "operationType",
+    "resourceType",
+    "resourcePath",
+    "representation",
+];
+const AUTH: &[&str] = &["clientId", "userId", "ipAddress"];
+
+/// One line taken apart.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Line<'a> {
+    /// What stands before the event: time, level, logger, thread.
+    pub(super) prefix: &'a str,
+    /// The event's names and values; the value is `None` where the line says `null`.
+    pairs: Vec<(&'a str, Option<Cow<'a, str>>)>,
+}
+
+/// Takes a line apart; `None` where it is no event's.
+pub(super) fn parse(text: &str) -> Option<Line<'_>> {
+    let text = text.trim_end();
+    let start = ["type=", "operationType="].iter().filter_map(|name| begins(text, name)).min()?;
+    let (prefix, mut rest) = text.split_at_checked(start)?;
+    let mut pairs = Vec::with_capacity(16);
+    loop {
+        let (name, after) = rest.split_once('=')?;
+        if !is_name(name) {
+            return None;
+        }
+        let (value, after) = value(after)?;
+        pairs.push((name, value));
+        if after.is_empty() {
+            break;
+        }
+        rest = after.strip_prefix(", ")?;
+    }
+    let has = |name| pairs.iter().any(|(known, _)| *known == name);
+    has("realmId").then(|| Line { prefix: prefix.trim(), pairs })
+}
+
+/// Where a name stands as a word of its own.
+fn begins(text: &str, name: &str) -> Option<usize> {
+    text.match_indices(name)
+        .map(|(at, _)| at)
+        .find(|at| text.get(..*at).is_some_and(|before| before.is_empty() || before.ends_with([' ', '\t'])))
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-' | b':' | b'/'))
+}
+
+/// The value at the beginning of `text`, and what follows it.
+fn value(text: &str) -> Option<(Option<Cow<'_, str>>, &str)> {
+    for quote in ['"', '\''] {
+        let Some(inside) = text.strip_prefix(quote) else { continue };
+        // A quote ends the value unless it is escaped, and only where the next field or the end follows.
+        let end = inside.match_indices(quote).map(|(at, _)| at).find(|at| {
+            let escaped = inside.get(..*at).is_some_and(|before| before.ends_with('\\'));
+            !escaped && inside.get(at + 1..).is_some_and(ends)
+        });
+        let Some(end) = end else { continue };
+        let (value, after) = (inside.get(..end)?, inside.get(end + 1..)?);
+        let escaped = format!("\\{quote}");
+        let value = if value.contains(&escaped) {
+            Cow::Owned(value.replace(&escaped, &quote.to_string()))
+        } else {
+            Cow::Borrowed(value)
+        };
+        return Some(((value != "null").then_some(value), after));
+    }
+    let end =
+        text.match_indices(", ").map(|(at, _)| at).find(|at| text.get(*at..).is_some_and(ends)).unwrap_or(text.len());
+    let (value, after) = text.split_at_checked(end)?;
+    Some(((value != "null").then_some(Cow::Borrowed(value)), after))
+}
+
+/// Whether a value may end here: at the end of the line, or before `, name=`.
+fn ends(rest: &str) -> bool {
+    rest.is_empty()
+        || rest.strip_prefix(", ").and_then(|next| next.split_once('=')).is_some_and(|(name, _)| is_name(name))
+}
+
+impl<'a> Line<'a> {
+    /// The event as its JSON form would have it.
+    pub(super) fn into_object(self) -> Object<'a> {
+        let admin = self.pairs.iter().any(|(name, _)| *name == "operationType");
+        let (mut event, mut auth, mut details) = (Object::default(), Object::default(), Object::default());
+        for (name, value) in self.pairs {
+            let place = if admin && AUTH.contains(&name) {
+                &mut auth
+            } else if TOP.contains(&name) {
+                &mut event
+            } else {
+                &mut details
+            };
+            match value {
+                Some(value) => place.add_text(name, &value),
+                None => place.add(name, "null"),
+            }
+        }
+        if admin {
+            event.add_object("authDetails", auth);
+        }
+        if !details.is_empty() {
+            event.add_object("details", details);
+        }
+        if !self.prefix.is_empty() {
+            event.add_text("line", self.prefix);
+        }
+        event
+    }
+
+    /// The time at the beginning of the prefix, if there is one.
+    pub(super) fn time(&self) -> Option<&'a str> {
+        self.prefix.get(..23).filter(|time| time.as_bytes().first().is_some_and(u8::is_ascii_digit))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(text: &str) -> Option<Vec<(String, Option<String>)>> {
+        Some(parse(text)?.pairs.into_iter().map(|(n, v)| (n.to_owned(), v.map(Cow::into_owned))).collect())
+    }
+
+    #[test]
+    fn values_end_where_the_next_name_begins() {
+        let some = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned()));
+        assert_eq!(
+            pairs("type=LOGIN_ERROR, realmId=test, userId=null, reason='a, b', username=Smith, Ann, x=").unwrap(),
+            [
+                some("type", "LOGIN_ERROR"),
+                some("realmId", "test"),
+                ("userId".into(), None),
+                some("reason", "a, b"),
+                some("username", "Smith, Ann"),
+                some("x", "")
+            ]
+        );
+        assert_eq!(
+            pairs(r#"type="LOGIN", realmId="r", username="a\", userId=\"admin", redirect_uri="https://x/?a=b, c=d""#)
+                .unwrap(),
+            [
+                some("type", "LOGIN"),
+                some("realmId", "r"),
+                some("username", "a\", userId=\"admin"),
+                some("redirect_uri", "https://x/?a=b, c=d")
+            ]
+        );
+        for other in [
+            "",
+            "type=LOGIN",
+            "started in 5 s",
+            "type=LOGIN, realmId",
+            "mytype=LOGIN, realmId=r",
+            "type=\"LOGIN, realmId",
+        ] {
+            assert_eq!(pairs(other), None, "{other}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(text in "(type=|operationType=)?[ \\w=,\"'\\\\é]{0,80}") {
+            if let Some(line) = parse(&text) {
+                line.time();
+                line.into_object();
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! User event, admin event, or log line → envelope.
+
+use super::{ADMIN, NAME, USER, line};
+use crate::envelope::Envelope;
+use crate::moment::{self, Stamp};
+use crate::object::{Object, decode};
+use crate::{Context, Reason, catalog};
+use event::Field;
+use std::borrow::Cow;
+
+pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+    if !text.trim_start().starts_with('{') {
+        let line = line::parse(text)
+            .ok_or_else(|| Reason::new("not_an_event", "the line is none that Keycloak's event listener writes"))?;
+        let at = line.time().and_then(|time| moment::text(time, context.zone));
+        return event(line.into_object(), at, context, out);
+    }
+    let mut native = Object::parse(text)?;
+    // The server's log as JSON: the same line, as the message.
+    if native.text("loggerName").is_some_and(|name| name == line::LOGGER) {
+        let message = native.text("message").unwrap_or_default();
+        let line = line::parse(&message)
+            .ok_or_else(|| Reason::new("not_an_event", "`message` is no line that Keycloak's event listener writes"))?;
+        let at = native.text("timestamp").and_then(|time| moment::text(&time, context.zone));
+        let mut inside = line.into_object().into_owned();
+        native.take("message");
+        inside.add_object("log", native);
+        return event(inside, at, context, out);
+    }
+    event(native, None, context, out)
+}
+
+/// Reads an event in its JSON form. `line_time` is that of the line it came in.
+fn event<'a>(
+    mut native: Object<'a>,
+    line_time: Option<(i64, bool)>,
+    context: &mut Context<'_>,
+    out: &mut Envelope<'a>,
+) -> Result<(), Reason> {
+    out.id(&mut native, "id");
+    out.time(&mut native, "time", Stamp::UnixMillis, context)?;
+    if let (None, Some((at, zoned))) = (out.at(), line_time) {
+        out.set_line_time(at, zoned);
+    }
+    let failed = if native.has("operationType") { admin(&mut native, out)? } else { user(&mut native, out)? };
+    out.set(Field::Outcome, if failed { "failure" } else { "success" });
+    if failed {
+        out.set(Field::Level, "warn");
+    }
+    out.rest(native);
+    Ok(())
+}
+
+/// Tells whether it failed.
+fn user<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Reason> {
+    let kind = native.text("type").filter(|kind| !kind.is_empty()).ok_or_else(|| Reason::missing("type"))?;
+    let base = kind.strip_suffix("_ERROR");
+    let known = catalog::of(NAME).get(base.unwrap_or(&kind));
+    out.set(Field::Log, "event");
+    out.set(Field::Level, known.map_or("info", |entry| entry.level.as_str()));
+    out.take_all(native, USER);
+    Ok(base.is_some() || !out.is_empty(Field::ErrorCode))
+}
+
+fn admin<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Reason> {
+    let operation =
+        native.text("operationType").filter(|t| is_word(t)).ok_or_else(|| Reason::missing("operationType"))?;
+    let resource = native.text("resourceType").filter(|t| is_word(t)).ok_or_else(|| Reason::missing("resourceType"))?;
+    native.take("operationType");
+    native.take("resourceType");
+    out.set(Field::Log, "audit");
+    out.set(Field::Level, "info");
+    out.set(Field::Action, format!("{operation} {resource}"));
+    let state = if operation == "DELETE" { Field::Old } else { Field::New };
+    if let Some(name) = native.raw("representation").and_then(decode).and_then(|text| name_in(&text)) {
+        out.set_raw(Field::TargetName, name);
+    }
+    out.take_quoted_json(native, "representation", state);
+    out.set(Field::TargetType, resource);
+    let path = native.text("resourcePath").unwrap_or_default();
+    let (target, subject) = entities(&path);
+    for (field, id) in [(Field::TargetId, target), (Field::SubjectId, subject)] {
+        if let Some(id) = id.filter(|id| !id.is_empty()) {
+            out.set(field, id.to_owned());
+        }
+    }
+    out.take_all(native, ADMIN);
+    Ok(!out.is_empty(Field::ErrorCode))
+}
+
+/// One word, so that two of them can be told apart again.
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && !text.contains(' ')
+}
+
+/// The entity that a resource path begins with, and the one inside it: `users/{id}/groups/{id}`.
+fn entities(path: &str) -> (Option<&str>, Option<&str>) {
+    let path = path.strip_prefix("identity-provider/").or_else(|| path.strip_prefix("authentication/")).unwrap_or(path);
+    let mut steps = path.split('/');
+    steps.next();
+    let target = steps.next();
+    let inner = steps.next();
+    let subject =
+        steps.next().filter(|_| matches!(inner, Some("groups" | "members" | "federated-identity" | "organizations")));
+    (target, subject)
+}
+
+/// What an entity is called, as JSON text.
+fn name_in(representation: &str) -> Option<Cow<'static, str>> {
+    let mut entity = Object::parse(representation).ok()?;
+    ["username", "clientId", "alias", "name", "displayName"]
+        .iter()
+        .find_map(|member| entity.take_text(member))
+        .map(|raw| Cow::Owned(raw.into_owned()))
+}

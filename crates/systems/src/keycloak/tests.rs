@@ -1,0 +1,232 @@
+//! Every quirk of Keycloak.
+
+use crate::catalog;
+use crate::testing::{comes_back, one, reason, survives, take};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const NAME: &str = super::NAME;
+
+fn admin(operation: &str, resource: &str, path: &str, representation: &Value) -> String {
+    json!({
+        "id": "a1", "time": 1_795_176_002_000_i64, "realmId": "r", "operationType": operation, "resourceType": resource, "resourcePath": path,
+        "authDetails": {"realmId": "m", "clientId": "console", "userId": "root", "ipAddress": "192.0.2.4"},
+        "representation": representation.to_string(),
+    })
+    .to_string()
+}
+
+#[test]
+fn a_user_event() {
+    let sent = r#"{"id":"e1","time":1795176000123,"type":"LOGIN","realmId":"r","clientId":"web","userId":"u1","sessionId":"s1","ipAddress":"192.0.2.17","details":{"username":"ann","auth_method":"openid-connect"}}"#;
+    one(NAME, sent).expect(&[
+        ("id", "e1"),
+        ("log", "event"),
+        ("time", "2026-11-20T12:00:00.123000Z"),
+        ("action", "LOGIN"),
+        ("outcome", "success"),
+        ("level", "info"),
+        ("client.id", "web"),
+        ("actor.id", "u1"),
+        ("session_id", "s1"),
+        ("ip", "192.0.2.17"),
+        ("username", "ann"),
+        ("attributes.realmId", "r"),
+        ("attributes.details.auth_method", "openid-connect"),
+    ]);
+    comes_back(NAME, sent);
+}
+
+#[test]
+fn every_type_and_its_error_twin() {
+    for entry in catalog::entries().iter().filter(|e| e.system == NAME) {
+        let sent = json!({"time": 1, "type": entry.name, "realmId": "r"}).to_string();
+        one(NAME, &sent).expect(&[("action", &entry.name), ("outcome", "success"), ("level", &entry.level)]);
+        comes_back(NAME, &sent);
+        let failed = format!("{}_ERROR", entry.name);
+        let sent = json!({"time": 1, "type": failed, "realmId": "r", "error": "invalid_token"}).to_string();
+        one(NAME, &sent).expect(&[
+            ("action", &failed),
+            ("outcome", "failure"),
+            ("level", "warn"),
+            ("error_code", "invalid_token"),
+        ]);
+        comes_back(NAME, &sent);
+    }
+    one(NAME, r#"{"time":1,"type":"SOMETHING_NEW","realmId":"r"}"#)
+        .expect(&[("outcome", "success"), ("level", "info")]);
+}
+
+#[test]
+fn an_event_without_an_id_gets_none() {
+    let stored = one(NAME, r#"{"time":1700000002000,"type":"LOGIN","realmId":"r","userId":"u2"}"#);
+    assert!(!stored.text.contains("\"id\":\"e"), "{}", stored.text);
+    stored.expect(&[("id", "made")]);
+}
+
+#[test]
+fn an_admin_event() {
+    let sent = admin("UPDATE", "USER", "users/u7", &json!({"username": "bob", "enabled": false}));
+    let stored = one(NAME, &sent);
+    stored.expect(&[
+        ("log", "audit"),
+        ("action", "UPDATE USER"),
+        ("outcome", "success"),
+        ("actor.id", "root"),
+        ("client_actor.id", "console"),
+        ("ip", "192.0.2.4"),
+        ("target.id", "u7"),
+        ("target.type", "USER"),
+        ("target.name", "bob"),
+        ("attributes.resourcePath", "users/u7"),
+        ("attributes.authDetails.realmId", "m"),
+    ]);
+    assert_eq!(stored.value("new"), &json!({"username": "bob", "enabled": false}));
+    assert_eq!(stored.value("attributes.representation"), &Value::Null, "not kept twice");
+}
+
+#[test]
+fn what_is_deleted_is_the_old_state() {
+    let roles = json!([{"id": "r1", "name": "buyer", "composite": false}]);
+    let stored = one(NAME, &admin("DELETE", "REALM_ROLE_MAPPING", "users/u7/role-mappings/realm", &roles));
+    stored.expect(&[("action", "DELETE REALM_ROLE_MAPPING"), ("target.id", "u7")]);
+    assert_eq!((stored.value("old"), stored.value("new")), (&roles, &Value::Null));
+}
+
+#[test]
+fn a_representation_that_is_no_json_stays_a_text() {
+    for broken in [r#"{"a":"#, "", r#"1,"log":"audit""#, "{]", "null"] {
+        let mut sent: Value = serde_json::from_str(&admin("CREATE", "USER", "users/u7", &json!(1))).unwrap();
+        sent["representation"] = json!(broken);
+        let stored = one(NAME, &sent.to_string());
+        stored.expect(&[("attributes.representation", broken), ("log", "audit")]);
+        assert_eq!(stored.value("new"), &Value::Null, "{broken}");
+        comes_back(NAME, &sent.to_string());
+    }
+}
+
+#[test]
+fn admin_events_come_back_with_an_equal_representation() {
+    for (operation, resource, path) in [
+        ("CREATE", "USER", "users/u7"),
+        ("DELETE", "CLIENT_ROLE", "clients/c1/roles/x"),
+        ("ACTION", "USER", "users/u7/execute-actions-email"),
+        ("UPDATE", "IDENTITY_PROVIDER", "identity-provider/instances/google"),
+    ] {
+        comes_back(NAME, &admin(operation, resource, path, &json!({"alias": "x"})));
+    }
+    comes_back(
+        NAME,
+        r#"{"time":5,"operationType":"CREATE","resourceType":"USER","authDetails":{"userId":"u"},"error":"conflict","details":{"a":"b"}}"#,
+    );
+}
+
+#[test]
+fn paths_name_who_it_was_done_to() {
+    for (path, target, subject) in [
+        ("users/u7/groups/g1", "u7", "g1"),
+        ("users/u7/federated-identity/google", "u7", "google"),
+        ("users/u7/role-mappings/clients/c1", "u7", ""),
+        ("identity-provider/instances/google", "google", ""),
+        ("clients/c1", "c1", ""),
+        ("users", "", ""),
+        ("", "", ""),
+    ] {
+        one(NAME, &admin("CREATE", "X", path, &json!([]))).expect(&[("target.id", target), ("subject.id", subject)]);
+    }
+}
+
+#[test]
+fn lines_in_quotes() {
+    let stored = take(NAME, include_str!("../../samples/keycloak/server.log"));
+    stored[0].expect(&[
+        ("time", "2026-11-20T12:00:00.123000Z"),
+        ("action", "LOGIN_ERROR"),
+        ("outcome", "failure"),
+        ("error_code", "invalid_user_credentials"),
+        ("username", "o\"neil"),
+        ("actor.id", "3b1c2f6e-41d5-4c53-9c36-0f4fbb3a7a10"),
+        ("attributes.realmName", "shop"),
+        ("attributes.details.redirect_uri", "https://shop.example.com/cb?a=b, c=d"),
+        ("attributes.line", "2026-11-20 12:00:00,123 WARN  [org.keycloak.events] (executor-thread-7)"),
+        ("attributes._indelible.time", "no zone in the source"),
+    ]);
+    stored[1].expect(&[
+        ("log", "audit"),
+        ("action", "CREATE GROUP_MEMBERSHIP"),
+        ("actor.id", "84e2038c-3726-463d-a131-0d09c08c0829"),
+        ("target.id", "28396986-0c90-42be-b39b-73f4714debaf"),
+        ("subject.id", "7a0f5f5e-2b84-4b4b-8f5e-64b3a26b4d11"),
+    ]);
+}
+
+#[test]
+fn lines_without_quotes_and_without_a_date() {
+    let stored = one(NAME, include_str!("../../samples/keycloak/server-old.log"));
+    stored.expect(&[
+        ("action", "LOGIN_ERROR"),
+        ("username", "Smith, Ann"),
+        ("actor.id", ""),
+        ("attributes.realmId", "test"),
+        ("attributes._indelible.time", "arrival"),
+    ]);
+}
+
+#[test]
+fn a_user_name_cannot_pass_for_a_field() {
+    let line = "type=LOGIN_ERROR, realmId=r, clientId=web, userId=null, ipAddress=192.0.2.1, error=x, username=eve, userId=admin";
+    assert_eq!(reason(NAME, line), "duplicate_key");
+    let line = r#"type="LOGIN_ERROR", realmId="r", userId="null", username="eve\", userId=\"admin""#;
+    one(NAME, line).expect(&[("actor.id", ""), ("username", "eve\", userId=\"admin")]);
+}
+
+#[test]
+fn the_servers_log_as_json() {
+    let sent = json!({"timestamp": "2026-11-20T12:00:00.123Z", "level": "WARN", "loggerName": "org.keycloak.events",
+        "message": r#"type="LOGIN_ERROR", realmId="r", userId="u1", error="x""#, "hostName": "kc-0"});
+    one(NAME, &sent.to_string()).expect(&[
+        ("time", "2026-11-20T12:00:00.123000Z"),
+        ("action", "LOGIN_ERROR"),
+        ("actor.id", "u1"),
+        ("attributes.log.hostName", "kc-0"),
+        ("attributes._indelible.time", ""),
+    ]);
+}
+
+#[test]
+fn what_is_not_understood_is_kept() {
+    assert_eq!(reason(NAME, r#"{"time":1,"realmId":"r"}"#), "missing_field");
+    assert_eq!(reason(NAME, r#"{"operationType":"CREATE"}"#), "missing_field");
+    assert_eq!(reason(NAME, r#"{"type":"LOGIN","time":"noon"}"#), "invalid_time");
+    assert_eq!(reason(NAME, "2026-11-20 12:00:00,123 INFO  [io.quarkus] (main) Keycloak started"), "not_an_event");
+    assert_eq!(reason(NAME, r#"{"loggerName":"org.keycloak.events","message":"hello"}"#), "not_an_event");
+}
+
+proptest! {
+    #[test]
+    fn never_panics(
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        text in r#"\{"(type|operationType)":"[A-Z_]{0,9}","(representation|details|time|resourcePath|authDetails)":[\PC]{0,40}\}"#,
+        line in "(type=|operationType=)[A-Z]{0,5}, realmId=[\\PC]{0,60}",
+    ) {
+        survives(NAME, &bytes);
+        survives(NAME, text.as_bytes());
+        survives(NAME, line.as_bytes());
+    }
+
+    #[test]
+    fn whatever_an_event_says_comes_back(
+        kind in "[A-Z_]{1,12}",
+        members in proptest::collection::btree_map(
+            "(userId|clientId|sessionId|ipAddress|error|realmName|new)", proptest::option::of("[a-z\"é ]{0,8}"), 0..6),
+        details in proptest::collection::btree_map("(username|email|impersonator|identity_provider|x)", "[a-z ]{0,8}", 0..4),
+        time in 0i64..1_795_176_000_000,
+    ) {
+        let mut sent = json!(members);
+        sent["type"] = json!(kind);
+        sent["realmId"] = json!("r");
+        sent["time"] = json!(time);
+        sent["details"] = json!(details);
+        comes_back(NAME, &sent.to_string());
+    }
+}

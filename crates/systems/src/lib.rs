@@ -1,0 +1,126 @@
+//! Identity systems in their own words: native records in, envelope out, and back again.
+//!
+//! One folder per system, each with the same files: `mod.rs` (what the system sends, in words), `read.rs` (native →
+//! envelope), `native.rs` (envelope → native, where it is asked for) and `tests.rs` (every quirk). [`SYSTEMS`] lists
+//! them. What they share: [`object`] looks into a native record without building it, [`envelope`] writes what was
+//! found, [`moment`] reads times, [`catalog`] knows the events' names, [`memory`] what a record needs to know of those before
+//! it, [`mod@detect`] tells systems apart, and [`mod@convert`] drives it all for one request body.
+//!
+//! Not here: whether an envelope may be stored, what is secret in it, and its canonical form (`event::parse`); HTTP, keys,
+//! signatures, clocks. An adapter validates and redacts nothing: it moves texts.
+//!
+//! **Nothing is lost.** A member that an adapter takes fills a field of the envelope; every other member goes to
+//! `attributes` as it stands, under its native name and in its native place. A record that is not understood becomes an
+//! [`unparsed`] one with its text.
+
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+pub mod catalog;
+pub mod contember;
+pub mod convert;
+pub mod detect;
+pub mod envelope;
+pub mod keycloak;
+pub mod memory;
+pub mod moment;
+pub mod native;
+pub mod object;
+pub mod ory_nestjs;
+pub mod split;
+#[cfg(test)]
+mod testing;
+
+pub use convert::{Converted, convert, unparsed};
+pub use detect::detect;
+pub use memory::Memory;
+
+use envelope::Envelope;
+use serde_json::Value;
+use split::Piece;
+use std::borrow::Cow;
+
+/// Every system, by name. A new one: its folder, its line here, its names in `catalog.csv`, its fuzz target.
+pub static SYSTEMS: &[&dyn System] = &[&contember::Contember, &keycloak::Keycloak, &ory_nestjs::OryNestjs];
+
+/// The system of this name, spelled as in [`System::name`].
+pub fn find(name: &str) -> Option<&'static dyn System> {
+    SYSTEMS.iter().copied().find(|s| s.name() == name)
+}
+
+/// What one identity system sends, and how it is read.
+///
+/// The methods are called in this order: [`decode`](System::decode) once per body, [`split`](System::split) once per
+/// text, [`read`](System::read) once per record.
+pub trait System: Sync {
+    /// Its name in `POST …/ingest/{system}`, in `source`, and in the catalogue.
+    fn name(&self) -> &'static str;
+
+    /// How surely the first record of a body is this system's, 0 to 100.
+    ///
+    /// MUST be cheap and MUST give 0 for anything it would not understand. 90 and more: by names that no other system has
+    /// together.
+    fn looks_like(&self, sample: &detect::Sample<'_>) -> u8;
+
+    /// The body as text. Only systems with a binary form have their own.
+    ///
+    /// # Errors
+    /// A body that cannot be taken apart at all; nothing of it is kept.
+    fn decode<'a>(&self, body: &'a [u8], _content_type: &str) -> Result<Cow<'a, str>, Reason> {
+        Ok(split::text(body))
+    }
+
+    /// The text's records: by default an object, an array, or one per line. Systems that wrap their records unwrap them here.
+    fn split<'a>(&self, text: &'a str) -> Vec<Piece<'a>> {
+        split::records(text)
+    }
+
+    /// Reads one record into the envelope. `source` is set already.
+    ///
+    /// MUST give the same envelope for the same text and the same [`Memory`], and MUST NOT look at any clock.
+    ///
+    /// # Errors
+    /// Why it cannot be understood; the record is then kept as an [`unparsed`] one.
+    fn read<'a>(&self, text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason>;
+
+    /// The native record that this envelope was made of; `None` where the system has no such form.
+    /// Equal to the original as JSON, save what redaction took.
+    fn to_native(&self, _envelope: &Value) -> Option<Value> {
+        None
+    }
+}
+
+/// What a record is read in the light of.
+#[derive(Debug)]
+pub struct Context<'m> {
+    /// What is remembered of the tenant's earlier records.
+    pub memory: &'m mut Memory,
+    /// The zone of times that name none: the source's clock, as configured; UTC if nobody said.
+    pub zone: &'m jiff::tz::TimeZone,
+}
+
+/// Why a record could not be understood, or a body not be taken apart.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Reason {
+    /// Stable code for programs.
+    pub code: &'static str,
+    /// What is wrong and what to do. Never carries a value of the record.
+    pub detail: String,
+}
+
+impl Reason {
+    /// A reason with its code.
+    pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into() }
+    }
+
+    /// A member without which a record means nothing.
+    pub fn missing(name: &str) -> Self {
+        Self::new("missing_field", format!("`{name}` is missing or not a text; without it the record says nothing"))
+    }
+
+    /// A time that is written in no form we know.
+    pub fn time(name: &str) -> Self {
+        Self::new("invalid_time", format!("`{name}` is not a time in any form this system is known to write"))
+    }
+}

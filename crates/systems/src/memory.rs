@@ -1,0 +1,133 @@
+//! What a record needs to know of those before it. One [`Memory`] per tenant, kept by the caller.
+//!
+//! Owns: bounded, forgettable facts about people and requests. It is not stored and nothing rests on it: after a
+//! restart less is inferred, and that is all.
+//!
+//! The last known state of a target (a Keycloak user as it was before an update) belongs here too, as a field beside
+//! `actors` with the same two duties: a bound, and [`forget`](Memory::forget).
+
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
+
+/// Requests remembered per tenant: at 150 bytes each about 1 MiB.
+pub const MAX_REQUESTS: usize = 8192;
+/// How long after a sign-in check a record still counts as of the same request, microseconds.
+pub const SAME_REQUEST: i64 = 5 * 60 * 1_000_000;
+
+/// What is remembered of one tenant's records.
+#[derive(Debug, Default)]
+pub struct Memory {
+    actors: Recent<Actor>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Actor {
+    /// Time of the record that named it, microseconds UTC.
+    at: i64,
+    /// JSON text of its id; `None` where one request named two people.
+    id: Option<Box<str>>,
+}
+
+impl Memory {
+    /// Remembers who was found signed in for a request. A request id is chosen by the caller of that API, so two people under one id
+    /// make it worthless: nobody is inferred from it.
+    pub fn signed_in(&mut self, request: &str, actor: &str, at: i64) {
+        let id = match self.actors.get(request) {
+            Some(known) if at.abs_diff(known.at) <= SAME_REQUEST as u64 && known.id.as_deref() != Some(actor) => None,
+            _ => Some(actor.into()),
+        };
+        self.actors.put(request, Actor { at, id }, MAX_REQUESTS);
+    }
+
+    /// Who was found signed in for this request shortly before `at`, as JSON text.
+    pub fn actor_of(&self, request: &str, at: i64) -> Option<Cow<'static, str>> {
+        let known = self.actors.get(request)?;
+        let soon = (known.at..=known.at.saturating_add(SAME_REQUEST)).contains(&at);
+        known.id.as_deref().filter(|_| soon).map(|id| Cow::Owned(id.to_owned()))
+    }
+
+    /// Forgets a person, whose id is `id`: what erasure calls.
+    pub fn forget(&mut self, id: &str) {
+        let mut raw = String::new();
+        event::json::write_string(&mut raw, id);
+        self.actors.retain(|actor| actor.id.as_deref() != Some(raw.as_str()));
+    }
+}
+
+/// A map that forgets what was put first.
+#[derive(Debug)]
+struct Recent<T> {
+    known: HashMap<Box<str>, T>,
+    order: VecDeque<Box<str>>,
+}
+
+impl<T> Default for Recent<T> {
+    fn default() -> Self {
+        Self { known: HashMap::new(), order: VecDeque::new() }
+    }
+}
+
+impl<T> Recent<T> {
+    fn get(&self, key: &str) -> Option<&T> {
+        self.known.get(key)
+    }
+
+    fn put(&mut self, key: &str, value: T, most: usize) {
+        if let Some(known) = self.known.get_mut(key) {
+            *known = value;
+            return;
+        }
+        while self.known.len() >= most {
+            let Some(oldest) = self.order.pop_front() else { break };
+            self.known.remove(&oldest);
+        }
+        self.known.insert(key.into(), value);
+        self.order.push_back(key.into());
+    }
+
+    fn retain(&mut self, keep: impl Fn(&T) -> bool) {
+        self.known.retain(|_, value| keep(value));
+        let known = &self.known;
+        self.order.retain(|key| known.contains_key(key));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_actor_is_known_for_its_request_and_not_for_long() {
+        let mut memory = Memory::default();
+        memory.signed_in("r1", "\"ann\"", 1000);
+        assert_eq!(memory.actor_of("r1", 2000).as_deref(), Some("\"ann\""));
+        assert_eq!(memory.actor_of("r1", 999), None, "before it");
+        assert_eq!(memory.actor_of("r1", 1001 + SAME_REQUEST), None, "too long after");
+        assert_eq!(memory.actor_of("r2", 2000), None);
+    }
+
+    #[test]
+    fn two_people_under_one_request_are_nobody() {
+        let mut memory = Memory::default();
+        memory.signed_in("r", "\"ann\"", 1000);
+        memory.signed_in("r", "\"bob\"", 1001);
+        memory.signed_in("r", "\"bob\"", 1002);
+        assert_eq!(memory.actor_of("r", 1003), None);
+        memory.signed_in("r", "\"bob\"", 1003 + SAME_REQUEST);
+        assert_eq!(memory.actor_of("r", 1003 + SAME_REQUEST).as_deref(), Some("\"bob\""), "another request by then");
+    }
+
+    #[test]
+    fn it_is_bounded_and_forgets() {
+        let mut memory = Memory::default();
+        for n in 0..MAX_REQUESTS + 10 {
+            memory.signed_in(&n.to_string(), "\"ann\"", 0);
+        }
+        assert_eq!((memory.actors.known.len(), memory.actors.order.len()), (MAX_REQUESTS, MAX_REQUESTS));
+        assert_eq!(memory.actor_of("9", 0), None);
+        assert!(memory.actor_of("10", 0).is_some());
+        memory.signed_in("last", "\"bob\"", 0);
+        memory.forget("ann");
+        assert_eq!((memory.actors.known.len(), memory.actors.order.len()), (1, 1));
+    }
+}

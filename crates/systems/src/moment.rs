@@ -1,0 +1,169 @@
+//! The forms that systems write times in, each read leniently and written in one way.
+//!
+//! Owns: native text or number ↔ microseconds UTC. Not here: which clock is right.
+
+use event::time;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+/// How a system writes a time when nothing is unusual about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stamp {
+    /// `"2026-11-20T12:00:00.123Z"`, as JavaScript does.
+    Millis,
+    /// `"2026-11-20T12:00:00.123456Z"`.
+    Micros,
+    /// `1795176000123`: milliseconds since 1970, a number.
+    UnixMillis,
+}
+
+impl Stamp {
+    /// The JSON text of a time in this form.
+    pub fn write(self, micros: i64) -> String {
+        if self == Stamp::UnixMillis {
+            return micros.div_euclid(1000).to_string();
+        }
+        let mut out = String::with_capacity(32);
+        out.push('"');
+        time::write(micros, &mut out);
+        if self == Stamp::Millis {
+            // The last three digits and the Z.
+            out.truncate(out.len().saturating_sub(4));
+            out.push('Z');
+        }
+        out.push('"');
+        out
+    }
+}
+
+/// A time out of its JSON text, and whether it said its zone itself. `None` for what is no time.
+///
+/// Texts are read in every form of [`text`]; bare numbers only where `stamp` is a number.
+pub fn read(raw: &str, stamp: Stamp, zone: &TimeZone) -> Option<(i64, bool)> {
+    if raw.starts_with('"') {
+        let inside = event::json::Reader::new(raw).string().ok()?;
+        return match stamp {
+            Stamp::UnixMillis => inside.parse::<i64>().ok()?.checked_mul(1000).map(|at| (at, true)),
+            _ => text(&inside, zone),
+        };
+    }
+    match stamp {
+        Stamp::UnixMillis => {
+            raw.parse::<i64>().ok()?.checked_mul(1000).filter(|at| plausible(*at)).map(|at| (at, true))
+        }
+        _ => None,
+    }
+}
+
+/// Years 0 to 9999, which four digits can write.
+fn plausible(micros: i64) -> bool {
+    (-62_167_219_200_000_000..253_402_300_800_000_000).contains(&micros)
+}
+
+/// Reads a time as a log or a server prints it, and tells whether it named its zone.
+///
+/// RFC 3339; the same with a space for the `T`, with `+00` for `+00:00` (PostgreSQL), with ` +0000 UTC` (Go), with a comma
+/// before the fraction (log4j), or without a zone: then it is read in `zone`.
+pub fn text(given: &str, zone: &TimeZone) -> Option<(i64, bool)> {
+    if let Some(at) = time::parse(given) {
+        return Some((at, true));
+    }
+    let date = given.get(..10)?;
+    let clock = given.get(11..)?;
+    if !matches!(given.as_bytes().get(10), Some(b'T' | b' ')) {
+        return None;
+    }
+    let digits = clock.bytes().position(|b| !matches!(b, b'0'..=b'9' | b':' | b'.' | b',')).unwrap_or(clock.len());
+    let (clock, offset) = clock.split_at_checked(digits)?;
+    let clock = clock.replace(',', ".");
+    let offset = offset.trim();
+    if !offset.is_empty() {
+        // Go adds the zone's name and, to a running clock, what its monotonic part reads.
+        let offset = offset.split(' ').next()?;
+        let offset = match (offset, offset.len()) {
+            ("Z" | "UTC", _) => "Z".to_owned(),
+            (_, 3) => format!("{offset}:00"),
+            (_, 5) => format!("{}:{}", offset.get(..3)?, offset.get(3..)?),
+            _ => offset.to_owned(),
+        };
+        return time::parse(&format!("{date}T{clock}{offset}")).map(|at| (at, true));
+    }
+    if zone.to_fixed_offset().is_ok_and(|offset| offset.is_zero()) {
+        return time::parse(&format!("{date}T{clock}Z")).map(|at| (at, false));
+    }
+    let civil: DateTime = format!("{date}T{clock}").parse().ok()?;
+    let at = civil.to_zoned(zone.clone()).ok()?.timestamp().as_microsecond();
+    plausible(at).then_some((at, false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn utc(given: &str) -> Option<(String, bool)> {
+        text(given, &TimeZone::UTC).map(|(at, zoned)| (time::format(at), zoned))
+    }
+
+    #[test]
+    fn every_form_is_read() {
+        for (given, wanted, zoned) in [
+            ("2026-11-20T12:00:00.123Z", "2026-11-20T12:00:00.123000Z", true),
+            ("2025-05-16 11:18:56", "2025-05-16T11:18:56.000000Z", false),
+            ("2026-08-01 10:00:00 +0000 UTC", "2026-08-01T10:00:00.000000Z", true),
+            ("2026-08-01 12:00:00.5 +0200 CEST m=+0.1", "2026-08-01T10:00:00.500000Z", true),
+            ("2026-11-20 12:00:00.123456+00", "2026-11-20T12:00:00.123456Z", true),
+            ("2026-11-20 12:00:00+05:30", "2026-11-20T06:30:00.000000Z", true),
+            ("2018-10-17 19:05:35,578", "2018-10-17T19:05:35.578000Z", false),
+            ("2018-10-17 19:05:35 UTC", "2018-10-17T19:05:35.000000Z", true),
+        ] {
+            assert_eq!(utc(given), Some((wanted.to_owned(), zoned)), "{given}");
+        }
+        for other in [
+            "",
+            "yesterday",
+            "2026-11-20",
+            "2026-11-20 12",
+            "2026-13-20 12:00:00",
+            "2026-11-20 12:00:00 CEST",
+            "é".repeat(12).as_str(),
+        ] {
+            assert_eq!(utc(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_zone_that_was_configured_counts() {
+        let zone = TimeZone::fixed(jiff::tz::offset(2));
+        let (at, zoned) = text("2018-10-17 19:05:35,578", &zone).unwrap();
+        assert_eq!((time::format(at).as_str(), zoned), ("2018-10-17T17:05:35.578000Z", false));
+        assert!(text("2018-10-17 19:05:35Z", &zone).unwrap().1);
+    }
+
+    #[test]
+    fn forms_write_what_they_read() {
+        for (stamp, raw) in [
+            (Stamp::Millis, "\"2026-11-20T12:00:00.120Z\""),
+            (Stamp::Micros, "\"2026-11-20T12:00:00.123456Z\""),
+            (Stamp::UnixMillis, "1727796557187"),
+            (Stamp::UnixMillis, "-5"),
+        ] {
+            let (at, _) = read(raw, stamp, &TimeZone::UTC).unwrap();
+            assert_eq!(stamp.write(at), raw);
+        }
+        assert_eq!(read("1727796557187", Stamp::Millis, &TimeZone::UTC), None);
+        assert_eq!(read("99999999999999999", Stamp::UnixMillis, &TimeZone::UTC), None);
+        assert_eq!(read("1.5", Stamp::UnixMillis, &TimeZone::UTC), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(given in ".{0,40}", cut in "[0-9T :.,+Z-]{0,40}") {
+            for zone in [TimeZone::UTC, TimeZone::fixed(jiff::tz::offset(-11))] {
+                for form in [&given, &cut] {
+                    text(form, &zone);
+                    read(form, Stamp::UnixMillis, &zone);
+                }
+            }
+        }
+    }
+}

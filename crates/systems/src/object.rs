@@ -1,0 +1,270 @@
+//! A native JSON object whose members are taken one by one; what nobody takes is the rest.
+//!
+//! Owns: finding members without building a JSON tree. Values stay the text they came as; only what is looked at
+//! is decoded. Not here: whether that text is sound all through (`event::parse` checks it once it stands in the
+//! envelope).
+
+use crate::Reason;
+use event::json::{Next, Reader, write_string};
+use std::borrow::Cow;
+
+/// The members of one object, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Object<'a> {
+    members: Vec<Named<'a>>,
+    /// A name that was asked for and stands there twice.
+    twice: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Named<'a> {
+    /// [`glance`] of the key.
+    glance: u32,
+    key: Cow<'a, str>,
+    member: Member<'a>,
+}
+
+impl<'a> Named<'a> {
+    fn new(key: Cow<'a, str>, member: Member<'a>) -> Self {
+        Named { glance: glance(&key), key, member }
+    }
+}
+
+/// Length and three letters of a name. Adapters ask for some thirty names per record, and comparing all of each with all keys would
+/// cost more than everything else together.
+fn glance(name: &str) -> u32 {
+    let bytes = name.as_bytes();
+    let at = |i: usize| bytes.get(i).copied().unwrap_or_default();
+    u32::from_le_bytes([bytes.len() as u8, at(0), at(bytes.len() / 2), at(bytes.len().saturating_sub(1))])
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Member<'a> {
+    /// JSON text.
+    Raw(Cow<'a, str>),
+    /// An object that was looked into.
+    Object(Object<'a>),
+    Taken,
+}
+
+impl<'a> Object<'a> {
+    /// Reads the members' names and where their values begin and end.
+    ///
+    /// # Errors
+    /// Where the text is not one JSON object.
+    pub fn parse(text: &'a str) -> Result<Object<'a>, Reason> {
+        let fail = |e: event::json::JsonError| Reason::new(e.code, e.to_string());
+        let mut r = Reader::new(text);
+        if r.next_kind().map_err(fail)? != Next::Object {
+            return Err(Reason::new("wrong_type", "the record is not a JSON object"));
+        }
+        r.open(b'{').map_err(fail)?;
+        let mut members = Vec::with_capacity(16);
+        while let Some(key) = r.key(members.is_empty()).map_err(fail)? {
+            // One level deeper than it stands: it will stand in `attributes`.
+            let value = r.skip(2).map_err(fail)?;
+            members.push(Named::new(key, Member::Raw(Cow::Borrowed(value))));
+        }
+        r.end().map_err(fail)?;
+        Ok(Object { members, twice: false })
+    }
+
+    fn find(&mut self, name: &str) -> Option<&mut Member<'a>> {
+        let wanted = glance(name);
+        let mut found = None;
+        for (i, named) in self.members.iter().enumerate() {
+            if named.glance == wanted && named.key == name && !matches!(named.member, Member::Taken) {
+                self.twice |= found.is_some();
+                found = found.or(Some(i));
+            }
+        }
+        found.and_then(|i| self.members.get_mut(i)).map(|named| &mut named.member)
+    }
+
+    /// The object that holds the last name of a dotted path, and that name.
+    fn holder<'p>(&mut self, path: &'p str) -> Option<(&mut Object<'a>, &'p str)> {
+        match path.split_once('.') {
+            None => Some((self, path)),
+            Some((outer, inner)) => Some((self.inner(outer)?, inner)),
+        }
+    }
+
+    /// An object inside this one, to take members from; `None` where the member is absent or something else.
+    pub fn inner(&mut self, name: &str) -> Option<&mut Object<'a>> {
+        let member = self.find(name)?;
+        if let Member::Raw(raw) = member {
+            let inside = match raw {
+                Cow::Borrowed(text) => Object::parse(text).ok()?,
+                Cow::Owned(text) => Object::parse(text).ok()?.into_owned(),
+            };
+            *member = Member::Object(inside);
+        }
+        match member {
+            Member::Object(inside) => Some(inside),
+            _ => None,
+        }
+    }
+
+    /// The JSON text at a path of one or two names (`a` or `a.b`), left where it is.
+    pub fn raw(&mut self, path: &str) -> Option<&Cow<'a, str>> {
+        let (holder, name) = self.holder(path)?;
+        match holder.find(name)? {
+            Member::Raw(raw) => Some(raw),
+            _ => None,
+        }
+    }
+
+    /// The text in quotes at a path, decoded and left where it is. `None` for what is no text in quotes.
+    pub fn text(&mut self, path: &str) -> Option<Cow<'a, str>> {
+        decode(self.raw(path)?)
+    }
+
+    /// Whether there is such a member.
+    pub fn has(&mut self, path: &str) -> bool {
+        self.holder(path).is_some_and(|(holder, name)| holder.find(name).is_some())
+    }
+
+    /// Takes a member's JSON text away.
+    pub fn take(&mut self, path: &str) -> Option<Cow<'a, str>> {
+        self.take_if(path, |_| true)
+    }
+
+    /// Takes a member's JSON text away where it is a text in quotes with something in it. Anything else stays.
+    pub fn take_text(&mut self, path: &str) -> Option<Cow<'a, str>> {
+        self.take_if(path, |raw| raw.starts_with('"') && raw.len() > 2)
+    }
+
+    fn take_if(&mut self, path: &str, wanted: impl FnOnce(&str) -> bool) -> Option<Cow<'a, str>> {
+        let (holder, name) = self.holder(path)?;
+        let member = holder.find(name)?;
+        match std::mem::replace(member, Member::Taken) {
+            Member::Raw(raw) if wanted(&raw) => Some(raw),
+            other => {
+                *member = other;
+                None
+            }
+        }
+    }
+
+    /// Adds a member. `raw` MUST be one sound JSON value.
+    pub fn add(&mut self, name: impl Into<Cow<'a, str>>, raw: impl Into<Cow<'a, str>>) {
+        self.members.push(Named::new(name.into(), Member::Raw(raw.into())));
+    }
+
+    /// Adds a text.
+    pub fn add_text(&mut self, name: impl Into<Cow<'a, str>>, text: &str) {
+        let mut raw = String::with_capacity(text.len() + 2);
+        write_string(&mut raw, text);
+        self.add(name, raw);
+    }
+
+    /// Adds an object.
+    pub fn add_object(&mut self, name: impl Into<Cow<'a, str>>, object: Object<'a>) {
+        self.members.push(Named::new(name.into(), Member::Object(object)));
+    }
+
+    /// A name that was taken or asked for and stands in the object once more: what it says is not certain.
+    pub fn ambiguous(&self) -> bool {
+        self.twice || self.members.iter().any(|n| matches!(&n.member, Member::Object(inside) if inside.ambiguous()))
+    }
+
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.members.iter().all(|n| matches!(n.member, Member::Taken))
+    }
+
+    /// Appends what is left as members, without the braces around them. Gives how many there were.
+    pub fn write_members(&self, out: &mut String) -> usize {
+        let mut written = 0;
+        for Named { key, member, .. } in &self.members {
+            if matches!(member, Member::Taken) {
+                continue;
+            }
+            if written > 0 {
+                out.push(',');
+            }
+            written += 1;
+            write_string(out, key);
+            out.push(':');
+            match member {
+                Member::Raw(raw) => out.push_str(raw),
+                Member::Object(inside) => {
+                    out.push('{');
+                    inside.write_members(out);
+                    out.push('}');
+                }
+                Member::Taken => {}
+            }
+        }
+        written
+    }
+
+    /// The same, free of the text it was read from.
+    pub fn into_owned<'b>(self) -> Object<'b> {
+        let members = self
+            .members
+            .into_iter()
+            .map(|Named { glance, key, member }| {
+                let member = match member {
+                    Member::Raw(raw) => Member::Raw(Cow::Owned(raw.into_owned())),
+                    Member::Object(inside) => Member::Object(inside.into_owned()),
+                    Member::Taken => Member::Taken,
+                };
+                Named { glance, key: Cow::Owned(key.into_owned()), member }
+            })
+            .collect();
+        Object { members, twice: self.twice }
+    }
+}
+
+/// The text that a JSON string says. `None` for what is no JSON string.
+pub fn decode<'a>(raw: &Cow<'a, str>) -> Option<Cow<'a, str>> {
+    match raw {
+        Cow::Borrowed(raw) => Reader::new(raw).string().ok(),
+        Cow::Owned(raw) => Reader::new(raw).string().ok().map(|t| Cow::Owned(t.into_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rest(object: &Object<'_>) -> String {
+        let mut out = String::new();
+        object.write_members(&mut out);
+        out
+    }
+
+    #[test]
+    fn what_is_not_taken_stays_as_it_stands() {
+        let mut o = Object::parse(r#"{"a":"x","n":1.0,"o":{"in":"y","k":[1, 2]},"e":"","z":null}"#).unwrap();
+        assert_eq!(o.take_text("a").as_deref(), Some("\"x\""));
+        assert_eq!(o.take_text("o.in").as_deref(), Some("\"y\""));
+        for kept in ["n", "e", "z", "o", "missing", "o.missing", "n.k"] {
+            assert_eq!(o.take_text(kept), None, "{kept}");
+        }
+        assert_eq!(rest(&o), r#""n":1.0,"o":{"k":[1, 2]},"e":"","z":null"#);
+        assert!(!o.ambiguous() && !o.is_empty());
+    }
+
+    #[test]
+    fn a_name_that_stands_twice_is_noticed_once_it_is_asked_for() {
+        let mut o = Object::parse(r#"{"a":"x","b":1,"a":"y"}"#).unwrap();
+        assert_eq!(o.text("b"), None);
+        assert!(!o.ambiguous());
+        assert_eq!(o.take_text("a").as_deref(), Some("\"x\""));
+        assert!(o.ambiguous());
+        let mut o = Object::parse(r#"{"o":{"a":1,"a":2}}"#).unwrap();
+        o.take("o.a");
+        assert!(o.ambiguous());
+    }
+
+    #[test]
+    fn texts_are_decoded_only_when_looked_at() {
+        let mut o = Object::parse(r#"{"a\u0062":"x\ny"}"#).unwrap();
+        assert_eq!(o.text("ab").as_deref(), Some("x\ny"));
+        assert_eq!(rest(&o), r#""ab":"x\ny""#);
+        assert_eq!(Object::parse("[1]").unwrap_err().code, "wrong_type");
+        assert_eq!(Object::parse(r#"{"a":1} x"#).unwrap_err().code, "invalid_json");
+    }
+}

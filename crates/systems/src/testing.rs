@@ -1,0 +1,203 @@
+//! What the systems' tests share: a body through the adapter and through `event`, and back.
+
+use crate::{Converted, Memory, convert, find, unparsed};
+use event::parse::Parser;
+use event::redact::Rules;
+use jiff::tz::TimeZone;
+use serde_json::{Map, Value, json};
+
+/// 2026-11-20 12:34:56 UTC.
+pub(crate) const NOW: i64 = 1_795_178_096_000_000;
+
+/// One record as it would be stored.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) line: usize,
+    pub(crate) native: String,
+    /// The envelope's text, as the adapter wrote it.
+    pub(crate) text: String,
+    /// The envelope as it is stored: redacted, canonical.
+    pub(crate) envelope: Value,
+}
+
+impl Stored {
+    /// The text at a dotted path, `""` where there is none.
+    pub(crate) fn at(&self, path: &str) -> &str {
+        self.value(path).as_str().unwrap_or_default()
+    }
+
+    /// The value at a dotted path.
+    pub(crate) fn value(&self, path: &str) -> &Value {
+        path.split('.').fold(&self.envelope, |value, name| &value[name])
+    }
+
+    /// Fails where a value is not what it should be: `[("actor.id", "ann"), …]`; `""` for absent.
+    #[track_caller]
+    pub(crate) fn expect(&self, wanted: &[(&str, &str)]) -> &Self {
+        for (path, value) in wanted {
+            assert_eq!(self.at(path), *value, "{path} of {}", self.envelope);
+        }
+        self
+    }
+}
+
+/// Takes a body in as the server does: what is not understood, or is refused, is kept as an unparsed record.
+pub(crate) fn take(system: &str, body: &str) -> Vec<Stored> {
+    take_with(&mut Memory::default(), system, body.as_bytes())
+}
+
+/// The same with a memory that stays.
+pub(crate) fn take_with(memory: &mut Memory, system: &str, body: &[u8]) -> Vec<Stored> {
+    let system = find(system).unwrap();
+    let rules = Rules::default();
+    let parser = Parser { rules: &rules, tenant: "acme", now: NOW };
+    let mut stored = Vec::new();
+    convert(system, body, "", memory, &TimeZone::UTC, &mut |piece: Converted<'_>| {
+        let Ok(text) = piece.envelope else { return };
+        let mut text = text.to_owned();
+        let mut out = Vec::new();
+        if let Err(e) = parser.parse(&text, &mut || "made".into(), &mut out) {
+            text = unparsed(system, piece.native, e.code, &e.detail);
+            parser.parse(&text, &mut || "made".into(), &mut out).unwrap();
+        }
+        stored.push(Stored { line: piece.line, native: piece.native.to_owned(), text, envelope: envelope(&out) });
+    })
+    .unwrap();
+    stored
+}
+
+/// One record, which is understood.
+#[track_caller]
+pub(crate) fn one(system: &str, body: &str) -> Stored {
+    let mut all = take(system, body);
+    assert_eq!(all.len(), 1, "{body}");
+    let one = all.remove(0);
+    assert_ne!(one.at("action"), "unparsed", "{}", one.envelope);
+    one
+}
+
+/// The reason that a record is not understood for.
+#[track_caller]
+pub(crate) fn reason(system: &str, body: &str) -> String {
+    let all = take(system, body);
+    assert_eq!(all.len(), 1, "{body}");
+    all[0].expect(&[("action", "unparsed"), ("outcome", "unknown"), ("log", "event"), ("source", system)]);
+    assert!(!all[0].value("attributes.native").is_null(), "its text is kept");
+    all[0].at("error_code").to_owned()
+}
+
+/// A stored row as the envelope's JSON.
+pub(crate) fn envelope(row: &[u8]) -> Value {
+    let mut out = Value::Object(Map::new());
+    for field in event::encode::fields(row) {
+        let field = field.unwrap();
+        let spec = field.field.spec();
+        let value = match spec.kind {
+            event::Kind::Text | event::Kind::List => json!(field.text().unwrap()),
+            event::Kind::Json => serde_json::from_slice(field.value).unwrap(),
+            event::Kind::Time => json!(event::time::format(field.time().unwrap())),
+            event::Kind::Bool => json!(field.value == [1]),
+        };
+        let mut place = &mut out;
+        for name in spec.path.split('.') {
+            place = &mut place[name];
+        }
+        *place = value;
+    }
+    out
+}
+
+/// Takes a body in and gives back what the records say they were; fails unless that is what was sent, as JSON. JSON that stands in
+/// a text (Keycloak's `representation`) is compared as JSON.
+#[track_caller]
+pub(crate) fn comes_back(system: &str, body: &str) {
+    let adapter = find(system).unwrap();
+    for stored in take(system, body) {
+        assert_ne!(stored.at("action"), "unparsed", "{}", stored.envelope);
+        let native = adapter.to_native(&stored.envelope).unwrap();
+        let sent: Value = serde_json::from_str(&stored.native).unwrap();
+        assert_eq!(open(native), open(sent), "by way of {}", stored.envelope);
+    }
+}
+
+/// Texts that hold an object or a list, as that.
+fn open(mut record: Value) -> Value {
+    for (_, member) in record.as_object_mut().into_iter().flatten() {
+        let inside = member
+            .as_str()
+            .filter(|text| text.starts_with(['{', '[']))
+            .and_then(|text| serde_json::from_str(text).ok());
+        if let Some(inside) = inside {
+            *member = inside;
+        }
+    }
+    record
+}
+
+/// Fails where any text makes the adapter panic, write a broken envelope, or say it was another system. Property tests and fuzz
+/// targets give it what they like.
+pub(crate) fn survives(system: &str, body: &[u8]) {
+    crate::detect(body);
+    let first = take_with(&mut Memory::default(), system, body);
+    let again = take_with(&mut Memory::default(), system, body);
+    assert_eq!(first.len(), again.len());
+    for (stored, again) in first.iter().zip(&again) {
+        assert_eq!(stored.text, again.text, "the same record twice is the same twice");
+        assert_eq!(stored.at("source"), system);
+        find(system).unwrap().to_native(&stored.envelope);
+    }
+}
+
+/// The files of `samples/{system}/`, by system.
+pub(crate) fn samples() -> Vec<(String, std::path::PathBuf, Vec<u8>)> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
+    let mut found = Vec::new();
+    for system in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        for file in std::fs::read_dir(system.path()).unwrap().map(Result::unwrap) {
+            let bytes = std::fs::read(file.path()).unwrap();
+            found.push((system.file_name().into_string().unwrap(), file.path(), bytes));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_sample_is_recognised_understood_and_the_same_twice() {
+    let samples = samples();
+    for system in crate::SYSTEMS {
+        assert!(samples.iter().any(|(name, ..)| name == system.name()), "{} has no sample", system.name());
+    }
+    for (system, file, bytes) in samples {
+        let found = crate::detect(&bytes);
+        let first = found.first().copied().unwrap_or_default();
+        assert!(first.0 == system && first.1 >= 90, "{}: {found:?}", file.display());
+        assert!(found.get(1).is_none_or(|second| second.1 + 20 <= first.1), "{}: {found:?}", file.display());
+        survives(&system, &bytes);
+        let stored = take_with(&mut Memory::default(), &system, &bytes);
+        assert!(!stored.is_empty(), "{}", file.display());
+        for record in &stored {
+            assert_ne!(record.at("action"), "unparsed", "{}: {}", file.display(), record.envelope);
+        }
+        let whole = find(&system).unwrap().to_native(&stored[0].envelope).is_some();
+        if whole && serde_json::from_str::<Value>(&stored[0].native).is_ok() {
+            comes_back(&system, std::str::from_utf8(&bytes).unwrap());
+        }
+    }
+}
+
+#[test]
+fn other_things_are_nobodys() {
+    for other in [
+        "",
+        "[]",
+        "{}",
+        "7",
+        "hello",
+        r#"{"type":"LOGIN"}"#,
+        r#"{"active":true,"sub":"x"}"#,
+        r#"[{"event":"x"}]"#,
+        "type=LOGIN",
+    ] {
+        assert_eq!(crate::detect(other.as_bytes()), [], "{other}");
+    }
+}
