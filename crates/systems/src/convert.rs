@@ -93,9 +93,10 @@ fn write_unparsed(system: &str, native: &str, code: &str, detail: &str, out: &mu
     write_string(out, detail);
     out.push_str(r#","attributes":{"native":"#);
     // As JSON where it is sound, so that secrets are found by their names; else as text, where they are found by how they look.
+    let attribute =
+        redact::Canonical { path: "attributes", depth: 2, context: redact::Context::default(), rules: &PLAIN };
     let sound = native.trim_start().starts_with(['{', '['])
-        && redact::canonical(native, "", 2, redact::Context::default(), &PLAIN, &mut Vec::new(), &mut String::new())
-            .is_ok();
+        && attribute.write(native, &mut Vec::new(), &mut String::new()).is_ok();
     if sound {
         out.push_str(native);
     } else if native.contains('\0') {
