@@ -428,6 +428,11 @@ impl Ledger {
         self.inner.tail.load(Ordering::Relaxed)
     }
 
+    /// Whether the tail is nearly full: whoever can wait does well to, until rows have moved to segments.
+    pub fn is_crowded(&self) -> bool {
+        self.tail_bytes() > self.inner.config.tail_bytes / 8 * 7
+    }
+
     /// Why the ledger takes nothing any more, if so.
     pub fn failure(&self) -> Option<String> {
         self.inner.failed.read().clone()

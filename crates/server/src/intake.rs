@@ -30,6 +30,9 @@ pub const MAX_BATCH: usize = 16 << 20;
 /// How long `?wait=checkpoint` waits.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a batch waits for rows to move to segments, where the tail is nearly full, before it is sent back.
+const ROOM_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Query of `POST …/records`.
 #[derive(Debug, Default, Deserialize)]
 pub struct Options {
@@ -106,6 +109,11 @@ pub async fn take(app: &App, tenant: Arc<Tenant>, body: Bytes, encoding: Option<
 async fn take_in(app: &App, tenant: Arc<Tenant>, body: Bytes, encoding: Option<String>) -> Result<Taken, Problem> {
     let permit =
         app.intake.clone().acquire_owned().await.map_err(|e| Problem::internal("the server is stopping", &e))?;
+    // Holding the permit, so that writers slow down together instead of being sent away one by one.
+    let waiting = tokio::time::Instant::now();
+    while app.store().ledger().is_crowded() && waiting.elapsed() < ROOM_PATIENCE {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let prepared = {
         let (app, tenant) = (app.clone(), Arc::clone(&tenant));
         tokio::task::spawn_blocking(move || prepare(&app, &tenant, &body, encoding.as_deref()))
