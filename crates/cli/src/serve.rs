@@ -137,8 +137,9 @@ where
     Fut: Future<Output = Result<(), Failure>>,
 {
     let (stop, stopping) = tokio::sync::watch::channel(false);
+    let signalled = signals().map_err(|e| Failure::other(format!("signals cannot be waited for: {e}")))?;
     tokio::spawn(async move {
-        signals().await;
+        signalled.await;
         let _ = stop.send(true);
     });
     let seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -176,15 +177,17 @@ where
     }
 }
 
-async fn signals() {
+/// Waits for SIGTERM or SIGINT, which are caught from the moment this returns: one that comes while the server is
+/// still starting ends it in order too.
+fn signals() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+    })
 }
 
 /// Fills the folder through the same way in as any other record. A folder that is filled already is left.
