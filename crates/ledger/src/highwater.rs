@@ -4,7 +4,7 @@
 //! back from an old copy meets a mark above its own trees, and the ledger refuses to sign another history.
 //! The file is a log of fixed entries, rewritten when it has grown past what it needs.
 
-use crate::disk::{Disk, DiskFile};
+use disk::{Disk, DiskFile};
 use crate::{Hash, LedgerId};
 use parking_lot::Mutex;
 use std::collections::HashMap;

@@ -4,9 +4,9 @@
 mod common;
 
 use bytes::Bytes;
-use common::disk::{Fault, FaultyDisk};
+use common::{Fault, FaultyDisk};
 use common::{LEDGER, TestClock, batch, config, journal, key_of, row};
-use ledger::disk::Disk;
+use disk::Disk;
 use ledger::frame::{FRAME_HEADER, FileHeader, FrameWriter, HEADER_LEN, file_header, read_frame};
 use ledger::highwater::HighWater;
 use ledger::journal::Replayed;

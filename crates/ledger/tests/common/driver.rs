@@ -3,10 +3,10 @@
 //! Around the ledger stands what the store is in the product: a catalog, here a struct that is durable and
 //! changes as a whole, with the stored rows, keys, frontiers and the number of the last stored frame.
 
-use super::disk::{Fault, FaultyDisk, Lie};
 use super::model::{Model, Sealed};
+use super::{Fault, FaultyDisk, Lie};
 use super::{LEDGER, Rng, TestClock, batch, config, journal, key_of, row};
-use ledger::disk::Disk;
+use disk::Disk;
 use ledger::highwater::{HighWater, HighWaterError};
 use ledger::{Batch, Checkpoints, Frozen, JournalError, Known, Ledger, Outcome, PersonKey, Receipt, SubmitError};
 use merkle::Frontier;
