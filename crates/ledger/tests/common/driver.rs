@@ -316,6 +316,17 @@ impl World {
         if self.rng.once_in(3) {
             return Ok(());
         }
+        // Writers go on meanwhile, and another freeze may overtake this one.
+        if self.rng.once_in(2) {
+            self.write()?;
+            if self.rng.once_in(2)
+                && let Some(open) = &mut self.open
+                && let Some(later) = open.ledger.freeze()
+            {
+                open.pending_keys.extend(later.keys);
+                self.write()?;
+            }
+        }
         match self.sign() {
             Err(e) if !e.is_empty() => return Err(e),
             Err(_) => return Ok(()),
