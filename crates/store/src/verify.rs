@@ -419,13 +419,15 @@ fn check_segment(
 /// Every row that can be read, page by page where a page cannot; the first error otherwise.
 fn read_all(segment: &Arc<Segment>, visit: &mut dyn FnMut(segments::RowRef<'_>, u32)) -> Option<String> {
     let projection: Vec<usize> = (0..segments::columns::COUNT).collect();
+    let page = segments::PAGE_ROWS as u64;
     let mut error = None;
     for slice in &segment.info().slices {
         let mut at = slice.row_start;
         let end = slice.row_start + slice.rows;
-        let mut step = end - at;
+        let mut by_page = false;
         while at < end {
-            let rows = at..(at + step).min(end);
+            let next_page = (at / page + 1) * page;
+            let rows = at..if by_page { next_page.min(end) } else { end };
             let mut request = segments::ScanRequest::new(slice.tenant, &projection);
             request.rows = Some(rows.clone());
             let mut done = at;
@@ -444,10 +446,10 @@ fn read_all(segment: &Arc<Segment>, visit: &mut dyn FnMut(segments::RowRef<'_>, 
                 Ok(()) => at = rows.end,
                 Err(e) => {
                     error.get_or_insert_with(|| e.to_string());
-                    // Go on behind the page that cannot be read, if that is not all there was.
-                    let page = segments::PAGE_ROWS as u64;
-                    at = (done / page + 1) * page;
-                    step = page;
+                    // Batches are larger than pages: what is left is read page by page, and only a page that
+                    // cannot be read by itself is passed over.
+                    at = if by_page { next_page } else { done };
+                    by_page = true;
                 }
             }
         }
