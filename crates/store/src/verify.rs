@@ -474,7 +474,8 @@ fn check_tenant(
     let mut last = i64::MIN;
     let mut tiles: BTreeMap<(u8, u64), Vec<u8>> = BTreeMap::new();
     let stored_size = stored.map_or(0, Frontier::size);
-    if mark.is_none_or(|(size, _)| size < stored_size) {
+    // A tenant that was never signed has no mark; then nothing of it may be stored.
+    if mark.map_or(0, |(size, _)| size) < stored_size {
         wrong(Some(stored_size), folder.high_water.clone(), "the high-water mark is behind what is stored".into());
     }
     for (index, leaf) in of.hashes.iter().enumerate() {
