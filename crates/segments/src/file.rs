@@ -4,7 +4,7 @@
 //! reads do not share a position, so scans of one segment may run side by side) and [`FileWriter`] (hash,
 //! block checksums and length of what is written, then sync and rename). Not here: what the bytes mean.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, unread};
 use bytes::Bytes;
 use disk::{Dir, Disk, DiskFile, ReadFile};
 use parquet::errors::ParquetError;
@@ -234,7 +234,7 @@ impl CheckedFile {
         let from = first * BLOCK as u64;
         let to = end.next_multiple_of(BLOCK as u64).min(self.len);
         let mut buffer = vec![0; (to - from) as usize];
-        self.file.read_exact_at(&mut buffer, from).map_err(|e| Error::io("read", &self.path, e))?;
+        self.file.read_exact_at(&mut buffer, from).map_err(|e| unread(&self.path, e))?;
         let sums = self.blocks.get(first as usize..).unwrap_or_default();
         for (i, (block, sum)) in buffer.chunks(BLOCK).zip(sums).enumerate() {
             if crc32c::crc32c(block) != *sum {

@@ -115,7 +115,7 @@ impl SegmentWriter {
         let path = file.path().to_owned();
         // The Arrow schema follows from the Parquet one; its copy in the footer would be 8 KiB per file.
         let options = ArrowWriterOptions::new().with_properties(properties()?).with_skip_arrow_metadata(true);
-        let out = ArrowWriter::try_new_with_options(file, columns::schema(), options).map_err(|e| Error::parquet(&path, e))?;
+        let out = ArrowWriter::try_new_with_options(file, columns::schema(), options).map_err(|e| written(&path, e))?;
         Ok(SegmentWriter {
             dir: dir.clone(),
             id,
