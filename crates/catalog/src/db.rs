@@ -46,13 +46,24 @@ impl Db {
         create_if_absent(disk.as_ref(), path)?;
         let mut conn = connect(disk.as_ref(), path, Mode::Write)?;
         schema::refuse_foreign(&conn, path)?;
-        let set = |conn: &Connection| -> rusqlite::Result<()> {
-            conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        let set = |conn: &Connection| -> rusqlite::Result<String> {
+            // To the end of the statement: it answers first and writes afterwards.
+            let mut change = conn.prepare("PRAGMA journal_mode = WAL")?;
+            let mut answers = change.query([])?;
+            while answers.next()?.is_some() {}
+            let mode = conn.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
             conn.pragma_update(None, "synchronous", "FULL")?;
             conn.pragma_update(None, "fullfsync", true)?;
-            conn.pragma_update(None, "checkpoint_fullfsync", true)
+            conn.pragma_update(None, "checkpoint_fullfsync", true)?;
+            Ok(mode)
         };
-        set(&conn).map_err(|source| Error::Storage { action: "set up the catalog", source })?;
+        let mode = set(&conn).map_err(|source| Error::Storage { action: "set up the catalog", source })?;
+        if mode != "wal" {
+            // SQLite goes on with another journal where it cannot make the log, and says so only here. A commit
+            // with that one is not durable when it returns: the journal's removal is not synced.
+            let source = std::io::Error::other(format!("its journal is still in mode {mode:?}, not a write-ahead log"));
+            return Err(Error::File { action: "set up", path: path.into(), source });
+        }
         schema::migrate(&mut conn, path)?;
         sync_folder_of(disk.as_ref(), path)?;
         Ok(Self::with(disk, path, Mode::Write, conn))
