@@ -35,6 +35,8 @@ pub struct Settings {
     pub pool_bytes: usize,
     /// Share of one core that merging may take, 0 to 1.
     pub compaction_share: f64,
+    /// Segments of one size class that make a merge due, and become one.
+    pub merge_at: usize,
     /// Time between checkpoints of a growing tenant.
     pub checkpoint_every: Duration,
 }
@@ -48,6 +50,7 @@ impl Default for Settings {
             tail_bytes: 512 << 20,
             pool_bytes: 64 << 20,
             compaction_share: 0.25,
+            merge_at: 8,
             checkpoint_every: Duration::from_secs(1),
         }
     }
@@ -123,6 +126,18 @@ impl Store {
     /// # Errors
     /// [`Error`]: the folder is in use, damaged, or an old copy. Nothing is signed or taken then.
     pub fn open(folder: Folder, settings: Settings, clock: Clock) -> Result<(Arc<Store>, Recovered)> {
+        let (store, found) = Store::open_still(folder, settings, clock)?;
+        store.start("keeper", Store::keep)?;
+        store.start("signer", Store::sign)?;
+        store.start("merger", Store::merge)?;
+        Ok((store, found))
+    }
+
+    /// Opens a folder without the background threads: flushes, merges and checkpoints happen when asked for.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_still(folder: Folder, settings: Settings, clock: Clock) -> Result<(Arc<Store>, Recovered)> {
         let started = Instant::now();
         folder.create()?;
         let lock = folder.lock()?;
@@ -227,9 +242,6 @@ impl Store {
             counters: Counters::default(),
             _lock: Some(lock),
         });
-        store.start("keeper", Store::keep)?;
-        store.start("signer", Store::sign)?;
-        store.start("merger", Store::merge)?;
         let found = Recovered {
             created,
             replayed: replayed_rows,
