@@ -35,6 +35,16 @@ test: ## every test, with the independent checkers (Go, OpenSSL, DuckDB)
 	@scripts/prerequisites test
 	cargo test $(LOCKED) --no-fail-fast $(TEST)
 
+# Schedules of chance per test of `make soak`, and kill -9 rounds.
+SCHEDULES ?= 100000
+KILLS ?= 200
+
+.PHONY: soak
+soak: ## faults for hours: SCHEDULES (100000) over ledger and over store, kill -9 of the binary KILLS (200) times
+	@scripts/prerequisites test
+	INDELIBLE_SCHEDULES=$(SCHEDULES) cargo test $(LOCKED) --workspace --test faults -- --nocapture every_schedule
+	INDELIBLE_KILLS=$(KILLS) cargo test $(LOCKED) --workspace --test e2e -- --nocapture i1_i2_i3_after_kill_9
+
 .PHONY: lint
 lint: ## format, clippy, docs, licences and bans, allowed arrows, words, generated files
 	@scripts/prerequisites lint

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
+use disk::Disk;
 use parking_lot::{Mutex, RwLock};
 use rusqlite::{OptionalExtension, Row};
 
@@ -31,8 +33,8 @@ impl Catalog {
     /// # Errors
     ///
     /// When the file is not a catalog, is from a newer program, is damaged, or cannot be opened or created.
-    pub fn open(path: &Path) -> Result<Self> {
-        Self::load(Db::open(path)?)
+    pub fn open(disk: &Arc<dyn Disk>, path: &Path) -> Result<Self> {
+        Self::load(Db::open(disk, path)?)
     }
 
     /// Opens an existing catalog to look at it. A catalog that was closed in good order is read without touching
@@ -43,8 +45,8 @@ impl Catalog {
     /// # Errors
     ///
     /// As [`Catalog::open`], and when there is no file or its version is older than this program's.
-    pub fn open_read_only(path: &Path) -> Result<Self> {
-        Self::load(Db::open_read_only(path)?)
+    pub fn open_read_only(disk: &Arc<dyn Disk>, path: &Path) -> Result<Self> {
+        Self::load(Db::open_read_only(disk, path)?)
     }
 
     fn load(db: Db) -> Result<Self> {
@@ -56,6 +58,15 @@ impl Catalog {
     /// The file.
     pub fn path(&self) -> &Path {
         self.db.path()
+    }
+
+    /// A new random key, from where the disk has them.
+    ///
+    /// # Errors
+    ///
+    /// When there are none.
+    pub fn random_key(&self) -> Result<[u8; 32]> {
+        crate::secret::random(self.db.disk())
     }
 
     /// A named value, or `None` when it was never set.

@@ -3,10 +3,11 @@
 //! Locks are taken in the order `open` (shared; exclusive only to close), `writer`, and then what a caller's
 //! `after` takes; a reading connection is borrowed and not held under a lock.
 
-use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use disk::Disk;
 use parking_lot::{Mutex, RwLock};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
@@ -27,6 +28,7 @@ enum Mode {
 }
 
 pub(crate) struct Db {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
     mode: Mode,
     open: RwLock<Option<Connections>>,
@@ -40,33 +42,48 @@ struct Connections {
 
 impl Db {
     /// Opens the file for writing, creates it if there is none, and brings its tables up to date.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        create_if_absent(path)?;
-        let mut conn = connect(path, Mode::Write)?;
+    pub(crate) fn open(disk: &Arc<dyn Disk>, path: &Path) -> Result<Self> {
+        create_if_absent(disk.as_ref(), path)?;
+        let mut conn = connect(disk.as_ref(), path, Mode::Write)?;
         schema::refuse_foreign(&conn, path)?;
-        let set = |conn: &Connection| -> rusqlite::Result<()> {
-            conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        let set = |conn: &Connection| -> rusqlite::Result<String> {
+            // To the end of the statement: it answers first and writes afterwards.
+            let mut change = conn.prepare("PRAGMA journal_mode = WAL")?;
+            let mut answers = change.query([])?;
+            while answers.next()?.is_some() {}
+            let mode = conn.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
             conn.pragma_update(None, "synchronous", "FULL")?;
             conn.pragma_update(None, "fullfsync", true)?;
-            conn.pragma_update(None, "checkpoint_fullfsync", true)
+            conn.pragma_update(None, "checkpoint_fullfsync", true)?;
+            Ok(mode)
         };
-        set(&conn).map_err(|source| Error::Storage { action: "set up the catalog", source })?;
+        let mode = set(&conn).map_err(|source| Error::Storage { action: "set up the catalog", source })?;
+        if mode != "wal" {
+            // SQLite goes on with another journal where it cannot make the log, and says so only here. A commit
+            // with that one is not durable when it returns: the journal's removal is not synced.
+            let source = std::io::Error::other(format!("its journal is still in mode {mode:?}, not a write-ahead log"));
+            return Err(Error::File { action: "set up", path: path.into(), source });
+        }
         schema::migrate(&mut conn, path)?;
-        sync_folder_of(path)?;
-        Ok(Self::with(path, Mode::Write, conn))
+        sync_folder_of(disk.as_ref(), path)?;
+        Ok(Self::with(disk, path, Mode::Write, conn))
     }
 
-    pub(crate) fn open_read_only(path: &Path) -> Result<Self> {
-        File::open(path).map_err(|source| Error::File { action: "open", path: path.into(), source })?;
-        let mode = if has_pending_log(path)? { Mode::Read } else { Mode::ReadStill };
-        let conn = connect(path, mode)?;
+    pub(crate) fn open_read_only(disk: &Arc<dyn Disk>, path: &Path) -> Result<Self> {
+        disk.open(path).map_err(|source| Error::File { action: "open", path: path.into(), source })?;
+        let mode = if has_pending_log(disk.as_ref(), path)? { Mode::Read } else { Mode::ReadStill };
+        let conn = connect(disk.as_ref(), path, mode)?;
         schema::refuse_other_version(&conn, path)?;
-        Ok(Self::with(path, mode, conn))
+        Ok(Self::with(disk, path, mode, conn))
     }
 
-    fn with(path: &Path, mode: Mode, conn: Connection) -> Self {
+    fn with(disk: &Arc<dyn Disk>, path: &Path, mode: Mode, conn: Connection) -> Self {
         let open = Connections { writer: Mutex::new(conn), readers: Mutex::new(Vec::new()) };
-        Self { path: path.into(), mode, open: RwLock::new(Some(open)) }
+        Self { disk: Arc::clone(disk), path: path.into(), mode, open: RwLock::new(Some(open)) }
+    }
+
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        self.disk.as_ref()
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -82,7 +99,7 @@ impl Db {
         let idle = connections.readers.lock().pop();
         let conn = match idle {
             Some(conn) => conn,
-            None => connect(&self.path, if self.mode == Mode::Write { Mode::Read } else { self.mode })?,
+            None => connect(self.disk(), &self.path, if self.mode == Mode::Write { Mode::Read } else { self.mode })?,
         };
         let answer = f(&conn).map_err(|fault| fault.during(action));
         let mut readers = connections.readers.lock();
@@ -147,18 +164,19 @@ impl Db {
     }
 }
 
-fn connect(path: &Path, mode: Mode) -> Result<Connection> {
+fn connect(disk: &dyn Disk, path: &Path, mode: Mode) -> Result<Connection> {
     const ACTION: &str = "open the catalog";
     // Connections are never used by two threads at once: each is behind a lock or borrowed.
     let common = OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || -> rusqlite::Result<Connection> {
-        let conn = match mode {
-            Mode::Write => Connection::open_with_flags(path, common | OpenFlags::SQLITE_OPEN_READ_WRITE)?,
-            Mode::Read => Connection::open_with_flags(path, common | OpenFlags::SQLITE_OPEN_READ_ONLY)?,
-            Mode::ReadStill => Connection::open_with_flags(
-                still_uri(path),
-                common | OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI,
-            )?,
+        let (name, flags) = match mode {
+            Mode::Write => (path.to_owned(), OpenFlags::SQLITE_OPEN_READ_WRITE),
+            Mode::Read => (path.to_owned(), OpenFlags::SQLITE_OPEN_READ_ONLY),
+            Mode::ReadStill => (still_uri(path).into(), OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI),
+        };
+        let conn = match disk.sqlite_vfs() {
+            None => Connection::open_with_flags(name, common | flags)?,
+            Some(vfs) => Connection::open_with_flags_and_vfs(name, common | flags, vfs)?,
         };
         conn.busy_timeout(BUSY)?;
         conn.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -183,23 +201,19 @@ fn still_uri(path: &Path) -> String {
 }
 
 /// Whether there is a write-ahead log with something in it beside the file.
-pub(crate) fn has_pending_log(path: &Path) -> Result<bool> {
+pub(crate) fn has_pending_log(disk: &dyn Disk, path: &Path) -> Result<bool> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
-    match std::fs::metadata(&log) {
-        Ok(metadata) => Ok(metadata.len() > 0),
+    match disk.open(log.as_ref()).and_then(|file| file.size()) {
+        Ok(size) => Ok(size > 0),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
         Err(source) => Err(Error::File { action: "look at", path: log.into(), source }),
     }
 }
 
 /// Makes an empty file, readable by its owner alone (it will hold salt keys; SQLite gives its log the same mode).
-fn create_if_absent(path: &Path) -> Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
+fn create_if_absent(disk: &dyn Disk, path: &Path) -> Result<()> {
+    match disk.create(path) {
         Ok(_) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         Err(source) => Err(Error::File { action: "create", path: path.into(), source }),
@@ -207,14 +221,7 @@ fn create_if_absent(path: &Path) -> Result<()> {
 }
 
 /// Makes a file's creation, renaming or removal durable.
-pub(crate) fn sync_folder_of(path: &Path) -> Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| Error::File {
-        action: "sync the folder",
-        path: folder.into(),
-        source,
-    })
+pub(crate) fn sync_folder_of(disk: &dyn Disk, path: &Path) -> Result<()> {
+    let folder = disk::parent(path);
+    disk.sync_dir(folder).map_err(|source| Error::File { action: "sync the folder", path: folder.into(), source })
 }

@@ -109,7 +109,7 @@ impl Catalog {
         if let Some(number) = tenant {
             self.known_tenant(number)?;
         }
-        let new = new_key()?;
+        let new = new_key(self.db.disk())?;
         let key = ApiKey {
             id: new.id,
             tenant,

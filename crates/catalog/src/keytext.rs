@@ -6,6 +6,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use disk::Disk;
 use sha2::{Digest, Sha256};
 
 use crate::error::Result;
@@ -22,13 +23,13 @@ pub(crate) struct NewKey {
     pub(crate) text: String,
 }
 
-pub(crate) fn new_key() -> Result<NewKey> {
-    let id: String = random::<ID_CHARS>()?
+pub(crate) fn new_key(disk: &dyn Disk) -> Result<NewKey> {
+    let id: String = random::<ID_CHARS>(disk)?
         .iter()
         .filter_map(|byte| ALPHABET.get(usize::from(byte % 32)))
         .map(|&c| char::from(c))
         .collect();
-    let secret = URL_SAFE_NO_PAD.encode(random::<32>()?);
+    let secret = URL_SAFE_NO_PAD.encode(random::<32>(disk)?);
     let last4 = secret.chars().skip(SECRET_CHARS - 4).collect();
     Ok(NewKey { hash: hash(&secret), last4, text: format!("ind_{id}_{secret}"), id })
 }
@@ -54,7 +55,7 @@ mod tests {
     #[test]
     fn a_new_key_parses_to_its_own_id_and_hash() {
         for _ in 0..200 {
-            let key = new_key().unwrap();
+            let key = new_key(&disk::LocalDisk).unwrap();
             assert_eq!(key.text.len(), 60);
             assert_eq!(key.id.len(), ID_CHARS);
             assert!(key.text.ends_with(&key.last4) && key.last4.len() == 4);
@@ -64,7 +65,7 @@ mod tests {
 
     #[test]
     fn other_texts_do_not_parse() {
-        let key = new_key().unwrap().text;
+        let key = new_key(&disk::LocalDisk).unwrap().text;
         let upper = key.to_uppercase();
         let (long, padded) = (format!("{key}A"), format!("{key}="));
         for bad in ["", "ind_", "ind_é234567aaaaa_x", &upper, &long, &padded, &key[1..], &key[..59], "ind__"] {

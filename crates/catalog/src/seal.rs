@@ -4,10 +4,10 @@
 //! first write, so a catalog that was not closed in good order has none and is checked row by row instead.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::{self, Read, Write as _};
+use std::io;
 use std::path::Path;
 
+use disk::Disk;
 use sha2::{Digest, Sha256};
 
 use crate::catalog::Catalog;
@@ -42,28 +42,29 @@ impl Catalog {
     /// then.
     pub fn seal_file(&self, sum_path: &Path) -> Result<()> {
         self.db.close()?;
+        let (disk, path) = (self.db.disk(), self.db.path());
         // Should the new one fail, an old one must not be there to call a sound file damaged.
-        Self::unseal_file(sum_path)?;
-        let path = self.db.path();
-        if has_pending_log(path)? {
+        Self::unseal_file(disk, sum_path)?;
+        if has_pending_log(disk, path)? {
             return Err(Error::Busy { path: path.into() });
         }
         let failed = |action, path: &Path| {
             let path = path.to_path_buf();
             move |source| Error::File { action, path, source }
         };
-        let text = seal_text(path).map_err(failed("read", path))?;
+        let text = seal_text(disk, path).map_err(failed("read", path))?;
         let mut unfinished = sum_path.as_os_str().to_owned();
         unfinished.push(".tmp");
         let unfinished = Path::new(&unfinished);
         let write = || {
-            let mut file = File::create(unfinished)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(unfinished, sum_path)
+            remove_if_there(disk, unfinished)?;
+            let mut file = disk.create(unfinished)?;
+            file.append(text.as_bytes())?;
+            file.sync()?;
+            disk.rename(unfinished, sum_path)
         };
         write().map_err(failed("write", sum_path))?;
-        sync_folder_of(sum_path)
+        sync_folder_of(disk, sum_path)
     }
 
     /// Removes the seal, durably; to be called before [`Catalog::open`]. No seal is fine.
@@ -71,10 +72,10 @@ impl Catalog {
     /// # Errors
     ///
     /// When it is there and cannot be removed.
-    pub fn unseal_file(sum_path: &Path) -> Result<()> {
-        match fs::remove_file(sum_path) {
-            Ok(()) => sync_folder_of(sum_path),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+    pub fn unseal_file(disk: &dyn Disk, sum_path: &Path) -> Result<()> {
+        match remove_if_there(disk, sum_path) {
+            Ok(true) => sync_folder_of(disk, sum_path),
+            Ok(false) => Ok(()),
             Err(source) => Err(Error::File { action: "remove", path: sum_path.into(), source }),
         }
     }
@@ -85,8 +86,8 @@ impl Catalog {
     ///
     /// When the comparison could not be done. A missing seal is an answer, and so is a missing catalog beside
     /// a seal.
-    pub fn verify_sealed(db: &Path, sum: &Path) -> Result<SealState> {
-        let sealed = match fs::read(sum) {
+    pub fn verify_sealed(disk: &dyn Disk, db: &Path, sum: &Path) -> Result<SealState> {
+        let sealed = match disk.read(sum) {
             Ok(sealed) => sealed,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(SealState::NotSealed),
             Err(source) => return Err(Error::File { action: "read", path: sum.into(), source }),
@@ -95,10 +96,10 @@ impl Catalog {
         let Some(sealed) = well_formed(&sealed) else {
             return damaged(format!("{} is not a seal, or is damaged", sum.display()));
         };
-        if has_pending_log(db)? {
+        if has_pending_log(disk, db)? {
             return damaged(format!("{} was written to after it was sealed", db.display()));
         }
-        match seal_text(db) {
+        match seal_text(disk, db) {
             Ok(now) if now == sealed => Ok(SealState::Sealed),
             Ok(_) => damaged(format!("{} is not the file that was sealed", db.display())),
             Err(e) if e.kind() == io::ErrorKind::NotFound => damaged(format!("{} is missing", db.display())),
@@ -107,21 +108,28 @@ impl Catalog {
     }
 }
 
+/// Removes a file; whether it was there.
+fn remove_if_there(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
+    match disk.remove(path) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
 /// The seal that this file would get.
-fn seal_text(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
+fn seal_text(disk: &dyn Disk, path: &Path) -> io::Result<String> {
+    let file = disk.open(path)?;
+    let bytes = file.size()?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 256 * 1024];
-    let mut bytes = 0u64;
-    loop {
-        let read = match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => read,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(e),
-        };
-        hash.update(buffer.get(..read).unwrap_or_default());
-        bytes += read as u64;
+    let mut at = 0;
+    while at < bytes {
+        let n = (bytes - at).min(buffer.len() as u64);
+        let part = buffer.get_mut(..n as usize).unwrap_or_default();
+        file.read_exact_at(part, at)?;
+        hash.update(part);
+        at += n;
     }
     let digest: [u8; 32] = hash.finalize().into();
     let content = format!("{FIRST_LINE}\nsha256 {}\nbytes {bytes}\n", hex(&digest));

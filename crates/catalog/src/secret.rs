@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use disk::Disk;
 use subtle::ConstantTimeEq;
 
 use crate::error::{Error, Result};
@@ -21,8 +22,8 @@ impl SecretKey {
         &self.0
     }
 
-    pub(crate) fn random() -> Result<Self> {
-        Ok(Self(random()?))
+    pub(crate) fn random(disk: &dyn Disk) -> Result<Self> {
+        Ok(Self(random(disk)?))
     }
 }
 
@@ -40,8 +41,8 @@ impl PartialEq for SecretKey {
 
 impl Eq for SecretKey {}
 
-pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
+pub(crate) fn random<const N: usize>(disk: &dyn Disk) -> Result<[u8; N]> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|e| Error::Random { reason: e.to_string() })?;
+    disk.random(&mut bytes).map_err(|e| Error::Random { reason: e.to_string() })?;
     Ok(bytes)
 }

@@ -81,7 +81,7 @@ impl Catalog {
             return Ok((tenant, false));
         }
         check_settings(settings)?;
-        let key = SecretKey::random()?;
+        let key = SecretKey::random(self.db.disk())?;
         self.db.write_then(
             "create a tenant",
             |tx| {

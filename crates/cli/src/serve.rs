@@ -107,7 +107,7 @@ fn open(settings: &Settings) -> Result<Arc<Store>, Failure> {
             .catalog()
             .create_key(None, "administrator", Scopes::ALL, now())
             .map_err(|e| Failure::other(e.to_string()))?;
-        store::folder::write_secret(&path, &format!("{secret}\n")).map_err(|e| Failure::other(e.to_string()))?;
+        store.folder().write_secret(&path, &format!("{secret}\n")).map_err(|e| Failure::other(e.to_string()))?;
         print(&format!("administrator's key (shown this once, kept in {}): {secret}\n", path.display()))?;
     }
     Ok(store)

@@ -252,6 +252,7 @@ impl Settings {
             pool_bytes: 64 << 20,
             compaction_share: self.compaction_share,
             checkpoint_every: Duration::from_millis(self.checkpoint_ms),
+            ..store::Settings::default()
         }
     }
 }

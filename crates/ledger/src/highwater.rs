@@ -4,10 +4,10 @@
 //! back from an old copy meets a mark above its own trees, and the ledger refuses to sign another history.
 //! The file is a log of fixed entries, rewritten when it has grown past what it needs.
 
-use crate::disk::{Disk, DiskFile};
 use crate::{Hash, LedgerId};
+use disk::{Disk, DiskFile};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +18,8 @@ const HEADER: usize = 32;
 const ENTRY: usize = 48;
 /// Entries per tenant beyond which the file is rewritten.
 const SLACK: usize = 4096;
+/// What a disk writes as a whole or not at all.
+const SECTOR: u64 = 512;
 
 /// Why the mark could not be read or moved.
 #[derive(Debug, thiserror::Error)]
@@ -185,10 +187,19 @@ impl HighWater {
             return Ok(());
         }
         let io = |source| HighWaterError::Io { path: self.path.clone(), source };
-        if state.broken || state.entries > state.marks.len() + SLACK {
-            let (file, len) = rewrite(&*self.disk, &self.path, &self.ledger, &state.marks).map_err(io)?;
-            let entries = state.marks.len();
-            *state = State { marks: std::mem::take(&mut state.marks), file, entries, len, broken: false };
+        let moved = heads.iter().map(|(tenant, size, root)| (*tenant, (*size, *root)));
+        // Of an append over several sectors a power cut may leave a later one without an earlier one, which cannot
+        // be told from damage. A new file takes the place of the old one as a whole.
+        let one_sector = state.len / SECTOR == (state.len + bytes.len() as u64 - 1) / SECTOR;
+        if state.broken || !one_sector || state.entries > state.marks.len() + SLACK {
+            let mut marks = state.marks.clone();
+            marks.extend(moved);
+            // Until it is known which file has the name, none is appended to.
+            state.broken = true;
+            let (file, len) = rewrite(&*self.disk, &self.path, &self.ledger, &marks).map_err(io)?;
+            let entries = marks.len();
+            *state = State { marks, file, entries, len, broken: false };
+            return Ok(());
         }
         if let Err(e) = state.file.append(&bytes).and_then(|()| state.file.sync()) {
             // Whatever is in the file now, the marks in memory are what was signed: write it anew next time.
@@ -197,9 +208,7 @@ impl HighWater {
         }
         state.len += bytes.len() as u64;
         state.entries += bytes.len() / ENTRY;
-        for (tenant, size, root) in heads {
-            state.marks.insert(*tenant, (*size, *root));
-        }
+        state.marks.extend(moved);
         Ok(())
     }
 }
@@ -214,7 +223,7 @@ fn rewrite(disk: &dyn Disk, path: &Path, ledger: &LedgerId, marks: &Marks) -> io
         _ => {}
     }
     let mut bytes = header(ledger).to_vec();
-    for (tenant, (size, root)) in marks {
+    for (tenant, (size, root)) in marks.iter().collect::<BTreeMap<_, _>>() {
         bytes.extend_from_slice(&entry(*tenant, *size, root));
     }
     let mut file = disk.create(&new)?;

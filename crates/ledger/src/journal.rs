@@ -6,9 +6,9 @@
 //! for a segment, so that whole files can go once their frames are stored.
 
 use crate::LedgerId;
-use crate::disk::{Disk, DiskFile};
 use crate::frame::{self, FileHeader, Frame, FrameError, HEADER_LEN};
 use bytes::Bytes;
+use disk::{Disk, DiskFile};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

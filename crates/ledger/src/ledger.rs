@@ -4,13 +4,13 @@
 //! syncs it, and only then shows the records and answers the callers. There is no timer: the next frame is
 //! whatever gathered while the last one was being synced.
 
-use crate::disk::Disk;
 use crate::frame::{Frame, FrameWriter, MAX_BODY};
 use crate::ids::{HashedKeys, IdKey, RecentIds};
 use crate::journal::{self, Journal, JournalError, Replayed};
 use crate::tail::{Node, ROW_OVERHEAD, Shared, TailRow, TenantTail};
 use crate::{Hash, LedgerId, PersonKey, TailView};
 use bytes::Bytes;
+use disk::Disk;
 use merkle::Frontier;
 use parking_lot::{Condvar, Mutex, RwLock};
 use std::collections::HashMap;

@@ -8,7 +8,6 @@
 //! Counters, per tenant: `stored ≤ signed-or-sealed ≤ sealed`; what [`Ledger::submit`] answered is sealed.
 
 pub mod checkpoints;
-pub mod disk;
 pub mod frame;
 pub mod highwater;
 mod ids;

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::disk::Lie;
+use common::Lie;
 use common::driver::World;
 use common::model::{Model, Sealed};
 use common::row;

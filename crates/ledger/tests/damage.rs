@@ -4,9 +4,9 @@
 mod common;
 
 use bytes::Bytes;
-use common::disk::{Fault, FaultyDisk};
+use common::{Fault, FaultyDisk};
 use common::{LEDGER, TestClock, batch, config, journal, key_of, row};
-use ledger::disk::Disk;
+use disk::Disk;
 use ledger::frame::{FRAME_HEADER, FileHeader, FrameWriter, HEADER_LEN, file_header, read_frame};
 use ledger::highwater::HighWater;
 use ledger::journal::Replayed;
@@ -309,4 +309,31 @@ fn a_mark_does_not_grow_without_end() {
     }
     drop(mark);
     assert_eq!(HighWater::open(disk, &path, LEDGER, false).unwrap().get(1), Some((9_999, [1; 32])));
+}
+
+/// A hundred tenants signed at once are an append of several sectors, which a power cut may leave in any order.
+#[test]
+fn a_mark_of_many_tenants_survives_a_power_cut_while_it_is_moved() {
+    let path = Path::new("/mark/m");
+    let heads = |size: u64| -> Vec<_> { (0..100).map(|t| (t, size, [size as u8; 32])).collect() };
+    let mut moved = 0;
+    for seed in 0..200 {
+        let disk = FaultyDisk::new(seed);
+        let on: Arc<dyn Disk> = Arc::new(disk.clone());
+        let mark = HighWater::open(Arc::clone(&on), path, LEDGER, true).unwrap();
+        mark.advance(&heads(1)).unwrap();
+        mark.advance(&heads(2)[..7]).unwrap();
+        // The machine stops at some call of the next move.
+        disk.fail_in(1 + seed % 6, Fault::Short, true);
+        let done = mark.advance(&heads(3)).is_ok();
+        disk.power_cut();
+        let mark = HighWater::open(on, path, LEDGER, false).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+        for tenant in 0..100 {
+            let (size, _) = mark.get(tenant).unwrap();
+            let least = if done { 3 } else { 1 + u64::from(tenant < 7) };
+            assert!((least..=3).contains(&size), "seed {seed}: tenant {tenant} is at {size}");
+            moved += u64::from(size == 3);
+        }
+    }
+    assert!(moved > 1_000 && moved < 20_000, "{moved} marks were moved: the cuts fell on one side");
 }

@@ -3,9 +3,9 @@
 
 mod common;
 
-use common::disk::{Fault, FaultyDisk};
+use common::{Fault, FaultyDisk};
 use common::{LEDGER, TestClock, batch, commitment_of, journal, key_of, row};
-use ledger::disk::Disk;
+use disk::Disk;
 use ledger::{Batch, Config, Known, Ledger, Outcome, Pending, Receipt, SubmitError, leaf_of};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};

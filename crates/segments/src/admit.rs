@@ -15,8 +15,8 @@ use crate::rows::batch_to_rows;
 use crate::segment::Segment;
 use crate::writer::write_idx;
 use arrow::array::RecordBatch;
+use disk::Dir;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 
 /// Rows decoded at a time.
@@ -59,7 +59,7 @@ impl Segment {
 /// [`Error::Damaged`] or [`Error::Filters`] for a file that is not what was written, and whatever `expected`
 /// returns.
 pub fn admit<E: From<Error>>(
-    dir: &Path,
+    dir: &Dir,
     info: &SegmentInfo,
     expected: &mut dyn FnMut(RowRef<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -71,10 +71,10 @@ pub fn admit<E: From<Error>>(
 ///
 /// # Errors
 /// [`Error::Damaged`] for the rows, [`Error::Filters`] for the derived file, [`Error::Io`].
-pub fn verify_files(dir: &Path, info: &SegmentInfo) -> Result<()> {
+pub fn verify_files(dir: &Dir, info: &SegmentInfo) -> Result<()> {
     checked_sum(dir, info)?;
-    let path = idx_path(dir, info.id);
-    match sum_file(&path) {
+    let path = idx_path(&dir.path, info.id);
+    match sum_file(dir.disk.as_ref(), &path) {
         Ok(sum) if sum.sha256 == info.filter_sha256 && sum.bytes == info.filter_bytes => Ok(()),
         Ok(_) => Err(Error::filters(&path, "its SHA-256 is not the recorded one")),
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
@@ -85,9 +85,9 @@ pub fn verify_files(dir: &Path, info: &SegmentInfo) -> Result<()> {
 }
 
 /// Block checksums of the Parquet file, whose hash is the recorded one.
-fn checked_sum(dir: &Path, info: &SegmentInfo) -> Result<Vec<u32>> {
-    let path = parquet_path(dir, info.id);
-    let sum = match sum_file(&path) {
+fn checked_sum(dir: &Dir, info: &SegmentInfo) -> Result<Vec<u32>> {
+    let path = parquet_path(&dir.path, info.id);
+    let sum = match sum_file(dir.disk.as_ref(), &path) {
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
             return Err(Error::damaged(&path, "it is missing"));
         }
@@ -106,9 +106,9 @@ fn checked_sum(dir: &Path, info: &SegmentInfo) -> Result<Vec<u32>> {
 ///
 /// # Errors
 /// [`Error::Damaged`] where the rows themselves are not what was written: then nothing is rebuilt on them.
-pub fn rebuild_filters(dir: &Path, info: &SegmentInfo) -> Result<(u64, [u8; 32])> {
+pub fn rebuild_filters(dir: &Dir, info: &SegmentInfo) -> Result<(u64, [u8; 32])> {
     let blocks = checked_sum(dir, info)?;
-    let file = CheckedFile::open(parquet_path(dir, info.id), blocks.clone())?;
+    let file = CheckedFile::open(dir.disk.as_ref(), parquet_path(&dir.path, info.id), blocks.clone())?;
     let none = Filters { blocks: Vec::new(), ids: Vec::new() };
     let segment: Arc<Segment> = Segment::assemble(file, none, info.clone())?;
     let mut filters = FilterBuilder::default();
@@ -123,10 +123,11 @@ impl Segment {
     ///
     /// # Errors
     /// [`Error::Damaged`] where the rows are not what was written, [`Error::Io`].
-    pub fn open_rows(dir: &Path, info: SegmentInfo) -> Result<Arc<Segment>> {
+    pub fn open_rows(dir: &Dir, info: SegmentInfo) -> Result<Arc<Segment>> {
         match Segment::open(dir, info.clone()) {
             Err(Error::Filters { .. }) => {
-                let file = CheckedFile::open(parquet_path(dir, info.id), checked_sum(dir, &info)?)?;
+                let file =
+                    CheckedFile::open(dir.disk.as_ref(), parquet_path(&dir.path, info.id), checked_sum(dir, &info)?)?;
                 Segment::assemble(file, Filters { blocks: Vec::new(), ids: Vec::new() }, info)
             }
             other => other,

@@ -6,6 +6,7 @@
 use arrow::error::ArrowError;
 use event::encode::RowError;
 use parquet::errors::ParquetError;
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 /// Why a segment could not be written or read.
@@ -105,10 +106,25 @@ impl Error {
     }
 }
 
+thread_local! {
+    /// Why the last read of this thread failed. Decoders on the way turn errors to text, and a disk that does not
+    /// answer must not be taken for rows that are gone.
+    static UNREAD: Cell<Option<Error>> = const { Cell::new(None) };
+}
+
+/// A read that failed: what is given on, after it was kept for [`guard`].
+pub(crate) fn unread(path: &Path, source: std::io::Error) -> Error {
+    let again = std::io::Error::new(source.kind(), source.to_string());
+    UNREAD.set(Some(Error::io("read", path, again)));
+    Error::io("read", path, source)
+}
+
 /// Runs a decoder over bytes from `path`. Every block read is checked before it is decoded, so a panic here
 /// means a file that was written wrongly; it must still not take the process down.
 pub(crate) fn guard<T>(path: &Path, f: impl FnOnce() -> Result<T>) -> Result<T> {
+    UNREAD.take();
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)) {
+        Ok(Err(e @ Error::Damaged { .. })) => Err(UNREAD.take().unwrap_or(e)),
         Ok(result) => result,
         Err(panic) => {
             let what = panic

@@ -4,14 +4,13 @@
 //! reads do not share a position, so scans of one segment may run side by side) and [`FileWriter`] (hash,
 //! block checksums and length of what is written, then sync and rename). Not here: what the bytes mean.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, unread};
 use bytes::Bytes;
+use disk::{Dir, Disk, DiskFile, ReadFile};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 use sha2::{Digest, Sha256};
-use std::fs::File;
 use std::io::{BufWriter, Read, Write};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,17 +32,20 @@ pub fn idx_path(dir: &Path, id: u64) -> PathBuf {
 ///
 /// # Errors
 /// [`Error::Io`] where the system refuses.
-pub fn remove(dir: &Path, id: u64) -> Result<()> {
-    for path in [parquet_path(dir, id), idx_path(dir, id)] {
+pub fn remove(dir: &Dir, id: u64) -> Result<()> {
+    for path in [parquet_path(&dir.path, id), idx_path(&dir.path, id)] {
         for path in [temporary(&path), path] {
-            match std::fs::remove_file(&path) {
-                Ok(()) => {}
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-                Err(e) => return Err(Error::io("remove", &path, e)),
-            }
+            remove_if_there(dir.disk.as_ref(), &path)?;
         }
     }
     Ok(())
+}
+
+fn remove_if_there(disk: &dyn Disk, path: &Path) -> Result<()> {
+    match disk.remove(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path, e)),
+        _ => Ok(()),
+    }
 }
 
 fn temporary(path: &Path) -> PathBuf {
@@ -53,9 +55,8 @@ fn temporary(path: &Path) -> PathBuf {
 }
 
 /// Makes the names in a folder durable.
-pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
-    let handle = File::open(dir).map_err(|e| Error::io("open", dir, e))?;
-    handle.sync_all().map_err(|e| Error::io("sync", dir, e))
+pub(crate) fn sync_dir(dir: &Dir) -> Result<()> {
+    dir.sync().map_err(|e| Error::io("sync", &dir.path, e))
 }
 
 /// What a finished file is.
@@ -99,33 +100,41 @@ impl Summer {
 }
 
 /// Reads a whole file through a [`Summer`].
-pub(crate) fn sum_file(path: &Path) -> Result<Written> {
-    let mut file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+pub(crate) fn sum_file(disk: &dyn Disk, path: &Path) -> Result<Written> {
+    let file = disk.open(path).map_err(|e| Error::io("open", path, e))?;
+    let failed = |e| Error::io("read", path, e);
     let mut sum = Summer::default();
     let mut buffer = vec![0; 1 << 18];
-    loop {
-        let n = file.read(&mut buffer).map_err(|e| Error::io("read", path, e))?;
-        match buffer.get(..n) {
-            None | Some([]) => return Ok(sum.finish()),
-            Some(data) => sum.update(data),
+    let mut rest = file.size().map_err(failed)?;
+    while rest > 0 {
+        let n = rest.min(buffer.len() as u64);
+        if let Some(part) = buffer.get_mut(..n as usize) {
+            file.read_exact_at(part, sum.bytes).map_err(failed)?;
+            sum.update(part);
         }
+        rest -= n;
     }
+    Ok(sum.finish())
 }
 
 /// A file being written under a temporary name.
 pub(crate) struct FileWriter {
-    out: BufWriter<File>,
+    out: BufWriter<Appender>,
     sum: Summer,
+    disk: Arc<dyn Disk>,
     path: PathBuf,
     /// The temporary file is ours to remove.
     pending: bool,
 }
 
 impl FileWriter {
-    pub(crate) fn create(path: PathBuf) -> Result<FileWriter> {
-        let temp = temporary(&path);
-        let file = File::create(&temp).map_err(|e| Error::io("create", &temp, e))?;
-        Ok(FileWriter { out: BufWriter::with_capacity(1 << 18, file), sum: Summer::default(), path, pending: true })
+    pub(crate) fn create(dir: &Dir, path: PathBuf) -> Result<FileWriter> {
+        let (temp, disk) = (temporary(&path), Arc::clone(&dir.disk));
+        // What a crash left of an earlier try.
+        remove_if_there(disk.as_ref(), &temp)?;
+        let file = Appender(disk.create(&temp).map_err(|e| Error::io("create", &temp, e))?);
+        let out = BufWriter::with_capacity(1 << 18, file);
+        Ok(FileWriter { out, sum: Summer::default(), disk, path, pending: true })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -136,15 +145,29 @@ impl FileWriter {
     pub(crate) fn sync(&mut self) -> Result<()> {
         let failed = |e| Error::io("sync", &self.path, e);
         self.out.flush().map_err(failed)?;
-        self.out.get_ref().sync_all().map_err(failed)
+        self.out.get_mut().0.sync().map_err(failed)
     }
 
     /// Gives the file its name. Durable once the folder is synced.
     pub(crate) fn publish(mut self) -> Result<Written> {
         let temp = temporary(&self.path);
-        std::fs::rename(&temp, &self.path).map_err(|e| Error::io("rename", &temp, e))?;
+        self.disk.rename(&temp, &self.path).map_err(|e| Error::io("rename", &temp, e))?;
         self.pending = false;
         Ok(std::mem::take(&mut self.sum).finish())
+    }
+}
+
+/// Lets a [`BufWriter`] append to a file.
+struct Appender(Box<dyn DiskFile>);
+
+impl Write for Appender {
+    fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
+        self.0.append(data)?;
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -168,7 +191,7 @@ impl Drop for FileWriter {
     fn drop(&mut self) {
         if self.pending {
             // An abandoned file is only litter: `remove` finds it too.
-            let _ = std::fs::remove_file(temporary(&self.path));
+            let _ = self.disk.remove(&temporary(&self.path));
         }
     }
 }
@@ -176,7 +199,7 @@ impl Drop for FileWriter {
 /// A finished file, read block by block against its checksums.
 #[derive(Debug)]
 pub(crate) struct CheckedFile {
-    file: File,
+    file: Box<dyn ReadFile>,
     path: PathBuf,
     len: u64,
     blocks: Vec<u32>,
@@ -184,9 +207,9 @@ pub(crate) struct CheckedFile {
 }
 
 impl CheckedFile {
-    pub(crate) fn open(path: PathBuf, blocks: Vec<u32>) -> Result<CheckedFile> {
-        let file = File::open(&path).map_err(|e| Error::io("open", &path, e))?;
-        let len = file.metadata().map_err(|e| Error::io("read", &path, e))?.len();
+    pub(crate) fn open(disk: &dyn Disk, path: PathBuf, blocks: Vec<u32>) -> Result<CheckedFile> {
+        let file = disk.open(&path).map_err(|e| Error::io("open", &path, e))?;
+        let len = file.size().map_err(|e| Error::io("read", &path, e))?;
         if len.div_ceil(BLOCK as u64) != blocks.len() as u64 {
             return Err(Error::damaged(&path, format!("{len} bytes do not fit its {} checksums", blocks.len())));
         }
@@ -211,7 +234,7 @@ impl CheckedFile {
         let from = first * BLOCK as u64;
         let to = end.next_multiple_of(BLOCK as u64).min(self.len);
         let mut buffer = vec![0; (to - from) as usize];
-        self.file.read_exact_at(&mut buffer, from).map_err(|e| Error::io("read", &self.path, e))?;
+        self.file.read_exact_at(&mut buffer, from).map_err(|e| unread(&self.path, e))?;
         let sums = self.blocks.get(first as usize..).unwrap_or_default();
         for (i, (block, sum)) in buffer.chunks(BLOCK).zip(sums).enumerate() {
             if crc32c::crc32c(block) != *sum {
@@ -279,15 +302,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f");
         let data: Vec<u8> = (0..3 * BLOCK + 17).map(|i| (i * 31 % 251) as u8).collect();
-        let mut w = FileWriter::create(path.clone()).unwrap();
+        let disk = disk::LocalDisk;
+        let mut w = FileWriter::create(&Dir::local(dir.path()), path.clone()).unwrap();
         for part in data.chunks(1000) {
             w.write_all(part).unwrap();
         }
         w.sync().unwrap();
         let written = w.publish().unwrap();
-        assert_eq!(written, sum_file(&path).unwrap());
+        assert_eq!(written, sum_file(&disk, &path).unwrap());
         assert_eq!(written.blocks.len(), 4);
-        let open = || CheckedFile::open(path.clone(), written.blocks.clone());
+        let open = || CheckedFile::open(&disk, path.clone(), written.blocks.clone());
         let file = open().unwrap();
         for (start, len) in [(0, data.len()), (4095, 2), (5000, 0), (data.len() - 1, 1), (100, 9000)] {
             assert_eq!(&file.bytes(start as u64, len).unwrap()[..], &data[start..start + len]);
@@ -308,7 +332,7 @@ mod tests {
     #[test]
     fn an_abandoned_file_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let mut w = FileWriter::create(dir.path().join("f")).unwrap();
+        let mut w = FileWriter::create(&Dir::local(dir.path()), dir.path().join("f")).unwrap();
         w.write_all(b"x").unwrap();
         drop(w);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);

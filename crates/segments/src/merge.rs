@@ -13,9 +13,9 @@ use crate::segment::Segment;
 use crate::writer::{ROW_GROUP_ROWS, SegmentWriter, push_run};
 use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array};
 use arrow::compute::{concat, interleave};
+use disk::Dir;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 /// Rows of an input decoded at a time, and rows of a batch written.
@@ -30,7 +30,7 @@ const BATCH_ROWS: usize = 8192;
 /// # Errors
 /// Errors of reading the inputs and writing the outputs.
 pub fn write_merged(
-    dir: &Path,
+    dir: &Dir,
     new_id: &mut dyn FnMut() -> u64,
     inputs: &[Arc<Segment>],
     max_rows: u64,
@@ -241,7 +241,7 @@ fn same_batch(a: &RecordBatch, b: &RecordBatch) -> bool {
 
 /// The files being written.
 struct Output<'a> {
-    dir: &'a Path,
+    dir: &'a Dir,
     new_id: &'a mut dyn FnMut() -> u64,
     totals: BTreeMap<u32, u64>,
     max_rows: u64,

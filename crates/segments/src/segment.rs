@@ -12,6 +12,7 @@ use crate::idx;
 use crate::info::{SegmentInfo, SliceInfo, parse_directory};
 use crate::pages::CacheId;
 use crate::writer::{FORMAT, KEY_FORMAT, KEY_SLICES};
+use disk::Dir;
 use parquet::arrow::parquet_to_arrow_schema;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
@@ -68,9 +69,9 @@ impl Segment {
     /// # Errors
     /// [`Error::Filters`]: the `.idx` must be made anew ([`crate::rebuild_filters`]). [`Error::Damaged`]: the
     /// rows are not what was written. [`Error::Io`]: the system could not read.
-    pub fn open(dir: &Path, info: SegmentInfo) -> Result<Arc<Segment>> {
-        let idx_path = idx_path(dir, info.id);
-        let bytes = match std::fs::read(&idx_path) {
+    pub fn open(dir: &Dir, info: SegmentInfo) -> Result<Arc<Segment>> {
+        let idx_path = idx_path(&dir.path, info.id);
+        let bytes = match dir.disk.read(&idx_path) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                 return Err(Error::filters(&idx_path, "it is missing"));
@@ -81,7 +82,7 @@ impl Segment {
         if (idx.id, idx.rows, idx.parquet_bytes) != (info.id, info.rows, info.bytes) {
             return Err(Error::filters(&idx_path, "it belongs to another segment"));
         }
-        let file = CheckedFile::open(parquet_path(dir, info.id), idx.blocks)?;
+        let file = CheckedFile::open(dir.disk.as_ref(), parquet_path(&dir.path, info.id), idx.blocks)?;
         Segment::assemble(file, idx.filters, info)
     }
 

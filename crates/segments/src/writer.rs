@@ -12,6 +12,7 @@ use crate::idx;
 use crate::info::{SegmentInfo, SliceInfo, directory};
 use arrow::array::{RecordBatch, UInt64Array};
 use arrow::datatypes::DataType;
+use disk::Dir;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -19,7 +20,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Rows of a full row group.
 pub const ROW_GROUP_ROWS: usize = 65_536;
@@ -86,7 +87,7 @@ fn properties() -> Result<WriterProperties> {
 
 /// Writes one segment. Dropped before [`SegmentWriter::finish`], it leaves no file behind.
 pub struct SegmentWriter {
-    dir: PathBuf,
+    dir: Dir,
     id: u64,
     out: ArrowWriter<FileWriter>,
     builder: BatchBuilder,
@@ -109,15 +110,14 @@ impl SegmentWriter {
     ///
     /// # Errors
     /// [`Error::Io`] where the files cannot be made.
-    pub fn create(dir: &Path, id: u64) -> Result<SegmentWriter> {
-        let file = FileWriter::create(parquet_path(dir, id))?;
+    pub fn create(dir: &Dir, id: u64) -> Result<SegmentWriter> {
+        let file = FileWriter::create(dir, parquet_path(&dir.path, id))?;
         let path = file.path().to_owned();
         // The Arrow schema follows from the Parquet one; its copy in the footer would be 8 KiB per file.
         let options = ArrowWriterOptions::new().with_properties(properties()?).with_skip_arrow_metadata(true);
-        let out = ArrowWriter::try_new_with_options(file, columns::schema(), options)
-            .map_err(|e| Error::parquet(&path, e))?;
+        let out = ArrowWriter::try_new_with_options(file, columns::schema(), options).map_err(|e| written(&path, e))?;
         Ok(SegmentWriter {
-            dir: dir.to_owned(),
+            dir: dir.clone(),
             id,
             out,
             builder: BatchBuilder::new(),
@@ -285,8 +285,8 @@ impl SegmentWriter {
 }
 
 /// Writes an `.idx` file durably; gives its length and hash.
-pub(crate) fn write_idx(dir: &Path, id: u64, bytes: &[u8]) -> Result<(u64, [u8; 32])> {
-    let mut file = FileWriter::create(idx_path(dir, id))?;
+pub(crate) fn write_idx(dir: &Dir, id: u64, bytes: &[u8]) -> Result<(u64, [u8; 32])> {
+    let mut file = FileWriter::create(dir, idx_path(&dir.path, id))?;
     let path = file.path().to_owned();
     file.write_all(bytes).map_err(|e| Error::io("write", &path, e))?;
     file.sync()?;
@@ -317,11 +317,7 @@ fn written(path: &Path, e: parquet::errors::ParquetError) -> Error {
 ///
 /// # Errors
 /// As [`SegmentWriter`]'s.
-pub fn write_segment<'a>(
-    dir: &Path,
-    id: u64,
-    rows: impl IntoIterator<Item = (u32, RowRef<'a>)>,
-) -> Result<SegmentInfo> {
+pub fn write_segment<'a>(dir: &Dir, id: u64, rows: impl IntoIterator<Item = (u32, RowRef<'a>)>) -> Result<SegmentInfo> {
     let mut writer = SegmentWriter::create(dir, id)?;
     for (tenant, row) in rows {
         writer.push(tenant, row)?;

@@ -3,13 +3,14 @@
 mod common;
 
 use common::{Row, sample, write};
+use disk::Dir;
 use segments::{
     Error, ScanRequest, Segment, SegmentInfo, admit, columns, idx_path, parquet_path, rebuild_filters, verify_files,
 };
 use std::path::Path;
 
 fn scan_all(dir: &Path, info: &SegmentInfo) -> Result<usize, Error> {
-    let segment = Segment::open(dir, info.clone())?;
+    let segment = Segment::open(&Dir::local(dir), info.clone())?;
     let all: Vec<usize> = (0..columns::COUNT).collect();
     let mut n = 0;
     for slice in &info.slices {
@@ -33,10 +34,10 @@ fn any_flipped_bit_is_found() {
             let mut bad = good.clone();
             bad[at] ^= 1 << (at % 8);
             std::fs::write(&path, &bad).unwrap();
-            let found = verify_files(dir.path(), &info);
+            let found = verify_files(&Dir::local(dir.path()), &info);
             assert!(matches!(found, Err(Error::Damaged { .. } | Error::Filters { .. })), "byte {at}: {found:?}");
             let mut n = 0;
-            let admitted = admit(dir.path(), &info, &mut |_| {
+            let admitted = admit(&Dir::local(dir.path()), &info, &mut |_| {
                 n += 1;
                 Ok::<(), Error>(())
             });
@@ -50,11 +51,11 @@ fn any_flipped_bit_is_found() {
         for length in [0, 1, 7, good.len() / 2, good.len() - 1] {
             std::fs::write(&path, &good[..length]).unwrap();
             assert!(scan_all(dir.path(), &info).is_err());
-            assert!(verify_files(dir.path(), &info).is_err());
+            assert!(verify_files(&Dir::local(dir.path()), &info).is_err());
         }
         std::fs::remove_file(&path).unwrap();
         assert!(scan_all(dir.path(), &info).is_err());
-        assert!(verify_files(dir.path(), &info).is_err());
+        assert!(verify_files(&Dir::local(dir.path()), &info).is_err());
         std::fs::write(&path, &good).unwrap();
     }
     assert_eq!(scan_all(dir.path(), &info).unwrap(), 3000);
@@ -76,10 +77,10 @@ fn damage_under_fitting_checksums_does_not_panic() {
             std::fs::write(&path, &bad).unwrap();
             let mut lie = info.clone();
             lie.sha256 = sha256(&bad);
-            if let Ok((bytes, sum)) = rebuild_filters(dir.path(), &lie) {
+            if let Ok((bytes, sum)) = rebuild_filters(&Dir::local(dir.path()), &lie) {
                 lie.filter_bytes = bytes;
                 lie.filter_sha256 = sum;
-                let _ = admit(dir.path(), &lie, &mut |_| Ok::<(), Error>(()));
+                let _ = admit(&Dir::local(dir.path()), &lie, &mut |_| Ok::<(), Error>(()));
                 let _ = scan_all(dir.path(), &lie);
             }
         }
@@ -99,16 +100,16 @@ fn filters_are_rebuilt_to_the_same_bytes() {
     let path = idx_path(dir.path(), 1);
     let good = std::fs::read(&path).unwrap();
     std::fs::write(&path, b"nonsense").unwrap();
-    assert!(matches!(Segment::open(dir.path(), info.clone()), Err(Error::Filters { .. })));
-    assert_eq!(rebuild_filters(dir.path(), &info).unwrap(), (info.filter_bytes, info.filter_sha256));
+    assert!(matches!(Segment::open(&Dir::local(dir.path()), info.clone()), Err(Error::Filters { .. })));
+    assert_eq!(rebuild_filters(&Dir::local(dir.path()), &info).unwrap(), (info.filter_bytes, info.filter_sha256));
     assert_eq!(std::fs::read(&path).unwrap(), good);
-    Segment::open(dir.path(), info.clone()).unwrap();
+    Segment::open(&Dir::local(dir.path()), info.clone()).unwrap();
     // Not from rows that are themselves damaged.
     let rows = parquet_path(dir.path(), 1);
     let mut bad = std::fs::read(&rows).unwrap();
     bad[100] ^= 1;
     std::fs::write(&rows, bad).unwrap();
-    assert!(matches!(rebuild_filters(dir.path(), &info), Err(Error::Damaged { .. })));
+    assert!(matches!(rebuild_filters(&Dir::local(dir.path()), &info), Err(Error::Damaged { .. })));
 }
 
 #[test]
@@ -122,15 +123,15 @@ fn the_catalog_and_the_file_must_agree() {
     let mut fewer = info.clone();
     fewer.slices.pop();
     for lie in [moved, shifted, fewer] {
-        assert!(matches!(Segment::open(dir.path(), lie), Err(Error::Damaged { .. })));
+        assert!(matches!(Segment::open(&Dir::local(dir.path()), lie), Err(Error::Damaged { .. })));
     }
     // Another segment's files under this name.
     let other = write(dir.path(), 2, &sample(3, 1000, 3));
     std::fs::copy(idx_path(dir.path(), 2), idx_path(dir.path(), 1)).unwrap();
-    assert!(Segment::open(dir.path(), info).is_err());
-    segments::remove(dir.path(), 2).unwrap();
-    segments::remove(dir.path(), 2).unwrap();
-    assert!(Segment::open(dir.path(), other).is_err());
+    assert!(Segment::open(&Dir::local(dir.path()), info).is_err());
+    segments::remove(&Dir::local(dir.path()), 2).unwrap();
+    segments::remove(&Dir::local(dir.path()), 2).unwrap();
+    assert!(Segment::open(&Dir::local(dir.path()), other).is_err());
 }
 
 /// Written by format 1 and never again: `INDELIBLE_GOLDEN=1 cargo test -p segments` makes it anew only where
@@ -159,7 +160,7 @@ fn format_1_keeps_reading() {
     };
     assert_eq!(hex(&info.sha256), include_str!("golden/0000000000000001.parquet.sha256").trim());
     let mut n = 0;
-    admit(&golden, &info, &mut |row| {
+    admit(&Dir::local(&golden), &info, &mut |row| {
         assert_eq!(Row::owned(rows[n].tenant, row), rows[n]);
         n += 1;
         Ok::<(), Error>(())
@@ -168,8 +169,8 @@ fn format_1_keeps_reading() {
     assert_eq!(n, 300);
     // The filters mean today what they meant then.
     std::fs::copy(parquet_path(&golden, 1), parquet_path(dir.path(), 1)).unwrap();
-    assert_eq!(rebuild_filters(dir.path(), &info).unwrap(), (info.filter_bytes, info.filter_sha256));
-    let segment = Segment::open(&golden, info).unwrap();
+    assert_eq!(rebuild_filters(&Dir::local(dir.path()), &info).unwrap(), (info.filter_bytes, info.filter_sha256));
+    let segment = Segment::open(&Dir::local(&golden), info).unwrap();
     for row in &rows {
         assert!(segment.may_contain_id(row.tenant, &row.id));
     }

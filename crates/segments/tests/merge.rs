@@ -3,21 +3,25 @@
 mod common;
 
 use common::{Row, sample, sort, write};
+use disk::Dir;
 use proptest::prelude::*;
 use segments::{Error, Segment, SegmentInfo, admit, write_merged};
 use std::path::Path;
 use std::sync::Arc;
 
 fn merge(dir: &Path, parts: &[Vec<Row>], max_rows: u64) -> (Vec<SegmentInfo>, u64) {
-    let inputs: Vec<Arc<Segment>> =
-        parts.iter().enumerate().map(|(n, part)| Segment::open(dir, write(dir, n as u64, part)).unwrap()).collect();
+    let inputs: Vec<Arc<Segment>> = parts
+        .iter()
+        .enumerate()
+        .map(|(n, part)| Segment::open(&Dir::local(dir), write(dir, n as u64, part)).unwrap())
+        .collect();
     let mut id = 1000;
     let mut new_id = || {
         id += 1;
         id
     };
     let mut throttled = 0;
-    let infos = write_merged(dir, &mut new_id, &inputs, max_rows, &mut |n| throttled += n).unwrap();
+    let infos = write_merged(&Dir::local(dir), &mut new_id, &inputs, max_rows, &mut |n| throttled += n).unwrap();
     (infos, throttled)
 }
 
@@ -27,7 +31,7 @@ fn read(dir: &Path, infos: &[SegmentInfo]) -> Vec<Vec<Row>> {
         .map(|info| {
             let tenants: Vec<u32> = info.slices.iter().flat_map(|s| vec![s.tenant; s.rows as usize]).collect();
             let mut rows = Vec::new();
-            admit(dir, info, &mut |row| {
+            admit(&Dir::local(dir), info, &mut |row| {
                 rows.push(Row::owned(tenants[rows.len()], row));
                 Ok::<(), Error>(())
             })

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Row, any_row, name, sort, write};
+use disk::Dir;
 use event::encode::{put, put_time};
 use event::{Field, Kind};
 use proptest::prelude::*;
@@ -42,12 +43,12 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let info = write(dir.path(), 7, &rows);
         let mut got = Vec::new();
-        admit(dir.path(), &info, &mut |row: RowRef<'_>| {
+        admit(&Dir::local(dir.path()), &info, &mut |row: RowRef<'_>| {
             got.push(Row::owned(rows[got.len()].tenant, row));
             Ok::<(), Error>(())
         }).unwrap();
         prop_assert_eq!(&got, &rows);
-        let segment = Segment::open(dir.path(), info.clone()).unwrap();
+        let segment = Segment::open(&Dir::local(dir.path()), info.clone()).unwrap();
         for tenant in 0..4 {
             let mine: Vec<&Row> = rows.iter().filter(|r| r.tenant == tenant).collect();
             let slice = segment.slice(tenant);
@@ -128,7 +129,7 @@ fn the_writer_refuses_what_is_not_sorted() {
             .iter()
             .zip(&names)
             .map(|(r, n)| (r.tenant, RowRef { tenant: n, index: r.index, recorded_at: 0, kind: 0, row: &r.bytes }));
-        assert!(matches!(segments::write_segment(dir.path(), 1, refs), Err(Error::Refused { .. })));
+        assert!(matches!(segments::write_segment(&Dir::local(dir.path()), 1, refs), Err(Error::Refused { .. })));
     }
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left behind");
 }
@@ -137,8 +138,9 @@ fn the_writer_refuses_what_is_not_sorted() {
 fn an_empty_segment_can_be_read() {
     let dir = tempfile::tempdir().unwrap();
     let info = write(dir.path(), 1, &[]);
-    let segment = Segment::open(dir.path(), info.clone()).unwrap();
+    let segment = Segment::open(&Dir::local(dir.path()), info.clone()).unwrap();
     assert!(segment.parts(0, 4).is_empty());
     assert_eq!(segment.scan(&segments::ScanRequest::new(0, &[0])).unwrap().count(), 0);
-    admit(dir.path(), &info, &mut |_| Err(Error::Refused { row: 0, what: "no row expected".into() })).unwrap();
+    admit(&Dir::local(dir.path()), &info, &mut |_| Err(Error::Refused { row: 0, what: "no row expected".into() }))
+        .unwrap();
 }

@@ -5,6 +5,7 @@ mod common;
 use arrow::array::{Array, BooleanArray, RecordBatch, StringArray};
 use arrow::error::ArrowError;
 use common::{Row, sample, write};
+use disk::Dir;
 use event::Field;
 use proptest::prelude::*;
 use segments::{Error, Predicate, Probe, ScanRequest, Segment, batch_to_rows, columns, write_merged};
@@ -112,7 +113,7 @@ struct Fixture {
 impl Fixture {
     /// The same segment, opened by nobody else: what it reads can be counted.
     fn alone(&self) -> Arc<Segment> {
-        Segment::open(self.dir.path(), self.segment.info().clone()).unwrap()
+        Segment::open(&Dir::local(self.dir.path()), self.segment.info().clone()).unwrap()
     }
 }
 
@@ -123,7 +124,7 @@ fn fixture() -> &'static Fixture {
         let dir = tempfile::tempdir().unwrap();
         let rows = sample(11, 160_000, 3);
         let info = write(dir.path(), 1, &rows);
-        let segment = Segment::open(dir.path(), info).unwrap();
+        let segment = Segment::open(&Dir::local(dir.path()), info).unwrap();
         assert!(segment.row_groups().count() > 2);
         Fixture { dir, rows, segment }
     })
@@ -381,7 +382,7 @@ fn a_merged_segment_answers_the_same() {
             let part: Vec<Row> =
                 f.rows.iter().enumerate().filter(|(i, _)| (i / 7) % 4 == n).map(|(_, r)| r.clone()).collect();
             let info = write(dir.path(), n as u64, &part);
-            Segment::open(dir.path(), info).unwrap()
+            Segment::open(&Dir::local(dir.path()), info).unwrap()
         })
         .collect();
     let mut id = 100;
@@ -389,11 +390,11 @@ fn a_merged_segment_answers_the_same() {
         id += 1;
         id
     };
-    let infos = write_merged(dir.path(), &mut new_id, &inputs, 1 << 30, &mut |_| {}).unwrap();
+    let infos = write_merged(&Dir::local(dir.path()), &mut new_id, &inputs, 1 << 30, &mut |_| {}).unwrap();
     // Three tenants of about 53,000: they share one file.
     assert_eq!(infos.len(), 1);
     let rows = f.rows.clone();
-    let segment = Segment::open(dir.path(), infos[0].clone()).unwrap();
+    let segment = Segment::open(&Dir::local(dir.path()), infos[0].clone()).unwrap();
     let merged = Fixture { dir, rows, segment };
     check(
         &merged,

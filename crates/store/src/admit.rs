@@ -9,6 +9,7 @@ use ledger::Hash;
 use segments::{RowRef, SegmentInfo};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Rows read back between two calls of `pace`.
 const PACED_ROWS: u64 = 4096;
@@ -79,6 +80,26 @@ impl Store {
                 index,
                 what: "the row was not written".into(),
             }),
+        }
+    }
+}
+
+impl Store {
+    /// Removes the files of a flush or merge that failed, so that trying again and again fills no disk.
+    ///
+    /// After a commit that failed they stay: it may be found done after a crash, and then they are the rows. The
+    /// next start removes them where it was not.
+    pub(crate) fn discard(&self, ids: &[u64], why: &Error) {
+        if matches!(why, Error::Mismatch { .. }) {
+            self.counters.mismatches.fetch_add(1, Ordering::Relaxed);
+        }
+        if matches!(why, Error::Catalog(catalog::Error::Commit { .. })) {
+            return;
+        }
+        for id in ids {
+            if let Err(e) = segments::remove(&self.folder.segments(), *id) {
+                tracing::warn!(error = %e, "the next start removes it");
+            }
         }
     }
 }

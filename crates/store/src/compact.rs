@@ -1,7 +1,7 @@
 //! Merging small segments into large ones, in the background and on a budget.
 //!
-//! Size-tiered: eight segments of one size class become one of the next, so a row is rewritten about
-//! log8(rows ÷ flush) times. A merge is admitted like a flush, against the leaves of its inputs, and swaps
+//! Size-tiered: eight segments ([`merge_at`](crate::Settings)) of one size class become one of the next, so a row
+//! is rewritten about log8(rows ÷ flush) times. A merge is admitted like a flush, against the leaves of its inputs, and swaps
 //! the set in one catalog transaction. Readers that have the old files open keep them.
 
 use crate::admit::{Leaves, Walk};
@@ -15,8 +15,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Segments of one size class that make a merge due.
-const FAN_IN: usize = 8;
 /// A segment of this many rows is large enough to be left alone.
 const LARGE_ROWS: u64 = 1 << 20;
 /// Most rows of one merge: their leaves are held in memory, 33 bytes each.
@@ -55,7 +53,7 @@ impl Store {
 
     /// One merge, if one is due. `share` is the part of a core it may take.
     fn merge_once(&self, share: f64) -> Result<bool> {
-        let inputs = due(&self.segments());
+        let inputs = due(&self.segments(), self.settings.merge_at.max(2));
         if inputs.is_empty() {
             return Ok(false);
         }
@@ -125,9 +123,8 @@ impl Store {
             Ok(())
         })();
         if let Err(e) = done {
-            for id in ids.into_iter().filter(|id| !self.segments().iter().any(|s| s.info().id == *id)) {
-                segments::remove(&dir, id)?;
-            }
+            ids.retain(|id| !self.segments().iter().any(|s| s.info().id == *id));
+            self.discard(&ids, &e);
             return Err(e);
         }
         self.counters.merges.fetch_add(1, Ordering::Relaxed);
@@ -136,21 +133,21 @@ impl Store {
     }
 }
 
-/// The segments to merge next: the oldest eight of the smallest size class that has eight.
-fn due(set: &[Arc<Segment>]) -> Vec<Arc<Segment>> {
+/// The segments to merge next: the oldest `fan_in` of the smallest size class that has so many.
+fn due(set: &[Arc<Segment>], fan_in: usize) -> Vec<Arc<Segment>> {
     let mut classes: BTreeMap<u32, Vec<&Arc<Segment>>> = BTreeMap::new();
     for segment in set.iter().filter(|s| s.info().rows < LARGE_ROWS) {
         classes.entry(segment.info().rows.max(1).ilog2() / 3).or_default().push(segment);
     }
     for (_, mut of_class) in classes {
-        if of_class.len() < FAN_IN {
+        if of_class.len() < fan_in {
             continue;
         }
         of_class.sort_by_key(|s| s.info().id);
         let mut rows = 0;
         let inputs: Vec<_> = of_class
             .into_iter()
-            .take(FAN_IN)
+            .take(fan_in)
             .take_while(|s| {
                 rows += s.info().rows;
                 rows <= MERGE_ROWS

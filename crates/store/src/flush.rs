@@ -87,51 +87,55 @@ impl Store {
         }
         let now = self.now();
         let dir = self.folder.segments();
+        let mut ids = Vec::new();
         let mut infos = Vec::new();
-        let mut budget = Budget::new(share());
-        let mut sorted = rows
-            .iter()
-            .flat_map(|(number, slug, tail, order)| {
-                order.iter().filter_map(|n| tail.get(*n as usize)).map(|r| {
-                    let row =
-                        RowRef { tenant: slug, index: r.index, recorded_at: r.recorded_at, kind: r.kind, row: &r.row };
-                    (*number, row)
-                })
-            })
-            .enumerate()
-            .map(|(n, row)| {
-                if n % REST_ROWS == REST_ROWS - 1 {
-                    budget.rest_at(share());
-                }
-                row
-            })
-            .peekable();
-        while sorted.peek().is_some() {
-            let id = self.catalog.next_segment_id()?;
-            infos.push(write_segment(&dir, id, sorted.by_ref().take(MAX_ROWS))?);
-        }
-        drop(sorted);
-        let mut pace = |_: u64| budget.rest_at(share());
-        if let Err(e) = self.admit(&infos, &mut leaves, &mut pace) {
-            self.counters.mismatches.fetch_add(1, Ordering::Relaxed);
-            for info in &infos {
-                segments::remove(&dir, info.id)?;
-            }
-            return Err(e);
-        }
         let keys: Vec<(u32, PersonKey)> = self.keys_to_store.lock().clone();
-        let count = rows.iter().map(|(_, _, tail, _)| tail.len() as u64).sum();
-        drop(rows);
-        let opened = infos.iter().map(|i| Segment::open(&dir, i.clone())).collect::<Result<Vec<_>, _>>()?;
-        self.catalog.commit_store(StoreCommit {
-            add: infos.iter().map(|i| row_of(i, 0, now)).collect(),
-            flushed_seq: Some(frozen.seq),
-            person_keys: keys.iter().map(|(t, (p, k))| (*t, *p, *k)).collect(),
-            frontiers: grown.iter().map(|(t, f)| (*t, f.size(), f.to_bytes())).collect(),
-            tiles: tiles.rows(self)?,
-            now,
-            ..StoreCommit::default()
-        })?;
+        let count: u64 = rows.iter().map(|(_, _, tail, _)| tail.len() as u64).sum();
+        let stored = (|| -> Result<Vec<Arc<Segment>>> {
+            let mut budget = Budget::new(share());
+            let mut sorted = rows
+                .iter()
+                .flat_map(|(number, slug, tail, order)| {
+                    order.iter().filter_map(|n| tail.get(*n as usize)).map(|r| {
+                        let TailRow { index, recorded_at, kind, row, .. } = r;
+                        (*number, RowRef { tenant: slug, index: *index, recorded_at: *recorded_at, kind: *kind, row })
+                    })
+                })
+                .enumerate()
+                .map(|(n, row)| {
+                    if n % REST_ROWS == REST_ROWS - 1 {
+                        budget.rest_at(share());
+                    }
+                    row
+                })
+                .peekable();
+            while sorted.peek().is_some() {
+                let id = self.catalog.next_segment_id()?;
+                ids.push(id);
+                infos.push(write_segment(&dir, id, sorted.by_ref().take(MAX_ROWS))?);
+            }
+            drop(sorted);
+            self.admit(&infos, &mut leaves, &mut |_| budget.rest_at(share()))?;
+            drop(rows);
+            let opened = infos.iter().map(|i| Segment::open(&dir, i.clone())).collect::<Result<Vec<_>, _>>()?;
+            self.catalog.commit_store(StoreCommit {
+                add: infos.iter().map(|i| row_of(i, 0, now)).collect(),
+                flushed_seq: Some(frozen.seq),
+                person_keys: keys.iter().map(|(t, (p, k))| (*t, *p, *k)).collect(),
+                frontiers: grown.iter().map(|(t, f)| (*t, f.size(), f.to_bytes())).collect(),
+                tiles: tiles.rows(self)?,
+                now,
+                ..StoreCommit::default()
+            })?;
+            Ok(opened)
+        })();
+        let opened = match stored {
+            Ok(opened) => opened,
+            Err(e) => {
+                self.discard(&ids, &e);
+                return Err(e);
+            }
+        };
         // Stored. What follows only shows it and frees what is not needed any more.
         {
             let _changing = self.changing.lock();

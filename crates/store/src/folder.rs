@@ -14,10 +14,12 @@
 //! ```
 
 use crate::error::{Error, Result, io};
+use disk::{Dir, Disk};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const KEY_MAGIC: &str = "indelible-ledger-key-v1";
 
@@ -28,6 +30,8 @@ pub struct Folder {
     pub dir: PathBuf,
     /// The high-water mark beside it.
     pub high_water: PathBuf,
+    /// What both are on.
+    pub disk: Arc<dyn Disk>,
 }
 
 impl Folder {
@@ -41,7 +45,14 @@ impl Folder {
                 _ => PathBuf::from(name),
             }
         };
-        Folder { dir: dir.to_owned(), high_water: high_water.map_or_else(beside, ToOwned::to_owned) }
+        let high_water = high_water.map_or_else(beside, ToOwned::to_owned);
+        Folder { dir: dir.to_owned(), high_water, disk: disk::local() }
+    }
+
+    /// The same names on another disk. The lock stays with the machine's file system: it is between processes.
+    #[must_use]
+    pub fn on(self, disk: Arc<dyn Disk>) -> Folder {
+        Folder { disk, ..self }
     }
 
     /// The catalog's database.
@@ -60,8 +71,8 @@ impl Folder {
     }
 
     /// The segments' folder.
-    pub fn segments(&self) -> PathBuf {
-        self.dir.join("segments")
+    pub fn segments(&self) -> Dir {
+        Dir::new(Arc::clone(&self.disk), self.dir.join("segments"))
     }
 
     /// The signing key.
@@ -79,8 +90,8 @@ impl Folder {
     /// # Errors
     /// [`Error::Io`].
     pub fn create(&self) -> Result<()> {
-        for dir in [&self.dir, &self.journal(), &self.segments()] {
-            fs::create_dir_all(dir).map_err(io("make", dir))?;
+        for dir in [&self.dir, &self.journal(), &self.segments().path] {
+            self.disk.create_dir(dir).map_err(io("make", dir))?;
         }
         fs::set_permissions(&self.dir, fs::Permissions::from_mode(0o700)).map_err(io("protect", &self.dir))
     }
@@ -119,8 +130,8 @@ impl Folder {
     /// A file that cannot be read, or is not what was written.
     pub fn signing_seed(&self, may_create: bool) -> Result<[u8; 32]> {
         let path = self.ledger_key();
-        match fs::read_to_string(&path) {
-            Ok(text) => parse_seed(&text).ok_or_else(|| {
+        match self.disk.read(&path) {
+            Ok(text) => std::str::from_utf8(&text).ok().and_then(parse_seed).ok_or_else(|| {
                 Error::Folder(format!(
                     "the signing key {} is damaged; restore it from a copy: without it no new checkpoint can be signed",
                     path.display()
@@ -128,12 +139,26 @@ impl Folder {
             }),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound && may_create => {
                 let mut seed = [0; 32];
-                getrandom::fill(&mut seed).map_err(|e| Error::Folder(format!("no random bytes: {e}")))?;
-                write_secret(&path, &seed_text(&seed))?;
+                self.disk.random(&mut seed).map_err(|e| Error::Folder(format!("no random bytes: {e}")))?;
+                self.write_secret(&path, &seed_text(&seed))?;
                 Ok(seed)
             }
             Err(e) => Err(io("read", &path)(e)),
         }
+    }
+
+    /// Writes a file that only its owner may read, durably.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; also where the file exists.
+    pub fn write_secret(&self, path: &Path, text: &str) -> Result<()> {
+        let write = || -> std::io::Result<()> {
+            let mut file = self.disk.create(path)?;
+            file.append(text.as_bytes())?;
+            file.sync()?;
+            self.disk.sync_dir(disk::parent(path))
+        };
+        write().map_err(io("write", path))
     }
 }
 
@@ -151,23 +176,6 @@ fn parse_seed(text: &str) -> Option<[u8; 32]> {
         *byte = u8::from_str_radix(hex.get(2 * i..2 * i + 2)?, 16).ok()?;
     }
     (seed_text(&seed) == text).then_some(seed)
-}
-
-/// Writes a file that only its owner may read, durably.
-///
-/// # Errors
-/// [`Error::Io`]; also where the file exists.
-pub fn write_secret(path: &Path, text: &str) -> Result<()> {
-    let write = || -> std::io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        if let Some(dir) = path.parent() {
-            File::open(dir)?.sync_all()?;
-        }
-        Ok(())
-    };
-    write().map_err(io("write", path))
 }
 
 /// The folder is ours while this lives.

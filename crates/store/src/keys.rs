@@ -26,9 +26,6 @@ pub enum KeyError {
     /// The catalog could not be read.
     #[error(transparent)]
     Catalog(#[from] catalog::Error),
-    /// The system gave no random bytes.
-    #[error("no random bytes: {0}")]
-    Random(String),
 }
 
 #[derive(Clone)]
@@ -164,8 +161,7 @@ impl Salts<'_> {
             Some(entry) => entry,
             None if !self.seals => return Err(KeyError::Missing),
             None => {
-                let mut key = [0; 32];
-                getrandom::fill(&mut key).map_err(|e| KeyError::Random(e.to_string()))?;
+                let key = self.store.catalog.random_key()?;
                 let entry = Entry { key, salt: SaltKey::new(&key), stored: false, durable: false };
                 self.store.remember(self.tenant.number, &person, entry)
             }

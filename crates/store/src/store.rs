@@ -5,7 +5,7 @@ use crate::folder::{Folder, Lock};
 use crate::keys::KeyStore;
 use crate::tail::Blocks;
 use catalog::{Catalog, Tenant};
-use ledger::disk::{Disk, LocalDisk};
+use disk::Disk;
 use ledger::highwater::HighWater;
 use ledger::{Checkpoints, Clock, Hash, IdKey, Ledger};
 use lru::LruCache;
@@ -35,6 +35,8 @@ pub struct Settings {
     pub pool_bytes: usize,
     /// Share of one core that merging may take, 0 to 1.
     pub compaction_share: f64,
+    /// Segments of one size class that make a merge due, and become one.
+    pub merge_at: usize,
     /// Time between checkpoints of a growing tenant.
     pub checkpoint_every: Duration,
 }
@@ -48,6 +50,7 @@ impl Default for Settings {
             tail_bytes: 512 << 20,
             pool_bytes: 64 << 20,
             compaction_share: 0.25,
+            merge_at: 8,
             checkpoint_every: Duration::from_secs(1),
         }
     }
@@ -123,36 +126,48 @@ impl Store {
     /// # Errors
     /// [`Error`]: the folder is in use, damaged, or an old copy. Nothing is signed or taken then.
     pub fn open(folder: Folder, settings: Settings, clock: Clock) -> Result<(Arc<Store>, Recovered)> {
+        let (store, found) = Store::open_still(folder, settings, clock)?;
+        store.start("keeper", Store::keep)?;
+        store.start("signer", Store::sign)?;
+        store.start("merger", Store::merge)?;
+        Ok((store, found))
+    }
+
+    /// Opens a folder without the background threads: flushes, merges and checkpoints happen when asked for.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_still(folder: Folder, settings: Settings, clock: Clock) -> Result<(Arc<Store>, Recovered)> {
         let started = Instant::now();
         folder.create()?;
         let lock = folder.lock()?;
+        let disk = Arc::clone(&folder.disk);
         let sum = folder.catalog_sum();
-        if let catalog::SealState::Damaged { .. } = Catalog::verify_sealed(&folder.catalog(), &sum)? {
+        if let catalog::SealState::Damaged { .. } = Catalog::verify_sealed(disk.as_ref(), &folder.catalog(), &sum)? {
             return Err(Error::Folder(format!(
                 "{} is not what it was at the last shutdown; restore it from a copy or run `indelible verify --data {}`",
                 folder.catalog().display(),
                 folder.dir.display()
             )));
         }
-        Catalog::unseal_file(&sum)?;
-        let catalog = Arc::new(Catalog::open(&folder.catalog())?);
+        Catalog::unseal_file(disk.as_ref(), &sum)?;
+        let catalog = Arc::new(Catalog::open(&disk, &folder.catalog())?);
         let (ledger_id, created) = match catalog.meta("ledger.id")? {
             Some(id) => {
                 (id.try_into().map_err(|_| Error::Folder("the ledger's id in the catalog is damaged".into()))?, false)
             }
             None => {
                 let mut id = [0u8; 16];
-                getrandom::fill(&mut id).map_err(|e| Error::Folder(format!("no random bytes: {e}")))?;
+                disk.random(&mut id).map_err(|e| Error::Folder(format!("no random bytes: {e}")))?;
                 (id, true)
             }
         };
         let seed = folder.signing_seed(created)?;
-        let disk: Arc<dyn Disk> = Arc::new(LocalDisk);
-        if created && std::fs::symlink_metadata(&folder.high_water).is_ok() {
+        if created && is_there(disk.as_ref(), &folder.high_water)? {
             // The mark of a folder that stood here before. It is kept under another name: it may be evidence.
             let mut aside = folder.high_water.clone().into_os_string();
             aside.push(format!(".{}", clock()));
-            std::fs::rename(&folder.high_water, &aside).map_err(io("set aside", &folder.high_water))?;
+            disk.rename(&folder.high_water, aside.as_ref()).map_err(io("set aside", &folder.high_water))?;
         }
         let high_water = HighWater::open(Arc::clone(&disk), &folder.high_water, ledger_id, created).map_err(|e| match &e {
             ledger::highwater::HighWaterError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
@@ -182,7 +197,7 @@ impl Store {
             frontiers.insert(tenant, f);
         }
         let mut seed_bytes = [0; 8];
-        getrandom::fill(&mut seed_bytes).map_err(|e| Error::Folder(format!("no random bytes: {e}")))?;
+        disk.random(&mut seed_bytes).map_err(|e| Error::Folder(format!("no random bytes: {e}")))?;
         let id_seed = u64::from_le_bytes(seed_bytes);
         let marks: HashMap<u32, (u64, Hash)> = high_water.all().into_iter().map(|(t, s, r)| (t, (s, r))).collect();
         let config = ledger::Config {
@@ -227,9 +242,6 @@ impl Store {
             counters: Counters::default(),
             _lock: Some(lock),
         });
-        store.start("keeper", Store::keep)?;
-        store.start("signer", Store::sign)?;
-        store.start("merger", Store::merge)?;
         let found = Recovered {
             created,
             replayed: replayed_rows,
@@ -404,6 +416,15 @@ impl std::fmt::Debug for Store {
     }
 }
 
+/// Whether a file is there. One that cannot be looked at is an error, not absent.
+pub(crate) fn is_there(disk: &dyn Disk, path: &std::path::Path) -> Result<bool> {
+    match disk.open(path) {
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(io("look at", path)(e)),
+    }
+}
+
 fn id_key(seed: u64, tenant: u32, id: &[u8]) -> IdKey {
     xxhash_rust::xxh3::xxh3_128_with_seed(id, seed ^ (u64::from(tenant) << 32 | u64::from(tenant)))
 }
@@ -484,14 +505,13 @@ fn load_segments(folder: &Folder, catalog: &Catalog) -> Result<Vec<Arc<Segment>>
             segments::remove(&dir, id)?;
         }
     }
-    for entry in std::fs::read_dir(&dir).map_err(io("list", &dir))? {
-        let path = entry.map_err(io("list", &dir))?.path();
+    for path in dir.disk.list(&dir.path).map_err(io("list", &dir.path))? {
         let id = path
             .file_stem()
             .and_then(|n| n.to_str())
             .and_then(|n| u64::from_str_radix(n.split('.').next().unwrap_or(n), 16).ok());
         if id.is_none_or(|id| !known.contains(&id)) {
-            std::fs::remove_file(&path).map_err(io("remove", &path))?;
+            dir.disk.remove(&path).map_err(io("remove", &path))?;
         }
     }
     Ok(set)

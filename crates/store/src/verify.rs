@@ -6,10 +6,9 @@
 use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::keys::KeyStore;
-use crate::store::info_of;
+use crate::store::{info_of, is_there};
 use catalog::{Catalog, Tenant};
 use event::commit;
-use ledger::disk::LocalDisk;
 use ledger::{Hash, highwater, journal};
 use merkle::Frontier;
 use segments::Segment;
@@ -71,7 +70,8 @@ struct Leaves {
 /// # Errors
 /// Where the check itself could not be made: no such folder, in use, unreadable. Damage is a finding.
 pub fn verify(folder: &Folder, progress: &(dyn Fn(u64) + Sync)) -> Result<Report> {
-    if std::fs::symlink_metadata(folder.catalog()).is_err() {
+    let disk = &folder.disk;
+    if !is_there(disk.as_ref(), &folder.catalog())? {
         return Err(Error::Folder(format!("{} is not a data folder: it has no catalog.db", folder.dir.display())));
     }
     let _lock = folder.lock()?;
@@ -79,7 +79,7 @@ pub fn verify(folder: &Folder, progress: &(dyn Fn(u64) + Sync)) -> Result<Report
     let finding = |file: PathBuf, what: String| Finding { file, tenant: None, index: None, what };
 
     let mut in_order = false;
-    match Catalog::verify_sealed(&folder.catalog(), &folder.catalog_sum()) {
+    match Catalog::verify_sealed(disk.as_ref(), &folder.catalog(), &folder.catalog_sum()) {
         Ok(catalog::SealState::Damaged { .. }) => {
             let what = format!(
                 "it is not what {} says it was at the last shutdown; one of the two was changed",
@@ -90,7 +90,7 @@ pub fn verify(folder: &Folder, progress: &(dyn Fn(u64) + Sync)) -> Result<Report
         Ok(state) => in_order = matches!(state, catalog::SealState::Sealed),
         Err(e) => report.findings.push(finding(folder.catalog_sum(), e.to_string())),
     }
-    let catalog = match Catalog::open_read_only(&folder.catalog()) {
+    let catalog = match Catalog::open_read_only(&folder.disk, &folder.catalog()) {
         Ok(catalog) => Arc::new(catalog),
         Err(e) => {
             report.findings.push(finding(folder.catalog(), e.to_string()));
@@ -119,11 +119,14 @@ pub fn verify(folder: &Folder, progress: &(dyn Fn(u64) + Sync)) -> Result<Report
 }
 
 fn check_admin_key(folder: &Folder, catalog: &Catalog) -> Result<(), String> {
-    match std::fs::read_to_string(folder.admin_key()) {
-        Ok(text) => match catalog.authenticate(text.trim()) {
-            Some(_) if text.ends_with('\n') && text.trim().len() + 1 == text.len() => Ok(()),
-            _ => Err("the key in it is not an administrator's key of this folder".into()),
-        },
+    match folder.disk.read(&folder.admin_key()) {
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            match catalog.authenticate(text.trim()) {
+                Some(_) if text.ends_with('\n') && text.trim().len() + 1 == text.len() => Ok(()),
+                _ => Err("the key in it is not an administrator's key of this folder".into()),
+            }
+        }
         // Moved to a safer place, as it should be.
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(e) => Err(e.to_string()),
@@ -162,7 +165,7 @@ fn check_trees(
     let mut tail: Vec<(u32, u64, u8, i64, Hash, Vec<u8>)> = Vec::new();
     let stored = catalog.flushed_seq()?;
     let mut frames = 0;
-    let read = journal::read(&LocalDisk, &folder.journal(), &ledger_id, stored, |frame| {
+    let read = journal::read(folder.disk.as_ref(), &folder.journal(), &ledger_id, stored, |frame| {
         frames += 1;
         for group in frame.groups {
             let keyed: Vec<_> = group.keys.iter().map(|k| (group.tenant, *k)).collect();
@@ -226,7 +229,7 @@ fn check_trees(
         of.hashes.push(Some((ledger::leaf_of(kind, recorded_at, &commitment), recorded_at)));
         report.records += 1;
     }
-    let marks = match std::fs::read(&folder.high_water) {
+    let marks = match folder.disk.read(&folder.high_water) {
         Ok(bytes) => match highwater::parse(&folder.high_water, &bytes, &ledger_id) {
             Ok((marks, _)) => marks,
             Err(e) => {
@@ -284,7 +287,7 @@ fn check_trees(
 /// could, the first that it holds.
 fn name_records(folder: &Folder, catalog: &Catalog, leaves: &BTreeMap<u32, Leaves>, report: &mut Report) -> Result<()> {
     for row in catalog.segments()? {
-        let path = segments::parquet_path(&folder.segments(), row.id);
+        let path = segments::parquet_path(&folder.segments().path, row.id);
         for finding in report.findings.iter_mut().filter(|f| f.file == path && f.tenant.is_none()) {
             let missing = row.slices.iter().find_map(|s| {
                 let of = leaves.get(&s.tenant)?;
@@ -347,7 +350,7 @@ fn check_segment(
 ) -> Vec<Finding> {
     let info = info_of(row);
     let dir = folder.segments();
-    let file = segments::parquet_path(&dir, info.id);
+    let file = segments::parquet_path(&dir.path, info.id);
     let mut findings = Vec::new();
     let mut file_error = None;
     match segments::verify_files(&dir, &info) {
@@ -416,13 +419,15 @@ fn check_segment(
 /// Every row that can be read, page by page where a page cannot; the first error otherwise.
 fn read_all(segment: &Arc<Segment>, visit: &mut dyn FnMut(segments::RowRef<'_>, u32)) -> Option<String> {
     let projection: Vec<usize> = (0..segments::columns::COUNT).collect();
+    let page = segments::PAGE_ROWS as u64;
     let mut error = None;
     for slice in &segment.info().slices {
         let mut at = slice.row_start;
         let end = slice.row_start + slice.rows;
-        let mut step = end - at;
+        let mut by_page = false;
         while at < end {
-            let rows = at..(at + step).min(end);
+            let next_page = (at / page + 1) * page;
+            let rows = at..if by_page { next_page.min(end) } else { end };
             let mut request = segments::ScanRequest::new(slice.tenant, &projection);
             request.rows = Some(rows.clone());
             let mut done = at;
@@ -441,10 +446,10 @@ fn read_all(segment: &Arc<Segment>, visit: &mut dyn FnMut(segments::RowRef<'_>, 
                 Ok(()) => at = rows.end,
                 Err(e) => {
                     error.get_or_insert_with(|| e.to_string());
-                    // Go on behind the page that cannot be read, if that is not all there was.
-                    let page = segments::PAGE_ROWS as u64;
-                    at = (done / page + 1) * page;
-                    step = page;
+                    // Batches are larger than pages: what is left is read page by page, and only a page that
+                    // cannot be read by itself is passed over.
+                    at = if by_page { next_page } else { done };
+                    by_page = true;
                 }
             }
         }
@@ -469,16 +474,17 @@ fn check_tenant(
     let mut last = i64::MIN;
     let mut tiles: BTreeMap<(u8, u64), Vec<u8>> = BTreeMap::new();
     let stored_size = stored.map_or(0, Frontier::size);
-    if mark.is_none_or(|(size, _)| size < stored_size) {
+    // A tenant that was never signed has no mark; then nothing of it may be stored.
+    if mark.map_or(0, |(size, _)| size) < stored_size {
         wrong(Some(stored_size), folder.high_water.clone(), "the high-water mark is behind what is stored".into());
     }
     for (index, leaf) in of.hashes.iter().enumerate() {
         let Some((leaf, recorded_at)) = leaf else {
-            wrong(Some(index as u64), folder.segments(), "the record is missing".into());
+            wrong(Some(index as u64), folder.segments().path, "the record is missing".into());
             return Ok(());
         };
         if *recorded_at < last {
-            wrong(Some(index as u64), folder.segments(), "it was sealed before the record before it".into());
+            wrong(Some(index as u64), folder.segments().path, "it was sealed before the record before it".into());
         }
         last = *recorded_at;
         frontier.push_with(*leaf, |height, i, hash| {
@@ -526,7 +532,7 @@ fn check_tenant(
 /// Where the folder could not be read or the mark not written.
 pub fn new_high_water(folder: &Folder) -> Result<()> {
     let _lock = folder.lock()?;
-    let catalog = Catalog::open_read_only(&folder.catalog())?;
+    let catalog = Catalog::open_read_only(&folder.disk, &folder.catalog())?;
     let ledger_id: [u8; 16] = catalog
         .meta("ledger.id")?
         .and_then(|id| id.try_into().ok())
@@ -536,7 +542,7 @@ pub fn new_high_water(folder: &Folder) -> Result<()> {
         let frontier = Frontier::from_bytes(&bytes).map_err(|e| Error::Folder(format!("tenant {tenant}: {e}")))?;
         trees.insert(tenant, frontier);
     }
-    journal::read(&LocalDisk, &folder.journal(), &ledger_id, catalog.flushed_seq()?, |frame| {
+    journal::read(folder.disk.as_ref(), &folder.journal(), &ledger_id, catalog.flushed_seq()?, |frame| {
         for group in frame.groups {
             let tree = trees.entry(group.tenant).or_default();
             for (kind, commitment, _) in group.records {
@@ -545,7 +551,7 @@ pub fn new_high_water(folder: &Folder) -> Result<()> {
         }
         Ok(())
     })?;
-    let mark = highwater::HighWater::open(Arc::new(LocalDisk), &folder.high_water, ledger_id, true)?;
+    let mark = highwater::HighWater::open(Arc::clone(&folder.disk), &folder.high_water, ledger_id, true)?;
     let heads: Vec<_> = trees.iter().map(|(tenant, tree)| (*tenant, tree.size(), tree.root())).collect();
     mark.advance(&heads)?;
     Ok(())

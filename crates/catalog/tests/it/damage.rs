@@ -83,7 +83,7 @@ fn a_damaged_tenant_or_key_stops_the_start() {
         let folder = Folder::new();
         filled(&folder);
         execute(&folder, sql);
-        let error = Catalog::open(&folder.db()).unwrap_err();
+        let error = Catalog::open(&disk::local(), &folder.db()).unwrap_err();
         assert!(error.is_damage(), "{sql}: {error}");
     }
 }
@@ -104,14 +104,14 @@ fn noise_in_any_page_is_found_or_harmless() {
     filled(&folder);
     folder.open().seal_file(&folder.sum()).unwrap();
     let good = std::fs::read(folder.db()).unwrap();
-    let sound = Catalog::open_read_only(&folder.db()).unwrap().segments().unwrap();
+    let sound = Catalog::open_read_only(&disk::local(), &folder.db()).unwrap().segments().unwrap();
     for page in 0..good.len() / 4096 {
         let mut bad = good.clone();
         for (at, byte) in bad[page * 4096..(page + 1) * 4096].iter_mut().enumerate() {
             *byte = (at as u8).wrapping_mul(31) ^ 0xA5;
         }
         std::fs::write(folder.db(), &bad).unwrap();
-        match Catalog::open_read_only(&folder.db()) {
+        match Catalog::open_read_only(&disk::local(), &folder.db()) {
             Ok(catalog) => {
                 let segments = catalog.segments();
                 assert!(segments.is_err() || segments.unwrap() == sound, "page {page}");

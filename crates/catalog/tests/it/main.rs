@@ -29,7 +29,7 @@ impl Folder {
     }
 
     pub(crate) fn open(&self) -> Catalog {
-        Catalog::open(&self.db()).unwrap()
+        Catalog::open(&disk::local(), &self.db()).unwrap()
     }
 
     /// A catalog with tenants 1 to `count`, named t1, t2...

@@ -24,10 +24,10 @@ fn a_sealed_catalog_is_one_file_and_any_changed_byte_is_found() {
     let folder = Folder::new();
     let catalog = folder.with_tenants(1);
     stored(&catalog);
-    assert_eq!(Catalog::verify_sealed(&folder.db(), &folder.sum()).unwrap(), SealState::NotSealed);
+    assert_eq!(Catalog::verify_sealed(&disk::LocalDisk, &folder.db(), &folder.sum()).unwrap(), SealState::NotSealed);
     catalog.seal_file(&folder.sum()).unwrap();
     assert_eq!(names(&folder), ["catalog.db", "catalog.sum"]);
-    assert_eq!(Catalog::verify_sealed(&folder.db(), &folder.sum()).unwrap(), SealState::Sealed);
+    assert_eq!(Catalog::verify_sealed(&disk::LocalDisk, &folder.db(), &folder.sum()).unwrap(), SealState::Sealed);
 
     assert!(catalog.tenant("t1").is_some(), "memory still answers");
     assert!(matches!(catalog.segments(), Err(Error::Closed { .. })));
@@ -40,23 +40,23 @@ fn a_sealed_catalog_is_one_file_and_any_changed_byte_is_found() {
             let mut bad = good.clone();
             bad[at] ^= 1;
             fs::write(&file, bad).unwrap();
-            let state = Catalog::verify_sealed(&folder.db(), &folder.sum()).unwrap();
+            let state = Catalog::verify_sealed(&disk::LocalDisk, &folder.db(), &folder.sum()).unwrap();
             assert!(matches!(state, SealState::Damaged { .. }), "{} {at}", file.display());
         }
         fs::write(&file, &good[..good.len() - 1]).unwrap();
-        let state = Catalog::verify_sealed(&folder.db(), &folder.sum()).unwrap();
+        let state = Catalog::verify_sealed(&disk::LocalDisk, &folder.db(), &folder.sum()).unwrap();
         assert!(matches!(state, SealState::Damaged { .. }));
         fs::write(&file, good).unwrap();
     }
-    assert_eq!(Catalog::verify_sealed(&folder.db(), &folder.sum()).unwrap(), SealState::Sealed);
+    assert_eq!(Catalog::verify_sealed(&disk::LocalDisk, &folder.db(), &folder.sum()).unwrap(), SealState::Sealed);
     fs::write(folder.db().with_extension("db-wal"), [1]).unwrap();
-    let state = Catalog::verify_sealed(&folder.db(), &folder.sum()).unwrap();
+    let state = Catalog::verify_sealed(&disk::LocalDisk, &folder.db(), &folder.sum()).unwrap();
     assert!(matches!(state, SealState::Damaged { .. }), "a log younger than the seal");
     fs::remove_file(folder.db().with_extension("db-wal")).unwrap();
 
-    Catalog::unseal_file(&folder.sum()).unwrap();
-    Catalog::unseal_file(&folder.sum()).unwrap();
-    assert_eq!(Catalog::verify_sealed(&folder.db(), &folder.sum()).unwrap(), SealState::NotSealed);
+    Catalog::unseal_file(&disk::LocalDisk, &folder.sum()).unwrap();
+    Catalog::unseal_file(&disk::LocalDisk, &folder.sum()).unwrap();
+    assert_eq!(Catalog::verify_sealed(&disk::LocalDisk, &folder.db(), &folder.sum()).unwrap(), SealState::NotSealed);
     assert_eq!(folder.open().flushed_seq().unwrap(), 3);
 }
 
@@ -65,7 +65,7 @@ fn a_missing_catalog_beside_a_seal_is_damage() {
     let folder = Folder::new();
     folder.open().seal_file(&folder.sum()).unwrap();
     fs::remove_file(folder.db()).unwrap();
-    let state = Catalog::verify_sealed(&folder.db(), &folder.sum()).unwrap();
+    let state = Catalog::verify_sealed(&disk::LocalDisk, &folder.db(), &folder.sum()).unwrap();
     assert!(matches!(state, SealState::Damaged { .. }));
 }
 
@@ -77,7 +77,7 @@ fn looking_at_a_closed_catalog_touches_nothing() {
     let segments = catalog.segments().unwrap();
     catalog.seal_file(&folder.sum()).unwrap();
 
-    let looked = Catalog::open_read_only(&folder.db()).unwrap();
+    let looked = Catalog::open_read_only(&disk::local(), &folder.db()).unwrap();
     assert_eq!(looked.segments().unwrap(), segments);
     assert_eq!(looked.check().unwrap(), Vec::<String>::new());
     assert!(looked.tenant("t1").is_some());
@@ -87,7 +87,7 @@ fn looking_at_a_closed_catalog_touches_nothing() {
     assert!(matches!(looked.seal_file(&folder.sum()), Err(Error::ReadOnly { .. })));
     assert_eq!(names(&folder), ["catalog.db", "catalog.sum"]);
     drop(looked);
-    assert_eq!(Catalog::verify_sealed(&folder.db(), &folder.sum()).unwrap(), SealState::Sealed);
+    assert_eq!(Catalog::verify_sealed(&disk::LocalDisk, &folder.db(), &folder.sum()).unwrap(), SealState::Sealed);
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn looking_at_a_crashed_catalog_sees_its_log() {
     for end in ["db", "db-wal"] {
         fs::copy(folder.db().with_extension(end), crashed.db().with_extension(end)).unwrap();
     }
-    let looked = Catalog::open_read_only(&crashed.db()).unwrap();
+    let looked = Catalog::open_read_only(&disk::local(), &crashed.db()).unwrap();
     assert_eq!(looked.segments().unwrap(), catalog.segments().unwrap());
     assert_eq!(looked.flushed_seq().unwrap(), 3);
     drop(looked);
@@ -133,13 +133,16 @@ fn a_torn_log_loses_only_what_was_not_answered() {
 #[test]
 fn other_files_are_refused_and_left_alone() {
     let folder = Folder::new();
-    let missing = Catalog::open_read_only(&folder.db()).unwrap_err();
+    let missing = Catalog::open_read_only(&disk::local(), &folder.db()).unwrap_err();
     assert!(matches!(missing, Error::File { .. }), "{missing}");
     assert!(names(&folder).is_empty());
 
     let text = vec![b'x'; 5_000];
     fs::write(folder.db(), &text).unwrap();
-    for error in [Catalog::open(&folder.db()).unwrap_err(), Catalog::open_read_only(&folder.db()).unwrap_err()] {
+    for error in [
+        Catalog::open(&disk::local(), &folder.db()).unwrap_err(),
+        Catalog::open_read_only(&disk::local(), &folder.db()).unwrap_err(),
+    ] {
         assert!(matches!(error, Error::NotACatalog { .. }), "{error}");
     }
     assert_eq!(fs::read(folder.db()).unwrap(), text);
@@ -157,12 +160,15 @@ fn a_newer_version_is_refused() {
     };
     // The file format's header: user_version at 60, application_id at 68.
     patch(60, SCHEMA_VERSION + 1);
-    for error in [Catalog::open(&folder.db()).unwrap_err(), Catalog::open_read_only(&folder.db()).unwrap_err()] {
+    for error in [
+        Catalog::open(&disk::local(), &folder.db()).unwrap_err(),
+        Catalog::open_read_only(&disk::local(), &folder.db()).unwrap_err(),
+    ] {
         assert!(matches!(error, Error::TooNew { .. }) && error.to_string().contains("newer program"), "{error}");
     }
     patch(60, SCHEMA_VERSION);
     patch(68, APPLICATION_ID + 1);
-    assert!(matches!(Catalog::open(&folder.db()).unwrap_err(), Error::NotACatalog { .. }));
+    assert!(matches!(Catalog::open(&disk::local(), &folder.db()).unwrap_err(), Error::NotACatalog { .. }));
     patch(68, APPLICATION_ID);
     drop(folder.open());
 }

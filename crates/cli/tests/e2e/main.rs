@@ -9,6 +9,7 @@ mod bad_input;
 mod counting;
 mod crash;
 mod duckdb;
+mod faults;
 mod folder;
 mod http;
 mod intake;

@@ -18,6 +18,8 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Home {
     dir: TempDir,
     settings: Vec<(String, String)>,
+    /// Bytes that a file of the server may have at most.
+    file_limit: Option<u64>,
 }
 
 /// A running server. Killed when dropped.
@@ -35,7 +37,18 @@ impl Home {
     /// A new folder. Settings are environment variables without their prefix: `("FLUSH_MIB", "1")`.
     pub fn new(settings: &[(&str, &str)]) -> Home {
         let settings = settings.iter().map(|(k, v)| (format!("INDELIBLE_{k}"), (*v).to_owned())).collect();
-        Home { dir: tempfile::Builder::new().prefix("indelible-e2e-").tempdir().unwrap(), settings }
+        let dir = tempfile::Builder::new().prefix("indelible-e2e-").tempdir().unwrap();
+        Home { dir, settings, file_limit: None }
+    }
+
+    /// From the next start on the system refuses to make a file longer than that (a multiple of 512).
+    pub fn limited_to_files_of(self, bytes: u64) -> Home {
+        Home { file_limit: Some(bytes), ..self }
+    }
+
+    /// From the next start on files may be of any length.
+    pub fn unlimited(self) -> Home {
+        Home { file_limit: None, ..self }
     }
 
     /// With another setting from the next start on.
@@ -55,7 +68,16 @@ impl Home {
 
     /// The program with nothing of the caller's environment that could reach it.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(BINARY);
+        let mut command = match self.file_limit {
+            None => Command::new(BINARY),
+            // Blocks are of 512 bytes in a POSIX shell. Without the trap the signal would end the program.
+            Some(bytes) => {
+                let mut shell = Command::new("sh");
+                let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", bytes / 512);
+                shell.args(["-c", &script, "sh", BINARY]);
+                shell
+            }
+        };
         for (name, _) in std::env::vars_os().filter(|(n, _)| n.to_string_lossy().starts_with("INDELIBLE_")) {
             command.env_remove(name);
         }
@@ -191,7 +213,7 @@ impl Server {
     }
 
     fn take_home(&mut self) -> Home {
-        let empty = Home { dir: tempfile::tempdir().unwrap(), settings: Vec::new() };
+        let empty = Home { dir: tempfile::tempdir().unwrap(), settings: Vec::new(), file_limit: None };
         std::mem::replace(&mut self.home, empty)
     }
 

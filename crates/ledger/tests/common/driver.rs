@@ -3,10 +3,10 @@
 //! Around the ledger stands what the store is in the product: a catalog, here a struct that is durable and
 //! changes as a whole, with the stored rows, keys, frontiers and the number of the last stored frame.
 
-use super::disk::{Fault, FaultyDisk, Lie};
 use super::model::{Model, Sealed};
+use super::{Fault, FaultyDisk, Lie};
 use super::{LEDGER, Rng, TestClock, batch, config, journal, key_of, row};
-use ledger::disk::Disk;
+use disk::Disk;
 use ledger::highwater::{HighWater, HighWaterError};
 use ledger::{Batch, Checkpoints, Frozen, JournalError, Known, Ledger, Outcome, PersonKey, Receipt, SubmitError};
 use merkle::Frontier;
@@ -315,6 +315,17 @@ impl World {
         self.story.push(format!("frozen up to {} {:?}", frozen.seq, frozen.tenants));
         if self.rng.once_in(3) {
             return Ok(());
+        }
+        // Writers go on meanwhile, and another freeze may overtake this one.
+        if self.rng.once_in(2) {
+            self.write()?;
+            if self.rng.once_in(2)
+                && let Some(open) = &mut self.open
+                && let Some(later) = open.ledger.freeze()
+            {
+                open.pending_keys.extend(later.keys);
+                self.write()?;
+            }
         }
         match self.sign() {
             Err(e) if !e.is_empty() => return Err(e),

@@ -1,7 +1,6 @@
 //! What the ledger's tests share: chance that can be repeated, a disk that fails, a plain model, a driver.
 #![allow(dead_code)]
 
-pub mod disk;
 pub mod driver;
 pub mod model;
 
@@ -9,33 +8,10 @@ use ledger::{Batch, Clock, Config, Hash, IdKey, Pending};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+pub use testdisk::{Fault, FaultyDisk, Lie, Rng};
 
 /// Name of every test's ledger.
 pub const LEDGER: [u8; 16] = *b"a ledger of ours";
-
-/// Numbers that look random and come again with the same seed (SplitMix64).
-#[derive(Debug, Clone)]
-pub struct Rng(pub u64);
-
-impl Rng {
-    pub fn word(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// Below `n`, which is not 0.
-    pub fn below(&mut self, n: usize) -> usize {
-        (self.word() % n as u64) as usize
-    }
-
-    /// True once in `n` times.
-    pub fn once_in(&mut self, n: usize) -> bool {
-        self.below(n) == 0
-    }
-}
 
 /// The clock of a test: it stands where it is put.
 #[derive(Debug, Clone, Default)]

@@ -6,6 +6,7 @@ mod generate;
 
 use arrow::array::{Array, BooleanArray, RecordBatch, StringArray};
 use arrow::error::ArrowError;
+use disk::Dir;
 use event::Field;
 use generate::{Generator, Random, Record};
 use segments::{
@@ -110,14 +111,14 @@ fn main() {
     for (i, part) in &sorted {
         let base = (i * 100_000) as u64;
         let moved = rows(part).map(|(t, r)| (t, RowRef { index: r.index + base, ..r }));
-        flushed.push(write_segment(dir.path(), *i as u64, moved).unwrap());
+        flushed.push(write_segment(&Dir::local(dir.path()), *i as u64, moved).unwrap());
     }
     per_record("sort + batch + write, flushes of 100,000", start.elapsed(), n);
 
     let start = Instant::now();
     let mut seen = 0u64;
     for info in &flushed {
-        admit(dir.path(), info, &mut |r: RowRef<'_>| {
+        admit(&Dir::local(dir.path()), info, &mut |r: RowRef<'_>| {
             seen += r.row.len() as u64;
             Ok::<(), Error>(())
         })
@@ -136,19 +137,19 @@ fn main() {
     };
     bytes(&flushed);
 
-    let inputs: Vec<_> = flushed.iter().map(|i| Segment::open(dir.path(), i.clone()).unwrap()).collect();
+    let inputs: Vec<_> = flushed.iter().map(|i| Segment::open(&Dir::local(dir.path()), i.clone()).unwrap()).collect();
     let mut next = 1000;
     let start = Instant::now();
     let mut id = || {
         next += 1;
         next
     };
-    let merged = write_merged(dir.path(), &mut id, &inputs, most as u64, &mut |_| {}).unwrap();
+    let merged = write_merged(&Dir::local(dir.path()), &mut id, &inputs, most as u64, &mut |_| {}).unwrap();
     per_record("merge", start.elapsed(), n);
     bytes(&merged);
-    let segments: Vec<_> = merged.iter().map(|i| Segment::open(dir.path(), i.clone()).unwrap()).collect();
+    let segments: Vec<_> = merged.iter().map(|i| Segment::open(&Dir::local(dir.path()), i.clone()).unwrap()).collect();
     let start = Instant::now();
-    Segment::open(dir.path(), merged[0].clone()).unwrap();
+    Segment::open(&Dir::local(dir.path()), merged[0].clone()).unwrap();
     println!(
         "{:<44} {:>8.3} ms; filters in memory {:.2} B/record",
         "open",
@@ -157,7 +158,7 @@ fn main() {
     );
 
     let start = Instant::now();
-    segments::rebuild_filters(dir.path(), &merged[0]).unwrap();
+    segments::rebuild_filters(&Dir::local(dir.path()), &merged[0]).unwrap();
     per_record("rebuild filters", start.elapsed(), merged[0].rows as usize);
 
     by_column(dir.path(), &merged);

@@ -1,6 +1,7 @@
 //! Rows for tests: arbitrary ones, and a plain model to compare with.
 #![allow(dead_code)]
 
+use disk::Dir;
 use event::encode::{put, put_time};
 use event::{FIELDS, Field, Kind};
 use proptest::prelude::*;
@@ -68,7 +69,7 @@ pub fn write(dir: &Path, id: u64, rows: &[Row]) -> SegmentInfo {
     let refs = rows.iter().zip(&names).map(|(r, name)| {
         (r.tenant, RowRef { tenant: name, index: r.index, recorded_at: r.recorded_at, kind: r.kind, row: &r.bytes })
     });
-    write_segment(dir, id, refs).unwrap()
+    write_segment(&Dir::local(dir), id, refs).unwrap()
 }
 
 /// Rows of `tenants` tenants that look a little like ours; few distinct values, so that queries match.

@@ -1,0 +1,167 @@
+//! The data folder at a start: who may open it, what is refused, what is mended and cleaned up.
+#![allow(missing_docs)]
+
+mod common;
+
+use common::{World, files};
+use std::fs;
+
+fn refused(world: &mut World, want: &[&str]) {
+    let e = world.open().expect_err(want[0]).to_string();
+    for part in want {
+        assert!(e.contains(part), "`{part}` is not in: {e}");
+    }
+}
+
+#[test]
+fn one_process_at_a_time_and_it_is_named() {
+    let mut world = World::new();
+    world.more("acme", 3);
+    let mut second = world.crashed();
+    // Another look at the same folder, not at a copy.
+    let clock: ledger::Clock = std::sync::Arc::new(|| 0);
+    let e = store::Store::open(world.folder(), common::quiet(), clock).unwrap_err().to_string();
+    assert!(e.contains("is in use by process") && e.contains(&std::process::id().to_string()), "{e}");
+    let e = store::verify::verify(&world.folder(), &|_| {}).unwrap_err().to_string();
+    assert!(e.contains("is in use by process"), "{e}");
+    second.open().expect("a copy is another folder");
+    world.reopen();
+    world.check();
+}
+
+#[test]
+fn an_old_copy_of_the_folder_is_refused() {
+    let mut world = World::new();
+    world.more("acme", 300);
+    let mut before_flush = world.crashed();
+    before_flush.open().unwrap();
+    before_flush.close();
+    world.store().flush().unwrap();
+    let after_flush = world.crashed();
+    world.more("acme", 20);
+    world.close();
+    let newest = world.crashed();
+    for old in [&before_flush, &after_flush] {
+        world.restore(old);
+        refused(&mut world, &["the data folder has 300 records, and 320 were signed"]);
+        let report = world.verify();
+        assert!(report.findings.iter().any(|f| f.what.contains("320 records were signed and 300 are here")));
+    }
+    world.restore(&newest);
+    world.open().unwrap();
+    world.check();
+}
+
+#[test]
+fn a_missing_or_foreign_mark_is_refused() {
+    let mut world = World::new();
+    world.more("acme", 5);
+    world.close();
+    let mark = world.folder().high_water;
+    let bytes = fs::read(&mark).unwrap();
+    fs::remove_file(&mark).unwrap();
+    refused(&mut world, &["high-water mark", "is missing", "--new-high-water"]);
+
+    let mut other = World::new();
+    other.more("acme", 5);
+    other.close();
+    fs::copy(other.folder().high_water, &mark).unwrap();
+    refused(&mut world, &["not this ledger's"]);
+
+    fs::remove_file(&mark).unwrap();
+    store::verify::new_high_water(&world.folder()).unwrap();
+    world.open().unwrap();
+    world.check();
+    world.close();
+    assert_eq!(fs::read(&mark).unwrap(), bytes, "the new mark says what the old one said");
+}
+
+#[test]
+fn a_neighbour_of_the_mark_is_left_alone() {
+    let mut world = World::new();
+    world.close();
+    let neighbour = world.folder().dir.with_extension("new");
+    fs::write(&neighbour, "somebody's").unwrap();
+    world.open().unwrap();
+    assert_eq!(fs::read(&neighbour).unwrap(), b"somebody's");
+}
+
+#[test]
+fn missing_and_damaged_filters_are_made_anew() {
+    let mut world = World::new();
+    world.more("acme", 600);
+    world.store().flush().unwrap();
+    world.close();
+    let idx = world.segment_files("idx").remove(0);
+    let sound = fs::read(&idx).unwrap();
+    fs::remove_file(&idx).unwrap();
+    assert!(world.verify().findings.iter().any(|f| f.file == idx), "verify says that it is missing");
+    world.open().unwrap();
+    world.check();
+    world.close();
+    assert_eq!(fs::read(&idx).unwrap(), sound, "byte for byte");
+    for at in (0..sound.len()).step_by(sound.len() / 9) {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 0x20;
+        fs::write(&idx, bytes).unwrap();
+        assert!(world.verify().findings.iter().all(|f| f.file == idx));
+        assert!(!world.verify().findings.is_empty(), "byte {at}");
+        world.open().unwrap();
+        world.check();
+        world.close();
+        assert_eq!(fs::read(&idx).unwrap(), sound);
+    }
+    assert_eq!(world.verify().findings, []);
+}
+
+/// What a crash between the steps of a flush or a merge leaves in the folder.
+#[test]
+fn orphans_are_removed_at_a_start() {
+    let mut world = World::new();
+    world.more("acme", 40);
+    world.store().flush().unwrap();
+    world.close();
+    let dir = world.folder().segments().path;
+    let known = fs::read_dir(&dir).unwrap().count();
+    let parquet = world.segment_files("parquet").remove(0);
+    for name in ["00000000000000ff.parquet", "00000000000000ff.idx", "00000000000000fe.parquet.tmp", "half"] {
+        fs::copy(&parquet, dir.join(name)).unwrap();
+    }
+    world.open().unwrap();
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), known);
+    world.check();
+    // The number of an orphan is not taken again while its file is there.
+    world.more("acme", 5);
+    world.store().flush().unwrap();
+    world.check();
+    assert_eq!(files(&dir, "parquet").len(), 2);
+}
+
+#[test]
+fn a_merge_removes_its_inputs() {
+    let mut world = World::new();
+    for _ in 0..8 {
+        world.more("acme", 20);
+        world.store().flush().unwrap();
+    }
+    world.store().compact().unwrap();
+    assert_eq!((world.segment_files("parquet").len(), world.segment_files("idx").len()), (1, 1));
+    world.check();
+}
+
+#[test]
+fn a_damaged_or_missing_segment_is_refused_by_name() {
+    let mut world = World::new();
+    world.more("acme", 40);
+    world.store().flush().unwrap();
+    world.close();
+    let path = world.segment_files("parquet").remove(0);
+    let sound = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    refused(&mut world, &[path.to_str().unwrap()]);
+    fs::write(&path, &sound[..sound.len() - 9]).unwrap();
+    refused(&mut world, &[path.to_str().unwrap()]);
+    fs::write(&path, &sound).unwrap();
+    world.open().unwrap();
+    world.check();
+}
