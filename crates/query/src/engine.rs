@@ -353,6 +353,11 @@ pub(crate) fn allowed(query: &Query, access: Access) -> Result<()> {
     check_access(query, access)
 }
 
+/// Whether what a query asks depends on notification bodies or claims: what only [`Access::bodies`] may ask.
+pub fn asks_for_bodies(query: &Query) -> bool {
+    check_access(query, Access { bodies: false }).is_err()
+}
+
 fn key(batch: &RecordBatch, row: usize) -> (i64, String) {
     let time = batch.column(0).as_primitive::<TimestampMicrosecondType>().value(row);
     (time, batch.column(1).as_string::<i32>().value(row).to_owned())

@@ -17,7 +17,7 @@ mod sql;
 
 pub use aggregate::{Bar, Counts, Group};
 pub use cursor::{Cursor, CursorError};
-pub use engine::{Access, DEFAULT_LIMIT, Engine, Error, MAX_LIMIT, Page, Result};
+pub use engine::{Access, DEFAULT_LIMIT, Engine, Error, MAX_LIMIT, Page, Result, asks_for_bodies};
 pub use lang::{Query, View};
 #[cfg(feature = "sql")]
 pub use sql::{SqlAnswer, SqlLimits};

@@ -2,7 +2,7 @@
 
 use crate::ids::Ids;
 use crate::problem::{Problem, REQUEST_ID};
-use crate::{admin, intake, log, ops, read};
+use crate::{admin, intake, log, native, ops, read};
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -51,6 +51,8 @@ pub struct Inner {
     pub ids: Ids,
     /// Batches being prepared.
     pub intake: Arc<Semaphore>,
+    /// What native records need to know of those before them.
+    pub memories: native::Memories,
     /// Queries being run.
     pub reads: Arc<Semaphore>,
     /// Since when the server runs.
@@ -74,6 +76,7 @@ impl App {
             engine: Engine::new(store),
             options,
             ids: Ids::default(),
+            memories: native::Memories::default(),
             intake: Arc::new(Semaphore::new(INTAKE_AT_ONCE)),
             reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
             started: Instant::now(),
@@ -124,6 +127,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/t/{tenant}/keys", post(admin::create_key).get(admin::keys))
         .route("/v1/t/{tenant}/keys/{id}", delete(admin::revoke_key))
         .route("/v1/t/{tenant}/records", post(intake::post).get(read::records))
+        .route("/v1/t/{tenant}/ingest/{system}", post(native::post))
         .route("/v1/t/{tenant}/records/{id}", get(read::record))
         .route("/v1/t/{tenant}/records/{id}/proof", get(read::proof))
         .route("/v1/t/{tenant}/query", post(read::query))

@@ -5,21 +5,17 @@
 
 use crate::app::App;
 use crate::auth::{self, Caller};
+use crate::prepare::{self, Prepared, Sent};
 use crate::problem::Problem;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use catalog::Tenant;
-use event::batch::Body;
-use event::commit;
-use event::parse::{Invalid, Parser};
 use event::redact::Rules;
-use ledger::{Batch, Outcome, Pending};
+use ledger::Outcome;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use std::borrow::Cow;
-use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,31 +50,58 @@ pub async fn post(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let caller = auth::writer(&app, &headers, &slug)?;
-    let full = match options.receipts.as_deref() {
-        None | Some("rejected") => false,
-        Some("full") => true,
-        Some(_) => return Err(Problem::bad("invalid_parameter", "`receipts` is `full` or absent")),
-    };
-    let wait = match options.wait.as_deref() {
-        None => false,
-        Some("checkpoint") => true,
-        Some(_) => return Err(Problem::bad("invalid_parameter", "`wait` is `checkpoint` or absent")),
-    };
-    let encoding = headers.get(header::CONTENT_ENCODING).map(|v| v.to_str().unwrap_or("?").to_owned());
+    let asked = options.check()?;
+    let encoding = encoding(&headers);
     let taken = take(&app, caller.tenant.clone(), body, encoding).await?;
-    let checkpoint = if wait && taken.size > 0 {
-        let (app, tenant, size) = (app.clone(), caller.tenant.number, taken.size);
+    reply(&app, &caller.tenant, &taken, asked, Map::new()).await
+}
+
+/// The `Content-Encoding` of a request.
+pub(crate) fn encoding(headers: &HeaderMap) -> Option<String> {
+    headers.get(header::CONTENT_ENCODING).map(|v| v.to_str().unwrap_or("?").to_owned())
+}
+
+/// What a caller wants to be told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    full: bool,
+    wait: bool,
+}
+
+impl Options {
+    pub(crate) fn check(&self) -> Result<Asked, Problem> {
+        let full = match self.receipts.as_deref() {
+            None | Some("rejected") => false,
+            Some("full") => true,
+            Some(_) => return Err(Problem::bad("invalid_parameter", "`receipts` is `full` or absent")),
+        };
+        let wait = match self.wait.as_deref() {
+            None => false,
+            Some("checkpoint") => true,
+            Some(_) => return Err(Problem::bad("invalid_parameter", "`wait` is `checkpoint` or absent")),
+        };
+        Ok(Asked { full, wait })
+    }
+}
+
+/// The answer, with `more` members; after a checkpoint covers the batch, if that is asked for.
+pub(crate) async fn reply(
+    app: &App,
+    tenant: &Tenant,
+    taken: &Taken,
+    asked: Asked,
+    mut more: Map<String, Value>,
+) -> Result<Response, Problem> {
+    if asked.wait && taken.size > 0 {
+        let (app, tenant, size) = (app.clone(), tenant.number, taken.size);
         let published = tokio::task::spawn_blocking(move || app.store().checkpoints().wait(tenant, size, PATIENCE))
             .await
             .map_err(|e| Problem::internal("waiting for a checkpoint failed", &e))?;
-        match published {
-            Some(p) => Some(p.note.clone()),
-            None => return Err(Problem::busy("the records are stored, but no checkpoint covers them yet", 1)),
-        }
-    } else {
-        None
-    };
-    Ok(answer(&taken, full, checkpoint))
+        let published =
+            published.ok_or_else(|| Problem::busy("the records are stored, but no checkpoint covers them yet", 1))?;
+        more.insert("checkpoint".into(), published.note.clone().into());
+    }
+    Ok(answer(taken, asked.full, more))
 }
 
 /// What became of a request's records.
@@ -88,25 +111,35 @@ pub struct Taken {
     pub sealed: Vec<(usize, String, Outcome)>,
     /// Refused ones: line, code, field, detail.
     pub refused: Vec<(usize, &'static str, String, String)>,
+    /// Records not understood, kept as they came: line, code, detail.
+    pub unparsed: Vec<(usize, String, String)>,
     /// Size of the tree afterwards.
     pub size: u64,
     /// When the batch was sealed.
     pub recorded_at: i64,
 }
 
-/// Takes a body in. Returns when everything accepted is durable.
+/// Takes a body of envelopes in. Returns when everything accepted is durable.
 ///
 /// # Errors
 /// A problem with nothing stored.
 pub async fn take(app: &App, tenant: Arc<Tenant>, body: Bytes, encoding: Option<String>) -> Result<Taken, Problem> {
-    let result = take_in(app, tenant, body, encoding).await;
-    for (_, code, ..) in result.iter().flat_map(|t| &t.refused) {
-        metrics::counter!("indelible_records_rejected_total", "code" => *code).increment(1);
-    }
-    result
+    take_with(app, tenant, move |app, tenant| {
+        let body = prepare::decompress(&body, encoding.as_deref())?;
+        prepare::plain(app, tenant, &body)
+    })
+    .await
 }
 
-async fn take_in(app: &App, tenant: Arc<Tenant>, body: Bytes, encoding: Option<String>) -> Result<Taken, Problem> {
+/// Takes in what `make` prepares, on a thread for such work.
+///
+/// # Errors
+/// A problem with nothing stored.
+pub async fn take_with(
+    app: &App,
+    tenant: Arc<Tenant>,
+    make: impl FnOnce(&App, &Arc<Tenant>) -> Result<Prepared, Problem> + Send + 'static,
+) -> Result<Taken, Problem> {
     let permit =
         app.intake.clone().acquire_owned().await.map_err(|e| Problem::internal("the server is stopping", &e))?;
     // Holding the permit, so that writers slow down together instead of being sent away one by one.
@@ -116,103 +149,21 @@ async fn take_in(app: &App, tenant: Arc<Tenant>, body: Bytes, encoding: Option<S
     }
     let prepared = {
         let (app, tenant) = (app.clone(), Arc::clone(&tenant));
-        tokio::task::spawn_blocking(move || prepare(&app, &tenant, &body, encoding.as_deref()))
+        tokio::task::spawn_blocking(move || make(&app, &tenant))
             .await
             .map_err(|e| Problem::internal("a batch could not be prepared", &e))??
     };
     drop(permit);
-    seal(app, tenant, prepared).await
-}
-
-/// A batch ready for the ledger.
-struct Prepared {
-    batch: Batch,
-    /// Line, id, whether the time was ours, per record of the batch.
-    records: Vec<(usize, String, bool)>,
-    refused: Vec<(usize, &'static str, String, String)>,
-}
-
-fn prepare(app: &App, tenant: &Arc<Tenant>, body: &[u8], encoding: Option<&str>) -> Result<Prepared, Problem> {
-    let started = std::time::Instant::now();
-    let body = decompress(body, encoding)?;
-    let body = Body::new(&body);
-    let pieces = body.pieces();
-    if pieces.is_empty() {
-        return Err(Problem::bad(
-            "empty_body",
-            "the body has no record; send a JSON object, an array, or one object per line",
-        ));
+    let taken = seal(app, tenant, prepared).await?;
+    for (_, code, ..) in &taken.refused {
+        metrics::counter!("indelible_records_rejected_total", "code" => *code).increment(1);
     }
-    if pieces.len() > MAX_RECORDS {
-        return Err(Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "batch_too_large",
-            format!(
-                "the batch has {} records, more than the limit of {MAX_RECORDS}; nothing was stored, send it in parts",
-                pieces.len()
-            ),
-        ));
-    }
-    let rules = app.rules(tenant)?;
-    let store = app.store();
-    let id_epoch = store.ledger().id_epoch();
-    let now = store.now();
-    let parser = Parser { rules: &rules, tenant: &tenant.slug, now };
-    let mut keys = store.keys().intake(tenant);
-    let mut fresh_id = || app.ids.next(now);
-    let mut given = Vec::new();
-    let mut out = Prepared {
-        batch: Batch { tenant: tenant.number, id_epoch, ..Batch::default() },
-        records: Vec::with_capacity(pieces.len()),
-        refused: Vec::new(),
-    };
-    let mut rows = Vec::with_capacity(pieces.iter().filter_map(|p| p.text.as_ref().ok()).map(|t| t.len() + 256).sum());
-    for piece in pieces {
-        let text = match piece.text {
-            Ok(text) => text,
-            Err(e) => {
-                out.refused.push((piece.line, e.code, String::new(), e.detail));
-                continue;
-            }
-        };
-        let event = match parser.parse(text, &mut fresh_id, &mut rows) {
-            Ok(event) => event,
-            Err(Invalid { code, field, detail }) => {
-                out.refused.push((piece.line, code, field, detail));
-                continue;
-            }
-        };
-        let row = rows.get(event.row.clone()).unwrap_or_default();
-        let commitment = commit::commitment(row, &mut keys)
-            .map_err(|e| Problem::internal("a record could not be committed to", &e))?;
-        let id = rows.get(event.id.clone()).unwrap_or_default();
-        let key = Some(store.id_key(tenant.number, id));
-        let id = String::from_utf8_lossy(id).into_owned();
-        out.batch.records.push(Pending { kind: 0, row: event.row, commitment, id: key, known: None });
-        if !event.fresh_id {
-            given.push(out.records.len());
-        }
-        out.records.push((piece.line, id, event.fresh_time));
-    }
-    out.batch.keys = keys.fresh;
-    out.batch.rows = rows;
-    // An id that was made here is known from now on, but cannot have been used before.
-    let ids: Vec<&str> = given.iter().filter_map(|n| out.records.get(*n)).map(|(_, id, _)| id.as_str()).collect();
-    if !ids.is_empty() {
-        let found = store.find_ids(tenant, &ids)?;
-        if !found.is_empty() {
-            for ((_, id, _), pending) in out.records.iter().zip(&mut out.batch.records) {
-                pending.known = found.get(id).copied();
-            }
-        }
-    }
-    metrics::histogram!("indelible_prepare_seconds").record(started.elapsed().as_secs_f64());
-    Ok(out)
+    Ok(taken)
 }
 
 async fn seal(app: &App, tenant: Arc<Tenant>, prepared: Prepared) -> Result<Taken, Problem> {
-    let Prepared { batch, records, refused } = prepared;
-    let mut taken = Taken { refused, ..Taken::default() };
+    let Prepared { batch, records, refused, unparsed } = prepared;
+    let mut taken = Taken { refused, unparsed, ..Taken::default() };
     if records.is_empty() {
         taken.size = app.store().ledger().size(tenant.number);
         return Ok(taken);
@@ -222,8 +173,8 @@ async fn seal(app: &App, tenant: Arc<Tenant>, prepared: Prepared) -> Result<Take
     let rows: Vec<Option<Vec<u8>>> = records
         .iter()
         .zip(&batch.records)
-        .map(|((.., fresh_time), r)| {
-            (*fresh_time && r.id.is_some()).then(|| batch.rows.get(r.row.clone()).unwrap_or_default().to_vec())
+        .map(|(sent, r)| {
+            (sent.fresh_time && r.id.is_some()).then(|| batch.rows.get(r.row.clone()).unwrap_or_default().to_vec())
         })
         .collect();
     let (send, receive) = tokio::sync::oneshot::channel();
@@ -237,8 +188,13 @@ async fn seal(app: &App, tenant: Arc<Tenant>, prepared: Prepared) -> Result<Take
     }
     taken.size = receipt.size;
     taken.recorded_at = receipt.recorded_at;
-    for (n, ((line, id, fresh_time), outcome)) in records.into_iter().zip(receipt.outcomes).enumerate() {
+    for (n, (Sent { line, id, fresh_time, by_content }, outcome)) in
+        records.into_iter().zip(receipt.outcomes).enumerate()
+    {
         let outcome = match outcome {
+            Outcome::Conflict { index } if by_content => {
+                Outcome::Duplicate { index, leaf: leaf(app, &tenant, index).await? }
+            }
             // A repetition without a time got another one this time; it is the same record all the same.
             Outcome::Conflict { index }
                 if fresh_time && same_but_time(app, &tenant, index, rows.get(n).and_then(Option::as_ref)).await? =>
@@ -288,59 +244,7 @@ async fn same_but_time(app: &App, tenant: &Arc<Tenant>, index: u64, row: Option<
     Ok(stored(app, tenant, index).await?.is_some_and(|s| without_time(&s.row) == without_time(row)))
 }
 
-fn decompress<'a>(body: &'a [u8], encoding: Option<&str>) -> Result<Cow<'a, [u8]>, Problem> {
-    let too_large = |len: String| {
-        Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "batch_too_large",
-            format!(
-                "the batch is {len} bytes, more than the limit of {MAX_BATCH}; nothing was stored, send it in parts"
-            ),
-        )
-    };
-    let gzip = body.starts_with(&[0x1f, 0x8b]);
-    let zstd = body.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
-    let kind = match encoding.map(str::to_ascii_lowercase).as_deref() {
-        None | Some("identity") => None,
-        Some("gzip" | "x-gzip") if gzip => Some("gzip"),
-        Some("zstd") if zstd => Some("zstd"),
-        Some(name @ ("gzip" | "x-gzip" | "zstd")) => {
-            return Err(Problem::bad("invalid_encoding", format!("the body says it is {name} and is not")));
-        }
-        Some(_) => {
-            return Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_encoding",
-                "Content-Encoding is gzip, zstd or absent",
-            ));
-        }
-    };
-    // By magic where nothing was said: no JSON begins like that.
-    let kind = kind.or(if gzip {
-        Some("gzip")
-    } else if zstd {
-        Some("zstd")
-    } else {
-        None
-    });
-    let mut out = Vec::new();
-    let broken = |e: std::io::Error| Problem::bad("invalid_encoding", format!("the compressed body is damaged: {e}"));
-    let most = MAX_BATCH as u64 + 1;
-    match kind {
-        None if body.len() > MAX_BATCH => return Err(too_large(body.len().to_string())),
-        None => return Ok(Cow::Borrowed(body)),
-        Some("gzip") => flate2::read::MultiGzDecoder::new(body).take(most).read_to_end(&mut out).map_err(broken)?,
-        Some(_) => {
-            zstd::stream::read::Decoder::new(body).map_err(broken)?.take(most).read_to_end(&mut out).map_err(broken)?
-        }
-    };
-    if out.len() > MAX_BATCH {
-        return Err(too_large(format!("more than {MAX_BATCH}")));
-    }
-    Ok(Cow::Owned(out))
-}
-
-fn answer(taken: &Taken, full: bool, checkpoint: Option<String>) -> Response {
+pub(crate) fn answer(taken: &Taken, full: bool, more: Map<String, Value>) -> Response {
     let accepted = taken.sealed.iter().filter(|s| matches!(s.2, Outcome::Sealed { .. })).count();
     let mut results: Vec<(usize, Value)> = taken
         .refused
@@ -353,6 +257,9 @@ fn answer(taken: &Taken, full: bool, checkpoint: Option<String>) -> Response {
             (*line, r)
         })
         .collect();
+    results.extend(taken.unparsed.iter().map(|(line, code, detail)| {
+        (*line, json!({ "line": line, "status": "unparsed", "code": code, "detail": detail }))
+    }));
     if full {
         results.extend(taken.sealed.iter().map(|(line, id, outcome)| {
             let (status, index, leaf) = match outcome {
@@ -362,8 +269,8 @@ fn answer(taken: &Taken, full: bool, checkpoint: Option<String>) -> Response {
             };
             (*line, json!({ "line": line, "status": status, "id": id, "index": index, "leaf_hash": crate::hex(&leaf) }))
         }));
-        results.sort_by_key(|r| r.0);
     }
+    results.sort_by_key(|r| r.0);
     let first = taken.sealed.iter().map(|s| match s.2 {
         Outcome::Sealed { index, .. } | Outcome::Duplicate { index, .. } | Outcome::Conflict { index } => index,
     });
@@ -376,9 +283,7 @@ fn answer(taken: &Taken, full: bool, checkpoint: Option<String>) -> Response {
     if accepted > 0 {
         body.insert("recorded_at".into(), event::time::format(taken.recorded_at).into());
     }
-    if let Some(note) = checkpoint {
-        body.insert("checkpoint".into(), note.into());
-    }
+    body.extend(more);
     body.insert("results".into(), results.into_iter().map(|r| r.1).collect::<Vec<_>>().into());
     match taken.refused.first() {
         Some((_, code, field, detail)) if taken.sealed.is_empty() => {

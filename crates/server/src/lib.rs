@@ -10,8 +10,10 @@ mod auth;
 mod ids;
 mod intake;
 mod log;
+mod native;
 mod openapi;
 mod ops;
+mod prepare;
 mod problem;
 mod read;
 

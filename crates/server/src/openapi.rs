@@ -162,6 +162,18 @@ const ROUTES: &[Route] = &[
         success: ("200", JSON),
     },
     Route {
+        method: "post",
+        path: "/v1/t/{tenant}/ingest/{system}",
+        summary: "Send records in a system's own shape; `auto` tells the system by the shape. One that is not understood is kept as it came",
+        scope: "write",
+        query: &[
+            ("receipts", "`full`: a receipt for every record"),
+            ("wait", "`checkpoint`: answer when a signed checkpoint covers them"),
+        ],
+        body: &[JSON, "application/x-ndjson", TEXT],
+        success: ("200", JSON),
+    },
+    Route {
         method: "get",
         path: "/v1/t/{tenant}/records",
         summary: "Records of every log, newest first",

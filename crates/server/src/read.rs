@@ -126,8 +126,9 @@ fn guide(diff: Option<&str>) -> Result<bool, Problem> {
 
 async fn page(app: &App, caller: &Caller, query: query::Query) -> Result<Page, Problem> {
     let (tenant, access, view) = (caller.tenant.clone(), caller.access(), query.view);
+    let asked = query::asks_for_bodies(&query);
     let page = blocking(app, move |app| app.engine.page(&tenant, &query, access)).await?;
-    if page.bodies > 0 {
+    if page.bodies > 0 || asked {
         record_use(
             app,
             caller,
@@ -213,6 +214,10 @@ async fn run(app: &App, caller: &Caller, query: query::Query) -> Result<String, 
     let facets = !query.facets.is_empty();
     let mut out = Map::new();
     if counting || facets {
+        if query::asks_for_bodies(&query) {
+            let target = json!({ "id": query.view.name(), "type": "view" });
+            record_use(app, caller, "indelible.body.read", target, json!({ "counted": true })).await?;
+        }
         let (tenant, access, query) = (caller.tenant.clone(), caller.access(), query.clone());
         let counts = blocking(app, move |app| app.engine.counts(&tenant, &query, access)).await?;
         counts_json(&counts, &mut out);

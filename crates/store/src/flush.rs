@@ -24,9 +24,9 @@ const REST_ROWS: usize = 4096;
 /// Share of a core that a flush takes while there is room: enough for 40,000 records/s.
 const UNHURRIED: f64 = 0.2;
 /// How full the tail may be before a flush hurries, as a share of its limit.
-const HURRIES_FROM: f64 = 0.5;
+const HURRIES_FROM: f64 = 0.25;
 /// How full it is when a flush takes all it can get. Well before writers are told to wait.
-const HURRIES_FULLY: f64 = 0.75;
+const HURRIES_FULLY: f64 = 0.5;
 
 impl Store {
     /// Moves everything sealed so far to segments. Returns when it is there; writers go on meanwhile.

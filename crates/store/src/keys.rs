@@ -42,7 +42,7 @@ struct Entry {
 type Shard = Mutex<HashMap<(u32, [u8; 16]), Entry, HashedKeys>>;
 
 /// Persons remembered by one [`Salts`] (about 0.3 KiB each).
-const REMEMBERED: usize = 16_384;
+const REMEMBERED: usize = 65_536;
 
 /// Every tenant's keys.
 pub struct KeyStore {

@@ -14,6 +14,7 @@ mod folder;
 mod http;
 mod intake;
 mod ledger;
+mod native;
 mod ops;
 mod paging;
 mod proofs;

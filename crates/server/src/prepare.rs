@@ -1,0 +1,254 @@
+//! A body into a batch ready for the ledger: hop 2 of a record's way, for one request.
+//!
+//! Owns decompression, the limits of a batch, and the loop in which records are parsed, committed to and looked up.
+//! Not here: what happens to the batch afterwards (`intake`), and what systems' own shapes look like (`native`).
+
+use crate::app::App;
+use crate::intake::{MAX_BATCH, MAX_RECORDS};
+use crate::native::Natives;
+use crate::problem::Problem;
+use axum::http::StatusCode;
+use catalog::Tenant;
+use event::batch::Body;
+use event::commit;
+use event::parse::{Invalid, Parser};
+use ledger::{Batch, Pending};
+use std::borrow::Cow;
+use std::io::Read;
+use std::sync::Arc;
+use store::Salts;
+
+/// One record of a batch, as its sender knows it.
+pub struct Sent {
+    /// Line in NDJSON, position in a list, from 1.
+    pub line: usize,
+    /// Its id.
+    pub id: String,
+    /// The time is ours: a repetition is compared without it.
+    pub fresh_time: bool,
+    /// The id was made from the content: whatever has it is the same record.
+    pub by_content: bool,
+}
+
+/// A batch ready for the ledger.
+#[derive(Default)]
+pub struct Prepared {
+    /// What the ledger gets.
+    pub batch: Batch,
+    /// What is known of each record of the batch.
+    pub records: Vec<Sent>,
+    /// Refused records: line, code, field, detail.
+    pub refused: Vec<(usize, &'static str, String, String)>,
+    /// Records not understood, kept as they came: line, code, detail.
+    pub unparsed: Vec<(usize, String, String)>,
+}
+
+/// Prepares a body of envelopes.
+///
+/// # Errors
+/// A problem with the body as a whole, or with what is needed to prepare it.
+pub fn plain(app: &App, tenant: &Arc<Tenant>, body: &[u8]) -> Result<Prepared, Problem> {
+    let body = Body::new(body);
+    let pieces = body.pieces();
+    check_count(pieces.len())?;
+    work(app, tenant, pieces.iter().filter_map(|p| p.text.as_ref().ok()).map(|t| t.len() + 256).sum(), |work| {
+        for piece in &pieces {
+            let taken = match &piece.text {
+                Ok(text) => work.add(piece.line, text, false)?,
+                Err(e) => Err(Invalid { code: e.code, field: String::new(), detail: e.detail.clone() }),
+            };
+            work.note(piece.line, taken);
+        }
+        Ok(())
+    })
+}
+
+/// Prepares records of a system's own shape. One that cannot be understood is kept as it came.
+///
+/// # Errors
+/// As [`plain`].
+pub fn native(app: &App, tenant: &Arc<Tenant>, natives: &Natives) -> Result<Prepared, Problem> {
+    check_count(natives.list.len())?;
+    work(app, tenant, natives.text.len() * 2, |work| {
+        for record in &natives.list {
+            let line = record.line;
+            let (text, native) = match &record.text {
+                Ok(places) => (natives.at(&places.envelope), natives.at(&places.native)),
+                Err(e) => {
+                    work.note(line, Err(Invalid { code: e.code, field: String::new(), detail: e.detail.clone() }));
+                    continue;
+                }
+            };
+            let mut taken = work.add(line, text, record.by_content)?;
+            let mut why = record.unparsed.as_ref().map(|e| (e.code.to_owned(), e.detail.clone()));
+            if let (Err(e), None) = (&taken, &why) {
+                let kept = systems::unparsed(natives.system, native, e.code, &e.detail);
+                why = Some((e.code.to_owned(), e.detail.clone()));
+                taken = work.add(line, &kept, true)?;
+            }
+            if let (Ok(()), Some((code, detail))) = (&taken, why) {
+                work.out.unparsed.push((line, code, detail));
+            }
+            work.note(line, taken);
+        }
+        Ok(())
+    })
+}
+
+fn check_count(records: usize) -> Result<(), Problem> {
+    if records == 0 {
+        return Err(Problem::bad(
+            "empty_body",
+            "the body has no record; send a JSON object, an array, or one object per line",
+        ));
+    }
+    if records > MAX_RECORDS {
+        return Err(Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "batch_too_large",
+            format!(
+                "the batch has {records} records, more than the limit of {MAX_RECORDS}; nothing was stored, send it in parts"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// A batch being prepared.
+struct Work<'a> {
+    app: &'a App,
+    tenant: &'a Arc<Tenant>,
+    parser: Parser<'a>,
+    salts: Salts<'a>,
+    rows: Vec<u8>,
+    /// Places of the records whose id the sender gave.
+    given: Vec<usize>,
+    out: Prepared,
+}
+
+fn work(
+    app: &App,
+    tenant: &Arc<Tenant>,
+    room: usize,
+    fill: impl FnOnce(&mut Work<'_>) -> Result<(), Problem>,
+) -> Result<Prepared, Problem> {
+    let started = std::time::Instant::now();
+    let rules = app.rules(tenant)?;
+    let store = app.store();
+    let id_epoch = store.ledger().id_epoch();
+    let mut work = Work {
+        app,
+        tenant,
+        parser: Parser { rules: &rules, tenant: &tenant.slug, now: store.now() },
+        salts: store.keys().intake(tenant),
+        rows: Vec::with_capacity(room),
+        given: Vec::new(),
+        out: Prepared { batch: Batch { tenant: tenant.number, id_epoch, ..Batch::default() }, ..Prepared::default() },
+    };
+    fill(&mut work)?;
+    let out = work.finish()?;
+    metrics::histogram!("indelible_prepare_seconds").record(started.elapsed().as_secs_f64());
+    Ok(out)
+}
+
+impl Work<'_> {
+    /// Parses a record and commits to it.
+    fn add(&mut self, line: usize, text: &str, by_content: bool) -> Result<Result<(), Invalid>, Problem> {
+        let (ids, now) = (&self.app.ids, self.parser.now);
+        let event = match self.parser.parse(text, &mut || ids.next(now), &mut self.rows) {
+            Ok(event) => event,
+            Err(e) => return Ok(Err(e)),
+        };
+        let row = self.rows.get(event.row.clone()).unwrap_or_default();
+        let commitment = commit::commitment(row, &mut self.salts)
+            .map_err(|e| Problem::internal("a record could not be committed to", &e))?;
+        let id = self.rows.get(event.id.clone()).unwrap_or_default();
+        let key = Some(self.app.store().id_key(self.tenant.number, id));
+        let id = String::from_utf8_lossy(id).into_owned();
+        self.out.batch.records.push(Pending { kind: 0, row: event.row, commitment, id: key, known: None });
+        if !event.fresh_id {
+            self.given.push(self.out.records.len());
+        }
+        self.out.records.push(Sent { line, id, fresh_time: event.fresh_time, by_content });
+        Ok(Ok(()))
+    }
+
+    fn note(&mut self, line: usize, taken: Result<(), Invalid>) {
+        if let Err(Invalid { code, field, detail }) = taken {
+            self.out.refused.push((line, code, field, detail));
+        }
+    }
+
+    fn finish(mut self) -> Result<Prepared, Problem> {
+        self.out.batch.keys = self.salts.fresh;
+        self.out.batch.rows = self.rows;
+        // An id that was made here is known from now on, but cannot have been used before.
+        let records = &self.out.records;
+        let ids: Vec<&str> = self.given.iter().filter_map(|n| records.get(*n)).map(|r| r.id.as_str()).collect();
+        if !ids.is_empty() {
+            let found = self.app.store().find_ids(self.tenant, &ids)?;
+            if !found.is_empty() {
+                for (record, pending) in self.out.records.iter().zip(&mut self.out.batch.records) {
+                    pending.known = found.get(&record.id).copied();
+                }
+            }
+        }
+        Ok(self.out)
+    }
+}
+
+/// The body without its compression.
+///
+/// # Errors
+/// A problem: an encoding we do not know, a damaged body, or one past the limit.
+pub fn decompress<'a>(body: &'a [u8], encoding: Option<&str>) -> Result<Cow<'a, [u8]>, Problem> {
+    let too_large = |len: String| {
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "batch_too_large",
+            format!(
+                "the batch is {len} bytes, more than the limit of {MAX_BATCH}; nothing was stored, send it in parts"
+            ),
+        )
+    };
+    let gzip = body.starts_with(&[0x1f, 0x8b]);
+    let zstd = body.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
+    let kind = match encoding.map(str::to_ascii_lowercase).as_deref() {
+        None | Some("identity") => None,
+        Some("gzip" | "x-gzip") if gzip => Some("gzip"),
+        Some("zstd") if zstd => Some("zstd"),
+        Some(name @ ("gzip" | "x-gzip" | "zstd")) => {
+            return Err(Problem::bad("invalid_encoding", format!("the body says it is {name} and is not")));
+        }
+        Some(_) => {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_encoding",
+                "Content-Encoding is gzip, zstd or absent",
+            ));
+        }
+    };
+    // By magic where nothing was said: no JSON begins like that.
+    let kind = kind.or(if gzip {
+        Some("gzip")
+    } else if zstd {
+        Some("zstd")
+    } else {
+        None
+    });
+    let mut out = Vec::new();
+    let broken = |e: std::io::Error| Problem::bad("invalid_encoding", format!("the compressed body is damaged: {e}"));
+    let most = MAX_BATCH as u64 + 1;
+    match kind {
+        None if body.len() > MAX_BATCH => return Err(too_large(body.len().to_string())),
+        None => return Ok(Cow::Borrowed(body)),
+        Some("gzip") => flate2::read::MultiGzDecoder::new(body).take(most).read_to_end(&mut out).map_err(broken)?,
+        Some(_) => {
+            zstd::stream::read::Decoder::new(body).map_err(broken)?.take(most).read_to_end(&mut out).map_err(broken)?
+        }
+    };
+    if out.len() > MAX_BATCH {
+        return Err(too_large(format!("more than {MAX_BATCH}")));
+    }
+    Ok(Cow::Owned(out))
+}
