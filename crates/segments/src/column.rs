@@ -44,6 +44,9 @@ impl From<&'static str> for Stop {
     }
 }
 
+/// So many rows of a page are few.
+const FEW: usize = 256;
+
 /// One column chunk being read: its dictionary, and the page used last, since runs of rows go on in it.
 pub(crate) struct Chunk<'a> {
     pub(crate) segment: &'a Segment,
@@ -75,13 +78,13 @@ impl Chunk<'_> {
         Ok(page)
     }
 
-    /// The dictionary, which must be there.
-    pub(crate) fn dictionary(&mut self) -> Result<Arc<Dictionary>, Stop> {
-        if let Some(dictionary) = &self.last.dictionary {
+    /// The dictionary, which must be there, at least its first `entries`.
+    pub(crate) fn dictionary(&mut self, entries: usize) -> Result<Arc<Dictionary>, Stop> {
+        if let Some(dictionary) = self.last.dictionary.as_ref().filter(|d| d.has(entries)) {
             return Ok(Arc::clone(dictionary));
         }
-        let dictionary = self.segment.dictionary(self.number, self.column, self.keep)?.ok_or("a dictionary is missing")?;
-        Ok(Arc::clone(self.last.dictionary.insert(dictionary)))
+        let dictionary = self.segment.dictionary(self.number, self.column, self.keep, entries)?;
+        Ok(Arc::clone(self.last.dictionary.insert(dictionary.ok_or("a dictionary is missing")?)))
     }
 
     /// Rows of the column chunk, which has values. `coded` asks for a dictionary array where that is possible.
@@ -91,14 +94,20 @@ impl Chunk<'_> {
         let locations = self.segment.locations(self.number, self.column).ok_or("the places of pages are missing")?;
         let coded = coded && columns::is_coded(self.column) && self.segment.only_coded(self.number, self.column);
         let mut out = Out::new(self.column, coded);
-        let mut dictionary = None;
+        let mut dictionary = if coded { Some(self.dictionary(usize::MAX)?) } else { None };
         for (at, page_rows, wanted) in pages_of(locations, group.rows as usize, rows) {
             let page = self.page(at, page_rows)?;
             let values = page.values(field.is_nullable())?;
             let picks = out.valid.add(values.valid.as_ref(), &wanted);
             let coding = page.coding.ok_or(Stop::Unknown)?;
-            if coding == Coding::Dictionary && dictionary.is_none() {
-                dictionary = Some(self.dictionary()?);
+            if coding == Coding::Dictionary && !coded && !picks.is_empty() {
+                // A few rows seldom need the whole dictionary: its entries stand in order of first use.
+                let mut entries = usize::MAX;
+                if crate::decode::count(&picks) <= FEW {
+                    entries = 0;
+                    codes(values.data, &picks, |code| entries = entries.max(code as usize + 1))?;
+                }
+                dictionary = Some(self.dictionary(entries)?);
             }
             out.values.add(coding, values.data, values.count, &picks, dictionary.as_deref())?;
         }
@@ -220,7 +229,7 @@ impl Out {
             }
             Values::Codes(codes) => {
                 let texts = match dictionary {
-                    Some(Dictionary::Texts(texts)) => texts.clone(),
+                    Some(Dictionary::Texts(texts, _)) => texts.clone(),
                     Some(_) => return Err(Stop::Damaged("a dictionary has other values")),
                     None => StringArray::new_null(0),
                 };
@@ -291,7 +300,7 @@ impl Values {
         match (self, coding) {
             (Values::Codes(out), Coding::Dictionary) => codes(data, picks, |code| out.push(code as i32)),
             (Values::Texts(ends, out), Coding::Dictionary) => {
-                let Some(Dictionary::Texts(texts)) = dictionary else { return Err(CUT) };
+                let Some(Dictionary::Texts(texts, _)) = dictionary else { return Err(CUT) };
                 let (offsets, values) = (texts.value_offsets(), texts.value_data());
                 let mut unknown = false;
                 codes(data, picks, |code| {

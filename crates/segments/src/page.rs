@@ -11,6 +11,8 @@ use crate::packed::{Hybrid, Run, varint, zigzag};
 use arrow::array::BooleanBufferBuilder;
 use arrow::buffer::BooleanBuffer;
 use std::cell::RefCell;
+use zstd::bulk::Decompressor;
+use zstd::stream::raw::{Decoder, Operation};
 
 /// How the values of a page are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub(crate) enum Coding {
 #[derive(Debug)]
 pub(crate) struct Page {
     bytes: Vec<u8>,
+    /// Whether that is all of it.
+    pub(crate) whole: bool,
     /// Rows of a data page, entries of a dictionary.
     pub(crate) rows: usize,
     /// `None`: an encoding that this code does not know.
@@ -57,13 +61,23 @@ impl Page {
     /// # Errors
     /// What does not fit, in words.
     pub(crate) fn read(raw: &[u8], most: usize) -> Result<Page, &'static str> {
+        Page::read_first(raw, most, usize::MAX)
+    }
+
+    /// Like [`Page::read`], but of a dictionary only so much that most likely the first `entries` are there.
+    pub(crate) fn read_first(raw: &[u8], most: usize, entries: usize) -> Result<Page, &'static str> {
         let (head, at) = Header::read(raw).ok_or("a page header cannot be read")?;
         let packed = raw.get(at..).and_then(|rest| rest.get(..head.packed)).ok_or("a page is cut off")?;
         if head.unpacked > MOST || head.rows > most {
             return Err("a page is larger than it can be");
         }
-        let bytes = unpack(packed, head.unpacked)?;
-        if bytes.len() != head.unpacked {
+        let part = match head.dictionary {
+            // By their mean length and a little more.
+            true => entries.saturating_mul(head.unpacked / head.rows.max(1) + 1).saturating_add(1024),
+            false => usize::MAX,
+        };
+        let bytes = if part < head.unpacked / 2 { unpack_first(packed, part)? } else { unpack(packed, head.unpacked)? };
+        if bytes.len() != head.unpacked.min(part) && bytes.len() != head.unpacked {
             return Err("a page does not have its length");
         }
         let coding = match head.coding {
@@ -74,7 +88,8 @@ impl Page {
             7 => Some(Coding::DeltaText),
             _ => None,
         };
-        Ok(Page { bytes, rows: head.rows, coding, dictionary: head.dictionary })
+        let whole = bytes.len() == head.unpacked;
+        Ok(Page { bytes, whole, rows: head.rows, coding, dictionary: head.dictionary })
     }
 
     /// Bytes it holds in memory.
@@ -120,8 +135,33 @@ fn valid(levels: &[u8], rows: usize) -> Option<BooleanBuffer> {
 }
 
 thread_local! {
-    /// Making a context costs as much as unpacking a page.
-    static ZSTD: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+    // Making a context costs as much as unpacking a page.
+    static ZSTD: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+    static ZSTD_FIRST: RefCell<Option<Decoder<'static>>> = const { RefCell::new(None) };
+}
+
+/// The first `length` bytes of a longer page.
+fn unpack_first(packed: &[u8], length: usize) -> Result<Vec<u8>, &'static str> {
+    let failed = "a page cannot be unpacked";
+    ZSTD_FIRST.with_borrow_mut(|kept| {
+        let context = match kept {
+            Some(context) => context,
+            None => kept.insert(Decoder::new().map_err(|_| failed)?),
+        };
+        context.reinit().map_err(|_| failed)?;
+        let mut out = vec![0; length];
+        let (mut read, mut written) = (0, 0);
+        while written < length {
+            let (rest, room) = (packed.get(read..).unwrap_or_default(), out.get_mut(written..).unwrap_or_default());
+            let step = context.run_on_buffers(rest, room).map_err(|_| failed)?;
+            if step.bytes_read == 0 && step.bytes_written == 0 {
+                return Err(failed);
+            }
+            read += step.bytes_read;
+            written += step.bytes_written;
+        }
+        Ok(out)
+    })
 }
 
 fn unpack(packed: &[u8], length: usize) -> Result<Vec<u8>, &'static str> {
@@ -132,7 +172,7 @@ fn unpack(packed: &[u8], length: usize) -> Result<Vec<u8>, &'static str> {
     ZSTD.with_borrow_mut(|kept| {
         let context = match kept {
             Some(context) => context,
-            None => kept.insert(zstd::bulk::Decompressor::new().map_err(|_| failed)?),
+            None => kept.insert(Decompressor::new().map_err(|_| failed)?),
         };
         context.decompress(packed, length).map_err(|_| failed)
     })
@@ -275,7 +315,7 @@ mod tests {
 
         #[test]
         fn a_page_of_any_bytes_has_levels_or_none(bytes: Vec<u8>, rows in 0usize..5000) {
-            let page = Page { bytes, rows, coding: None, dictionary: false };
+            let page = Page { bytes, whole: true, rows, coding: None, dictionary: false };
             if let Ok(values) = page.values(true) {
                 prop_assert!(values.count <= rows);
                 prop_assert_eq!(values.valid.is_none(), values.count == rows);

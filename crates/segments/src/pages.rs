@@ -9,8 +9,9 @@ use crate::error::{Error, Result};
 use crate::file::Handle;
 use crate::page::{Coding, Page};
 use crate::segment::Segment;
-use arrow::array::StringArray;
+use arrow::array::{Array, StringArray};
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+use bytes::Bytes;
 use parquet::arrow::arrow_reader::RowGroups;
 use parquet::basic::Encoding;
 use parquet::column::page::{PageIterator, PageReader};
@@ -24,11 +25,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// Bytes of unpacked pages and dictionaries that the process keeps.
-static LIMIT: AtomicUsize = AtomicUsize::new(64 << 20);
+static LIMIT: AtomicUsize = AtomicUsize::new(96 << 20);
 static CACHE: LazyLock<Mutex<Cache>> = LazyLock::new(Mutex::default);
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// Sets how many bytes of unpacked pages and dictionaries the process keeps (64 MiB where never set).
+/// Sets how many bytes of unpacked pages and dictionaries the process keeps (96 MiB where never set).
 pub fn set_page_cache(bytes: usize) {
     LIMIT.store(bytes, Ordering::Relaxed);
     lock().shrink();
@@ -58,7 +59,8 @@ const OVERHEAD: usize = 200;
 /// The distinct values of a column in a row group.
 #[derive(Debug)]
 pub(crate) enum Dictionary {
-    Texts(StringArray),
+    /// The first entries, and whether that is all of them.
+    Texts(StringArray, bool),
     Numbers(Vec<i32>),
 }
 
@@ -77,20 +79,35 @@ impl Dictionary {
         let mut texts = Vec::with_capacity(rest.len());
         offsets.push(0i32);
         for _ in 0..page.rows {
-            let (length, later) = rest.split_first_chunk().ok_or(cut)?;
-            let (text, later) = later.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or(cut)?;
+            let entry = rest.split_first_chunk().and_then(|(length, later)| {
+                later.split_at_checked(u32::from_le_bytes(*length) as usize)
+            });
+            let Some((text, later)) = entry else {
+                if page.whole {
+                    return Err(cut);
+                }
+                break;
+            };
             texts.extend_from_slice(text);
             offsets.push(texts.len() as i32);
             rest = later;
         }
         let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
         let texts = StringArray::try_new(offsets, Buffer::from_vec(texts), None);
-        Ok(Dictionary::Texts(texts.map_err(|_| "a dictionary holds no text")?))
+        Ok(Dictionary::Texts(texts.map_err(|_| "a dictionary holds no text")?, page.whole))
+    }
+
+    /// Whether the first `entries` are there, or all there are.
+    pub(crate) fn has(&self, entries: usize) -> bool {
+        match self {
+            Dictionary::Texts(texts, whole) => *whole || texts.len() >= entries,
+            Dictionary::Numbers(_) => true,
+        }
     }
 
     fn memory(&self) -> usize {
         match self {
-            Dictionary::Texts(texts) => texts.value_data().len() + texts.value_offsets().len() * 4,
+            Dictionary::Texts(texts, _) => texts.value_data().len() + texts.value_offsets().len() * 4,
             Dictionary::Numbers(numbers) => numbers.len() * 4,
         }
     }
@@ -129,11 +146,14 @@ impl Cache {
 
     fn put(&mut self, key: Key, entry: Entry) {
         let bytes = entry.memory();
-        if bytes > LIMIT.load(Ordering::Relaxed) / 4 || self.entries.contains_key(&key) {
+        if bytes > LIMIT.load(Ordering::Relaxed) / 4 {
             return;
         }
-        self.entries.insert(key, (entry, false));
-        self.order.push_back(key);
+        match self.entries.insert(key, (entry, false)) {
+            // A longer part of a dictionary takes the place of a shorter one.
+            Some((before, _)) => self.bytes -= before.memory(),
+            None => self.order.push_back(key),
+        }
         self.bytes += bytes;
         self.shrink();
     }
@@ -199,31 +219,50 @@ impl Segment {
         Ok(page)
     }
 
-    /// The dictionary of a column chunk; `None` where it has none.
-    pub(crate) fn dictionary(&self, number: usize, column: usize, keep: bool) -> Result<Option<Arc<Dictionary>>> {
+    /// The dictionary of a column chunk, at least its first `entries`; `None` where it has none.
+    pub(crate) fn dictionary(
+        &self,
+        number: usize,
+        column: usize,
+        keep: bool,
+        entries: usize,
+    ) -> Result<Option<Arc<Dictionary>>> {
         let Some(chunk) = self.chunk(number, column) else { return Ok(None) };
         let Some(from) = chunk.dictionary_page_offset() else { return Ok(None) };
         let key = self.key(number, column, DICTIONARY);
-        if let Some(Entry::Dictionary(dictionary)) = lock().get(key) {
+        if let Some(Entry::Dictionary(dictionary)) = lock().get(key)
+            && dictionary.has(entries)
+        {
             return Ok(Some(dictionary));
         }
         let end = self.locations(number, column).and_then(|l| l.first()).map_or(0, |l| l.offset);
-        let place = (u64::try_from(from).ok()).zip(usize::try_from(end - from).ok());
+        let place = u64::try_from(from).ok().zip(end.checked_sub(from).and_then(|n| usize::try_from(n).ok()));
         let (from, length) = place.ok_or_else(|| self.damaged(number, column, "a dictionary has no place"))?;
-        let page = self.unpack(number, column, from, length)?;
-        let dictionary = match page.dictionary {
-            true => Dictionary::of(&page, column),
-            false => Err("a dictionary is missing"),
+        let raw = self.raw(from, length)?;
+        let most = self.groups.get(number).map_or(0, |g| g.rows as usize);
+        let read = |entries: usize| match Page::read_first(&raw, most, entries) {
+            Ok(page) if page.dictionary => Dictionary::of(&page, column),
+            Ok(_) => Err("a dictionary is missing"),
+            Err(what) => Err(what),
         };
-        let dictionary = Arc::new(dictionary.map_err(|what| self.damaged(number, column, what))?);
+        let damaged = |what| self.damaged(number, column, what);
+        let mut dictionary = read(entries).map_err(damaged)?;
+        if !dictionary.has(entries) {
+            dictionary = read(usize::MAX).map_err(damaged)?;
+        }
+        let dictionary = Arc::new(dictionary);
         if keep {
             lock().put(key, Entry::Dictionary(Arc::clone(&dictionary)));
         }
         Ok(Some(dictionary))
     }
 
+    fn raw(&self, from: u64, length: usize) -> Result<Bytes> {
+        self.file.get_bytes(from, length).map_err(|e| Error::parquet(self.path(), e))
+    }
+
     fn unpack(&self, number: usize, column: usize, from: u64, length: usize) -> Result<Page> {
-        let raw = self.file.get_bytes(from, length).map_err(|e| Error::parquet(self.path(), e))?;
+        let raw = self.raw(from, length)?;
         let most = self.groups.get(number).map_or(0, |g| g.rows as usize);
         Page::read(&raw, most).map_err(|what| self.damaged(number, column, what))
     }

@@ -142,6 +142,32 @@ impl Segment {
     }
 }
 
+impl Segment {
+    /// The rows that a scan looks at, in order: in pieces of one row group or less, each of which
+    /// [`ScanRequest::rows`] can be set to. Rows that filters exclude are left out.
+    ///
+    /// # Errors
+    /// As [`Segment::scan`].
+    pub fn pieces(self: &Arc<Self>, request: &ScanRequest<'_>) -> Result<Vec<Range<u64>>> {
+        let mut scan = self.scan(request)?;
+        let mut pieces = Vec::new();
+        while let Some(group) = self.groups.get(self.group_at(scan.rows.start)).filter(|_| scan.rows.start < scan.rows.end) {
+            let rows = scan.rows.start..group.end().min(scan.rows.end);
+            scan.rows.start = rows.end;
+            if scan.probes.is_empty() {
+                pieces.push(rows);
+                continue;
+            }
+            for block in rows.start / BLOCK_ROWS..rows.end.div_ceil(BLOCK_ROWS) {
+                if self.filters.may_match(block, &scan.probes) {
+                    pieces.push((block * BLOCK_ROWS).max(rows.start)..((block + 1) * BLOCK_ROWS).min(rows.end));
+                }
+            }
+        }
+        Ok(pieces)
+    }
+}
+
 /// The conditions that need columns.
 struct Test {
     predicate: Option<Arc<dyn Predicate>>,

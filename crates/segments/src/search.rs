@@ -56,8 +56,12 @@ impl<'a> Needle<'a> {
 
     /// Whether a value can match.
     fn holds(&mut self, value: &[u8]) -> bool {
-        if value.len() < self.need.text.len() && value.is_ascii() {
+        let text = self.need.text.as_bytes();
+        if value.len() < text.len() && value.is_ascii() {
             return false;
+        }
+        if self.need.whole && !self.need.loose {
+            return value.eq_ignore_ascii_case(text) || !value.is_ascii();
         }
         if !self.fold(value) {
             return true;
@@ -145,7 +149,7 @@ impl Segment {
         // Which entries of the dictionary can match.
         let mut entries: Option<Vec<bool>> = None;
         if self.only_coded(number, column) {
-            let known = entries.insert(matching(&*chunk.dictionary()?, &mut needle)?);
+            let known = entries.insert(matching(&*chunk.dictionary(usize::MAX)?, &mut needle)?);
             if !known.contains(&true) {
                 return Ok(Vec::new());
             }
@@ -160,7 +164,7 @@ impl Segment {
                 Coding::Dictionary => {
                     let entries = match &entries {
                         Some(entries) => entries,
-                        None => entries.insert(matching(&*chunk.dictionary()?, &mut needle)?),
+                        None => entries.insert(matching(&*chunk.dictionary(usize::MAX)?, &mut needle)?),
                     };
                     let mut packed = hybrid(values.data)?;
                     let mut n = 0;
@@ -205,7 +209,7 @@ impl Segment {
 }
 
 fn matching(dictionary: &Dictionary, needle: &mut Needle<'_>) -> Result<Vec<bool>, Stop> {
-    let Dictionary::Texts(texts) = dictionary else { return Err(Stop::Unknown) };
+    let Dictionary::Texts(texts, _) = dictionary else { return Err(Stop::Unknown) };
     let mut out = vec![false; texts.len()];
     let lengths = |texts: &StringArray| {
         let offsets = texts.value_offsets();
