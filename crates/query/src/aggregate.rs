@@ -54,7 +54,8 @@ impl Engine {
         allowed(query, access)?;
         let mut keys: Vec<&Key> = query.count_by.iter().collect();
         keys.extend(&query.facets);
-        let mut projection = vec![columns::TIME];
+        // The time first, where it is asked for.
+        let mut projection: Vec<usize> = query.interval.iter().map(|_| columns::TIME).collect();
         let mut places = Vec::new();
         for key in &keys {
             let from = match key {
@@ -72,21 +73,20 @@ impl Engine {
                     .collect::<Vec<_>>(),
             );
         }
-        let mut tallies: Vec<Tally> = keys.iter().map(|_| Tally::default()).collect();
-        let mut bars: HashMap<(i64, u32), u64> = HashMap::new();
-        let mut total = 0;
-        let mut failed = None;
-        self.each_batch(tenant, query, &projection, &mut |batch| {
-            total += batch.num_rows() as u64;
-            if failed.is_none()
-                && let Err(e) = tally(batch, &keys, &places, query, &mut tallies, &mut bars)
-            {
-                failed = Some(e);
-            }
-        })?;
-        if let Some(e) = failed {
-            return Err(e);
+        if projection.is_empty() {
+            // Only the number of rows counts; this column costs next to nothing.
+            projection.push(columns::KIND);
         }
+        let empty = || Sums { tallies: keys.iter().map(|_| Tally::default()).collect(), ..Sums::default() };
+        let sums = self.gather(tenant, query, &projection, &empty, &|sums, batch| {
+            sums.add(batch, &keys, &places, query)
+        })?;
+        let mut sums = sums.into_iter();
+        let mut all = sums.next().unwrap_or_default();
+        for more in sums {
+            all.merge(more)?;
+        }
+        let Sums { total, tallies, bars, .. } = all;
         let limit = query.limit.map_or(DEFAULT_GROUPS, |l| l as usize);
         let mut counts = Counts { total, ..Counts::default() };
         let by = query.count_by.is_some();
@@ -105,94 +105,148 @@ impl Engine {
     }
 }
 
+/// What is counted.
+#[derive(Default)]
+struct Sums {
+    total: u64,
+    tallies: Vec<Tally>,
+    /// By start of a bar and number of a value of the first key.
+    bars: HashMap<(i64, u32), u64>,
+    /// Of the bar being counted: rows by number, and which numbers are not 0.
+    bar: Vec<u64>,
+    inside: Vec<u32>,
+}
+
 /// Counts of one key's values; each value has a number.
 #[derive(Default)]
 struct Tally {
-    numbers: HashMap<Option<String>, u32>,
+    numbers: HashMap<String, u32>,
+    /// The number of "no value".
+    none: Option<u32>,
     counts: Vec<u64>,
 }
 
 impl Tally {
     fn number(&mut self, value: Option<&str>) -> Result<u32> {
-        // `Option<String>` cannot be looked up by `Option<&str>`; the copy is made once per distinct value of a
-        // batch, not per row.
-        let key = value.map(str::to_owned);
-        if let Some(n) = self.numbers.get(&key) {
-            return Ok(*n);
+        if let Some(n) = value.map_or(self.none, |v| self.numbers.get(v).copied()) {
+            return Ok(n);
         }
-        let n = self.numbers.len() as u32;
-        if self.numbers.len() >= MAX_VALUES {
+        if self.counts.len() >= MAX_VALUES {
             return Err(Error::Limit(format!("more than {MAX_VALUES} distinct values; narrow the filter or the time")));
         }
-        self.numbers.insert(key, n);
+        let n = self.counts.len() as u32;
+        match value {
+            Some(value) => drop(self.numbers.insert(value.to_owned(), n)),
+            None => self.none = Some(n),
+        }
         self.counts.push(0);
         Ok(n)
     }
 
-    fn groups(self, limit: usize) -> Vec<Group> {
-        let mut groups: Vec<Group> =
-            self.numbers.into_iter().map(|(v, n)| (v, self.counts.get(n as usize).copied().unwrap_or(0))).collect();
-        groups.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    fn count(&mut self, number: u32, rows: u64) {
+        if let Some(count) = self.counts.get_mut(number as usize) {
+            *count += rows;
+        }
+    }
+
+    /// Every value with its number.
+    fn values(&self) -> impl Iterator<Item = (Option<&str>, u32)> {
+        let some = self.numbers.iter().map(|(v, n)| (Some(v.as_str()), *n));
+        some.chain(self.none.map(|n| (None, n)))
+    }
+
+    fn groups(&self, limit: usize) -> Vec<Group> {
+        let mut groups: Vec<(Option<&str>, u64)> =
+            self.values().map(|(v, n)| (v, self.counts.get(n as usize).copied().unwrap_or(0))).collect();
         groups.retain(|g| g.1 > 0);
+        let order = |a: &(Option<&str>, u64), b: &(Option<&str>, u64)| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0));
+        if limit > 0 && limit < groups.len() {
+            groups.select_nth_unstable_by(limit - 1, order);
+        }
         groups.truncate(limit);
-        groups
+        groups.sort_unstable_by(order);
+        groups.into_iter().map(|(v, n)| (v.map(str::to_owned), n)).collect()
     }
 }
 
-fn tally(
-    batch: &RecordBatch,
-    keys: &[&Key],
-    places: &[Vec<usize>],
-    query: &Query,
-    tallies: &mut [Tally],
-    bars: &mut HashMap<(i64, u32), u64>,
-) -> Result<()> {
-    let rows = batch.num_rows();
-    let mut first_numbers: Option<Vec<u32>> = None;
-    for ((key, places), tally) in keys.iter().zip(places).zip(tallies.iter_mut()) {
-        let arrays: Vec<&ArrayRef> = places.iter().filter_map(|p| batch.columns().get(*p)).collect();
-        let numbers = numbers(key, &arrays, rows, tally)?;
-        for n in &numbers {
-            if let Some(count) = tally.counts.get_mut(*n as usize) {
+impl Sums {
+    fn add(&mut self, batch: &RecordBatch, keys: &[&Key], places: &[Vec<usize>], query: &Query) -> Result<()> {
+        let rows = batch.num_rows();
+        self.total += rows as u64;
+        let mut first = None;
+        for ((key, places), tally) in keys.iter().zip(places).zip(&mut self.tallies) {
+            let arrays: Vec<&ArrayRef> = places.iter().filter_map(|p| batch.columns().get(*p)).collect();
+            let numbers = numbers(key, &arrays, rows, tally)?;
+            numbers.iter().for_each(|n| tally.count(*n, 1));
+            first.get_or_insert(numbers);
+        }
+        let Some(interval) = &query.interval else { return Ok(()) };
+        let times = batch.column(0).as_primitive::<TimestampMicrosecondType>().values();
+        let groups = first.filter(|_| query.count_by.is_some());
+        let mut at = 0;
+        while let Some(time) = times.get(at) {
+            let (start, end) = bar_of(*time, interval);
+            let n = times.iter().skip(at).take_while(|t| (start..end).contains(t)).count().max(1);
+            match groups.as_ref().and_then(|g| g.get(at..at + n)) {
+                Some(numbers) => self.add_bar(start, numbers),
+                None => *self.bars.entry((start, 0)).or_default() += n as u64,
+            }
+            at += n;
+            self.check()?;
+        }
+        Ok(())
+    }
+
+    fn add_bar(&mut self, start: i64, numbers: &[u32]) {
+        for n in numbers {
+            let at = *n as usize;
+            if at >= self.bar.len() {
+                self.bar.resize(at + 1, 0);
+            }
+            if let Some(count) = self.bar.get_mut(at) {
+                if *count == 0 {
+                    self.inside.push(*n);
+                }
                 *count += 1;
             }
         }
-        first_numbers.get_or_insert(numbers);
-    }
-    let Some(interval) = &query.interval else { return Ok(()) };
-    let times = batch.column(0).as_primitive::<TimestampMicrosecondType>();
-    let grouped = query.count_by.is_some();
-    let mut last: Option<(i64, i64, i64)> = None;
-    let mut run: Option<((i64, u32), u64)> = None;
-    for row in 0..rows {
-        let time = times.value(row);
-        let bar = match last {
-            Some((start, end, bar)) if time >= start && time < end => bar,
-            _ => {
-                let (start, end) = bar_of(time, interval);
-                last = Some((start, end, start));
-                start
-            }
-        };
-        let number = if grouped { first_numbers.as_ref().and_then(|n| n.get(row)).copied().unwrap_or(0) } else { 0 };
-        match &mut run {
-            Some((at, n)) if *at == (bar, number) => *n += 1,
-            _ => {
-                if let Some((at, n)) = run.replace(((bar, number), 1)) {
-                    *bars.entry(at).or_default() += n;
-                }
+        for n in self.inside.drain(..) {
+            if let Some(count) = self.bar.get_mut(n as usize) {
+                *self.bars.entry((start, n)).or_default() += std::mem::take(count);
             }
         }
-        if bars.len() > MAX_BARS * 100 {
+    }
+
+    /// Adds what another thread counted.
+    fn merge(&mut self, other: Sums) -> Result<()> {
+        self.total += other.total;
+        let mut of_first: Option<Vec<u32>> = None;
+        for (tally, theirs) in self.tallies.iter_mut().zip(&other.tallies) {
+            let mut numbers = vec![0; theirs.counts.len()];
+            for (value, n) in theirs.values() {
+                let number = tally.number(value)?;
+                tally.count(number, theirs.counts.get(n as usize).copied().unwrap_or(0));
+                if let Some(slot) = numbers.get_mut(n as usize) {
+                    *slot = number;
+                }
+            }
+            of_first.get_or_insert(numbers);
+        }
+        for ((start, n), count) in other.bars {
+            let number = of_first.as_ref().and_then(|of| of.get(n as usize)).copied().unwrap_or(0);
+            *self.bars.entry((start, number)).or_default() += count;
+        }
+        self.check()
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.bars.len() > MAX_BARS * 100 {
             return Err(Error::Limit(
                 "the histogram has too many bars; take a wider interval or narrow the time".into(),
             ));
         }
+        Ok(())
     }
-    if let Some((at, n)) = run {
-        *bars.entry(at).or_default() += n;
-    }
-    Ok(())
 }
 
 /// The number of each row's value.
@@ -202,26 +256,23 @@ fn numbers(key: &Key, arrays: &[&ArrayRef], rows: usize, tally: &mut Tally) -> R
         if let Some(dictionary) = array.as_any().downcast_ref::<DictionaryArray<Int32Type>>()
             && let Some(values) = dictionary.values().as_any().downcast_ref::<StringArray>()
         {
-            let mut of_code: Vec<Option<u32>> = vec![None; values.len()];
-            let mut none = None;
-            for row in 0..rows {
-                let n = match dictionary.key(row) {
-                    Some(code) => match of_code.get(code).copied().flatten() {
-                        Some(n) => n,
-                        None => {
-                            let n = tally.number(Some(values.value(code)))?;
-                            if let Some(slot) = of_code.get_mut(code) {
-                                *slot = Some(n);
-                            }
-                            n
-                        }
-                    },
-                    None => match none {
-                        Some(n) => n,
-                        None => *none.insert(tally.number(None)?),
-                    },
-                };
-                out.push(n);
+            const UNKNOWN: u32 = u32::MAX;
+            let mut of_code = vec![UNKNOWN; values.len()];
+            let codes = dictionary.keys();
+            for (row, code) in codes.values().iter().enumerate() {
+                if codes.is_null(row) {
+                    out.push(tally.number(None)?);
+                    continue;
+                }
+                let code = *code as usize;
+                match of_code.get_mut(code) {
+                    Some(n) if *n != UNKNOWN => out.push(*n),
+                    Some(n) => {
+                        *n = tally.number(Some(values.value(code)))?;
+                        out.push(*n);
+                    }
+                    None => out.push(tally.number(None)?),
+                }
             }
             return Ok(out);
         }
@@ -299,16 +350,16 @@ fn calendar(time: i64, months: i64) -> (i64, i64) {
 }
 
 fn histogram(bars: HashMap<(i64, u32), u64>, by: Option<&Tally>) -> Result<Vec<Bar>> {
-    let mut names: HashMap<u32, &Option<String>> = HashMap::new();
+    let mut names: HashMap<u32, Option<&str>> = HashMap::new();
     if let Some(tally) = by {
-        names.extend(tally.numbers.iter().map(|(v, n)| (*n, v)));
+        names.extend(tally.values().map(|(v, n)| (n, v)));
     }
     let mut out: std::collections::BTreeMap<i64, Bar> = std::collections::BTreeMap::new();
     for ((from, number), count) in bars {
         let bar = out.entry(from).or_insert_with(|| Bar { from, count: 0, groups: Vec::new() });
         bar.count += count;
         if let Some(name) = names.get(&number) {
-            bar.groups.push(((*name).clone(), count));
+            bar.groups.push((name.map(str::to_owned), count));
         }
     }
     if out.len() > MAX_BARS {

@@ -16,7 +16,8 @@ use event::Field;
 use event::time::DAY;
 use segments::columns;
 use std::sync::Arc;
-use store::{Snapshot, Store};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use store::Store;
 
 /// Rows of a page where the caller does not say.
 pub const DEFAULT_LIMIT: u32 = 100;
@@ -182,23 +183,26 @@ impl Engine {
         }
     }
 
-    /// Calls `each` with the matching rows, as batches of `columns`, newest first within a source. Folded
-    /// views give their latest rows. The bounds are those of [`page`](Self::page).
-    pub(crate) fn each_batch(
+    /// Goes over the matching rows, as batches of `columns`, on several threads. Each begins with an `empty`
+    /// result and adds to it; gives them all. Within a batch rows are newest first. Folded views give their
+    /// latest rows. The bounds are those of [`page`](Self::page).
+    pub(crate) fn gather<T: Send>(
         &self,
         tenant: &Arc<Tenant>,
         query: &Query,
         columns: &[usize],
-        each: &mut dyn FnMut(&RecordBatch),
-    ) -> Result<()> {
+        empty: &(dyn Fn() -> T + Sync),
+        add: &(dyn Fn(&mut T, &RecordBatch) -> Result<()> + Sync),
+    ) -> Result<Vec<T>> {
         let (from, to) = self.bounds(query);
         let time = from.unwrap_or(i64::MIN)..to.unwrap_or(i64::MAX);
         let snapshot = self.store.snapshot(tenant, None)?;
+        let mut own = empty();
         if query.view.folded() {
             let state = fold::latest(&snapshot, query.view, self.store.now())?;
             let rows = state.matching(&Matcher::new(query.view, query.filter.clone(), false), &time, None)?;
-            each(&state.take(&rows, columns)?);
-            return Ok(());
+            add(&mut own, &state.take(&rows, columns)?)?;
+            return Ok(vec![own]);
         }
         let wanted = Wanted {
             projection: columns.to_vec(),
@@ -207,54 +211,44 @@ impl Engine {
             before: None,
             limit: None,
         };
-        self.scan(&snapshot, &wanted, each)
-    }
-
-    /// Every wanted row, in no order across sources.
-    pub(crate) fn scan(&self, snapshot: &Snapshot, wanted: &Wanted, each: &mut dyn FnMut(&RecordBatch)) -> Result<()> {
-        for block in &snapshot.blocks {
-            each(&crate::source::block_rows(block, snapshot, wanted)?);
-        }
-        let threads = std::thread::available_parallelism().map_or(2, |n| n.get()).min(8);
-        let (send, receive) = std::sync::mpsc::sync_channel::<Result<RecordBatch, segments::Error>>(threads * 4);
-        // Each segment in as many runs of whole row groups as there are threads; small scans stay on one.
-        let mut work = Vec::new();
+        let mut pieces = Vec::new();
         for segment in &snapshot.segments {
-            for rows in segment.parts(snapshot.tenant.number, threads) {
-                work.push((segment, rows));
-            }
+            let request = crate::source::request(&snapshot, &wanted);
+            pieces.extend(segment.pieces(&request)?.into_iter().map(|rows| (segment, rows)));
         }
-        let next = std::sync::atomic::AtomicUsize::new(0);
-        std::thread::scope(|scope| {
-            for _ in 0..threads.min(work.len()) {
-                let send = send.clone();
-                let (work, next) = (&work, &next);
-                scope.spawn(move || {
-                    while let Some((segment, rows)) = work.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
-                    {
-                        let mut request = crate::source::request(snapshot, wanted);
-                        request.rows = Some(rows.clone());
-                        request.dictionaries = true;
-                        let scan = match segment.scan(&request) {
-                            Ok(scan) => scan,
-                            Err(e) => {
-                                let _ = send.send(Err(e));
-                                return;
-                            }
-                        };
-                        for batch in scan {
-                            if send.send(batch).is_err() {
-                                return;
-                            }
-                        }
-                    }
-                });
-            }
-            drop(send);
-            for batch in receive {
-                each(&batch?);
+        let next = AtomicUsize::new(0);
+        let work = |result: &mut T| -> Result<()> {
+            while let Some((segment, rows)) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let mut request = crate::source::request(&snapshot, &wanted);
+                request.rows = Some(rows.clone());
+                request.dictionaries = true;
+                for batch in segment.scan(&request)? {
+                    add(result, &batch?)?;
+                }
             }
             Ok(())
+        };
+        std::thread::scope(|scope| {
+            let others: Vec<_> = (1..crate::source::threads().min(pieces.len()))
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut result = empty();
+                        work(&mut result).map(|()| result)
+                    })
+                })
+                .collect();
+            for block in &snapshot.blocks {
+                add(&mut own, &crate::source::block_rows(block, &snapshot, &wanted)?)?;
+            }
+            work(&mut own)?;
+            let mut results = vec![own];
+            for other in others {
+                match other.join() {
+                    Ok(theirs) => results.push(theirs?),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            Ok(results)
         })
     }
 

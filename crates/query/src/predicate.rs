@@ -13,7 +13,7 @@ use arrow::array::{
 use arrow::buffer::BooleanBuffer;
 use arrow::error::ArrowError;
 use event::Field;
-use segments::{Predicate, Probe, columns};
+use segments::{Need, Predicate, Probe, columns};
 use std::borrow::Cow;
 
 /// Computed columns of folded views, numbered past those of a segment.
@@ -47,6 +47,7 @@ pub struct Matcher {
     filter: Filter,
     columns: Vec<usize>,
     probes: Vec<Vec<Probe>>,
+    needs: Vec<Vec<Need>>,
 }
 
 impl Matcher {
@@ -64,7 +65,8 @@ impl Matcher {
         used.dedup();
         let mut probes = probes(&filter);
         probes.retain(|p| !p.is_empty());
-        Matcher { view, filter, columns: used, probes }
+        let needs = needs(&filter, view);
+        Matcher { view, filter, columns: used, probes, needs }
     }
 
     /// Whether it lets everything through.
@@ -241,6 +243,10 @@ impl Predicate for Matcher {
     fn probes(&self) -> &[Vec<Probe>] {
         &self.probes
     }
+
+    fn needs(&self) -> &[Vec<Need>] {
+        &self.needs
+    }
 }
 
 fn collect(filter: &Filter, view: View, out: &mut Vec<usize>) {
@@ -290,6 +296,43 @@ fn probes(filter: &Filter) -> Vec<Vec<Probe>> {
         }
         _ => Vec::new(),
     }
+}
+
+/// What of a filter can be searched for without decoding columns: texts that matching rows have somewhere.
+fn needs(filter: &Filter, view: View) -> Vec<Vec<Need>> {
+    let texts = |columns: Vec<usize>, text: String, whole: bool, loose: bool| {
+        let ready = !text.is_empty() && columns.iter().all(|c| columns::is_text(*c));
+        let one = |column| Need { column, text: text.clone(), whole, loose };
+        if ready { columns.into_iter().map(one).collect() } else { Vec::new() }
+    };
+    match filter {
+        Filter::And(parts) => parts.iter().flat_map(|p| needs(p, view)).collect(),
+        Filter::Or(parts) => {
+            let mut union = Vec::new();
+            for part in parts {
+                match needs(part, view).into_iter().next() {
+                    Some(any) => union.extend(any),
+                    None => return Vec::new(),
+                }
+            }
+            vec![union]
+        }
+        Filter::Text(text) => vec![texts(view.searched().flat_map(sources).collect(), fold(text), false, false)],
+        Filter::Test(Test { key: Key::Column(c), op, value }) if c.kind == ColumnKind::Text => match (op, value) {
+            (Op::Is, Value::Text(w)) => vec![texts(sources(c), fold(w), true, false)],
+            (Op::Contains, Value::Text(w)) => vec![texts(sources(c), fold_for(w, c.loose()), false, c.loose())],
+            (Op::In, Value::List(l)) => {
+                let all: Vec<Vec<Need>> = l.iter().map(|w| texts(sources(c), fold(w), true, false)).collect();
+                // One that cannot be searched for leaves all rows.
+                if all.iter().any(Vec::is_empty) { Vec::new() } else { vec![all.into_iter().flatten().collect()] }
+            }
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
+    .into_iter()
+    .filter(|any| !any.is_empty())
+    .collect()
 }
 
 fn texts(get: &dyn Fn(usize) -> Option<ArrayRef>, column: usize) -> Result<Option<StringArray>, ArrowError> {

@@ -5,8 +5,10 @@ use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, StringArray, Times
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 use segments::{ScanRequest, SegmentScan, columns};
+use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use store::{Block, Snapshot};
 
 /// What rows are wanted of a snapshot.
@@ -40,8 +42,19 @@ enum Feed {
     Segment(Arc<segments::Segment>),
     Block(Arc<Block>),
     Scan(Box<SegmentScan>),
+    Ahead(Ahead),
     Done,
 }
+
+/// A segment searched for few rows: pieces of it side by side, more of them the longer nothing is found.
+struct Ahead {
+    segment: Arc<segments::Segment>,
+    pieces: VecDeque<Range<u64>>,
+    found: VecDeque<RecordBatch>,
+}
+
+/// Pieces that are searched at a time, at most.
+const MOST_AHEAD: usize = 16;
 
 struct Source {
     /// No row of it is newer.
@@ -55,6 +68,8 @@ pub struct Merge<'a> {
     snapshot: &'a Snapshot,
     wanted: &'a Wanted,
     sources: Vec<Source>,
+    /// Pieces to search next.
+    ahead: usize,
 }
 
 impl<'a> Merge<'a> {
@@ -85,7 +100,7 @@ impl<'a> Merge<'a> {
             }
         }
         sources.sort_by_key(|s| std::cmp::Reverse(s.newest));
-        Merge { snapshot, wanted, sources }
+        Merge { snapshot, wanted, sources, ahead: 1 }
     }
 
     /// The next row: its batch and its number in it.
@@ -124,7 +139,7 @@ impl<'a> Merge<'a> {
             if let Some(source) = due.and_then(|d| self.sources.get_mut(d))
                 && best_time.is_none_or(|t| source.newest >= t)
             {
-                advance(source, self.snapshot, self.wanted)?;
+                advance(source, self.snapshot, self.wanted, &mut self.ahead)?;
                 continue;
             }
             let Some(source) = best.and_then(|b| self.sources.get_mut(b)) else { return Ok(None) };
@@ -141,10 +156,21 @@ impl<'a> Merge<'a> {
     }
 }
 
-fn advance(source: &mut Source, snapshot: &Snapshot, wanted: &Wanted) -> Result<(), segments::Error> {
+fn advance(
+    source: &mut Source,
+    snapshot: &Snapshot,
+    wanted: &Wanted,
+    ahead: &mut usize,
+) -> Result<(), segments::Error> {
     let batch = match std::mem::replace(&mut source.feed, Feed::Done) {
         Feed::Segment(segment) => {
-            source.feed = Feed::Scan(Box::new(segment.scan(&request(snapshot, wanted))?));
+            let request = request(snapshot, wanted);
+            source.feed = if request.predicate.is_some() && request.limit.is_some() {
+                let pieces = segment.pieces(&request)?.into();
+                Feed::Ahead(Ahead { segment, pieces, found: VecDeque::new() })
+            } else {
+                Feed::Scan(Box::new(segment.scan(&request)?))
+            };
             return Ok(());
         }
         Feed::Block(block) => Some(block_rows(&block, snapshot, wanted)?),
@@ -155,10 +181,73 @@ fn advance(source: &mut Source, snapshot: &Snapshot, wanted: &Wanted) -> Result<
             }
             None => None,
         },
+        Feed::Ahead(mut search) => {
+            while search.found.is_empty() && !search.pieces.is_empty() {
+                let n = search.pieces.len().min(*ahead);
+                let pieces: Vec<Range<u64>> = search.pieces.drain(..n).collect();
+                *ahead = (*ahead * 2).min(MOST_AHEAD);
+                search.found = side_by_side(&search.segment, &pieces, &request(snapshot, wanted))?.into();
+            }
+            let batch = search.found.pop_front();
+            if batch.is_some() {
+                source.feed = Feed::Ahead(search);
+            }
+            batch
+        }
         Feed::Done => None,
     };
     source.current = batch.filter(|b| b.num_rows() > 0).map(|batch| Current { batch, row: 0 });
     Ok(())
+}
+
+/// Scans pieces of a segment, each up to the limit, on as many threads as there are cores; gives what was found
+/// in the order of the pieces.
+fn side_by_side(
+    segment: &Arc<segments::Segment>,
+    pieces: &[Range<u64>],
+    request: &ScanRequest<'_>,
+) -> Result<Vec<RecordBatch>, segments::Error> {
+    let one = |rows: &Range<u64>| {
+        let mut request = request.clone();
+        request.rows = Some(rows.clone());
+        segment.scan(&request)?.collect::<Result<Vec<_>, _>>()
+    };
+    let threads = threads().min(pieces.len());
+    if threads < 2 {
+        return Ok(pieces.iter().map(one).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect());
+    }
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            match pieces.get(at) {
+                Some(rows) => done.push((at, one(rows))),
+                None => return done,
+            }
+        }
+    };
+    let mut done = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut done = work();
+        for other in others {
+            match other.join() {
+                Ok(theirs) => done.extend(theirs),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        done
+    });
+    done.sort_unstable_by_key(|(at, _)| *at);
+    Ok(done.into_iter().map(|(_, found)| found).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
+/// Threads that one request may use.
+pub fn threads() -> usize {
+    // Asked once: the system reads files to answer.
+    static THREADS: LazyLock<usize> =
+        LazyLock::new(|| std::thread::available_parallelism().map_or(2, |n| n.get()).min(8));
+    *THREADS
 }
 
 /// The request to a segment for what is wanted of a snapshot.

@@ -31,7 +31,7 @@ impl Segment {
         let shape = Shape::new(&(0..COUNT).collect::<Vec<_>>(), false)?;
         for (number, group) in self.groups.iter().enumerate() {
             let all = 0..group.rows as usize;
-            let mut decoder = guard(self.path(), || self.decoder(number, &shape, &[all], WALK_ROWS))?;
+            let mut decoder = guard(self.path(), || self.library(number, &shape, &[all], WALK_ROWS))?;
             let mut at = group.start;
             while let Some(batch) = guard(self.path(), || decoder.next(self))? {
                 each(at, &batch)?;

@@ -57,10 +57,10 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     Arc::new(Schema::new(fields))
 });
 
-/// The schema with columns of few values as dictionaries.
+/// The schema with columns that are stored with a dictionary as dictionaries.
 pub(crate) static CODED: LazyLock<SchemaRef> = LazyLock::new(|| {
     let fields = SCHEMA.fields().iter().enumerate().map(|(column, field)| {
-        let data_type = if is_dictionary(column) {
+        let data_type = if is_coded(column) {
             DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
         } else {
             field.data_type().clone()
@@ -107,8 +107,18 @@ pub fn is_lookup(column: usize) -> bool {
     field(column).is_some_and(|f| LOOKUP.contains(&f))
 }
 
-/// Columns of few distinct values: stored with a dictionary, and read as one where a scan asks for it.
-pub fn is_dictionary(column: usize) -> bool {
+/// Whether a column holds text, JSON and lists among it.
+pub fn is_text(column: usize) -> bool {
+    SCHEMA.fields().get(column).is_some_and(|f| f.data_type() == &DataType::Utf8)
+}
+
+/// Columns of texts that are stored with a dictionary, and read as one where a scan asks for it.
+pub fn is_coded(column: usize) -> bool {
+    is_dictionary(column) || is_repeated(column)
+}
+
+/// Columns of few distinct values.
+pub(crate) fn is_dictionary(column: usize) -> bool {
     if column == TENANT {
         return true;
     }
@@ -151,7 +161,7 @@ pub fn is_dictionary(column: usize) -> bool {
 }
 
 /// Columns of many values that come back within a row group: people, addresses, sessions, targets. Stored
-/// with a dictionary, which takes a sixth off a segment; read as plain text.
+/// with a dictionary of their own size, which takes a sixth off a segment.
 pub(crate) fn is_repeated(column: usize) -> bool {
     matches!(
         field(column),

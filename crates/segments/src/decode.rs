@@ -1,16 +1,18 @@
 //! Rows of one row group, decoded.
 //!
 //! Owns: reading chosen columns at chosen rows, with the columns that a row group does not have filled in as
-//! nulls, in the order asked for. Not here: which rows are wanted.
+//! nulls, in the order asked for. Queries read through [`Decoder`], checks and merges through [`Library`].
+//! Not here: one column's values ([`crate::column`]), which rows are wanted.
 
 use crate::batch::{as_type, times};
+use crate::column::{Chunk, Last, Stop};
 use crate::columns::{self, INDEX, TIME};
 use crate::error::{Error, Result, guard};
 use crate::pages::GroupPages;
 use crate::segment::Segment;
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array, new_null_array};
 use arrow::buffer::ScalarBuffer;
-use arrow::compute::concat_batches;
+use arrow::compute::{cast, concat, concat_batches};
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowSelection};
 use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
@@ -53,6 +55,18 @@ impl Shape {
 
 /// Decodes some rows of one row group, batch by batch.
 pub(crate) struct Decoder {
+    number: usize,
+    shape: Shape,
+    /// Rows not given yet.
+    rows: Vec<Range<usize>>,
+    /// For each wanted column, what is at hand of it.
+    last: Vec<Last>,
+    batch_rows: usize,
+}
+
+/// Decodes a whole row group with the `parquet` crate, batch by batch: what checks and merges read is read
+/// by the same code as any other reader of the file has.
+pub(crate) struct Library {
     /// `None` where no wanted column has a value here: only the number of rows counts.
     reader: Option<ParquetRecordBatchReader>,
     /// For each wanted column, its place in what the reader gives.
@@ -72,6 +86,15 @@ pub(crate) fn count(rows: &Rows) -> usize {
 impl Segment {
     /// A decoder of `rows` of row group `number`.
     pub(crate) fn decoder(&self, number: usize, shape: &Shape, rows: &Rows, batch_rows: usize) -> Result<Decoder> {
+        if self.groups.get(number).is_none_or(|g| rows.last().is_some_and(|r| r.end as u64 > g.rows)) {
+            return Err(Error::damaged(self.path(), format!("it has no such rows in row group {number}")));
+        }
+        let last = shape.columns.iter().map(|_| Last::default()).collect();
+        Ok(Decoder { number, shape: shape.clone(), rows: rows.to_vec(), last, batch_rows: batch_rows.max(1) })
+    }
+
+    /// A decoder of `rows` of row group `number` that leaves all to the library.
+    pub(crate) fn library(&self, number: usize, shape: &Shape, rows: &Rows, batch_rows: usize) -> Result<Library> {
         let path = self.path();
         let Some(group) = self.groups.get(number) else {
             return Err(Error::damaged(path, format!("it has no row group {number}")));
@@ -90,11 +113,22 @@ impl Segment {
             let all = matches!(rows, [all] if all.start == 0 && all.end as u64 == group.rows);
             let selection =
                 (!all).then(|| RowSelection::from_consecutive_ranges(rows.iter().cloned(), group.rows as usize));
-            let pages = GroupPages { segment: self, number, keep: shape.keep };
+            let pages = GroupPages { segment: self, number };
             let made = ParquetRecordBatchReader::try_new_with_row_groups(&levels, &pages, batch_rows, selection);
             reader = Some(made.map_err(|e| Error::parquet(path, e))?);
         }
-        Ok(Decoder { reader, places, schema: Arc::clone(&shape.schema), left: count(rows), batch_rows })
+        Ok(Library { reader, places, schema: Arc::clone(&shape.schema), left: count(rows), batch_rows })
+    }
+
+    /// One column at rows of a row group, decoded by the library.
+    fn library_column(&self, number: usize, column: usize, rows: &Rows, coded: bool) -> Result<ArrayRef> {
+        let shape = Shape::new(&[column], coded)?;
+        let mut decoder = self.library(number, &shape, rows, count(rows))?;
+        let mut parts = Vec::new();
+        while let Some(batch) = decoder.next(self)? {
+            parts.extend(batch.columns().first().cloned());
+        }
+        Ok(concat(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>())?)
     }
 
     /// All of `rows` in one batch.
@@ -132,6 +166,55 @@ impl Segment {
 }
 
 impl Decoder {
+    /// The next rows; `None` when all have been given. Call inside [`guard`].
+    pub(crate) fn next(&mut self, segment: &Segment) -> Result<Option<RecordBatch>> {
+        let rows = self.take();
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let (n, number, keep) = (count(&rows), self.number, self.shape.keep);
+        let group = segment.groups.get(number);
+        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.shape.columns.len());
+        let columns = self.shape.columns.iter().zip(self.shape.schema.fields()).zip(&mut self.last);
+        for ((column, field), last) in columns {
+            if group.is_none_or(|g| !g.has(*column)) {
+                arrays.push(new_null_array(field.data_type(), n));
+                continue;
+            }
+            let mut chunk = Chunk { segment, number, column: *column, keep, last };
+            let array = match chunk.read(&rows, self.shape.coded) {
+                Ok(array) => array,
+                Err(Stop::Unknown) => segment.library_column(number, *column, &rows, self.shape.coded)?,
+                Err(Stop::Failed(e)) => return Err(e),
+                Err(Stop::Damaged(what)) => {
+                    return Err(Error::damaged(segment.path(), format!("row group {number}, {}: {what}", field.name())));
+                }
+            };
+            arrays.push(if array.data_type() == field.data_type() { array } else { cast(&array, field.data_type())? });
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(n));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.shape.schema), arrays, &options);
+        Ok(Some(batch.map_err(|e| Error::decode(segment.path(), e))?))
+    }
+
+    /// Takes the next rows off those not given yet.
+    fn take(&mut self) -> Vec<Range<usize>> {
+        let mut left = self.batch_rows;
+        let mut taken = Vec::new();
+        self.rows.retain_mut(|range| {
+            let now = range.start..range.end.min(range.start.saturating_add(left));
+            left -= now.len();
+            range.start = now.end;
+            if now.start < now.end {
+                taken.push(now);
+            }
+            range.start < range.end
+        });
+        taken
+    }
+}
+
+impl Library {
     /// The next rows; `None` when all have been given. Call inside [`guard`].
     pub(crate) fn next(&mut self, segment: &Segment) -> Result<Option<RecordBatch>> {
         if self.left == 0 {

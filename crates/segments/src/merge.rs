@@ -6,7 +6,7 @@
 
 use crate::batch::{RunRef, text, times};
 use crate::columns::{self, COUNT, ID, TIME};
-use crate::decode::{Decoder, Shape};
+use crate::decode::{Library, Shape};
 use crate::error::{Result, guard};
 use crate::info::SegmentInfo;
 use crate::segment::Segment;
@@ -81,7 +81,7 @@ struct Feed {
     shape: Shape,
     /// The row group after the one being decoded.
     next_group: usize,
-    decoder: Option<Decoder>,
+    decoder: Option<Library>,
     batch: RecordBatch,
     ids: StringArray,
     times: TimestampMicrosecondArray,
@@ -129,7 +129,7 @@ impl Feed {
             let Some(group) = segment.groups.get(self.next_group) else { return Ok(false) };
             let all = 0..group.rows as usize;
             let number = self.next_group;
-            self.decoder = Some(guard(segment.path(), || segment.decoder(number, &self.shape, &[all], BATCH_ROWS))?);
+            self.decoder = Some(guard(segment.path(), || segment.library(number, &self.shape, &[all], BATCH_ROWS))?);
             self.next_group += 1;
         }
         while self.slice_end() <= self.row() && self.slice + 1 < self.segment.info.slices.len() {

@@ -9,6 +9,7 @@ use crate::columns::INDEX;
 use crate::decode::{Decoder, Rows, Shape, count};
 use crate::error::{Error, Result, guard};
 use crate::filters::{BLOCK_ROWS, Probe, Probes};
+use crate::search::Need;
 use crate::segment::Segment;
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::{concat, filter};
@@ -29,6 +30,11 @@ pub trait Predicate: Send + Sync {
 
     /// Of each inner list, every matching row has at least one value. Empty where nothing can be said.
     fn probes(&self) -> &[Vec<Probe>];
+
+    /// Of each inner list, every matching row fulfils at least one: so rows are excluded without being decoded.
+    fn needs(&self) -> &[Vec<Need>] {
+        &[]
+    }
 }
 
 /// What to scan for.
@@ -54,7 +60,7 @@ pub struct ScanRequest<'a> {
     pub limit: Option<usize>,
     /// Rows of a batch, at most.
     pub batch_rows: usize,
-    /// Give columns of few values ([`crate::columns::is_dictionary`]) as `Dictionary(Int32, Utf8)`. The
+    /// Give columns that are stored with a dictionary ([`crate::columns::is_coded`]) as `Dictionary(Int32, Utf8)`. The
     /// predicate's columns stay plain.
     pub dictionaries: bool,
 }
@@ -87,6 +93,8 @@ impl<'a> ScanRequest<'a> {
 
 /// Rows given to the predicate at a time, at most: a page, so that a scan with a limit ends within one.
 const EVALUATE_ROWS: usize = 4096;
+/// Rows that a scan with a limit searches at first; twice as many each time it finds too few.
+const SEARCH_ROWS: u64 = 4096;
 
 impl Segment {
     /// Begins a scan. Batches come in `(time DESC, id DESC)` order.
@@ -127,9 +135,36 @@ impl Segment {
             batch_rows: request.batch_rows.max(1),
             shape,
             open: None,
+            window: if request.limit.is_some() { SEARCH_ROWS } else { u64::MAX },
             groups_read: 0,
             last_group: None,
         })
+    }
+}
+
+impl Segment {
+    /// The rows that a scan looks at, in order: in pieces of one row group or less, each of which
+    /// [`ScanRequest::rows`] can be set to. Rows that filters exclude are left out.
+    ///
+    /// # Errors
+    /// As [`Segment::scan`].
+    pub fn pieces(self: &Arc<Self>, request: &ScanRequest<'_>) -> Result<Vec<Range<u64>>> {
+        let mut scan = self.scan(request)?;
+        let mut pieces = Vec::new();
+        while let Some(group) = self.groups.get(self.group_at(scan.rows.start)).filter(|_| scan.rows.start < scan.rows.end) {
+            let rows = scan.rows.start..group.end().min(scan.rows.end);
+            scan.rows.start = rows.end;
+            if scan.probes.is_empty() {
+                pieces.push(rows);
+                continue;
+            }
+            for block in rows.start / BLOCK_ROWS..rows.end.div_ceil(BLOCK_ROWS) {
+                if self.filters.may_match(block, &scan.probes) {
+                    pieces.push((block * BLOCK_ROWS).max(rows.start)..((block + 1) * BLOCK_ROWS).min(rows.end));
+                }
+            }
+        }
+        Ok(pieces)
     }
 }
 
@@ -165,6 +200,8 @@ pub struct SegmentScan {
     batch_rows: usize,
     shape: Shape,
     open: Option<Open>,
+    /// Rows to search before any of them are decoded.
+    window: u64,
     groups_read: usize,
     last_group: Option<usize>,
 }
@@ -223,7 +260,14 @@ impl SegmentScan {
             if self.rows.is_empty() {
                 return Ok(None);
             }
-            let (number, candidates, exact) = self.candidates();
+            let (number, mut candidates, exact) = self.candidates();
+            if let Some(predicate) = self.test.predicate.clone() {
+                for any in predicate.needs().iter().filter(|any| !any.is_empty()) {
+                    if !candidates.is_empty() {
+                        candidates = self.segment.search(number, &candidates, any, !self.probes.is_empty())?;
+                    }
+                }
+            }
             if candidates.is_empty() {
                 continue;
             }
@@ -231,15 +275,19 @@ impl SegmentScan {
         }
     }
 
-    /// Takes the next row group off the rows; gives what of it memory cannot exclude, counted from the row
-    /// group's first row, and whether indexes must be looked at.
+    /// Takes the next row group, or part of one, off the rows; gives what of it memory cannot exclude, counted
+    /// from the row group's first row, and whether indexes must be looked at.
     fn candidates(&mut self) -> (usize, Vec<Range<usize>>, bool) {
         let number = self.segment.group_at(self.rows.start);
         let Some(group) = self.segment.groups.get(number) else {
             self.rows = 0..0;
             return (number, Vec::new(), false);
         };
-        let end = group.end().min(self.rows.end);
+        let mut end = group.end().min(self.rows.end);
+        if self.test.predicate.as_ref().is_some_and(|p| !p.needs().is_empty()) && self.probes.is_empty() {
+            end = end.min(self.rows.start.saturating_add(self.window));
+            self.window = self.window.saturating_mul(2);
+        }
         let taken = self.rows.start..end;
         self.rows.start = end;
         let mut spans = vec![taken.clone()];
@@ -297,7 +345,7 @@ impl SegmentScan {
             .columns
             .iter()
             .enumerate()
-            .filter(|(_, c)| !(self.shape.coded && crate::columns::is_dictionary(**c)))
+            .filter(|(_, c)| !(self.shape.coded && crate::columns::is_coded(**c)))
             .filter_map(|(place, c)| Some((place, shape.columns.iter().position(|t| t == c)?)))
             .collect();
         let mut kept: Vec<Vec<ArrayRef>> = vec![Vec::new(); keep.len()];

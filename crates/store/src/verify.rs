@@ -14,6 +14,7 @@ use merkle::Frontier;
 use segments::Segment;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// One thing that is not as it was sealed.
@@ -307,7 +308,40 @@ fn slug(catalog: &Catalog, tenant: u32) -> Option<String> {
     catalog.tenant_by_number(tenant).map(|t| t.slug.clone())
 }
 
-/// Hashes every row of every segment again, on two threads.
+/// A part of the check of one segment.
+enum Job {
+    /// Its files against their hashes.
+    Files,
+    /// Rows of one row group.
+    Rows(std::ops::Range<u64>),
+}
+
+/// A segment being checked.
+struct Checked<'a> {
+    row: &'a catalog::Segment,
+    file: PathBuf,
+    segment: Option<Arc<Segment>>,
+    findings: Mutex<Vec<Finding>>,
+    /// The first row that could not be read, and why.
+    unread: Mutex<Option<(u64, String)>>,
+    file_error: Mutex<Option<String>>,
+}
+
+/// What the threads of the check share.
+struct Shared<'a> {
+    folder: &'a Folder,
+    catalog: &'a Catalog,
+    keys: &'a KeyStore,
+    leaves: &'a Mutex<BTreeMap<u32, Leaves>>,
+    records: AtomicU64,
+    progress: &'a (dyn Fn(u64) + Sync),
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Hashes every row of every segment again, row groups side by side on all cores.
 fn check_segments(
     folder: &Folder,
     catalog: &Arc<Catalog>,
@@ -318,73 +352,95 @@ fn check_segments(
 ) -> Result<()> {
     let list = catalog.segments()?;
     report.segments = list.len();
-    let next = std::sync::atomic::AtomicUsize::new(0);
-    let records = std::sync::atomic::AtomicU64::new(0);
-    let findings = Mutex::new(Vec::new());
+    let dir = folder.segments();
+    let mut all = Vec::new();
+    let mut jobs = Vec::new();
+    for row in &list {
+        let opened = Segment::open_rows(&dir, info_of(row));
+        jobs.push((all.len(), Job::Files));
+        if let Ok(segment) = &opened {
+            jobs.extend(segment.row_groups().map(|rows| (all.len(), Job::Rows(rows))));
+        }
+        let (segment, unread) = match opened {
+            Ok(segment) => (Some(segment), None),
+            Err(e) => (None, Some((0, e.to_string()))),
+        };
+        all.push(Checked {
+            row,
+            file: segments::parquet_path(&dir.path, row.id),
+            segment,
+            findings: Mutex::default(),
+            unread: Mutex::new(unread),
+            file_error: Mutex::default(),
+        });
+    }
+    let shared = Shared { folder, catalog, keys, leaves, records: AtomicU64::new(0), progress };
+    let next = AtomicUsize::new(0);
     let threads = std::thread::available_parallelism().map_or(2, |n| n.get()).min(8);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while let Some(row) = list.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
-                    let found = check_segment(folder, catalog, keys, leaves, row, &records, progress);
-                    if !found.is_empty() {
-                        findings.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(found);
+                while let Some((of, job)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    match (all.get(*of), job) {
+                        (Some(checked), Job::Files) => check_files(&shared, checked),
+                        (Some(checked), Job::Rows(rows)) => check_rows(&shared, checked, rows),
+                        (None, _) => {}
                     }
                 }
             });
         }
     });
-    report.records += records.into_inner();
-    report.findings.extend(findings.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner));
+    report.records += shared.records.into_inner();
+    for checked in all {
+        report.findings.extend(checked.findings.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let unread = locked(&checked.unread).take().map(|(_, what)| what);
+        if let Some(what) = unread.or_else(|| locked(&checked.file_error).take()) {
+            // Which records that concerns is known when all segments have been read.
+            report.findings.push(Finding { file: checked.file, tenant: None, index: None, what });
+        }
+    }
     Ok(())
 }
 
-fn check_segment(
-    folder: &Folder,
-    catalog: &Catalog,
-    keys: &KeyStore,
-    leaves: &Mutex<BTreeMap<u32, Leaves>>,
-    row: &catalog::Segment,
-    records: &std::sync::atomic::AtomicU64,
-    progress: &(dyn Fn(u64) + Sync),
-) -> Vec<Finding> {
-    let info = info_of(row);
-    let dir = folder.segments();
-    let file = segments::parquet_path(&dir.path, info.id);
-    let mut findings = Vec::new();
-    let mut file_error = None;
-    match segments::verify_files(&dir, &info) {
+fn check_files(shared: &Shared<'_>, checked: &Checked<'_>) {
+    match segments::verify_files(&shared.folder.segments(), &info_of(checked.row)) {
         Ok(()) => {}
         Err(segments::Error::Filters { path, what }) => {
-            findings.push(Finding { file: path, tenant: None, index: None, what })
+            locked(&checked.findings).push(Finding { file: path, tenant: None, index: None, what });
         }
         // Said at the end, unless a record can be named.
-        Err(e) => file_error = Some(e.to_string()),
+        Err(e) => *locked(&checked.file_error) = Some(e.to_string()),
     }
+}
+
+fn check_rows(shared: &Shared<'_>, checked: &Checked<'_>, rows: &std::ops::Range<u64>) {
+    let Some(segment) = &checked.segment else { return };
+    let mut findings = Vec::new();
     let mut batch: Vec<(u32, u64, Hash, i64)> = Vec::with_capacity(4096);
     let mut tenant: Option<Arc<Tenant>> = None;
     let keep = |batch: &mut Vec<(u32, u64, Hash, i64)>, findings: &mut Vec<Finding>| {
-        let mut all = leaves.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        progress(records.fetch_add(batch.len() as u64, std::sync::atomic::Ordering::Relaxed) + batch.len() as u64);
+        let mut all = locked(shared.leaves);
+        let n = batch.len() as u64;
+        (shared.progress)(shared.records.fetch_add(n, Ordering::Relaxed) + n);
         for (number, index, leaf, recorded_at) in batch.drain(..) {
             let place = all.get_mut(&number).and_then(|l| l.hashes.get_mut(index as usize));
             match place {
                 Some(place @ None) => *place = Some((leaf, recorded_at)),
                 _ => findings.push(Finding {
-                    file: file.clone(),
-                    tenant: slug(catalog, number),
+                    file: checked.file.clone(),
+                    tenant: slug(shared.catalog, number),
                     index: Some(index),
                     what: "the index stands twice or beyond the tree".into(),
                 }),
             }
         }
     };
-    let mut visit = |r: segments::RowRef<'_>, number: u32, findings: &mut Vec<Finding>| {
+    let mut visit = |r: segments::RowRef<'_>, number: u32| {
         if tenant.as_ref().is_none_or(|t| t.number != number) {
-            tenant = catalog.tenant_by_number(number);
+            tenant = shared.catalog.tenant_by_number(number);
         }
         let wrong = |what: String| Finding {
-            file: file.clone(),
+            file: checked.file.clone(),
             tenant: tenant.as_ref().map(|t| t.slug.clone()),
             index: Some(r.index),
             what,
@@ -396,34 +452,36 @@ fn check_segment(
         if t.slug != r.tenant {
             findings.push(wrong(format!("the row says it belongs to {}", r.tenant)));
         }
-        match commit::commitment(r.row, &mut keys.reader(t)) {
+        match commit::commitment(r.row, &mut shared.keys.reader(t)) {
             Ok(c) => batch.push((number, r.index, ledger::leaf_of(r.kind, r.recorded_at, &c), r.recorded_at)),
             Err(e) => findings.push(wrong(e.to_string())),
         }
         if batch.len() == 4096 {
-            keep(&mut batch, findings);
+            keep(&mut batch, &mut findings);
         }
     };
-    let unread = match Segment::open_rows(&dir, info.clone()) {
-        Ok(segment) => read_all(&segment, &mut |r, number| visit(r, number, &mut findings)),
-        Err(e) => Some(e.to_string()),
-    };
-    keep(&mut batch, &mut findings);
-    if let Some(what) = unread.or(file_error) {
-        // Which records that concerns is known when all segments have been read.
-        findings.push(Finding { file, tenant: None, index: None, what });
+    if let Some((at, what)) = read_rows(segment, rows, &mut visit) {
+        let mut unread = locked(&checked.unread);
+        if unread.as_ref().is_none_or(|(first, _)| at < *first) {
+            *unread = Some((at, what));
+        }
     }
-    findings
+    keep(&mut batch, &mut findings);
+    locked(&checked.findings).extend(findings);
 }
 
-/// Every row that can be read, page by page where a page cannot; the first error otherwise.
-fn read_all(segment: &Arc<Segment>, visit: &mut dyn FnMut(segments::RowRef<'_>, u32)) -> Option<String> {
+/// Every one of these rows that can be read, page by page where a page cannot; the first error otherwise.
+fn read_rows(
+    segment: &Arc<Segment>,
+    rows: &std::ops::Range<u64>,
+    visit: &mut dyn FnMut(segments::RowRef<'_>, u32),
+) -> Option<(u64, String)> {
     let projection: Vec<usize> = (0..segments::columns::COUNT).collect();
     let page = segments::PAGE_ROWS as u64;
     let mut error = None;
     for slice in &segment.info().slices {
-        let mut at = slice.row_start;
-        let end = slice.row_start + slice.rows;
+        let mut at = slice.row_start.max(rows.start);
+        let end = (slice.row_start + slice.rows).min(rows.end);
         let mut by_page = false;
         while at < end {
             let next_page = (at / page + 1) * page;
@@ -445,7 +503,7 @@ fn read_all(segment: &Arc<Segment>, visit: &mut dyn FnMut(segments::RowRef<'_>, 
             match result {
                 Ok(()) => at = rows.end,
                 Err(e) => {
-                    error.get_or_insert_with(|| e.to_string());
+                    error.get_or_insert_with(|| (done, e.to_string()));
                     // Batches are larger than pages: what is left is read page by page, and only a page that
                     // cannot be read by itself is passed over.
                     at = if by_page { next_page } else { done };
