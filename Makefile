@@ -42,7 +42,7 @@ KILLS ?= 200
 .PHONY: soak
 soak: ## faults for hours: SCHEDULES (100000) over ledger and over store, kill -9 of the binary KILLS (200) times
 	@scripts/prerequisites test
-	INDELIBLE_SCHEDULES=$(SCHEDULES) cargo test $(LOCKED) --workspace --test faults -- --nocapture every_schedule
+	INDELIBLE_SCHEDULES=$(SCHEDULES) cargo test $(LOCKED) --workspace --test faults -- --nocapture every_
 	INDELIBLE_KILLS=$(KILLS) cargo test $(LOCKED) --workspace --test e2e -- --nocapture i1_i2_i3_after_kill_9
 
 .PHONY: lint

@@ -5,9 +5,12 @@ mod common;
 use common::{Row, sample, write};
 use disk::Dir;
 use segments::{
-    Error, ScanRequest, Segment, SegmentInfo, admit, columns, idx_path, parquet_path, rebuild_filters, verify_files,
+    Error, RowRef, ScanRequest, Segment, SegmentInfo, admit, columns, idx_path, parquet_path, rebuild_filters,
+    verify_files, write_segment,
 };
 use std::path::Path;
+use std::sync::Arc;
+use testdisk::{Fault, FaultyDisk};
 
 fn scan_all(dir: &Path, info: &SegmentInfo) -> Result<usize, Error> {
     let segment = Segment::open(&Dir::local(dir), info.clone())?;
@@ -178,4 +181,46 @@ fn format_1_keeps_reading() {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// A disk that fails at any call of any reader is an error of the disk, never damage.
+#[test]
+fn a_read_that_fails_is_not_damage() {
+    let disk = FaultyDisk::new(1);
+    let dir = Dir::new(Arc::new(disk.clone()), "/segments");
+    let rows = sample(4, 3_000, 3);
+    let names: Vec<String> = rows.iter().map(Row::name).collect();
+    let refs = rows.iter().zip(&names).map(|(r, name)| {
+        (r.tenant, RowRef { tenant: name, index: r.index, recorded_at: r.recorded_at, kind: r.kind, row: &r.bytes })
+    });
+    let info = write_segment(&dir, 1, refs).unwrap();
+    let all: Vec<usize> = (0..columns::COUNT).collect();
+    let read = |dir: &Dir| -> Result<usize, Error> {
+        verify_files(dir, &info)?;
+        let segment = Segment::open(dir, info.clone())?;
+        let mut n = 0;
+        segment.rows(&mut |_| {
+            n += 1;
+            Ok::<(), Error>(())
+        })?;
+        for batch in segment.scan(&ScanRequest::new(1, &all))? {
+            n += batch?.num_rows();
+        }
+        segment.rows_by_index(1, 5..9, |_| Ok::<(), Error>(()))?;
+        rebuild_filters(dir, &info)?;
+        Ok(n)
+    };
+    let before = disk.calls();
+    let whole = read(&dir).unwrap();
+    let calls = disk.calls() - before;
+    for call in 1..=calls {
+        disk.fail_in(call, Fault::Before, false);
+        match read(&dir) {
+            Err(e) => assert!(e.is_io(), "call {call} of {calls}: {e}"),
+            Ok(_) => panic!("call {call} of {calls} failed and nobody said so"),
+        }
+        disk.mend();
+    }
+    assert!(calls > 50, "{calls}");
+    assert_eq!(read(&dir).unwrap(), whole);
 }

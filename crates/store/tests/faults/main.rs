@@ -12,9 +12,9 @@ mod vfs;
 mod world;
 
 use testdisk::{Fault, Lie, Schedules};
-use world::World;
+use world::{Failing, STAGES, World};
 
-const SCHEDULES: u64 = 600;
+const SCHEDULES: u64 = 500;
 const STEPS: usize = 24;
 
 #[test]
@@ -33,26 +33,44 @@ fn every_schedule_ends_as_the_model_says() {
     assert!(schedules.alone() || !few, "some of it hardly ever happened: {told:?}");
 }
 
-/// Every storage call of a store's life fails, one after the other. In the ordinary run a part of them, another part
-/// for each way to fail; all of them where `INDELIBLE_SCHEDULES` is set.
+/// Every storage call of a store's life fails: all of a first start and of a merge, and of the rest, in the ordinary
+/// run, every fourth; all in every way where `INDELIBLE_SCHEDULES` asks for more than usual.
 #[test]
 fn every_call_fails_in_turn() {
-    let schedules = Schedules::from_environment(150);
-    let calls = World::life(1 << 40, Fault::Before, false).unwrap();
-    assert!(calls > 300, "only {calls} calls");
-    let step = if schedules.count() < calls { calls / schedules.count() } else { 1 };
-    let ways = [(Fault::Before, false), (Fault::After, false), (Fault::Short, true), (Fault::After, true)];
-    let [lives] = Schedules::all(calls / step).run(|n| {
-        let (fault, power_cut) = ways[n as usize % ways.len()];
-        let only_one = step > 1;
-        for (fault, power_cut) in ways.iter().filter(|w| !only_one || **w == (fault, power_cut)) {
-            let call = 1 + n * step;
-            World::life(call, *fault, *power_cut)
-                .map_err(|e| format!("call {call}, {fault:?}, power cut {power_cut}: {e}"))?;
+    let thorough = Schedules::from_environment(SCHEDULES).count() > SCHEDULES;
+    // The fault, whether nothing works after it, and whether the power goes in the end.
+    let ways = [
+        (Fault::Before, false, true),
+        (Fault::After, true, true),
+        (Fault::After, false, false),
+        (Fault::Short, true, true),
+        (Fault::Before, true, false),
+    ];
+    let calls = World::life(None, false).unwrap();
+    let mut lives = Vec::new();
+    for (stage, n) in calls.iter().enumerate() {
+        assert!(*n > 0 && *n < 1_000, "{n} calls in {}", STAGES[stage].0);
+        let whole = thorough || matches!(STAGES[stage].0, "start" | "merge");
+        for call in (1..=*n).filter(|call| whole || call % 4 == stage as u64 % 4) {
+            let some =
+                if thorough { &ways[..] } else { &ways[(call as usize / 4 + call as usize) % ways.len()..][..1] };
+            lives.extend(
+                some.iter().map(|(fault, stay, cut)| (Failing { stage, call, fault: *fault, stay: *stay }, *cut)),
+            );
         }
-        Ok([if only_one { 1 } else { ways.len() as u64 }])
+    }
+    let [done] = Schedules::all(lives.len() as u64).run(|n| {
+        let (failing, cut) = lives[n as usize];
+        World::life(Some(failing), cut).map_err(|e| format!("{failing:?}, power cut {cut}: {e}"))?;
+        Ok([1])
     });
-    println!("{calls} calls, {lives} lives");
+    println!("{} calls in a life, {done} lives", calls.iter().sum::<u64>());
+}
+
+/// A flush that fails again and again on a full disk does not fill it further.
+#[test]
+fn a_failed_flush_leaves_no_files() {
+    World::within(1, Lie::None, World::flushes_on_a_full_disk).unwrap();
 }
 
 /// A seed is a schedule: the second time the disk sees the same calls.

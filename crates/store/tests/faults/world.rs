@@ -36,6 +36,35 @@ pub struct Counts {
     pub refused_copies: u64,
 }
 
+/// A call that fails.
+#[derive(Debug, Clone, Copy)]
+pub struct Failing {
+    /// Number of the stage of a store's life.
+    pub stage: usize,
+    /// Number of the call in it, from 1.
+    pub call: u64,
+    pub fault: Fault,
+    /// Nothing works after it.
+    pub stay: bool,
+}
+
+type Stage = (&'static str, fn(&mut World) -> Result<(), String>);
+
+/// A store's life, all kinds of storage calls in it.
+pub const STAGES: [Stage; 11] = [
+    ("start", World::first_start),
+    ("write", World::write),
+    ("write", World::write),
+    ("flush", World::flush),
+    ("write", World::write),
+    ("sign", World::sign),
+    ("write", World::write),
+    ("flush", World::flush),
+    ("merge", World::merge),
+    ("write", World::write),
+    ("close", World::close),
+];
+
 pub struct World {
     /// Where the lock is; everything else is on the test disk.
     root: PathBuf,
@@ -476,32 +505,31 @@ impl World {
         self.check()
     }
 
-    /// The life of a small store, in which one call of the disk fails: alone, or as the last before a power cut.
-    /// How many calls there were up to the end of it.
+    /// The life of a small store, in which one call of the disk fails in one of its [`STAGES`]; and, with
+    /// `power_cut`, the power goes at the end. How many calls each stage had.
     ///
     /// # Errors
     /// What is broken, and how it came to it.
-    pub fn life(call: u64, fault: Fault, power_cut: bool) -> Result<u64, String> {
-        World::within(call, Lie::None, |world| {
-            world.disk.fail_in(call, fault, power_cut);
-            world.wounded = true;
-            match world.try_open() {
-                Ok(store) => world.settle(store)?,
-                Err(e) => world.outcome("starting", Err(e)).map(drop)?,
-            }
-            for step in [World::write, World::write, World::flush, World::write, World::sign, World::write] {
-                step(world)?;
+    pub fn life(failing: Option<Failing>, power_cut: bool) -> Result<Vec<u64>, String> {
+        World::within(17, Lie::None, |world| {
+            let mut calls = Vec::new();
+            for (number, stage) in STAGES.iter().enumerate() {
+                if let Some(f) = failing.filter(|f| f.stage == number) {
+                    world.disk.fail_in(f.call, f.fault, f.stay);
+                    world.wounded = true;
+                }
+                let before = world.disk.calls();
+                stage.1(world)?;
+                calls.push(world.disk.calls() - before);
                 world.check()?;
-            }
-            for step in [World::flush, World::merge, World::write] {
-                step(world)?;
-                world.check()?;
+                // What comes long after the failure adds time and no news.
+                if failing.is_some_and(|f| number >= f.stage + 3) {
+                    break;
+                }
             }
             if let Some(store) = world.open.take() {
-                world.outcome("closing", store.close())?;
                 world.kill(&store);
             }
-            let calls = world.disk.calls();
             if power_cut {
                 world.power_cut();
             }
@@ -511,6 +539,20 @@ impl World {
             Ok(calls)
         })
         .map(|(calls, _)| calls)
+    }
+
+    fn first_start(&mut self) -> Result<(), String> {
+        match self.try_open() {
+            Ok(store) => self.settle(store),
+            Err(e) => self.outcome("starting", Err(e)).map(drop),
+        }
+    }
+
+    fn close(&mut self) -> Result<(), String> {
+        let Some(store) = self.open.take() else { return Ok(()) };
+        self.outcome("closing", store.close())?;
+        self.kill(&store);
+        Ok(())
     }
 
     /// A schedule from its seed to the end, and a number that tells whether it was the same one.
@@ -529,8 +571,33 @@ impl World {
         })
     }
 
+    /// Flushes at every amount of room, until one fits. Files of those before it are gone.
+    pub fn flushes_on_a_full_disk(&mut self) -> Result<(), String> {
+        self.first_start()?;
+        self.write()?;
+        self.wounded = true;
+        let dir = self.folder().segments().path;
+        for free in (0..100_000).step_by(500) {
+            self.disk.fill_up(free);
+            let before = self.counts.flushed;
+            self.flush()?;
+            let files = self.disk.paths(&dir);
+            match self.counts.flushed > before {
+                true if files.len() <= 2 + 2 * self.doubtful() && free > 10_000 => return Ok(()),
+                // A commit that was in doubt leaves its files: it may be found done.
+                false if files.len() <= 2 * self.doubtful() => {}
+                _ => return Err(format!("with {free} bytes free: {files:?}")),
+            }
+        }
+        Err("100,000 bytes are not enough for a flush".into())
+    }
+
+    fn doubtful(&self) -> usize {
+        self.story.iter().filter(|line| line.contains("could not tell whether")).count()
+    }
+
     /// Makes a world, lets things happen in it, and ends it. With what comes out, the disk's trace.
-    fn within<T>(
+    pub fn within<T>(
         seed: u64,
         lie: Lie,
         happen: impl FnOnce(&mut World) -> Result<T, String>,
