@@ -78,9 +78,8 @@ impl Engine {
             projection.push(columns::KIND);
         }
         let empty = || Sums { tallies: keys.iter().map(|_| Tally::default()).collect(), ..Sums::default() };
-        let sums = self.gather(tenant, query, &projection, &empty, &|sums, batch| {
-            sums.add(batch, &keys, &places, query)
-        })?;
+        let sums =
+            self.gather(tenant, query, &projection, &empty, &|sums, batch| sums.add(batch, &keys, &places, query))?;
         let mut sums = sums.into_iter();
         let mut all = sums.next().unwrap_or_default();
         for more in sums {

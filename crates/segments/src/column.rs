@@ -13,8 +13,8 @@ use crate::page::{Coding, Page};
 use crate::pages::Dictionary;
 use crate::segment::Segment;
 use arrow::array::{
-    ArrayRef, BooleanArray, BooleanBufferBuilder, DictionaryArray, Int32Array, StringArray,
-    TimestampMicrosecondArray, UInt8Array, UInt64Array,
+    ArrayRef, BooleanArray, BooleanBufferBuilder, DictionaryArray, Int32Array, StringArray, TimestampMicrosecondArray,
+    UInt8Array, UInt64Array,
 };
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Int32Type};

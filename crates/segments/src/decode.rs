@@ -187,7 +187,10 @@ impl Decoder {
                 Err(Stop::Unknown) => segment.library_column(number, *column, &rows, self.shape.coded)?,
                 Err(Stop::Failed(e)) => return Err(e),
                 Err(Stop::Damaged(what)) => {
-                    return Err(Error::damaged(segment.path(), format!("row group {number}, {}: {what}", field.name())));
+                    return Err(Error::damaged(
+                        segment.path(),
+                        format!("row group {number}, {}: {what}", field.name()),
+                    ));
                 }
             };
             arrays.push(if array.data_type() == field.data_type() { array } else { cast(&array, field.data_type())? });

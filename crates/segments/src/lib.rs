@@ -43,7 +43,7 @@ pub use info::{SegmentInfo, SliceInfo};
 pub use merge::write_merged;
 pub use pages::set_page_cache;
 pub use rows::batch_to_rows;
-pub use search::Need;
 pub use scan::{Predicate, ScanRequest, SegmentScan};
+pub use search::Need;
 pub use segment::Segment;
 pub use writer::{FORMAT, PAGE_ROWS, ROW_GROUP_ROWS, SegmentWriter, write_segment};

@@ -79,9 +79,9 @@ impl Dictionary {
         let mut texts = Vec::with_capacity(rest.len());
         offsets.push(0i32);
         for _ in 0..page.rows {
-            let entry = rest.split_first_chunk().and_then(|(length, later)| {
-                later.split_at_checked(u32::from_le_bytes(*length) as usize)
-            });
+            let entry = rest
+                .split_first_chunk()
+                .and_then(|(length, later)| later.split_at_checked(u32::from_le_bytes(*length) as usize));
             let Some((text, later)) = entry else {
                 if page.whole {
                     return Err(cut);
@@ -208,9 +208,10 @@ impl Segment {
         if let Some(Entry::Page(page)) = lock().get(key) {
             return Ok(page);
         }
-        let place = self.locations(number, column).and_then(|l| l.get(at)).and_then(|l| {
-            Some((u64::try_from(l.offset).ok()?, usize::try_from(l.compressed_page_size).ok()?))
-        });
+        let place = self
+            .locations(number, column)
+            .and_then(|l| l.get(at))
+            .and_then(|l| Some((u64::try_from(l.offset).ok()?, usize::try_from(l.compressed_page_size).ok()?)));
         let (from, length) = place.ok_or_else(|| self.damaged(number, column, "a page has no place"))?;
         let page = Arc::new(self.unpack(number, column, from, length)?);
         if keep {

@@ -151,7 +151,9 @@ impl Segment {
     pub fn pieces(self: &Arc<Self>, request: &ScanRequest<'_>) -> Result<Vec<Range<u64>>> {
         let mut scan = self.scan(request)?;
         let mut pieces = Vec::new();
-        while let Some(group) = self.groups.get(self.group_at(scan.rows.start)).filter(|_| scan.rows.start < scan.rows.end) {
+        while let Some(group) =
+            self.groups.get(self.group_at(scan.rows.start)).filter(|_| scan.rows.start < scan.rows.end)
+        {
             let rows = scan.rows.start..group.end().min(scan.rows.end);
             scan.rows.start = rows.end;
             if scan.probes.is_empty() {

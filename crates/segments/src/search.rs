@@ -70,7 +70,12 @@ impl<'a> Needle<'a> {
     }
 
     /// Calls `each` with the number of every text that can match, ascending; `lengths` says where they end.
-    fn search(&mut self, bytes: &[u8], lengths: impl FnOnce() -> Option<Vec<usize>>, mut each: impl FnMut(usize)) -> Option<()> {
+    fn search(
+        &mut self,
+        bytes: &[u8],
+        lengths: impl FnOnce() -> Option<Vec<usize>>,
+        mut each: impl FnMut(usize),
+    ) -> Option<()> {
         if !self.fold(bytes) {
             let mut rest = bytes;
             for (n, length) in lengths()?.into_iter().enumerate() {
@@ -134,8 +139,7 @@ impl Segment {
     fn search_one(&self, number: usize, rows: &Rows, need: &Need, keep: bool) -> Result<Vec<Range<usize>>, Stop> {
         let column = need.column;
         let Some(group) = self.groups.get(number) else { return Ok(Vec::new()) };
-        let (Some(field), Some(locations)) =
-            (columns::CODED.fields().get(column), self.locations(number, column))
+        let (Some(field), Some(locations)) = (columns::CODED.fields().get(column), self.locations(number, column))
         else {
             return Err(Stop::Unknown);
         };
@@ -190,7 +194,8 @@ impl Segment {
                 }
                 Coding::DeltaLength => {
                     let from = crate::packed::Delta::new(values.data, values.count).and_then(|d| d.end());
-                    let bytes = from.and_then(|from| values.data.get(from..)).ok_or("a page's lengths cannot be read")?;
+                    let bytes =
+                        from.and_then(|from| values.data.get(from..)).ok_or("a page's lengths cannot be read")?;
                     let lengths = || Some(lengths_of(values.data, values.count).ok()?.0);
                     needle.search(bytes, lengths, |n| hits.add(n)).ok_or("a page's texts are cut off")?;
                 }
@@ -216,11 +221,15 @@ fn matching(dictionary: &Dictionary, needle: &mut Needle<'_>) -> Result<Vec<bool
         Some(offsets.iter().zip(offsets.iter().skip(1)).map(|(from, to)| (to - from) as usize).collect())
     };
     needle
-        .search(texts.value_data(), || lengths(texts), |n| {
-            if let Some(slot) = out.get_mut(n) {
-                *slot = true;
-            }
-        })
+        .search(
+            texts.value_data(),
+            || lengths(texts),
+            |n| {
+                if let Some(slot) = out.get_mut(n) {
+                    *slot = true;
+                }
+            },
+        )
         .ok_or("a dictionary is cut off")?;
     Ok(out)
 }
