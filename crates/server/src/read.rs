@@ -214,7 +214,8 @@ async fn run(app: &App, caller: &Caller, query: query::Query) -> Result<String, 
     let facets = !query.facets.is_empty();
     let mut out = Map::new();
     if counting || facets {
-        if query::asks_for_bodies(&query) {
+        // What the key may not ask is refused below, and no use.
+        if caller.access().bodies && query::asks_for_bodies(&query) {
             let target = json!({ "id": query.view.name(), "type": "view" });
             record_use(app, caller, "indelible.body.read", target, json!({ "counted": true })).await?;
         }

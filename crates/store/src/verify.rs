@@ -470,49 +470,71 @@ fn check_rows(shared: &Shared<'_>, checked: &Checked<'_>, rows: &std::ops::Range
     locked(&checked.findings).extend(findings);
 }
 
-/// Every one of these rows that can be read, page by page where a page cannot; the first error otherwise.
+/// Every one of these rows that can be read; otherwise the first that cannot, and why.
 fn read_rows(
     segment: &Arc<Segment>,
     rows: &std::ops::Range<u64>,
     visit: &mut dyn FnMut(segments::RowRef<'_>, u32),
 ) -> Option<(u64, String)> {
-    let projection: Vec<usize> = (0..segments::columns::COUNT).collect();
     let page = segments::PAGE_ROWS as u64;
     let mut error = None;
     for slice in &segment.info().slices {
         let mut at = slice.row_start.max(rows.start);
         let end = (slice.row_start + slice.rows).min(rows.end);
+        let mut visit = |row: segments::RowRef<'_>| visit(row, slice.tenant);
         let mut by_page = false;
         while at < end {
             let next_page = (at / page + 1) * page;
-            let rows = at..if by_page { next_page.min(end) } else { end };
-            let mut request = segments::ScanRequest::new(slice.tenant, &projection);
-            request.rows = Some(rows.clone());
-            let mut done = at;
-            let result = segment.scan(&request).and_then(|scan| {
-                for batch in scan {
-                    let batch = batch?;
-                    done += batch.num_rows() as u64;
-                    segments::batch_to_rows(&batch, |r| -> Result<(), segments::Error> {
-                        visit(r, slice.tenant);
-                        Ok(())
-                    })?;
+            let until = if by_page { next_page.min(end) } else { end };
+            let Err((read, e)) = read_range(segment, slice.tenant, at..until, &mut visit) else {
+                at = until;
+                continue;
+            };
+            at += read;
+            // Batches are larger than pages: what is left is read page by page, and of a page that cannot be read
+            // the rows before the damage, which are read without it.
+            if by_page {
+                let (mut sound, mut broken) = (at, until);
+                while sound < broken {
+                    let middle = sound + (broken - sound) / 2;
+                    match read_range(segment, slice.tenant, at..middle + 1, &mut |_| {}) {
+                        Ok(()) => sound = middle + 1,
+                        Err(_) => broken = middle,
+                    }
                 }
-                Ok(())
-            });
-            match result {
-                Ok(()) => at = rows.end,
-                Err(e) => {
-                    error.get_or_insert_with(|| (done, e.to_string()));
-                    // Batches are larger than pages: what is left is read page by page, and only a page that
-                    // cannot be read by itself is passed over.
-                    at = if by_page { next_page } else { done };
-                    by_page = true;
-                }
+                let again = read_range(segment, slice.tenant, at..sound, &mut visit);
+                error.get_or_insert_with(|| (sound, again.err().map_or(e, |(_, e)| e).to_string()));
+                at = next_page;
             }
+            by_page = true;
         }
     }
     error
+}
+
+/// Reads rows of one tenant. On an error: how many were visited before it.
+fn read_range(
+    segment: &Arc<Segment>,
+    tenant: u32,
+    rows: std::ops::Range<u64>,
+    visit: &mut dyn FnMut(segments::RowRef<'_>),
+) -> std::result::Result<(), (u64, segments::Error)> {
+    let projection: Vec<usize> = (0..segments::columns::COUNT).collect();
+    let mut request = segments::ScanRequest::new(tenant, &projection);
+    request.rows = Some(rows);
+    let mut read = 0;
+    let result = segment.scan(&request).and_then(|scan| {
+        for batch in scan {
+            let batch = batch?;
+            segments::batch_to_rows(&batch, |r| -> Result<(), segments::Error> {
+                visit(r);
+                read += 1;
+                Ok(())
+            })?;
+        }
+        Ok(())
+    });
+    result.map_err(|e| (read, e))
 }
 
 /// One tenant: no index missing, the tree of the leaves is the stored one, its tiles, its mark, its checkpoint.
