@@ -261,7 +261,7 @@ mod tests {
         let open = dir.disk.open(&one).unwrap();
         dir.disk.rename(&one, &two).unwrap();
         dir.sync().unwrap();
-        assert_eq!(dir.disk.list(&dir.path).unwrap(), [two.clone()]);
+        assert_eq!(dir.disk.list(&dir.path).unwrap(), std::slice::from_ref(&two));
         dir.disk.remove(&two).unwrap();
         let mut bytes = [0; 4];
         open.read_exact_at(&mut bytes, 3).unwrap();

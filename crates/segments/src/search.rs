@@ -200,8 +200,8 @@ impl Segment {
                     needle.search(bytes, lengths, |n| hits.add(n)).ok_or("a page's texts are cut off")?;
                 }
                 coding => {
-                    let all = [0..values.count];
-                    texts(coding, values.data, values.count, &all, |n, text| {
+                    let all = 0..values.count;
+                    texts(coding, values.data, values.count, std::slice::from_ref(&all), |n, text| {
                         if needle.holds(text) {
                             hits.add(n);
                         }
