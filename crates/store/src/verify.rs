@@ -494,22 +494,31 @@ fn read_rows(
             // Batches are larger than pages: what is left is read page by page, and of a page that cannot be read
             // the rows before the damage, which are read without it.
             if by_page {
-                let (mut sound, mut broken) = (at, until);
-                while sound < broken {
-                    let middle = sound + (broken - sound) / 2;
-                    match read_range(segment, slice.tenant, at..middle + 1, &mut |_| {}) {
-                        Ok(()) => sound = middle + 1,
-                        Err(_) => broken = middle,
-                    }
-                }
+                let reads = |rows: std::ops::Range<u64>| read_range(segment, slice.tenant, rows, &mut |_| {}).is_ok();
+                let sound = first(at..until, |row| !reads(at..row + 1));
                 let again = read_range(segment, slice.tenant, at..sound, &mut visit);
                 error.get_or_insert_with(|| (sound, again.err().map_or(e, |(_, e)| e).to_string()));
-                at = next_page;
+                // A page of long texts has fewer rows: behind its end there may be sound ones.
+                at = first(sound + 1..until, |row| reads(row..row + 1));
             }
             by_page = true;
         }
     }
     error
+}
+
+/// The first row for which `holds`, which it does not before and does from there on; the end where it never does.
+fn first(rows: std::ops::Range<u64>, holds: impl Fn(u64) -> bool) -> u64 {
+    let (mut low, mut high) = (rows.start, rows.end.max(rows.start));
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if holds(middle) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    low
 }
 
 /// Reads rows of one tenant. On an error: how many were visited before it.
