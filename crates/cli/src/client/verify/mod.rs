@@ -1,7 +1,7 @@
 //! `verify` as an outsider: a running server by what it publishes, and a saved proof by itself.
 //!
 //! Owns the commands, the choice of the key to trust, and the closing sentence. The checks are in [`log`] (a whole
-//! ledger), [`file`] (one proof) and `parts` (the record shown against the bytes proved); they take bytes and know no
+//! ledger), [`mod@file`] (one proof) and `parts` (the record shown against the bytes proved); they take bytes and know no
 //! network. Not here: `verify --data`, which reads a data folder.
 
 pub mod file;
