@@ -75,7 +75,7 @@ pub struct Parser<'r> {
 }
 
 /// The values a field is limited to.
-fn allowed(field: Field) -> Option<&'static [&'static str]> {
+pub fn allowed(field: Field) -> Option<&'static [&'static str]> {
     Some(match field {
         F::Log => &["audit", "event", "job", "notification", "session", "grant"],
         F::Outcome => &["success", "failure", "deny", "unknown"],

@@ -6,10 +6,10 @@
 use crate::moment::{self, Stamp};
 use crate::object::Object;
 use crate::{Context, Reason};
-use event::Field;
 use event::fields::{COUNT, FIELDS};
 use event::json::write_string;
 use event::parse::MAX_ID;
+use event::{Field, Kind};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -46,7 +46,7 @@ enum Slot<'a> {
 
 impl<'a> Envelope<'a> {
     /// An empty one of this source.
-    pub fn new(source: &'static str) -> Envelope<'a> {
+    pub fn new(source: impl Into<Cow<'a, str>>) -> Envelope<'a> {
         let mut out = Envelope {
             slots: [const { Slot::Empty }; COUNT],
             rest: Object::default(),
@@ -87,6 +87,40 @@ impl<'a> Envelope<'a> {
             return false;
         }
         native.take_text(path).map(|raw| self.put(field, Slot::Raw(raw))).is_some()
+    }
+
+    /// Fills an empty field with a text or a number that stays where it is: with a number because it is none any
+    /// more in the field, with a text because it says more in its place.
+    pub fn copy(&mut self, native: &mut Object<'_>, path: &str, field: Field) {
+        if let Some(raw) = native.raw(path) {
+            self.copy_raw(raw, field);
+        }
+    }
+
+    /// The same with JSON text.
+    pub fn copy_raw(&mut self, raw: &str, field: Field) {
+        if !self.is_empty(field) {
+            return;
+        }
+        if raw.starts_with('"') && raw.len() > 2 {
+            self.set_raw(field, raw.to_owned());
+        } else if raw.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
+            self.set(field, raw.to_owned());
+        }
+    }
+
+    /// Moves the texts that are named as fields of the envelope, for senders that use its words: `actor.id`, `ip`, `outcome`.
+    /// A word that its field does not know stays; so do an id, a time and a source, which the system has its own of.
+    pub fn take_named(&mut self, native: &mut Object<'a>) {
+        for spec in FIELDS.iter().filter(|s| s.kind == Kind::Text && !matches!(s.field, Field::Id | Field::Source)) {
+            let known = |said: Option<Cow<'_, str>>, words: &[&str]| said.is_some_and(|t| words.contains(&t.as_ref()));
+            if event::parse::allowed(spec.field).is_none_or(|words| known(native.text(spec.path), words)) {
+                self.take(native, spec.path, spec.field);
+            }
+        }
+        for (path, field) in [("old", Field::Old), ("new", Field::New)] {
+            self.take_json(native, path, field);
+        }
     }
 
     /// Moves the texts of a table of native paths and fields.
@@ -140,7 +174,7 @@ impl<'a> Envelope<'a> {
             }
         };
         match at {
-            None => self.time_from = Some("arrival"),
+            None => self.no_time(),
             Some((at, same)) => {
                 if same {
                     native.take(path);
@@ -149,6 +183,20 @@ impl<'a> Envelope<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The text in a field, if it has one.
+    pub fn text(&self, field: Field) -> Option<Cow<'_, str>> {
+        match self.slots.get(field as usize)? {
+            Slot::Text(text) => Some(Cow::Borrowed(text.as_ref())),
+            Slot::Raw(raw) => event::json::Reader::new(raw).string().ok(),
+            Slot::Empty | Slot::Time(_) => None,
+        }
+    }
+
+    /// Says that the record names no time: it will be that of its arrival, and is marked so.
+    pub fn no_time(&mut self) {
+        self.time_from = Some("arrival");
     }
 
     /// The record's time, microseconds UTC, once it is set.
@@ -182,7 +230,15 @@ impl<'a> Envelope<'a> {
         self.set(Field::Id, hash(&[text.as_bytes()]));
     }
 
-    /// Whether the id is a hash of the record.
+    /// Makes the id a hash of what names the record for good: for systems whose ids count only within something else. As with
+    /// [`id_by_content`](Self::id_by_content), the same id is then the same record, in whatever shape it comes.
+    pub fn id_by(&mut self, parts: &[&str]) {
+        self.by_content = true;
+        let parts: Vec<&[u8]> = parts.iter().flat_map(|part| [part.as_bytes(), b"\0"]).collect();
+        self.set(Field::Id, hash(&parts));
+    }
+
+    /// Whether the id is a hash of the record, or of what names it.
     pub fn by_content(&self) -> bool {
         self.by_content
     }

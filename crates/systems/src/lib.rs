@@ -26,6 +26,7 @@ pub mod moment;
 pub mod native;
 pub mod object;
 pub mod ory_nestjs;
+pub mod protobuf;
 pub mod split;
 #[cfg(test)]
 mod testing;
@@ -53,7 +54,7 @@ pub fn find(name: &str) -> Option<&'static dyn System> {
 /// text, [`read`](System::read) once per record.
 pub trait System: Sync {
     /// Its name in `POST …/ingest/{system}`, in `source`, and in the catalogue.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// How surely the first record of a body is this system's, 0 to 100.
     ///

@@ -15,13 +15,20 @@ pub enum Stamp {
     Micros,
     /// `1795176000123`: milliseconds since 1970, a number.
     UnixMillis,
+    /// `1795176000`: seconds since 1970, a number, now and then with a fraction.
+    UnixSeconds,
+    /// `"1795176000123456789"`: nanoseconds since 1970, a number in quotes as OTLP writes it.
+    UnixNanos,
 }
 
 impl Stamp {
     /// The JSON text of a time in this form.
     pub fn write(self, micros: i64) -> String {
-        if self == Stamp::UnixMillis {
-            return micros.div_euclid(1000).to_string();
+        match self {
+            Stamp::UnixMillis => return micros.div_euclid(1000).to_string(),
+            Stamp::UnixSeconds => return micros.div_euclid(1_000_000).to_string(),
+            Stamp::UnixNanos => return format!("\"{}\"", i128::from(micros) * 1000),
+            Stamp::Millis | Stamp::Micros => {}
         }
         let mut out = String::with_capacity(32);
         out.push('"');
@@ -43,16 +50,28 @@ pub fn read(raw: &str, stamp: Stamp, zone: &TimeZone) -> Option<(i64, bool)> {
     if raw.starts_with('"') {
         let inside = event::json::Reader::new(raw).string().ok()?;
         return match stamp {
-            Stamp::UnixMillis => inside.parse::<i64>().ok()?.checked_mul(1000).map(|at| (at, true)),
-            _ => text(&inside, zone),
+            Stamp::Millis | Stamp::Micros => text(&inside, zone),
+            _ => number(&inside, stamp).map(|at| (at, true)),
         };
     }
-    match stamp {
-        Stamp::UnixMillis => {
-            raw.parse::<i64>().ok()?.checked_mul(1000).filter(|at| plausible(*at)).map(|at| (at, true))
+    number(raw, stamp).map(|at| (at, true))
+}
+
+/// Microseconds out of a number of seconds, milliseconds or nanoseconds.
+fn number(digits: &str, stamp: Stamp) -> Option<i64> {
+    let at = match stamp {
+        Stamp::UnixMillis => digits.parse::<i64>().ok()?.checked_mul(1000)?,
+        Stamp::UnixNanos => digits.parse::<i64>().ok()?.div_euclid(1000),
+        Stamp::UnixSeconds => {
+            let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+            let micros = format!("{fraction:0<6}").get(..6)?.parse::<u32>().ok()?;
+            let whole = whole.parse::<i64>().ok()?.checked_mul(1_000_000)?;
+            // Only times before 1970 have a sign, and none of those is written with a fraction.
+            whole.checked_add(if digits.starts_with('-') { 0 } else { i64::from(micros) })?
         }
-        _ => None,
-    }
+        Stamp::Millis | Stamp::Micros => return None,
+    };
+    plausible(at).then_some(at)
 }
 
 /// Years 0 to 9999, which four digits can write.
@@ -146,6 +165,8 @@ mod tests {
             (Stamp::Micros, "\"2026-11-20T12:00:00.123456Z\""),
             (Stamp::UnixMillis, "1727796557187"),
             (Stamp::UnixMillis, "-5"),
+            (Stamp::UnixSeconds, "1700000000"),
+            (Stamp::UnixNanos, "\"1795176000123456000\""),
         ] {
             let (at, _) = read(raw, stamp, &TimeZone::UTC).unwrap();
             assert_eq!(stamp.write(at), raw);
@@ -153,6 +174,12 @@ mod tests {
         assert_eq!(read("1727796557187", Stamp::Millis, &TimeZone::UTC), None);
         assert_eq!(read("99999999999999999", Stamp::UnixMillis, &TimeZone::UTC), None);
         assert_eq!(read("1.5", Stamp::UnixMillis, &TimeZone::UTC), None);
+        assert_eq!(read("1.5", Stamp::UnixSeconds, &TimeZone::UTC), Some((1_500_000, true)));
+        assert_eq!(read("\"1700000000\"", Stamp::UnixSeconds, &TimeZone::UTC), Some((1_700_000_000_000_000, true)));
+        assert_eq!(read("1234567", Stamp::UnixNanos, &TimeZone::UTC), Some((1234, true)));
+        for other in ["1.", "1.x", ".5", "1e9", "99999999999999", "true"] {
+            assert!(read(other, Stamp::UnixSeconds, &TimeZone::UTC).is_none_or(|(at, _)| at == 1_000_000), "{other}");
+        }
     }
 
     proptest::proptest! {
@@ -161,7 +188,9 @@ mod tests {
             for zone in [TimeZone::UTC, TimeZone::fixed(jiff::tz::offset(-11))] {
                 for form in [&given, &cut] {
                     text(form, &zone);
-                    read(form, Stamp::UnixMillis, &zone);
+                    for stamp in [Stamp::UnixMillis, Stamp::UnixSeconds, Stamp::UnixNanos] {
+                        read(form, stamp, &zone);
+                    }
                 }
             }
         }

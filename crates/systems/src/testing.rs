@@ -1,5 +1,6 @@
 //! What the systems' tests share: a body through the adapter and through `event`, and back.
 
+use crate::moment::{self, Stamp};
 use crate::{Converted, Memory, convert, find, unparsed};
 use event::parse::Parser;
 use event::redact::Rules;
@@ -105,6 +106,40 @@ pub(crate) fn envelope(row: &[u8]) -> Value {
         *place = value;
     }
     out
+}
+
+/// Fails where a value of a native record stands nowhere in its envelope; a time may be written differently.
+#[track_caller]
+pub(crate) fn keeps_everything(system: &str, body: &str) {
+    for stored in take(system, body) {
+        assert_ne!(stored.at("action"), "unparsed", "{}", stored.envelope);
+        let (mut sent, mut kept) = (Vec::new(), Vec::new());
+        values(&serde_json::from_str(&stored.native).unwrap(), &mut sent);
+        values(&stored.envelope, &mut kept);
+        let at = event::time::parse(stored.at("time"));
+        for value in sent {
+            let counted = [Stamp::UnixSeconds, Stamp::UnixMillis, Stamp::UnixNanos]
+                .map(|stamp| moment::read(&value, stamp, &TimeZone::UTC));
+            let mut times = counted.into_iter().chain([moment::text(&value, &TimeZone::UTC)]).flatten();
+            assert!(
+                kept.contains(&value) || times.any(|(time, _)| Some(time) == at),
+                "{value} is lost in {}",
+                stored.envelope
+            );
+        }
+    }
+}
+
+/// Every text, number and truth value inside, as text.
+fn values(value: &Value, out: &mut Vec<String>) {
+    match value {
+        Value::Null => {}
+        Value::String(text) if text.is_empty() => {}
+        Value::String(text) => out.push(text.clone()),
+        Value::Array(list) => list.iter().for_each(|inside| values(inside, out)),
+        Value::Object(members) => members.values().for_each(|inside| values(inside, out)),
+        Value::Number(_) | Value::Bool(_) => out.push(value.to_string()),
+    }
 }
 
 /// Takes a body in and gives back what the records say they were; fails unless that is what was sent, as JSON. JSON that stands in
