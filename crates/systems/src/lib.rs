@@ -15,21 +15,26 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+pub mod auth0;
+pub mod authentik;
 pub mod catalog;
 pub mod contember;
 pub mod convert;
 pub mod detect;
 pub mod envelope;
+pub mod kanidm;
 pub mod keycloak;
 pub mod memory;
 pub mod moment;
 pub mod native;
 pub mod object;
+pub mod okta;
 pub mod ory_nestjs;
 pub mod protobuf;
 pub mod split;
 #[cfg(test)]
 mod testing;
+pub mod zitadel;
 
 pub use convert::{Converted, convert, unparsed};
 pub use detect::detect;
@@ -41,7 +46,16 @@ use split::Piece;
 use std::borrow::Cow;
 
 /// Every system, by name. A new one: its folder, its line here, its names in `catalog.csv`, its fuzz target.
-pub static SYSTEMS: &[&dyn System] = &[&contember::Contember, &keycloak::Keycloak, &ory_nestjs::OryNestjs];
+pub static SYSTEMS: &[&dyn System] = &[
+    &auth0::Auth0,
+    &authentik::Authentik,
+    &contember::Contember,
+    &kanidm::Kanidm,
+    &keycloak::Keycloak,
+    &okta::Okta,
+    &ory_nestjs::OryNestjs,
+    &zitadel::Zitadel,
+];
 
 /// The system of this name, spelled as in [`System::name`].
 pub fn find(name: &str) -> Option<&'static dyn System> {

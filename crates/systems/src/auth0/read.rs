@@ -1,0 +1,92 @@
+//! A log entry, in either shape → envelope.
+
+use super::{FIELDS, NAME};
+use crate::envelope::Envelope;
+use crate::moment::Stamp;
+use crate::object::Object;
+use crate::{Context, Reason, catalog};
+use event::Field;
+
+/// Codes whose spelling says something else than what happened.
+const IRREGULAR: &[(&str, &str)] = &[
+    ("acls_summary", "unknown"),
+    ("acul_sdk_notice", "unknown"),
+    ("api_limit_warning", "unknown"),
+    ("gd_auth_rejected", "deny"),
+    ("gd_otp_rate_limit_exceed", "deny"),
+    ("pla", "unknown"),
+    ("pwd_leak", "deny"),
+    ("reset_pwd_leak", "deny"),
+    ("ss_sso_info", "unknown"),
+];
+
+/// Families of codes, by how they begin.
+const BEGINNINGS: &[(&str, &str)] =
+    &[("api_limit", "deny"), ("limit_", "deny"), ("failed_", "failure"), ("success_", "success")];
+
+/// And by how they end.
+const ENDINGS: &[(&str, &str)] = &[
+    ("_failed", "failure"),
+    ("_failure", "failure"),
+    ("_error", "failure"),
+    ("_succeeded", "success"),
+    ("_succeed", "success"),
+    ("_success", "success"),
+    ("_completed", "success"),
+    ("_complete", "success"),
+    ("_added", "success"),
+];
+
+pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+    let mut native = Object::parse(text)?;
+    if native.has("data.type") && !native.has("type") {
+        out.shape("stream");
+        out.id(&mut native, "log_id");
+        let data = native.inner("data").ok_or_else(|| Reason::missing("data"))?;
+        entry(data, context, out)?;
+    } else {
+        let id = if native.has("log_id") { "log_id" } else { "_id" };
+        out.id(&mut native, id);
+        entry(&mut native, context, out)?;
+    }
+    out.rest(native);
+    Ok(())
+}
+
+fn entry<'a>(entry: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+    let kind = entry.text("type").filter(|kind| !kind.is_empty()).ok_or_else(|| Reason::missing("type"))?;
+    out.time(entry, "date", Stamp::Millis, context)?;
+    let known = catalog::of(NAME).get(&kind);
+    out.set(Field::Log, known.map_or("event", |entry| entry.log.as_str()));
+    let outcome = outcome(&kind);
+    out.set(Field::Outcome, outcome);
+    let went_wrong = matches!(outcome, "failure" | "deny");
+    out.set(Field::Level, if went_wrong { "warn" } else { known.map_or("info", |entry| entry.level.as_str()) });
+    out.take_all(entry, FIELDS);
+    if went_wrong {
+        // A text in some types, an object with a message in others.
+        out.take(entry, "details.error", Field::ErrorCode);
+    }
+    Ok(())
+}
+
+/// How what a code stands for ended.
+pub(super) fn outcome(kind: &str) -> &'static str {
+    if let Some((_, outcome)) = IRREGULAR.iter().find(|(code, _)| *code == kind) {
+        return outcome;
+    }
+    if let Some((_, outcome)) = BEGINNINGS.iter().find(|(start, _)| kind.starts_with(start)) {
+        return outcome;
+    }
+    if let Some((_, outcome)) = ENDINGS.iter().find(|(end, _)| kind.ends_with(end)) {
+        return outcome;
+    }
+    // The short codes begin with `s` or `f`; the few that only seem to are words and stand above.
+    let short = !kind.contains('_');
+    match kind.as_bytes().first() {
+        Some(b's') if short => "success",
+        Some(b'f') if short => "failure",
+        _ if catalog::of(NAME).get(kind).is_some_and(|entry| entry.level == "info") => "success",
+        _ => "unknown",
+    }
+}

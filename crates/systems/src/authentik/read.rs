@@ -1,0 +1,74 @@
+//! An event → envelope.
+
+use super::NAME;
+use crate::envelope::Envelope;
+use crate::moment::Stamp;
+use crate::object::Object;
+use crate::{Context, Reason, catalog};
+use event::Field;
+
+/// Members that are one text in the envelope.
+const FIELDS: &[(&str, Field)] = &[
+    ("action", Field::Action),
+    ("client_ip", Field::Ip),
+    ("context.message", Field::Message),
+    ("context.http_request.user_agent", Field::UserAgent),
+    ("context.http_request.request_id", Field::RequestId),
+    ("context.authorized_application.name", Field::ClientName),
+    ("context.model.name", Field::TargetName),
+    ("context.model.model_name", Field::TargetType),
+];
+
+/// Where ids stand that may be numbers.
+const IDS: &[(&str, Field)] =
+    &[("context.authorized_application.pk", Field::ClientId), ("context.model.pk", Field::TargetId)];
+
+pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+    let mut native = Object::parse(text)?;
+    let action = native.text("action").filter(|action| !action.is_empty()).ok_or_else(|| Reason::missing("action"))?;
+    out.id(&mut native, "pk");
+    out.time(&mut native, "created", Stamp::Micros, context)?;
+    let known = catalog::of(NAME).get(&action);
+    out.set(Field::Log, known.map_or("event", |entry| entry.log.as_str()));
+    out.set(Field::Level, known.map_or("info", |entry| entry.level.as_str()));
+    let outcome = match action.as_ref() {
+        "login_failed" | "configuration_error" => "failure",
+        "suspicious_request" => "deny",
+        exception if exception.ends_with("_exception") => "failure",
+        // A site's own action says nothing of how it ended.
+        custom if known.is_none() || custom.starts_with("custom_") => "unknown",
+        _ => "success",
+    };
+    out.set(Field::Outcome, outcome);
+    people(&action, &mut native, out);
+    out.take_all(&mut native, FIELDS);
+    for (path, field) in IDS {
+        out.copy(&mut native, path, *field);
+    }
+    out.rest(native);
+    Ok(())
+}
+
+fn people<'a>(action: &str, native: &mut Object<'a>, out: &mut Envelope<'a>) {
+    let audit = catalog::of(NAME).get(action).is_some_and(|entry| entry.log == "audit");
+    let (name, email) = if audit { (Field::ActorName, Field::ActorEmail) } else { (Field::Username, Field::Email) };
+    if action == "login_failed" {
+        // Nobody acted yet; `user` says so and stays.
+        out.take(native, "context.username", Field::Identifier);
+        return;
+    }
+    if native.has("user.on_behalf_of.pk") {
+        out.copy(native, "user.pk", Field::ImpersonatorId);
+        out.take(native, "user.username", Field::ImpersonatorName);
+        out.copy(native, "user.on_behalf_of.pk", Field::ActorId);
+        out.take(native, "user.on_behalf_of.username", name);
+        out.take(native, "user.on_behalf_of.email", email);
+        return;
+    }
+    if native.text("user.username").is_some_and(|name| name == "AnonymousUser") {
+        return;
+    }
+    out.copy(native, "user.pk", Field::ActorId);
+    out.take(native, "user.username", name);
+    out.take(native, "user.email", email);
+}

@@ -1,0 +1,140 @@
+//! Every quirk of authentik.
+
+use crate::catalog;
+use crate::testing::{keeps_everything, one, reason, survives, take};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const NAME: &str = super::NAME;
+
+fn event(action: &str, context: &Value) -> Value {
+    json!({
+        "pk": "f00f54e7-2b38-421f-bc78-e61f950048d6", "user": {"pk": 7, "email": "ann@example.com", "username": "ann"},
+        "action": action, "app": "authentik.events.signals", "context": context, "client_ip": "192.0.2.3",
+        "created": "2026-11-20T12:00:00.123456Z", "expires": "2027-11-20T12:00:00.123456Z", "brand": {"pk": "b1", "name": "Default brand"},
+    })
+}
+
+#[test]
+fn a_sign_in() {
+    let sent = event(
+        "login",
+        &json!({"auth_method": "password", "http_request": {"user_agent": "curl/8", "request_id": "r1", "path": "/x"}}),
+    );
+    one(NAME, &sent.to_string()).expect(&[
+        ("id", "f00f54e7-2b38-421f-bc78-e61f950048d6"),
+        ("time", "2026-11-20T12:00:00.123456Z"),
+        ("log", "event"),
+        ("action", "login"),
+        ("outcome", "success"),
+        ("actor.id", "7"),
+        ("username", "ann"),
+        ("email", "ann@example.com"),
+        ("ip", "192.0.2.3"),
+        ("user_agent", "curl/8"),
+        ("request_id", "r1"),
+        ("attributes.context.auth_method", "password"),
+        ("attributes.brand.name", "Default brand"),
+    ]);
+    keeps_everything(NAME, &sent.to_string());
+}
+
+#[test]
+fn who_failed_to_sign_in_is_only_what_was_typed() {
+    let mut sent = event("login_failed", &json!({"username": "akadmin", "password": "********************"}));
+    sent["user"] = json!({"pk": 2, "email": "", "username": "AnonymousUser"});
+    one(NAME, &sent.to_string()).expect(&[
+        ("outcome", "failure"),
+        ("level", "warn"),
+        ("identifier", "akadmin"),
+        ("actor.id", ""),
+        ("username", ""),
+        ("attributes.user.username", "AnonymousUser"),
+    ]);
+    sent["action"] = json!("suspicious_request");
+    one(NAME, &sent.to_string()).expect(&[("outcome", "deny"), ("actor.id", ""), ("username", "")]);
+}
+
+#[test]
+fn who_impersonates_is_told_from_whom() {
+    let mut sent = event(
+        "model_updated",
+        &json!({"model": {"pk": 12, "app": "authentik_core", "name": "bob", "model_name": "user"}}),
+    );
+    sent["user"]["on_behalf_of"] = json!({"pk": 9, "email": "bob@example.com", "username": "bob"});
+    one(NAME, &sent.to_string()).expect(&[
+        ("log", "audit"),
+        ("impersonator.id", "7"),
+        ("impersonator.name", "ann"),
+        ("actor.id", "9"),
+        ("actor.name", "bob"),
+        ("actor.email", "bob@example.com"),
+        ("target.id", "12"),
+        ("target.type", "user"),
+        ("target.name", "bob"),
+    ]);
+    keeps_everything(NAME, &sent.to_string());
+}
+
+#[test]
+fn what_somebody_signed_in_to_is_the_client() {
+    let sent = event(
+        "authorize_application",
+        &json!({"authorized_application": {"pk": "a1", "name": "Shop"}, "scopes": "openid"}),
+    );
+    one(NAME, &sent.to_string()).expect(&[
+        ("client.id", "a1"),
+        ("client.name", "Shop"),
+        ("attributes.context.scopes", "openid"),
+    ]);
+    keeps_everything(NAME, &sent.to_string());
+}
+
+#[test]
+fn every_action_and_a_sites_own() {
+    for known in catalog::entries().iter().filter(|e| e.system == NAME) {
+        let stored = one(NAME, &event(&known.name, &json!({})).to_string());
+        stored.expect(&[("action", &known.name), ("log", &known.log), ("level", &known.level)]);
+        assert_ne!(stored.at("outcome"), "unknown", "{}", known.name);
+    }
+    one(NAME, &event("custom_backup", &json!({})).to_string()).expect(&[("log", "event"), ("outcome", "unknown")]);
+    one(NAME, &event("system_exception", &json!({"message": "boom"})).to_string()).expect(&[
+        ("outcome", "failure"),
+        ("level", "warn"),
+        ("message", "boom"),
+    ]);
+}
+
+#[test]
+fn older_versions_say_tenant() {
+    let mut sent = event("logout", &json!({}));
+    sent["tenant"] = sent["brand"].take();
+    one(NAME, &sent.to_string()).expect(&[("attributes.tenant.pk", "b1")]);
+}
+
+#[test]
+fn a_page_of_the_api_is_unwrapped() {
+    let body = json!({"pagination": {"next": 0}, "results": [event("login", &json!({})), event("logout", &json!({}))]});
+    let stored = take(NAME, &body.to_string());
+    assert_eq!((stored.len(), stored[1].at("action")), (2, "logout"));
+    assert_eq!(crate::detect(body.to_string().as_bytes()), [("authentik", 96)]);
+}
+
+#[test]
+fn what_is_not_understood_is_kept() {
+    assert_eq!(reason(NAME, r#"{"pk":"1"}"#), "missing_field");
+    assert_eq!(reason(NAME, r#"{"action":"login","created":"noon"}"#), "invalid_time");
+    assert_eq!(reason(NAME, r#"{"action":"login","user":{"pk":1,"pk":2}}"#), "duplicate_key");
+    assert_eq!(reason(NAME, "[7]"), "wrong_type");
+}
+
+proptest! {
+    #[test]
+    fn never_panics(
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        text in r#"\{"action":"(login|login_failed|model_updated)","(user|context|results|created|pk)":[\PC]{0,60}\}"#,
+    ) {
+        survives(NAME, &bytes);
+        survives(NAME, text.as_bytes());
+    }
+}

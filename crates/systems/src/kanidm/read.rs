@@ -1,0 +1,62 @@
+//! An audit event, or the line it stands in → envelope.
+
+use super::{DENIED, FIELD};
+use crate::envelope::Envelope;
+use crate::moment::Stamp;
+use crate::object::Object;
+use crate::{Context, Reason};
+use event::Field;
+use event::json::Reader;
+
+pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+    let none =
+        || Reason::new("not_an_event", "there is no `AuthenticationDenied` in the record or behind `audit_event`");
+    out.id_by_content(text);
+    if !text.trim_start().starts_with('{') {
+        let (before, event) = inside(text).ok_or_else(none)?;
+        let mut native = Object::parse(event)?;
+        denied(&mut native, context, out)?;
+        native.add_text("line", before);
+        out.rest(native);
+        return Ok(());
+    }
+    let mut native = Object::parse(text)?;
+    if !native.has(DENIED) {
+        // The server's log as JSON: the event as an object, or as JSON in a text.
+        let path = if native.has(FIELD) { FIELD } else { "fields.audit_event" };
+        let event = native.take(path).ok_or_else(none)?;
+        let event = if event.starts_with('"') { crate::object::decode(&event).ok_or_else(none)? } else { event };
+        let mut inner = Object::parse(&event).map_err(|_| none())?.into_owned();
+        denied(&mut inner, context, out)?;
+        inner.add_object("log", native);
+        out.rest(inner);
+        return Ok(());
+    }
+    denied(&mut native, context, out)?;
+    out.rest(native);
+    Ok(())
+}
+
+/// The event in a line, and what stands before it.
+pub(super) fn inside(line: &str) -> Option<(&str, &str)> {
+    let after = line.find(FIELD)? + FIELD.len();
+    let start = after + line.get(after..)?.find('{')?;
+    let event = Reader::new(line.get(start..)?).skip(0).ok()?;
+    event.contains(DENIED).then(|| (line.get(..start).unwrap_or_default().trim_end(), event))
+}
+
+fn denied<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+    let event = native.inner(DENIED).ok_or_else(|| Reason::missing(DENIED))?;
+    out.time(event, "time", Stamp::UnixSeconds, context)?;
+    out.set(Field::Log, "event");
+    out.set(Field::Action, DENIED);
+    out.set(Field::Outcome, "deny");
+    out.set(Field::Level, "warn");
+    out.take(event, "uuid", Field::ActorId);
+    out.take(event, "spn", Field::Username);
+    for path in ["source.Https", "source.Ldaps"] {
+        // The address stays: over which protocol it came stands nowhere else.
+        out.copy(event, path, Field::Ip);
+    }
+    Ok(())
+}

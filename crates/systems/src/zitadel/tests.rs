@@ -1,0 +1,133 @@
+//! Every quirk of ZITADEL.
+
+use crate::catalog;
+use crate::testing::{keeps_everything, one, reason, survives, take};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const NAME: &str = super::NAME;
+
+/// `{"userName":"ann","password":"hunter2"}`
+const PAYLOAD: &str = "eyJ1c2VyTmFtZSI6ImFubiIsInBhc3N3b3JkIjoiaHVudGVyMiJ9";
+
+fn pushed(kind: &str, payload: &str) -> Value {
+    json!({
+        "aggregateID": "3130148", "aggregateType": "user", "resourceOwner": "3129090", "instanceID": "3129091", "version": "v2",
+        "sequence": 7, "event_type": kind, "created_at": "2026-11-20T13:00:00.262665+01:00", "userID": "3129092",
+        "event_payload": payload,
+    })
+}
+
+fn searched(kind: &str) -> Value {
+    json!({
+        "editor": {"userId": "3129092", "displayName": "Ann", "service": "Admin-API"},
+        "aggregate": {"id": "3130148", "type": {"type": "user", "localized": {"key": "AggregateTypes.user"}}, "resourceOwner": "3129090"},
+        "sequence": "7", "creationDate": "2026-11-20T12:00:00.262665Z", "payload": {"userName": "ann"},
+        "type": {"type": kind, "localized": {"key": "EventTypes.user.human.added", "localizedMessage": "Person added"}},
+    })
+}
+
+#[test]
+fn what_actions_send() {
+    let stored = one(NAME, &pushed("user.human.added", PAYLOAD).to_string());
+    stored.expect(&[
+        ("log", "audit"),
+        ("time", "2026-11-20T12:00:00.262665Z"),
+        ("attributes.created_at", "2026-11-20T13:00:00.262665+01:00"),
+        ("action", "user.human.added"),
+        ("outcome", "success"),
+        ("actor.id", "3129092"),
+        ("target.id", "3130148"),
+        ("target.type", "user"),
+        ("attributes.instanceID", "3129091"),
+        ("attributes._indelible.shape", "actions"),
+    ]);
+}
+
+#[test]
+fn a_payload_is_opened_and_redacted() {
+    let stored = one(NAME, &pushed("user.human.added", PAYLOAD).to_string());
+    assert_eq!(stored.value("attributes.event_payload"), &json!({"userName": "ann", "password": "***"}));
+    for odd in ["", "no base64!", "/w==", "eyJ1", "bnVs"] {
+        let sent = pushed("user.human.added", odd).to_string();
+        one(NAME, &sent).expect(&[("attributes.event_payload", odd)]);
+        keeps_everything(NAME, &sent);
+    }
+}
+
+#[test]
+fn what_a_search_finds() {
+    let sent = searched("user.human.added").to_string();
+    one(NAME, &sent).expect(&[
+        ("time", "2026-11-20T12:00:00.262665Z"),
+        ("action", "user.human.added"),
+        ("message", "Person added"),
+        ("actor.id", "3129092"),
+        ("actor.name", "Ann"),
+        ("client_actor.name", "Admin-API"),
+        ("target.id", "3130148"),
+        ("target.type", "user"),
+        ("attributes.payload.userName", "ann"),
+        ("attributes.sequence", "7"),
+    ]);
+    keeps_everything(NAME, &sent);
+}
+
+#[test]
+fn both_shapes_of_one_event_have_one_id() {
+    let pushed = one(NAME, &pushed("user.human.added", PAYLOAD).to_string());
+    let found = one(NAME, &searched("user.human.added").to_string());
+    assert_eq!(pushed.at("id"), found.at("id"));
+    let mut next = searched("user.human.added");
+    next["sequence"] = json!("8");
+    assert_ne!(one(NAME, &next.to_string()).at("id"), found.at("id"));
+    // Without a number the record itself is its name.
+    for sequence in [json!(null), json!(""), json!({})] {
+        next["sequence"] = sequence;
+        assert_eq!(one(NAME, &next.to_string()).at("id").len(), 64);
+    }
+}
+
+#[test]
+fn an_answer_is_unwrapped() {
+    let body = json!({"events": [searched("user.human.added"), searched("user.locked")]});
+    let stored = take(NAME, &body.to_string());
+    assert_eq!((stored.len(), stored[1].at("action")), (2, "user.locked"));
+    assert_eq!(crate::detect(body.to_string().as_bytes()), [("zitadel", 98)]);
+}
+
+#[test]
+fn every_name_and_new_ones() {
+    for known in catalog::entries().iter().filter(|e| e.system == NAME) {
+        let stored = one(NAME, &searched(&known.name).to_string());
+        stored.expect(&[("action", &known.name), ("log", &known.log), ("level", &known.level)]);
+    }
+    for (kind, log, outcome) in [
+        ("user.human.something.check.failed", "event", "failure"),
+        ("session.something.checked", "event", "success"),
+        ("project.something.changed", "audit", "success"),
+    ] {
+        one(NAME, &searched(kind).to_string()).expect(&[("log", log), ("outcome", outcome)]);
+    }
+}
+
+#[test]
+fn what_is_not_understood_is_kept() {
+    assert_eq!(reason(NAME, r#"{"aggregate":{}}"#), "missing_field");
+    assert_eq!(reason(NAME, r#"{"event_type":"x","created_at":"noon"}"#), "invalid_time");
+    assert_eq!(reason(NAME, r#"{"event_type":"x","event_type":"y"}"#), "duplicate_key");
+    assert_eq!(reason(NAME, "7"), "wrong_type");
+}
+
+proptest! {
+    #[test]
+    fn never_panics(
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        text in r#"\{"event_type":"[a-z.]{0,12}","(event_payload|sequence|aggregateID|created_at)":[\PC]{0,60}\}"#,
+        payload in "[A-Za-z0-9+/=]{0,24}",
+    ) {
+        survives(NAME, &bytes);
+        survives(NAME, text.as_bytes());
+        survives(NAME, pushed("x", &payload).to_string().as_bytes());
+    }
+}
