@@ -18,6 +18,7 @@
 pub mod auth0;
 pub mod authentik;
 pub mod catalog;
+pub mod cloudevents;
 pub mod contember;
 pub mod convert;
 pub mod detect;
@@ -31,6 +32,7 @@ pub mod object;
 pub mod okta;
 pub mod ory_nestjs;
 pub mod protobuf;
+pub mod set;
 pub mod split;
 #[cfg(test)]
 mod testing;
@@ -49,11 +51,13 @@ use std::borrow::Cow;
 pub static SYSTEMS: &[&dyn System] = &[
     &auth0::Auth0,
     &authentik::Authentik,
+    &cloudevents::CloudEvents,
     &contember::Contember,
     &kanidm::Kanidm,
     &keycloak::Keycloak,
     &okta::Okta,
     &ory_nestjs::OryNestjs,
+    &set::Set,
     &zitadel::Zitadel,
 ];
 

@@ -1,0 +1,42 @@
+//! An event in its JSON form → envelope.
+
+use super::{FIELDS, NAME};
+use crate::envelope::Envelope;
+use crate::moment::Stamp;
+use crate::object::Object;
+use crate::{Context, Reason};
+use event::Field;
+
+pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+    let mut native = Object::parse(text)?;
+    let said = |native: &mut Object<'a>, name: &'static str| {
+        native.text(name).filter(|text| !text.is_empty()).ok_or_else(|| Reason::missing(name))
+    };
+    said(&mut native, "type")?;
+    let (source, id) = (said(&mut native, "source")?, said(&mut native, "id")?);
+    out.id_by(&[NAME, &source, &id]);
+    out.time(&mut native, "time", Stamp::Micros, context)?;
+    out.take_all(&mut native, FIELDS);
+    if let Some((trace, span)) = native.text("traceparent").and_then(|text| trace(&text)) {
+        out.set(Field::TraceId, trace);
+        out.set(Field::SpanId, span);
+    }
+    if let Some(data) = native.inner("data") {
+        out.take_named(data);
+    }
+    for (field, word) in [(Field::Log, "event"), (Field::Outcome, "unknown"), (Field::Level, "info")] {
+        if out.is_empty(field) {
+            out.set(field, word);
+        }
+    }
+    out.rest(native);
+    Ok(())
+}
+
+/// The ids of a W3C `traceparent`: `00-<32 hex>-<16 hex>-01`.
+fn trace(text: &str) -> Option<(String, String)> {
+    let mut parts = text.split('-').skip(1);
+    let (trace, span) = (parts.next()?, parts.next()?);
+    let hex = |id: &str, length| id.len() == length && id.bytes().all(|b| b.is_ascii_hexdigit());
+    (hex(trace, 32) && hex(span, 16)).then(|| (trace.to_owned(), span.to_owned()))
+}

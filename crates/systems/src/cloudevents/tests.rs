@@ -1,0 +1,127 @@
+//! Every quirk of CloudEvents.
+
+use super::structured;
+use crate::testing::{keeps_everything, one, reason, survives, take};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const NAME: &str = super::NAME;
+
+fn event() -> Value {
+    json!({
+        "specversion": "1.0", "type": "com.example.door.opened", "source": "/sites/brno", "id": "A-1",
+        "time": "2026-11-20T12:00:00.123456Z", "subject": "door/7", "datacontenttype": "application/json",
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "sitename": "Brno",
+        "data": {"actor": {"id": "ann", "badge": 4}, "outcome": "deny", "ip": "192.0.2.8", "reason": "late"},
+    })
+}
+
+#[test]
+fn one_in_structured_mode() {
+    let stored = one(NAME, &event().to_string());
+    stored.expect(&[
+        ("log", "event"),
+        ("time", "2026-11-20T12:00:00.123456Z"),
+        ("action", "com.example.door.opened"),
+        ("target.id", "door/7"),
+        ("trace_id", "0af7651916cd43dd8448eb211c80319c"),
+        ("span_id", "b7ad6b7169203331"),
+        ("actor.id", "ann"),
+        ("outcome", "deny"),
+        ("level", "info"),
+        ("ip", "192.0.2.8"),
+        ("attributes.source", "/sites/brno"),
+        ("attributes.id", "A-1"),
+        ("attributes.sitename", "Brno"),
+        ("attributes.data.reason", "late"),
+    ]);
+    assert_eq!(stored.value("attributes.data.actor"), &json!({"badge": 4}));
+    keeps_everything(NAME, &event().to_string());
+}
+
+#[test]
+fn the_same_id_of_another_source_is_another_event() {
+    let mut other = event();
+    other["source"] = json!("/sites/oslo");
+    let ids: Vec<String> =
+        take(NAME, &json!([event(), other, event()]).to_string()).iter().map(|s| s.at("id").to_owned()).collect();
+    assert_eq!(ids.len(), 3, "a batch is a list");
+    assert!(ids[0] != ids[1] && ids[0] == ids[2]);
+}
+
+#[test]
+fn only_words_that_a_field_knows_fill_it() {
+    let mut sent = event();
+    sent["data"] = json!({"log": "audit", "outcome": "maybe", "level": 3, "actor": "ann", "old": {"a": 1}, "new": {"a": 2}, "id": "x", "source": "y"});
+    let stored = one(NAME, &sent.to_string());
+    stored.expect(&[
+        ("log", "audit"),
+        ("outcome", "unknown"),
+        ("attributes.data.outcome", "maybe"),
+        ("level", "info"),
+        ("attributes.data.actor", "ann"),
+        ("attributes.data.id", "x"),
+        ("attributes.data.source", "y"),
+    ]);
+    assert_eq!(stored.value("diff"), &json!({"a": {"__old": 1, "__new": 2}}));
+    for data in [json!("text"), json!([1]), json!(null)] {
+        sent["data"] = data;
+        keeps_everything(NAME, &sent.to_string());
+    }
+    sent["traceparent"] = json!("00-xyz");
+    one(NAME, &sent.to_string()).expect(&[("trace_id", ""), ("attributes.traceparent", "00-xyz")]);
+}
+
+#[test]
+fn binary_mode_becomes_structured_mode() {
+    let headers: Vec<(&str, &[u8])> = vec![
+        ("Host", b"x"),
+        ("Content-Type", b"application/json; charset=utf-8"),
+        ("CE-SpecVersion", b"1.0"),
+        ("ce-type", b"com.example.door.opened"),
+        ("ce-source", b"/sites/brno"),
+        ("ce-id", b"A-1"),
+        ("ce-id", b"A-2"),
+        ("ce-data", b"{}"),
+        ("ce-subject", b"Euro%20%E2%82%AC%zz%"),
+    ];
+    let text = structured(headers.clone(), br#" {"outcome":"success"} "#).unwrap();
+    one(NAME, &text).expect(&[
+        ("action", "com.example.door.opened"),
+        ("target.id", "Euro \u{20ac}%zz%"),
+        ("outcome", "success"),
+        ("attributes.id", "A-1"),
+        ("attributes.datacontenttype", "application/json; charset=utf-8"),
+    ]);
+    let data = |body: &[u8]| -> Value { serde_json::from_str(&structured(headers.clone(), body).unwrap()).unwrap() };
+    assert_eq!(data(b"no json")["data"], "no json");
+    assert_eq!(data(b"\xff\x00")["data_base64"], "/wA=");
+    assert_eq!(data(b"")["data"], Value::Null);
+    let plain = structured([("ce-specversion", &b"1.0"[..]), ("content-type", b"text/plain")], b"{\"a\":1}");
+    assert_eq!(plain.unwrap(), r#"{"specversion":"1.0","datacontenttype":"text/plain","data":"{\"a\":1}"}"#);
+    assert_eq!(structured([("content-type", &b"application/json"[..])], b"{}"), None);
+}
+
+#[test]
+fn what_is_not_understood_is_kept() {
+    assert_eq!(reason(NAME, r#"{"specversion":"1.0","type":"x","id":"1"}"#), "missing_field");
+    assert_eq!(reason(NAME, r#"{"specversion":"1.0","type":"","source":"s","id":"1"}"#), "missing_field");
+    assert_eq!(reason(NAME, r#"{"specversion":"1.0","type":"x","source":"s","id":"1","time":"noon"}"#), "invalid_time");
+    assert_eq!(reason(NAME, r#"{"type":"x","source":"s","source":"t","id":"1"}"#), "duplicate_key");
+    assert_eq!(reason(NAME, "7"), "wrong_type");
+}
+
+proptest! {
+    #[test]
+    fn never_panics(
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        text in r#"\{"specversion":"1.0","type":"t","source":"s","id":"1","(data|time|subject|traceparent)":[\PC]{0,60}\}"#,
+        name in "(ce-)?[\\PC]{0,12}",
+    ) {
+        survives(NAME, &bytes);
+        survives(NAME, text.as_bytes());
+        let made = structured([("ce-specversion", &bytes[..]), (&name, &bytes)], &bytes).unwrap();
+        serde_json::from_str::<Value>(&made).unwrap();
+        survives(NAME, made.as_bytes());
+    }
+}
