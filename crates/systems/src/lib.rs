@@ -31,6 +31,7 @@ pub mod native;
 pub mod object;
 pub mod okta;
 pub mod ory_nestjs;
+pub mod otlp;
 pub mod protobuf;
 pub mod set;
 pub mod split;
@@ -57,6 +58,7 @@ pub static SYSTEMS: &[&dyn System] = &[
     &keycloak::Keycloak,
     &okta::Okta,
     &ory_nestjs::OryNestjs,
+    &otlp::Otlp,
     &set::Set,
     &zitadel::Zitadel,
 ];

@@ -1,0 +1,134 @@
+//! OTLP's values into plain JSON: `{"stringValue":"x"}` → `"x"`, a list of keys and values → an object.
+
+use crate::object::Object;
+use event::json::{JsonError, MAX_DEPTH, Next, Reader, write_string};
+
+/// The largest whole number that a JSON number holds for certain.
+const MAX_WHOLE: u64 = 1 << 53;
+
+/// The members of a list of attributes, each value as JSON text. `None` for what is no such list.
+pub(super) fn members<'b>(list: &str) -> Option<Object<'b>> {
+    let mut object = Object::default();
+    pairs(list, 0, &mut |key, value| {
+        object.add(key, value);
+    })
+    .ok()?;
+    Some(object)
+}
+
+/// One value as JSON text. `None` for what is none of OTLP's.
+pub(super) fn plain(value: &str) -> Option<String> {
+    let mut out = String::with_capacity(value.len());
+    any(value, 0, &mut out).ok()?;
+    Some(out)
+}
+
+fn pairs(list: &str, depth: usize, take: &mut dyn FnMut(String, String)) -> Result<(), JsonError> {
+    let mut r = Reader::new(list);
+    r.open(b'[')?;
+    let mut first = true;
+    while r.element(first)? {
+        first = false;
+        r.open(b'{')?;
+        let (mut key, mut value, mut first) = (String::new(), "null".to_owned(), true);
+        while let Some(name) = r.key(first)? {
+            first = false;
+            match name.as_ref() {
+                "key" => key = r.string()?.into_owned(),
+                "value" => {
+                    value.clear();
+                    any(r.skip(1)?, depth + 1, &mut value)?;
+                }
+                _ => return Err(r.error("invalid_json", "an attribute has a key and a value and nothing else")),
+            }
+        }
+        take(key, value);
+    }
+    r.end()
+}
+
+/// `AnyValue`: an object with one member that says the kind; an empty one says nothing.
+fn any(value: &str, depth: usize, out: &mut String) -> Result<(), JsonError> {
+    let mut r = Reader::new(value);
+    if depth > MAX_DEPTH {
+        return Err(r.error("too_deep", "values nest too deep"));
+    }
+    if r.next_kind()? == Next::Null {
+        out.push_str("null");
+        return r.null();
+    }
+    r.open(b'{')?;
+    let Some(kind) = r.key(true)? else {
+        out.push_str("null");
+        return r.end();
+    };
+    match kind.as_ref() {
+        "stringValue" | "bytesValue" => write_string(out, &r.string()?),
+        "boolValue" => out.push_str(if r.boolean()? { "true" } else { "false" }),
+        "intValue" => {
+            let quoted = r.next_kind()? == Next::String;
+            let digits = if quoted { r.string()? } else { r.number()?.into() };
+            match digits.parse::<i64>() {
+                Ok(number) if number.unsigned_abs() <= MAX_WHOLE => out.push_str(&number.to_string()),
+                _ => write_string(out, &digits),
+            }
+        }
+        // `NaN` and the infinities come as texts.
+        "doubleValue" if r.next_kind()? == Next::String => write_string(out, &r.string()?),
+        "doubleValue" => out.push_str(r.number()?),
+        "arrayValue" => list(r.skip(1)?, depth, out)?,
+        "kvlistValue" => {
+            out.push('{');
+            let start = out.len();
+            if let Some(values) = values(r.skip(1)?)? {
+                pairs(values, depth + 1, &mut |key, value| {
+                    if out.len() > start {
+                        out.push(',');
+                    }
+                    write_string(out, &key);
+                    out.push(':');
+                    out.push_str(&value);
+                })?;
+            }
+            out.push('}');
+        }
+        _ => return Err(r.error("invalid_json", "a value of a kind that OTLP does not have")),
+    }
+    if r.key(false)?.is_some() {
+        return Err(r.error("invalid_json", "a value has one kind"));
+    }
+    r.end()
+}
+
+fn list(value: &str, depth: usize, out: &mut String) -> Result<(), JsonError> {
+    out.push('[');
+    if let Some(values) = values(value)? {
+        let mut r = Reader::new(values);
+        r.open(b'[')?;
+        let mut first = true;
+        while r.element(first)? {
+            if !first {
+                out.push(',');
+            }
+            first = false;
+            any(r.skip(1)?, depth + 1, out)?;
+        }
+    }
+    out.push(']');
+    Ok(())
+}
+
+/// The list in `{"values":[…]}`; an empty one may be left out.
+fn values(value: &str) -> Result<Option<&str>, JsonError> {
+    let mut r = Reader::new(value);
+    r.open(b'{')?;
+    let Some(name) = r.key(true)? else { return Ok(None) };
+    if name != "values" {
+        return Err(r.error("invalid_json", "a list has `values` and nothing else"));
+    }
+    let values = r.skip(1)?;
+    match r.key(false)? {
+        None => Ok(Some(values)),
+        Some(_) => Err(r.error("invalid_json", "a list has `values` and nothing else")),
+    }
+}

@@ -1,0 +1,113 @@
+//! A log record with its resource and scope → envelope.
+
+use super::attributes;
+use crate::envelope::Envelope;
+use crate::moment::Stamp;
+use crate::object::Object;
+use crate::{Context, Reason};
+use event::Field;
+use event::fields::{FIELDS, Kind};
+
+/// Semantic conventions for what the envelope has a field for; the newest spelling first.
+const CONVENTIONS: &[(&str, Field)] = &[
+    ("event.name", Field::Action),
+    ("user.id", Field::ActorId),
+    ("enduser.id", Field::ActorId),
+    ("user.full_name", Field::ActorName),
+    ("user.name", Field::Username),
+    ("user.email", Field::Email),
+    ("client.address", Field::Ip),
+    ("source.address", Field::Ip),
+    ("user_agent.original", Field::UserAgent),
+    ("session.id", Field::SessionId),
+    ("error.type", Field::ErrorCode),
+    ("exception.type", Field::ErrorCode),
+    ("exception.message", Field::Message),
+    ("event.outcome", Field::Outcome),
+];
+
+/// Members of the log record itself that are one text in the envelope.
+const MEMBERS: &[(&str, Field)] =
+    &[("eventName", Field::Action), ("traceId", Field::TraceId), ("spanId", Field::SpanId)];
+
+pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+    let mut native = Object::parse(text)?;
+    let mut record = native.take_object("logRecord").ok_or_else(|| {
+        Reason::new("not_an_event", "there is no log record; send an export request with `resourceLogs`")
+    })?;
+    out.id_by_content(text);
+    time(&mut record, context, out)?;
+    out.take_all(&mut record, MEMBERS);
+    let severity = record.raw("severityNumber").and_then(|raw| raw.parse().ok()).unwrap_or(0u32);
+    let level = match severity {
+        13..=16 => "warn",
+        17.. => "error",
+        _ => "info",
+    };
+    flatten(&mut record);
+    if let Some(mut attributes) = record.take_object("attributes") {
+        named(&mut attributes, out);
+        record.add_object("attributes", attributes);
+    }
+    out.take(&mut record, "body", Field::Message);
+    for (field, word) in
+        [(Field::Log, "event"), (Field::Outcome, "unknown"), (Field::Level, level), (Field::Action, "log")]
+    {
+        if out.is_empty(field) {
+            out.set(field, word);
+        }
+    }
+    for name in ["resource", "scope"] {
+        if let Some(mut inside) = native.take_object(name) {
+            flatten(&mut inside);
+            if !inside.is_empty() {
+                record.add_object(name, inside);
+            }
+        }
+    }
+    out.rest(record);
+    Ok(())
+}
+
+fn time<'a>(record: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+    let known = |record: &mut Object<'a>, name| {
+        record.raw(name).is_some_and(|raw| !matches!(raw.as_ref(), "0" | "\"0\"" | "null" | "\"\""))
+    };
+    let name = if known(record, "timeUnixNano") { "timeUnixNano" } else { "observedTimeUnixNano" };
+    if !known(record, name) {
+        out.no_time();
+        return Ok(());
+    }
+    out.time(record, name, Stamp::UnixNanos, context)
+}
+
+/// Puts plain JSON where OTLP's own values are; what is none of them stays as it came.
+fn flatten(holder: &mut Object<'_>) {
+    if let Some(plain) = holder.raw("attributes").and_then(|raw| attributes::members(raw)) {
+        holder.take("attributes");
+        holder.add_object("attributes", plain);
+    }
+    if let Some(plain) = holder.raw("body").and_then(|raw| attributes::plain(raw)) {
+        holder.take("body");
+        holder.add("body", plain);
+    }
+}
+
+/// Moves attributes that are named as a field, or as a semantic convention for one.
+fn named<'a>(attributes: &mut Object<'a>, out: &mut Envelope<'a>) {
+    let own = FIELDS
+        .iter()
+        .filter(|s| s.kind == Kind::Text && !matches!(s.field, Field::Id | Field::Source))
+        .map(|s| (s.path, s.field));
+    for (name, field) in own.chain(CONVENTIONS.iter().copied()) {
+        if !out.is_empty(field) {
+            continue;
+        }
+        let Some(raw) = attributes.member(name).filter(|raw| raw.starts_with('"') && raw.len() > 2) else { continue };
+        let known = event::parse::allowed(field)
+            .is_none_or(|words| crate::object::decode(raw).is_some_and(|text| words.contains(&text.as_ref())));
+        if known && let Some(raw) = attributes.take_member(name) {
+            out.set_raw(field, raw);
+        }
+    }
+}
