@@ -23,6 +23,7 @@ pub mod contember;
 pub mod convert;
 pub mod detect;
 pub mod envelope;
+pub mod guide;
 pub mod kanidm;
 pub mod keycloak;
 pub mod memory;
@@ -54,6 +55,7 @@ pub static SYSTEMS: &[&dyn System] = &[
     &authentik::Authentik,
     &cloudevents::CloudEvents,
     &contember::Contember,
+    &guide::Guide,
     &kanidm::Kanidm,
     &keycloak::Keycloak,
     &okta::Okta,

@@ -1,0 +1,317 @@
+//! A record of one of the six logs → envelope.
+
+use super::labels::Labels;
+use super::{NAME, diff};
+use crate::envelope::Envelope;
+use crate::moment::Stamp;
+use crate::object::{Object, decode};
+use crate::{Context, Reason};
+use event::Field;
+use event::json::write_string;
+use std::borrow::Cow;
+
+/// What a log's labels fill.
+struct Log {
+    name: &'static str,
+    /// Labels of its time, the better first.
+    time: &'static [&'static str],
+    /// Its own id, where each record is a new one; otherwise a status of something that has an id.
+    records: bool,
+    fields: &'static [(&'static str, Field)],
+    /// Where its status goes.
+    status: Option<Field>,
+    /// People and things that come as a name, an address, or an object with both.
+    named: &'static [(&'static str, Named)],
+}
+
+/// Where the parts of something named go.
+struct Named {
+    id: Field,
+    name: Field,
+    email: Option<Field>,
+}
+
+const LOGS: &[Log] = &[
+    Log {
+        name: "audit",
+        time: &["timestamp", "createdat"],
+        records: true,
+        fields: &[("action", Field::Action), ("comments", Field::Comments)],
+        status: None,
+        named: &[
+            ("actor", Named { id: Field::ActorId, name: Field::ActorName, email: Some(Field::ActorEmail) }),
+            ("target", Named { id: Field::TargetId, name: Field::TargetName, email: None }),
+            ("subject", Named { id: Field::SubjectId, name: Field::SubjectName, email: None }),
+            ("clientactor", Named { id: Field::ClientActorId, name: Field::ClientActorName, email: None }),
+        ],
+    },
+    Log {
+        name: "event",
+        time: &["createdon", "timestamp"],
+        records: true,
+        fields: &[
+            ("eventtype", Field::Action),
+            ("clientname", Field::ClientName),
+            ("providername", Field::ProviderName),
+            ("email", Field::Email),
+            ("username", Field::Username),
+        ],
+        status: None,
+        named: &[],
+    },
+    Log {
+        name: "job",
+        time: &["updatedat", "createdat"],
+        records: false,
+        fields: &[
+            ("jobid", Field::JobId),
+            ("jobname", Field::JobName),
+            ("jobtype", Field::JobType),
+            ("message", Field::Message),
+            ("stacktrace", Field::JobStacktrace),
+        ],
+        status: Some(Field::JobStatus),
+        named: &[],
+    },
+    Log {
+        name: "notification",
+        time: &["timestamp", "createdat"],
+        records: true,
+        fields: &[
+            ("subject", Field::NotificationSubject),
+            ("category", Field::NotificationCategory),
+            ("body", Field::NotificationBody),
+            ("details", Field::NotificationBody),
+        ],
+        status: Some(Field::NotificationStatus),
+        named: &[],
+    },
+    Log {
+        name: "session",
+        time: &["createdat"],
+        records: false,
+        fields: &[
+            ("sessionid", Field::SessionRefId),
+            ("protocol", Field::SessionProtocol),
+            ("clientid", Field::ClientId),
+            ("userid", Field::SessionUserId),
+        ],
+        status: Some(Field::SessionStatus),
+        named: &[],
+    },
+    Log {
+        name: "grant",
+        time: &["createdat"],
+        records: false,
+        fields: &[("grantid", Field::GrantId), ("email", Field::Email), ("sessionid", Field::SessionId)],
+        status: Some(Field::GrantStatus),
+        named: &[
+            ("provider", Named { id: Field::ProviderId, name: Field::ProviderName, email: None }),
+            ("client", Named { id: Field::ClientId, name: Field::ClientName, email: None }),
+        ],
+    },
+];
+
+/// Labels that any log may have: columns of our own exports that the guide's tables do not show.
+const COMMON: &[(&str, Field)] = &[
+    ("ipaddress", Field::Ip),
+    ("useragent", Field::UserAgent),
+    ("requestid", Field::RequestId),
+    ("errorcode", Field::ErrorCode),
+];
+
+pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+    let mut native = Object::parse(text)?;
+    let labels = Labels::new(native.names());
+    let log = labels.log().and_then(|log| LOGS.iter().find(|known| known.name == log)).ok_or_else(|| {
+        Reason::new("unknown_log", "the names are those of none of the six logs; send the columns that the guide lists")
+    })?;
+    id(log, &labels, &mut native, text, out);
+    out.set(Field::Log, log.name);
+    let time = log.time.iter().filter_map(|label| labels.name(label)).find(|name| said(&mut native, name));
+    match time {
+        Some(name) => out.time(&mut native, name, Stamp::Millis, context)?,
+        None => out.no_time(),
+    }
+    for (label, field) in log.fields.iter().chain(COMMON) {
+        if let Some(name) = labels.name(label) {
+            out.take(&mut native, name, *field);
+            // Numbers are ids of users, jobs and the like.
+            out.copy(&mut native, name, *field);
+        }
+    }
+    for (label, place) in log.named {
+        if let Some(name) = labels.name(label) {
+            named(&mut native, name, place, out);
+        }
+    }
+    if let (Some(field), Some(name)) = (log.status, labels.name("lateststatus").or_else(|| labels.name("status"))) {
+        word(&mut native, name, field, out);
+    }
+    match log.name {
+        "audit" => audit(&labels, &mut native, out),
+        "notification" => addressees(&labels, &mut native, out),
+        "session" => details(&labels, &mut native, out),
+        _ => {}
+    }
+    outcome(log, &labels, &mut native, out);
+    out.rest(native);
+    Ok(())
+}
+
+fn said(native: &mut Object<'_>, name: &str) -> bool {
+    native.raw(name).is_some_and(|raw| !matches!(raw.as_ref(), "null" | "\"\""))
+}
+
+/// A record's own id; a number counts within its log. What is a status of something gets a hash.
+fn id<'a>(log: &Log, labels: &Labels, native: &mut Object<'a>, text: &str, out: &mut Envelope<'a>) {
+    if let Some(name) = labels.name("id").filter(|_| log.records) {
+        out.id(native, name);
+        let number = native.raw(name).filter(|raw| raw.bytes().all(|b| b.is_ascii_digit())).cloned();
+        if let Some(number) = number.filter(|_| out.is_empty(Field::Id)) {
+            out.id_by(&[NAME, log.name, &number]);
+        }
+    }
+    if out.is_empty(Field::Id) {
+        out.id_by_content(text);
+    }
+}
+
+/// A text that is an address or a name, or an object with an id, a name, an address.
+fn named<'a>(native: &mut Object<'a>, name: &str, place: &Named, out: &mut Envelope<'a>) {
+    if let Some(inside) = native.inner(name) {
+        let labels = Labels::new(inside.names());
+        let parts: [(&[&str], Option<Field>); 3] = [
+            (&["id"], Some(place.id)),
+            (&["email"], place.email),
+            (&["name", "displayname", "username", "clientname"], Some(place.name)),
+        ];
+        for (alternatives, field) in parts {
+            for own in alternatives.iter().filter_map(|label| labels.name(label)) {
+                if let Some(field) = field {
+                    out.take(inside, own, field);
+                    out.copy(inside, own, field);
+                }
+            }
+        }
+        return;
+    }
+    let address = native.text(name).is_some_and(|text| text.contains('@'));
+    out.take(native, name, place.email.filter(|_| address).unwrap_or(place.name));
+    out.copy(native, name, place.id);
+}
+
+/// A word that the field knows, in whatever case; another one stays.
+fn word<'a>(native: &mut Object<'a>, name: &str, field: Field, out: &mut Envelope<'a>) {
+    let Some(given) = native.text(name) else { return };
+    let lower = given.to_lowercase();
+    let words = event::parse::allowed(field).unwrap_or_default();
+    if let Some(known) = words.iter().find(|word| **word == lower) {
+        out.set(field, *known);
+        if given == *known {
+            native.take(name);
+        }
+    }
+}
+
+fn audit<'a>(labels: &Labels, native: &mut Object<'a>, out: &mut Envelope<'a>) {
+    for (label, field) in [("oldentity", Field::Old), ("newentity", Field::New)] {
+        if let Some(name) = labels.name(label) {
+            entity(native, name, field, out);
+        }
+    }
+    if let Some(name) = labels.name("diff") {
+        let given = native.raw(name).cloned().unwrap_or_default();
+        let json = if given.starts_with('"') { decode(&given).unwrap_or_default() } else { given };
+        if let Some(diff) = diff::with_both_underscores(&json).filter(|diff| diff.starts_with(['{', '['])) {
+            native.take(name);
+            out.set_raw(Field::Diff, diff);
+        }
+    }
+    // "update IdentityProvider" says what kind of thing its target is.
+    let action = labels.name("action").and_then(|name| native.text(name)).or_else(|| out.text(Field::Action));
+    let kind = action.as_deref().and_then(|action| action.split_once(' ')).map(|(_, kind)| kind.trim().to_owned());
+    if let Some(kind) = kind.filter(|kind| !kind.is_empty() && out.is_empty(Field::TargetType)) {
+        let mut raw = String::new();
+        write_string(&mut raw, &kind);
+        out.infer(Field::TargetType, raw);
+    }
+}
+
+/// An entity as JSON, or as JSON in a text where it is whole.
+fn entity<'a>(native: &mut Object<'a>, name: &str, field: Field, out: &mut Envelope<'a>) {
+    let quoted = native.raw(name).is_some_and(|raw| raw.starts_with('"'));
+    if !quoted {
+        out.take_json(native, name, field);
+    } else if native.text(name).is_some_and(|text| text.trim_start().starts_with(['{', '['])) {
+        out.take_quoted_json(native, name, field);
+    }
+}
+
+/// Addresses as a list, or as one text with commas or semicolons.
+fn addressees<'a>(labels: &Labels, native: &mut Object<'a>, out: &mut Envelope<'a>) {
+    for (label, field) in
+        [("recipient", Field::NotificationRecipient), ("cc", Field::NotificationCc), ("bcc", Field::NotificationBcc)]
+    {
+        let Some(name) = labels.name(label) else { continue };
+        let Some(raw) = native.raw(name).cloned() else { continue };
+        if raw.starts_with('[') {
+            let texts: Option<Vec<Cow<'_, str>>> = serde_json::from_str(&raw).ok();
+            if texts.is_some_and(|texts| !texts.is_empty()) {
+                native.take(name);
+                out.set_raw(field, raw);
+            }
+            continue;
+        }
+        let Some(text) = decode(&raw) else { continue };
+        let mut list = String::from("[");
+        for address in text.split([',', ';']).map(str::trim).filter(|address| !address.is_empty()) {
+            if list.len() > 1 {
+                list.push(',');
+            }
+            write_string(&mut list, address);
+        }
+        if list.len() > 1 {
+            list.push(']');
+            native.take(name);
+            out.set_raw(field, list);
+        }
+    }
+}
+
+/// What the details of a session say that the envelope has a field for.
+fn details<'a>(labels: &Labels, native: &mut Object<'a>, out: &mut Envelope<'a>) {
+    let Some(inside) = labels.name("details").and_then(|name| native.inner(name)) else { return };
+    let own = Labels::new(inside.names());
+    for (label, field) in
+        [("claims", Field::SessionClaims), ("tokenclaims", Field::SessionClaims), ("scopes", Field::SessionScopes)]
+    {
+        if let Some(name) = own.name(label) {
+            out.take_json(inside, name, field);
+        }
+    }
+}
+
+/// How it ended, if the record says so: a column of our own exports, a status, or the event's type.
+fn outcome<'a>(log: &Log, labels: &Labels, native: &mut Object<'a>, out: &mut Envelope<'a>) {
+    if let Some(name) = labels.name("outcome") {
+        word(native, name, Field::Outcome, out);
+    }
+    let status = log.status.and_then(|field| out.text(field)).unwrap_or_default();
+    let kind = out.text(Field::Action).unwrap_or_default().to_lowercase();
+    if out.is_empty(Field::Outcome) {
+        let outcome = match (log.name, status.as_ref()) {
+            // What is logged there was done.
+            ("audit", _) => "success",
+            ("event", _) if ["fail", "error", "invalid", "denied"].iter().any(|word| kind.contains(word)) => "failure",
+            ("event", _) if kind.contains("lock") && !kind.contains("unlock") => "deny",
+            ("event", _) => "success",
+            (_, "success" | "sent" | "active") => "success",
+            (_, "failed" | "bounced") => "failure",
+            _ => "unknown",
+        };
+        out.set(Field::Outcome, outcome);
+    }
+    let went_wrong = out.text(Field::Outcome).is_some_and(|outcome| outcome == "failure" || outcome == "deny");
+    out.set(Field::Level, if went_wrong { "warn" } else { "info" });
+}
