@@ -26,6 +26,7 @@ pub mod envelope;
 pub mod guide;
 pub mod kanidm;
 pub mod keycloak;
+pub mod mapping;
 pub mod memory;
 pub mod moment;
 pub mod native;
@@ -42,6 +43,7 @@ pub mod zitadel;
 
 pub use convert::{Converted, convert, unparsed};
 pub use detect::detect;
+pub use mapping::Mapping;
 pub use memory::Memory;
 
 use envelope::Envelope;
