@@ -1,0 +1,12 @@
+//! A mapping file, then a NUL, then a record: whatever the file says, what it makes of the record is JSON.
+#![no_main]
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let text = String::from_utf8_lossy(data);
+    let (file, record) = text.split_once('\0').unwrap_or((&text, "{}"));
+    let Ok(mapping) = systems::Mapping::parse(file) else { return };
+    if let Ok(applied) = mapping.apply(record, &jiff::tz::TimeZone::UTC) {
+        serde_json::from_str::<serde_json::Value>(&applied.envelope).expect("an envelope is JSON");
+    }
+});
