@@ -9,21 +9,22 @@
 //!
 //! [`trace`]: FaultyDisk::trace
 
+mod file;
+mod open;
 mod rng;
 mod schedules;
 
+pub use open::OpenFile;
 pub use rng::Rng;
 pub use schedules::Schedules;
 
 use disk::{Disk, DiskFile, ReadFile};
+use file::{File, Op, beginning, sectors};
 use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-/// The part of a file that a disk writes as a whole or not at all.
-const SECTOR: usize = 512;
 
 /// What goes wrong, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,20 +48,6 @@ pub enum Lie {
     SyncDir,
     /// A cut file has its old bytes back.
     Truncate,
-}
-
-#[derive(Debug, Clone)]
-enum Op {
-    Write(usize, Vec<u8>),
-    Truncate(usize),
-}
-
-#[derive(Debug, Clone, Default)]
-struct File {
-    data: Vec<u8>,
-    durable: Vec<u8>,
-    /// Since the last sync, in order.
-    pending: Vec<Op>,
 }
 
 /// New names of one call; `None` is gone. They become durable together.
@@ -360,94 +347,8 @@ fn apply(names: &mut BTreeMap<PathBuf, u64>, change: &Names) {
     }
 }
 
-/// Of what was not synced a beginning; of its last write some sectors are zeros, and the file may end early.
-fn beginning(durable: Vec<u8>, pending: Vec<Op>, rng: &mut Rng) -> Vec<u8> {
-    let keep = rng.below(pending.len() + 1);
-    let torn = rng.once_in(2);
-    let mut file = File { data: durable, ..File::default() };
-    for (n, op) in pending.into_iter().take(keep).enumerate() {
-        match op {
-            Op::Write(at, mut bytes) if torn && n + 1 == keep => {
-                bytes.truncate(rng.below(bytes.len() + 1));
-                let zeros = rng.once_in(2);
-                for part in parts(at, bytes.len()) {
-                    let beyond = at + part.start >= file.data.len();
-                    if zeros && beyond && rng.once_in(2) {
-                        bytes[part].fill(0);
-                    }
-                }
-                file.change(&Op::Write(at, bytes));
-            }
-            op => file.change(&op),
-        }
-    }
-    file.data
-}
-
-/// Of what was not synced any choice of sectors, written in order; between them there are zeros.
-fn sectors(durable: Vec<u8>, pending: Vec<Op>, rng: &mut Rng) -> Vec<u8> {
-    let mut file = File { data: durable, ..File::default() };
-    for op in pending {
-        match op {
-            Op::Truncate(_) if rng.once_in(2) => file.change(&op),
-            Op::Truncate(_) => {}
-            Op::Write(at, bytes) => {
-                for part in parts(at, bytes.len()) {
-                    if rng.once_in(2) {
-                        file.change(&Op::Write(at + part.start, bytes[part].to_vec()));
-                    }
-                }
-            }
-        }
-    }
-    file.data
-}
-
-/// A write of `len` bytes at `at`, cut where sectors begin.
-fn parts(at: usize, len: usize) -> Vec<std::ops::Range<usize>> {
-    let mut parts = Vec::new();
-    let mut start = 0;
-    while start < len {
-        let end = ((at + start) / SECTOR * SECTOR + SECTOR - at).min(len);
-        parts.push(start..end);
-        start = end;
-    }
-    parts
-}
-
 fn not_found() -> Error {
     Error::from(ErrorKind::NotFound)
-}
-
-impl File {
-    fn apply(&mut self, op: Op) {
-        self.change(&op);
-        self.pending.push(op);
-    }
-
-    fn change(&mut self, op: &Op) {
-        match op {
-            Op::Truncate(len) => self.data.truncate(*len),
-            Op::Write(at, bytes) => {
-                let end = at + bytes.len();
-                if self.data.len() < end {
-                    self.data.resize(end, 0);
-                }
-                self.data[*at..end].copy_from_slice(bytes);
-            }
-        }
-    }
-
-    fn read(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        let from = usize::try_from(offset).unwrap_or(usize::MAX);
-        match from.checked_add(buffer.len()).and_then(|to| self.data.get(from..to)) {
-            Some(bytes) => {
-                buffer.copy_from_slice(bytes);
-                Ok(())
-            }
-            None => Err(Error::from(ErrorKind::UnexpectedEof)),
-        }
-    }
 }
 
 impl State {
@@ -483,93 +384,6 @@ impl State {
     /// A file that is open. One from before a power cut is of another machine.
     fn file(&mut self, id: u64) -> Result<&mut File> {
         self.files.get_mut(&id).ok_or_else(|| Error::other("the file was open when the power went"))
-    }
-}
-
-/// A file that is open to read and write anywhere in it.
-#[derive(Debug)]
-pub struct OpenFile {
-    disk: FaultyDisk,
-    file: u64,
-    path: PathBuf,
-    /// It was made by opening it: its first sync is to make its name durable too.
-    unsynced_name: bool,
-}
-
-impl OpenFile {
-    /// Reads what there is, up to the length of `buffer`; gives how much.
-    ///
-    /// # Errors
-    /// As ordered.
-    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
-        self.disk.call(("read", &self.path, buffer.len()), |state| {
-            let file = state.file(self.file)?;
-            let rest = usize::try_from(offset).ok().and_then(|at| file.data.get(at..)).unwrap_or_default();
-            let n = rest.len().min(buffer.len());
-            buffer[..n].copy_from_slice(&rest[..n]);
-            Ok(n)
-        })
-    }
-
-    /// Writes at a place; the file grows as needed.
-    ///
-    /// # Errors
-    /// As ordered.
-    pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
-        self.disk.write(self.file, &self.path, Some(offset as usize), bytes)
-    }
-
-    /// Its length.
-    ///
-    /// # Errors
-    /// As ordered.
-    pub fn size(&self) -> Result<u64> {
-        self.disk.call(("size", &self.path, 0), |state| Ok(state.file(self.file)?.data.len() as u64))
-    }
-
-    /// Cuts it.
-    ///
-    /// # Errors
-    /// As ordered.
-    pub fn truncate(&self, len: u64) -> Result<()> {
-        self.disk.truncate(self.file, &self.path, len as usize)
-    }
-
-    /// Makes its content durable, and the name of a file that this opening made.
-    ///
-    /// # Errors
-    /// As ordered.
-    pub fn sync(&mut self) -> Result<()> {
-        self.disk.sync(self.file, &self.path)?;
-        if self.unsynced_name {
-            self.disk.sync_names(disk::parent(&self.path))?;
-            self.unsynced_name = false;
-        }
-        Ok(())
-    }
-}
-
-impl DiskFile for OpenFile {
-    fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        self.disk.write(self.file, &self.path, None, bytes)
-    }
-
-    fn sync(&mut self) -> Result<()> {
-        self.disk.sync(self.file, &self.path)
-    }
-
-    fn truncate(&mut self, len: u64) -> Result<()> {
-        OpenFile::truncate(self, len)
-    }
-}
-
-impl ReadFile for OpenFile {
-    fn size(&self) -> Result<u64> {
-        OpenFile::size(self)
-    }
-
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        self.disk.call(("read", &self.path, buffer.len()), |state| state.file(self.file)?.read(buffer, offset))
     }
 }
 
@@ -645,69 +459,4 @@ impl Disk for FaultyDisk {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn path(name: &str) -> PathBuf {
-        Path::new("/d").join(name)
-    }
-
-    /// A file with four synced sectors, and four more that were not.
-    fn half_synced(seed: u64) -> FaultyDisk {
-        let disk = FaultyDisk::new(seed);
-        let mut file = disk.create(&path("a")).unwrap();
-        file.append(&[1; 4 * SECTOR]).unwrap();
-        file.sync().unwrap();
-        disk.sync_dir(Path::new("/d")).unwrap();
-        file.append(&[2; 4 * SECTOR]).unwrap();
-        disk.create(&path("b")).unwrap();
-        disk
-    }
-
-    #[test]
-    fn a_power_cut_keeps_what_was_synced_and_any_part_of_the_rest() {
-        let (mut lengths, mut torn, mut names) = (std::collections::BTreeSet::new(), false, [false; 2]);
-        for seed in 0..400 {
-            let disk = half_synced(seed);
-            disk.power_cut();
-            let bytes = disk.read(&path("a")).unwrap();
-            assert!(bytes.starts_with(&[1; 4 * SECTOR]), "seed {seed}: synced bytes are gone");
-            let rest = &bytes[4 * SECTOR..];
-            assert!(rest.iter().all(|b| matches!(b, 0 | 2)));
-            torn |= rest.chunks(SECTOR).any(|s| s[0] == 0);
-            lengths.insert(rest.len());
-            names[usize::from(disk.exists(&path("b")).unwrap())] = true;
-            let again = half_synced(seed);
-            again.power_cut();
-            assert_eq!(disk.content(), again.content(), "seed {seed} does not repeat");
-        }
-        assert!(lengths.contains(&0) && lengths.contains(&(4 * SECTOR)) && lengths.len() > 20, "{lengths:?}");
-        assert!(torn && names == [true; 2]);
-    }
-
-    #[test]
-    fn calls_fail_as_ordered() {
-        let disk = FaultyDisk::new(1);
-        let mut file = disk.create(&path("a")).unwrap();
-        disk.fail_in(2, Fault::Before, false);
-        file.append(b"one").unwrap();
-        file.append(b"two").unwrap_err();
-        file.append(b"three").unwrap();
-        disk.fail_in(1, Fault::After, false);
-        file.append(b"four").unwrap_err();
-        assert_eq!(disk.bytes(&path("a")), b"onethreefour");
-        disk.fail_in(1, Fault::Short, true);
-        file.append(&[b'x'; 1000]).unwrap_err();
-        let len = disk.bytes(&path("a")).len();
-        assert!(len <= 12 + 1000);
-        file.append(b"y").unwrap_err();
-        disk.read(&path("a")).unwrap_err();
-        disk.mend();
-        disk.fill_up(10);
-        assert_eq!(file.append(&[0; 11]).unwrap_err().kind(), ErrorKind::StorageFull);
-        assert_eq!(disk.bytes(&path("a")).len(), len + 10);
-        disk.mend();
-        disk.rot(&path("a"), 3);
-        assert_eq!(disk.bytes(&path("a"))[0], b'o' ^ 8);
-    }
-}
+mod tests;

@@ -12,7 +12,8 @@ mod vfs;
 mod world;
 
 use testdisk::{Fault, Lie, Schedules};
-use world::{Failing, STAGES, World};
+use world::World;
+use world::life::{Failing, STAGES};
 
 const SCHEDULES: u64 = 500;
 const STEPS: usize = 24;

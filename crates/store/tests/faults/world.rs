@@ -4,17 +4,16 @@
 //! Everything is as in the product but for the threads: flushes, merges and checkpoints happen where the schedule
 //! says, so that a seed is a schedule. Segments are of a few rows, and two of one size class make a merge.
 
-use crate::common::{NOW, record};
+pub mod life;
+mod lying;
+mod write;
+
+use crate::common::NOW;
 use crate::model::{self, Model, Sent, Wrong};
 use crate::vfs;
-use catalog::Tenant;
-use event::commit;
-use event::parse::Parser;
-use event::redact::Rules;
-use ledger::{Batch, Outcome, Pending, Receipt, SubmitError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use store::verify::verify;
 use store::{Folder, Settings, Store};
@@ -35,35 +34,6 @@ pub struct Counts {
     pub rotten: u64,
     pub refused_copies: u64,
 }
-
-/// A call that fails.
-#[derive(Debug, Clone, Copy)]
-pub struct Failing {
-    /// Number of the stage of a store's life.
-    pub stage: usize,
-    /// Number of the call in it, from 1.
-    pub call: u64,
-    pub fault: Fault,
-    /// Nothing works after it.
-    pub stay: bool,
-}
-
-type Stage = (&'static str, fn(&mut World) -> Result<(), String>);
-
-/// A store's life, all kinds of storage calls in it.
-pub const STAGES: [Stage; 11] = [
-    ("start", World::first_start),
-    ("write", World::write),
-    ("write", World::write),
-    ("flush", World::flush),
-    ("write", World::write),
-    ("sign", World::sign),
-    ("write", World::write),
-    ("flush", World::flush),
-    ("merge", World::merge),
-    ("write", World::write),
-    ("close", World::close),
-];
 
 pub struct World {
     /// Where the lock is; everything else is on the test disk.
@@ -241,106 +211,6 @@ impl World {
         }
     }
 
-    fn records(&mut self, slug: &str) -> Vec<(String, String)> {
-        let known = self.model.get(slug).map_or(&[][..], |r| &r.rows);
-        let mut records = Vec::new();
-        for _ in 0..1 + self.rng.below(5) {
-            self.next += 1;
-            let earlier = (!known.is_empty()).then(|| &known[self.rng.below(known.len())]);
-            records.push(match (self.rng.below(6), earlier) {
-                (0, Some(earlier)) => (earlier.id.clone(), earlier.text.clone()),
-                // The same id, other content.
-                (1, Some(earlier)) => {
-                    let text = earlier.text.replacen('{', &format!(r#"{{"trace_id":"x{}","#, self.next), 1);
-                    (earlier.id.clone(), text)
-                }
-                // Now and then the same id twice in one batch.
-                (2, _) => (format!("{slug}-{}", self.next / 4 * 4), record(slug, self.next / 4 * 4)),
-                _ => (format!("{slug}-{}", self.next), record(slug, self.next)),
-            });
-        }
-        records
-    }
-
-    /// Records as the server makes them ready, and their batch.
-    pub fn prepare(
-        store: &Store,
-        tenant: &Arc<Tenant>,
-        records: &[(String, String)],
-    ) -> Result<(Vec<Sent>, Batch), String> {
-        let rules = Rules::new(false, &[], &[]).map_err(|e| e.to_string())?;
-        let parser = Parser { rules: &rules, tenant: &tenant.slug, now: NOW };
-        let mut batch = Batch { tenant: tenant.number, id_epoch: store.ledger().id_epoch(), ..Batch::default() };
-        let mut keys = store.keys().intake(tenant);
-        let mut sent = Vec::new();
-        let mut fresh = || panic!("every record of a test has its id");
-        for (id, text) in records {
-            let event = parser.parse(text, &mut fresh, &mut batch.rows).map_err(|e| format!("{e}: {text}"))?;
-            let row = batch.rows[event.row.clone()].to_vec();
-            let commitment = commit::commitment(&row, &mut keys).map_err(|e| e.to_string())?;
-            let key = Some(store.id_key(tenant.number, id.as_bytes()));
-            batch.records.push(Pending { kind: 0, row: event.row, commitment, id: key, known: None });
-            sent.push(Sent { id: id.clone(), text: text.clone(), row, commitment });
-        }
-        batch.keys = keys.fresh;
-        let ids: Vec<&str> = records.iter().map(|(id, _)| id.as_str()).collect();
-        let found = store.find_ids(tenant, &ids).map_err(|e| e.to_string())?;
-        for (id, pending) in ids.iter().zip(&mut batch.records) {
-            pending.known = found.get(*id).copied();
-        }
-        Ok((sent, batch))
-    }
-
-    pub fn submit(store: &Store, batch: Batch) -> Result<Receipt, SubmitError> {
-        let (keys, tenant) = (batch.keys.clone(), batch.tenant);
-        let (send, receive) = mpsc::channel();
-        store.ledger().submit(batch, move |answer| {
-            let _ = send.send(answer);
-        })?;
-        let receipt = receive.recv().map_err(|_| SubmitError::Stopped("no answer".into()))??;
-        if receipt.outcomes.iter().any(|o| matches!(o, Outcome::Sealed { .. })) {
-            store.keys().durable(tenant, &keys);
-        }
-        Ok(receipt)
-    }
-
-    /// Sends a batch and takes its answer into the model.
-    fn write(&mut self) -> Result<(), String> {
-        let Some(store) = self.open.clone() else { return Ok(()) };
-        let slug = format!("t{}", self.rng.below(TENANTS));
-        let tenant = match store.catalog().create_tenant(&slug, "{}", NOW) {
-            Ok((tenant, _)) => tenant,
-            Err(e) => return self.outcome("making a tenant", Err(e)).map(drop),
-        };
-        let records = self.records(&slug);
-        let (sent, batch) = match World::prepare(&store, &tenant, &records) {
-            Ok(ready) => ready,
-            Err(e) => return self.outcome("preparing a batch", Err(e)).map(drop),
-        };
-        let known = self.model.entry(slug.clone()).or_default();
-        let mut after = known.clone();
-        match World::submit(&store, batch) {
-            Ok(receipt) => {
-                let want = after.seal(&sent, receipt.recorded_at);
-                if want != receipt.outcomes {
-                    return Err(format!("ids: answered {:?} instead of {want:?}", receipt.outcomes));
-                }
-                self.counts.records += (after.rows.len() - known.rows.len()) as u64;
-                self.story.push(format!("{slug}: {} records, now {}", sent.len(), after.rows.len()));
-                *known = after;
-                Ok(())
-            }
-            Err(e) => {
-                // After the stop nothing is taken any more, so the first batch without an answer is the one.
-                after.seal(&sent, 0);
-                if matches!(e, SubmitError::Stopped(_)) && self.maybe.is_none() && after.rows.len() > known.rows.len() {
-                    self.maybe = Some((slug, sent));
-                }
-                self.outcome("writing", Err(e)).map(drop)
-            }
-        }
-    }
-
     fn sign(&mut self) -> Result<(), String> {
         let Some(store) = self.open.clone() else { return Ok(()) };
         let named: Vec<_> = (store.catalog().tenants().iter())
@@ -392,83 +262,6 @@ impl World {
         self.start()
     }
 
-    /// A bit of a folder that was closed in order turns over: it is found, and whatever is still answered is right.
-    fn rot(&mut self) -> Result<(), String> {
-        let sound = self.disk.clone();
-        let known: Vec<PathBuf> = catalog::Catalog::open_read_only(&self.folder().disk, &self.folder().catalog())
-            .and_then(|c| c.segments())
-            .map_err(|e| e.to_string())?
-            .iter()
-            .flat_map(|s| [segments::parquet_path, segments::idx_path].map(|f| f(&self.folder().segments().path, s.id)))
-            .collect();
-        let mut files = sound.content();
-        // What a failed merge left until the next start is nobody's.
-        files.retain(|p, bytes| {
-            !bytes.is_empty() && (known.contains(p) || !p.starts_with(&self.folder().segments().path))
-        });
-        let files: Vec<PathBuf> = files.into_keys().collect();
-        let path = files[self.rng.below(files.len())].clone();
-        self.disk = vfs::mount(&self.root, sound.copy());
-        self.disk.rot(&path, self.rng.word());
-        self.story.push(format!("a bit of {} turns over", path.display()));
-        self.counts.rotten += 1;
-        match verify(&self.folder(), &|_| {}) {
-            Ok(report) if report.findings.is_empty() => {
-                return Err(format!("I4: rot in {} went unnoticed", path.display()));
-            }
-            _ => {}
-        }
-        if let Ok(store) = self.try_open() {
-            if let Err(Wrong::Differs(what)) = model::check(&store, &self.model) {
-                return Err(format!("{what}: rot in {} was answered", path.display()));
-            }
-            store.ledger().close();
-        }
-        self.disk = vfs::mount(&self.root, sound);
-        Ok(())
-    }
-
-    /// Keeps a copy of the folder, or puts one back: without what was signed since, it is refused.
-    fn old_copy(&mut self) -> Result<(), String> {
-        if self.maybe.is_some() {
-            return Ok(());
-        }
-        let Some((old, sizes)) = self.copy.take() else {
-            if self.rng.once_in(3) {
-                self.copy = Some((self.disk.copy(), self.sizes()));
-            }
-            return Ok(());
-        };
-        let signed_since = self.model.iter().any(|(slug, records)| {
-            let have = sizes.iter().find(|(s, _)| s == slug).map_or(0, |(_, size)| *size);
-            records.signed.iter().any(|(size, _)| *size > have)
-        });
-        if !signed_since {
-            return Ok(());
-        }
-        let now = self.disk.clone();
-        let mark = self.folder().high_water;
-        old.put(&mark, now.bytes(&mark));
-        self.disk = vfs::mount(&self.root, old);
-        match self.try_open() {
-            Ok(_) => return Err("I3: an old copy of the folder was taken for the folder".into()),
-            Err(e) if e.to_string().contains("were signed") => {}
-            Err(e) => return Err(format!("an old copy is refused for another reason: {e}")),
-        }
-        let marks = |disk: &FaultyDisk| {
-            let bytes = disk.bytes(&mark);
-            let ledger = bytes.get(12..28).and_then(|id| id.try_into().ok()).unwrap_or_default();
-            ledger::highwater::parse(&mark, &bytes, &ledger).map(|(marks, _)| marks).map_err(|e| e.to_string())
-        };
-        if marks(&self.disk)? != marks(&now)? {
-            return Err("I3: a refused copy changed the mark".into());
-        }
-        self.story.push("an old copy was refused".into());
-        self.counts.refused_copies += 1;
-        self.disk = vfs::mount(&self.root, now);
-        Ok(())
-    }
-
     fn step(&mut self) -> Result<(), String> {
         // The clock goes on, stands still, or back.
         let by = match self.rng.below(5) {
@@ -505,56 +298,6 @@ impl World {
         self.check()
     }
 
-    /// The life of a small store, in which one call of the disk fails in one of its [`STAGES`]; and, with
-    /// `power_cut`, the power goes at the end. How many calls each stage had.
-    ///
-    /// # Errors
-    /// What is broken, and how it came to it.
-    pub fn life(failing: Option<Failing>, power_cut: bool) -> Result<Vec<u64>, String> {
-        World::within(17, Lie::None, |world| {
-            let mut calls = Vec::new();
-            for (number, stage) in STAGES.iter().enumerate() {
-                if let Some(f) = failing.filter(|f| f.stage == number) {
-                    world.disk.fail_in(f.call, f.fault, f.stay);
-                    world.wounded = true;
-                }
-                let before = world.disk.calls();
-                stage.1(world)?;
-                calls.push(world.disk.calls() - before);
-                world.check()?;
-                // What comes long after the failure adds time and no news.
-                if failing.is_some_and(|f| number >= f.stage + 3) {
-                    break;
-                }
-            }
-            if let Some(store) = world.open.take() {
-                world.kill(&store);
-            }
-            if power_cut {
-                world.power_cut();
-            }
-            world.disk.mend();
-            world.start()?;
-            world.last()?;
-            Ok(calls)
-        })
-        .map(|(calls, _)| calls)
-    }
-
-    fn first_start(&mut self) -> Result<(), String> {
-        match self.try_open() {
-            Ok(store) => self.settle(store),
-            Err(e) => self.outcome("starting", Err(e)).map(drop),
-        }
-    }
-
-    fn close(&mut self) -> Result<(), String> {
-        let Some(store) = self.open.take() else { return Ok(()) };
-        self.outcome("closing", store.close())?;
-        self.kill(&store);
-        Ok(())
-    }
-
     /// A schedule from its seed to the end, and a number that tells whether it was the same one.
     ///
     /// # Errors
@@ -569,31 +312,6 @@ impl World {
             world.last()?;
             Ok(world.counts)
         })
-    }
-
-    /// Flushes at every amount of room, until one fits. Files of those before it are gone.
-    pub fn flushes_on_a_full_disk(&mut self) -> Result<(), String> {
-        self.first_start()?;
-        self.write()?;
-        self.wounded = true;
-        let dir = self.folder().segments().path;
-        for free in (0..100_000).step_by(500) {
-            self.disk.fill_up(free);
-            let before = self.counts.flushed;
-            self.flush()?;
-            let files = self.disk.paths(&dir);
-            match self.counts.flushed > before {
-                true if files.len() <= 2 + 2 * self.doubtful() && free > 10_000 => return Ok(()),
-                // A commit that was in doubt leaves its files: it may be found done.
-                false if files.len() <= 2 * self.doubtful() => {}
-                _ => return Err(format!("with {free} bytes free: {files:?}")),
-            }
-        }
-        Err("100,000 bytes are not enough for a flush".into())
-    }
-
-    fn doubtful(&self) -> usize {
-        self.story.iter().filter(|line| line.contains("could not tell whether")).count()
     }
 
     /// Makes a world, lets things happen in it, and ends it. With what comes out, the disk's trace.
