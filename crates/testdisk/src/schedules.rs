@@ -5,11 +5,15 @@
 
 use std::ops::Range;
 
+const SEED: &str = "INDELIBLE_SEED=";
+
 /// The seeds to run.
 #[derive(Debug, Clone)]
 pub struct Schedules {
     seeds: Range<u64>,
     alone: bool,
+    /// What stands before a number in a failure.
+    named: &'static str,
 }
 
 impl Schedules {
@@ -25,14 +29,17 @@ impl Schedules {
             })
         };
         match number("INDELIBLE_SEED") {
-            Some(seed) => Schedules { seeds: seed..seed + 1, alone: true },
-            None => Schedules { seeds: 0..number("INDELIBLE_SCHEDULES").unwrap_or(usual), alone: false },
+            Some(seed) => Schedules { seeds: seed..seed + 1, alone: true, named: SEED },
+            None => {
+                let seeds = 0..number("INDELIBLE_SCHEDULES").unwrap_or(usual);
+                Schedules { seeds, alone: false, named: SEED }
+            }
         }
     }
 
-    /// The first `n`, whatever the environment asks for.
+    /// Cases 0 to `n`, whatever the environment asks for.
     pub fn all(n: u64) -> Schedules {
-        Schedules { seeds: 0..n, alone: false }
+        Schedules { seeds: 0..n, alone: false, named: "case " }
     }
 
     /// How many there are.
@@ -63,7 +70,7 @@ impl Schedules {
                     Ok(more) => sums.iter_mut().zip(more).for_each(|(sum, n)| *sum += n),
                     Err(e) => {
                         next.store(self.seeds.end, std::sync::atomic::Ordering::Relaxed);
-                        return Err(format!("INDELIBLE_SEED={seed}: {e}"));
+                        return Err(format!("{}{seed}: {e}", self.named));
                     }
                 }
             }

@@ -13,6 +13,10 @@ pub struct Failing {
     pub fault: Fault,
     /// Nothing works after it.
     pub stay: bool,
+    /// How many more stages there are before the process is killed.
+    pub stages_after: usize,
+    /// And the power goes with it.
+    pub power_cut: bool,
 }
 
 type Stage = (&'static str, fn(&mut World) -> Result<(), String>);
@@ -33,12 +37,12 @@ pub const STAGES: [Stage; 11] = [
 ];
 
 impl World {
-    /// The life of a small store, in which one call of the disk fails in one of its [`STAGES`]; and, with
-    /// `power_cut`, the power goes at the end. How many calls each stage had.
+    /// The life of a small store, in which one call of the disk fails in one of its [`STAGES`]. How many calls each
+    /// stage had.
     ///
     /// # Errors
     /// What is broken, and how it came to it.
-    pub fn life(failing: Option<Failing>, power_cut: bool) -> Result<Vec<u64>, String> {
+    pub fn life(failing: Option<Failing>) -> Result<Vec<u64>, String> {
         World::within(17, Lie::None, |world| {
             let mut calls = Vec::new();
             for (number, stage) in STAGES.iter().enumerate() {
@@ -50,15 +54,14 @@ impl World {
                 stage.1(world)?;
                 calls.push(world.disk.calls() - before);
                 world.check()?;
-                // What comes long after the failure adds time and no news.
-                if failing.is_some_and(|f| number >= f.stage + 3) {
+                if failing.is_some_and(|f| number >= f.stage + f.stages_after) {
                     break;
                 }
             }
             if let Some(store) = world.open.take() {
                 world.kill(&store);
             }
-            if power_cut {
+            if failing.is_some_and(|f| f.power_cut) {
                 world.power_cut();
             }
             world.disk.mend();
@@ -89,7 +92,7 @@ impl World {
         self.write()?;
         self.wounded = true;
         let dir = self.folder().segments().path;
-        for free in (0..100_000).step_by(500) {
+        for free in (0..100_000).step_by(97) {
             self.disk.fill_up(free);
             let before = self.counts.flushed;
             self.flush()?;
