@@ -30,6 +30,7 @@ pub struct Envelope<'a> {
     /// Where the time is from, if not from the record.
     time_from: Option<&'static str>,
     shape: Option<&'static str>,
+    twin: Option<String>,
     by_content: bool,
 }
 
@@ -53,6 +54,7 @@ impl<'a> Envelope<'a> {
             inferred: Vec::new(),
             time_from: None,
             shape: None,
+            twin: None,
             by_content: false,
         };
         out.set(Field::Source, source);
@@ -87,6 +89,26 @@ impl<'a> Envelope<'a> {
             return false;
         }
         native.take_text(path).map(|raw| self.put(field, Slot::Raw(raw))).is_some()
+    }
+
+    /// Fills an empty field with a text or a number that stays where it is: with a number because it is none any
+    /// more in the field, with a text because it says more in its place.
+    pub fn copy(&mut self, native: &mut Object<'_>, path: &str, field: Field) {
+        if let Some(raw) = native.raw(path) {
+            self.copy_raw(raw, field);
+        }
+    }
+
+    /// The same with JSON text.
+    pub fn copy_raw(&mut self, raw: &str, field: Field) {
+        if !self.is_empty(field) {
+            return;
+        }
+        if raw.starts_with('"') && raw.len() > 2 {
+            self.set_raw(field, raw.to_owned());
+        } else if raw.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
+            self.set(field, raw.to_owned());
+        }
     }
 
     /// Moves the texts of a table of native paths and fields.
@@ -165,6 +187,11 @@ impl<'a> Envelope<'a> {
         self.put(Field::Time, Slot::Time(at));
     }
 
+    /// Sets a field that holds a time, microseconds UTC.
+    pub fn set_time(&mut self, field: Field, at: i64) {
+        self.put(field, Slot::Time(at));
+    }
+
     /// Moves the native event id to `id`. One that cannot be an id (too long, not printable) stays, and its hash becomes
     /// the id.
     pub fn id(&mut self, native: &mut Object<'a>, path: &str) {
@@ -196,6 +223,11 @@ impl<'a> Envelope<'a> {
     /// Names which of a system's shapes this is, where the way back needs to know.
     pub fn shape(&mut self, shape: &'static str) {
         self.shape = Some(shape);
+    }
+
+    /// Names the record, by its id, that says the same in another of the system's shapes and is stored already.
+    pub fn twin(&mut self, id: String) {
+        self.twin = Some(id);
     }
 
     /// What is left of the native record; it becomes `attributes`.
@@ -254,7 +286,8 @@ impl<'a> Envelope<'a> {
     fn write_attributes(&self, out: &mut String) {
         // The server makes an id where there is none; the way back must know that it is not the source's.
         let id_from = self.is_empty(Field::Id).then_some("made");
-        let marked = !self.inferred.is_empty() || id_from.is_some() || self.time_from.is_some() || self.shape.is_some();
+        let marks = [("id", id_from), ("shape", self.shape), ("time", self.time_from), ("twin", self.twin.as_deref())];
+        let marked = !self.inferred.is_empty() || marks.iter().any(|(_, value)| value.is_some());
         if !marked && self.rest.is_empty() {
             return;
         }
@@ -273,7 +306,7 @@ impl<'a> Envelope<'a> {
                 }
                 out.push(']');
             }
-            for (name, value) in [("id", id_from), ("shape", self.shape), ("time", self.time_from)] {
+            for (name, value) in marks {
                 if let Some(value) = value {
                     comma(out);
                     write_string(out, name);

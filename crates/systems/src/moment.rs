@@ -15,13 +15,20 @@ pub enum Stamp {
     Micros,
     /// `1795176000123`: milliseconds since 1970, a number.
     UnixMillis,
+    /// `1795176000`: seconds since 1970, a number, now and then with a fraction.
+    UnixSeconds,
+    /// `"1795176000123456789"`: nanoseconds since 1970, a number in quotes as OTLP writes it.
+    UnixNanos,
 }
 
 impl Stamp {
     /// The JSON text of a time in this form.
     pub fn write(self, micros: i64) -> String {
-        if self == Stamp::UnixMillis {
-            return micros.div_euclid(1000).to_string();
+        match self {
+            Stamp::UnixMillis => return micros.div_euclid(1000).to_string(),
+            Stamp::UnixSeconds => return micros.div_euclid(1_000_000).to_string(),
+            Stamp::UnixNanos => return format!("\"{}\"", i128::from(micros) * 1000),
+            Stamp::Millis | Stamp::Micros => {}
         }
         let mut out = String::with_capacity(32);
         out.push('"');
@@ -43,20 +50,32 @@ pub fn read(raw: &str, stamp: Stamp, zone: &TimeZone) -> Option<(i64, bool)> {
     if raw.starts_with('"') {
         let inside = event::json::Reader::new(raw).string().ok()?;
         return match stamp {
-            Stamp::UnixMillis => inside.parse::<i64>().ok()?.checked_mul(1000).map(|at| (at, true)),
-            _ => text(&inside, zone),
+            Stamp::Millis | Stamp::Micros => text(&inside, zone),
+            _ => number(&inside, stamp).map(|at| (at, true)),
         };
     }
-    match stamp {
-        Stamp::UnixMillis => {
-            raw.parse::<i64>().ok()?.checked_mul(1000).filter(|at| plausible(*at)).map(|at| (at, true))
+    number(raw, stamp).map(|at| (at, true))
+}
+
+/// Microseconds out of a number of seconds, milliseconds or nanoseconds.
+fn number(digits: &str, stamp: Stamp) -> Option<i64> {
+    let at = match stamp {
+        Stamp::UnixMillis => digits.parse::<i64>().ok()?.checked_mul(1000)?,
+        Stamp::UnixNanos => digits.parse::<i64>().ok()?.div_euclid(1000),
+        Stamp::UnixSeconds => {
+            let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+            let micros = format!("{fraction:0<6}").get(..6)?.parse::<u32>().ok()?;
+            let whole = whole.parse::<i64>().ok()?.checked_mul(1_000_000)?;
+            // Only times before 1970 have a sign, and none of those is written with a fraction.
+            whole.checked_add(if digits.starts_with('-') { 0 } else { i64::from(micros) })?
         }
-        _ => None,
-    }
+        Stamp::Millis | Stamp::Micros => return None,
+    };
+    plausible(at).then_some(at)
 }
 
 /// Years 0 to 9999, which four digits can write.
-fn plausible(micros: i64) -> bool {
+pub(crate) fn plausible(micros: i64) -> bool {
     (-62_167_219_200_000_000..253_402_300_800_000_000).contains(&micros)
 }
 
@@ -96,6 +115,36 @@ pub fn text(given: &str, zone: &TimeZone) -> Option<(i64, bool)> {
     plausible(at).then_some((at, false))
 }
 
+/// A length of time as Go prints it (`1h0m0s`, `1.5s`, `250ms`), in microseconds. `None` for what is none, or is longer than
+/// 292 years, as Go itself has it.
+pub fn go_duration(given: &str) -> Option<i64> {
+    let (sign, mut rest) = given.strip_prefix('-').map_or((1.0, given), |rest| (-1.0, rest));
+    if rest == "0" {
+        return Some(0);
+    }
+    let mut micros = 0.0;
+    while !rest.is_empty() {
+        let digits = rest.bytes().position(|b| !b.is_ascii_digit() && b != b'.').filter(|at| *at > 0)?;
+        let (number, after) = rest.split_at_checked(digits)?;
+        let number: f64 = number.parse().ok()?;
+        let end = after.bytes().position(|b| b.is_ascii_digit() || b == b'.').unwrap_or(after.len());
+        let (unit, after) = after.split_at_checked(end)?;
+        micros += number
+            * match unit {
+                "ns" => 1e-3,
+                "us" | "µs" | "μs" => 1.0,
+                "ms" => 1e3,
+                "s" => 1e6,
+                "m" => 60e6,
+                "h" => 3600e6,
+                _ => return None,
+            };
+        rest = after;
+    }
+    // As an i64 of nanoseconds at most.
+    (!given.is_empty() && given != "-" && micros <= 9.3e15).then_some((sign * micros).round() as i64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +181,26 @@ mod tests {
     }
 
     #[test]
+    fn lengths_of_time_as_go_prints_them() {
+        for (given, micros) in [
+            ("1h0m0s", 3_600_000_000),
+            ("24h", 86_400_000_000),
+            ("1.5s", 1_500_000),
+            ("250ms", 250_000),
+            ("10µs", 10),
+            ("1500ns", 2),
+            ("0s", 0),
+            ("0", 0),
+            ("-1m", -60_000_000),
+        ] {
+            assert_eq!(go_duration(given), Some(micros), "{given}");
+        }
+        for other in ["", "-", "h", "1", "1x", "1h2", "1.2.3s", "one hour", "99999999h", ".s", "3600"] {
+            assert_eq!(go_duration(other), None, "{other}");
+        }
+    }
+
+    #[test]
     fn a_zone_that_was_configured_counts() {
         let zone = TimeZone::fixed(jiff::tz::offset(2));
         let (at, zoned) = text("2018-10-17 19:05:35,578", &zone).unwrap();
@@ -146,6 +215,8 @@ mod tests {
             (Stamp::Micros, "\"2026-11-20T12:00:00.123456Z\""),
             (Stamp::UnixMillis, "1727796557187"),
             (Stamp::UnixMillis, "-5"),
+            (Stamp::UnixSeconds, "1700000000"),
+            (Stamp::UnixNanos, "\"1795176000123456000\""),
         ] {
             let (at, _) = read(raw, stamp, &TimeZone::UTC).unwrap();
             assert_eq!(stamp.write(at), raw);
@@ -153,6 +224,12 @@ mod tests {
         assert_eq!(read("1727796557187", Stamp::Millis, &TimeZone::UTC), None);
         assert_eq!(read("99999999999999999", Stamp::UnixMillis, &TimeZone::UTC), None);
         assert_eq!(read("1.5", Stamp::UnixMillis, &TimeZone::UTC), None);
+        assert_eq!(read("1.5", Stamp::UnixSeconds, &TimeZone::UTC), Some((1_500_000, true)));
+        assert_eq!(read("\"1700000000\"", Stamp::UnixSeconds, &TimeZone::UTC), Some((1_700_000_000_000_000, true)));
+        assert_eq!(read("1234567", Stamp::UnixNanos, &TimeZone::UTC), Some((1234, true)));
+        for other in ["1.", "1.x", ".5", "1e9", "99999999999999", "true"] {
+            assert!(read(other, Stamp::UnixSeconds, &TimeZone::UTC).is_none_or(|(at, _)| at == 1_000_000), "{other}");
+        }
     }
 
     proptest::proptest! {
@@ -161,7 +238,10 @@ mod tests {
             for zone in [TimeZone::UTC, TimeZone::fixed(jiff::tz::offset(-11))] {
                 for form in [&given, &cut] {
                     text(form, &zone);
-                    read(form, Stamp::UnixMillis, &zone);
+                    go_duration(form);
+                    for stamp in [Stamp::UnixMillis, Stamp::UnixSeconds, Stamp::UnixNanos] {
+                        read(form, stamp, &zone);
+                    }
                 }
             }
         }

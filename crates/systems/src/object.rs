@@ -85,7 +85,7 @@ impl<'a> Object<'a> {
     fn holder<'p>(&mut self, path: &'p str) -> Option<(&mut Object<'a>, &'p str)> {
         match path.split_once('.') {
             None => Some((self, path)),
-            Some((outer, inner)) => Some((self.inner(outer)?, inner)),
+            Some((outer, inner)) => self.inner(outer)?.holder(inner),
         }
     }
 
@@ -105,7 +105,33 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The JSON text at a path of one or two names (`a` or `a.b`), left where it is.
+    /// An object inside this one, taken away. Anything else stays.
+    pub fn take_object(&mut self, name: &str) -> Option<Object<'a>> {
+        self.inner(name)?;
+        match std::mem::replace(self.find(name)?, Member::Taken) {
+            Member::Object(inside) => Some(inside),
+            _ => None,
+        }
+    }
+
+    /// The members' names, in order, without those that were taken.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().filter(|n| !matches!(n.member, Member::Taken)).map(|n| n.key.as_ref())
+    }
+
+    /// Takes the text of a member whose name may have dots in it. Anything but a text with something in it stays.
+    pub fn take_text_named(&mut self, name: &str) -> Option<Cow<'a, str>> {
+        let member = self.find(name)?;
+        match std::mem::replace(member, Member::Taken) {
+            Member::Raw(raw) if raw.starts_with('"') && raw.len() > 2 => Some(raw),
+            other => {
+                *member = other;
+                None
+            }
+        }
+    }
+
+    /// The JSON text at a path of names (`a` or `a.b`), left where it is.
     pub fn raw(&mut self, path: &str) -> Option<&Cow<'a, str>> {
         let (holder, name) = self.holder(path)?;
         match holder.find(name)? {
@@ -217,6 +243,45 @@ impl<'a> Object<'a> {
     }
 }
 
+/// The value inside a JSON value at these steps: names, and positions in lists from 0.
+pub fn at<'t>(raw: &'t str, steps: &[&str]) -> Option<&'t str> {
+    let mut inside = raw;
+    for step in steps {
+        let mut r = Reader::new(inside);
+        let mut first = true;
+        inside = match r.next_kind().ok()? {
+            Next::Object => {
+                r.open(b'{').ok()?;
+                loop {
+                    let key = r.key(first).ok()??;
+                    let value = r.skip(1).ok()?;
+                    if key == *step {
+                        break value;
+                    }
+                    first = false;
+                }
+            }
+            Next::Array => {
+                let wanted: usize = step.parse().ok()?;
+                r.open(b'[').ok()?;
+                let mut position = 0;
+                loop {
+                    if !r.element(position == 0).ok()? {
+                        return None;
+                    }
+                    let value = r.skip(1).ok()?;
+                    if position == wanted {
+                        break value;
+                    }
+                    position += 1;
+                }
+            }
+            _ => return None,
+        };
+    }
+    Some(inside)
+}
+
 /// The text that a JSON string says. `None` for what is no JSON string.
 pub fn decode<'a>(raw: &Cow<'a, str>) -> Option<Cow<'a, str>> {
     match raw {
@@ -245,6 +310,29 @@ mod tests {
         }
         assert_eq!(rest(&o), r#""n":1.0,"o":{"k":[1, 2]},"e":"","z":null"#);
         assert!(!o.ambiguous() && !o.is_empty());
+    }
+
+    #[test]
+    fn objects_and_names_with_dots_are_taken_whole() {
+        let mut o = Object::parse(r#"{"a.b":"x","o":{"p":{"q":"y"}},"l":[1]}"#).unwrap();
+        assert_eq!(o.text("o.p.q").as_deref(), Some("y"));
+        assert_eq!((o.text("a.b"), o.take_text_named("a.b").as_deref()), (None, Some("\"x\"")));
+        assert_eq!(o.names().collect::<Vec<_>>(), ["o", "l"]);
+        assert_eq!(rest(&o.take_object("o").unwrap()), r#""p":{"q":"y"}"#);
+        assert_eq!((o.take_object("l"), o.take_object("o")), (None, None));
+        assert_eq!(rest(&o), r#""l":[1]"#);
+    }
+
+    #[test]
+    fn values_are_found_inside_lists() {
+        let raw = r#"{"a":[{"b":1},{"b":"x"}],"c":null}"#;
+        assert_eq!(at(raw, &["a", "1", "b"]), Some("\"x\""));
+        assert_eq!(at(raw, &["c"]), Some("null"));
+        assert_eq!(at(raw, &[]), Some(raw));
+        for steps in [&["a", "2"][..], &["a", "-1"], &["a", "x"], &["c", "d"], &["d"], &["a", "0", "c"]] {
+            assert_eq!(at(raw, steps), None, "{steps:?}");
+        }
+        assert_eq!(at(r#"{"a":[1,"#, &["a", "1"]), None);
     }
 
     #[test]

@@ -7,6 +7,10 @@ use event::batch::Body;
 use event::json::{Next, Reader};
 use std::borrow::Cow;
 
+/// How much text one body may become where its records are put together from several places, so that a few bytes said once for
+/// many records are not a way to fill the memory: 64 MiB, four times the largest body.
+pub const MAX_MADE: usize = 64 << 20;
+
 /// One record's text in a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece<'a> {
