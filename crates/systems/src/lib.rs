@@ -26,6 +26,8 @@ pub mod moment;
 pub mod native;
 pub mod object;
 pub mod ory_nestjs;
+pub mod ory_network;
+pub mod sns;
 pub mod split;
 #[cfg(test)]
 mod testing;
@@ -40,7 +42,12 @@ use split::Piece;
 use std::borrow::Cow;
 
 /// Every system, by name. A new one: its folder, its line here, its names in `catalog.csv`, its fuzz target.
-pub static SYSTEMS: &[&dyn System] = &[&contember::Contember, &keycloak::Keycloak, &ory_nestjs::OryNestjs];
+pub static SYSTEMS: &[&dyn System] = &[
+    &contember::Contember,
+    &keycloak::Keycloak,
+    &ory_nestjs::OryNestjs,
+    &ory_network::OryNetwork,
+];
 
 /// The system of this name, spelled as in [`System::name`].
 pub fn find(name: &str) -> Option<&'static dyn System> {
