@@ -25,8 +25,10 @@ pub mod memory;
 pub mod moment;
 pub mod native;
 pub mod object;
+pub mod ory;
 pub mod ory_nestjs;
 pub mod ory_network;
+pub mod protobuf;
 pub mod sns;
 pub mod split;
 #[cfg(test)]
@@ -45,6 +47,7 @@ use std::borrow::Cow;
 pub static SYSTEMS: &[&dyn System] = &[
     &contember::Contember,
     &keycloak::Keycloak,
+    &ory::Ory,
     &ory_nestjs::OryNestjs,
     &ory_network::OryNetwork,
 ];
