@@ -15,6 +15,7 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+pub mod asgardeo;
 pub mod catalog;
 pub mod contember;
 pub mod convert;
@@ -33,6 +34,7 @@ pub mod sns;
 pub mod split;
 #[cfg(test)]
 mod testing;
+pub mod wso2;
 
 pub use convert::{Converted, convert, unparsed};
 pub use detect::detect;
@@ -45,11 +47,13 @@ use std::borrow::Cow;
 
 /// Every system, by name. A new one: its folder, its line here, its names in `catalog.csv`, its fuzz target.
 pub static SYSTEMS: &[&dyn System] = &[
+    &asgardeo::Asgardeo,
     &contember::Contember,
     &keycloak::Keycloak,
     &ory::Ory,
     &ory_nestjs::OryNestjs,
     &ory_network::OryNetwork,
+    &wso2::Wso2,
 ];
 
 /// The system of this name, spelled as in [`System::name`].
