@@ -10,6 +10,7 @@ use crate::split::{self, MAX_MADE};
 use base64::Engine as _;
 use event::json::write_string;
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 /// How deep lists and maps may stand in each other in a value. Ory's have none; OTLP has no limit.
@@ -66,14 +67,23 @@ fn record(event: &Event, place: &Place) -> String {
 /// Appends an object of values. Of a name that stands there more than once the last counts; the others get a number.
 fn members(out: &mut String, name: &str, values: &[(String, String)]) {
     let _ = write!(out, ",\"{name}\":{{");
+    let mut left: HashMap<&str, usize> = HashMap::with_capacity(values.len());
+    for (key, _) in values {
+        *left.entry(key).or_default() += 1;
+    }
+    let mut numbered: HashMap<&str, usize> = HashMap::new();
     for (i, (key, value)) in values.iter().enumerate() {
         if i > 0 {
             out.push(',');
         }
-        let same = |pairs: &[(String, String)]| pairs.iter().filter(|(other, _)| other == key).count();
-        let (before, after) = values.split_at(i);
-        if same(after) > 1 {
-            write_string(out, &format!("{key}#{}", same(before) + 1));
+        let more = left.get_mut(key.as_str()).map_or(0, |count| {
+            *count -= 1;
+            *count
+        });
+        if more > 0 {
+            let number = numbered.entry(key).or_default();
+            *number += 1;
+            write_string(out, &format!("{key}#{number}"));
         } else {
             write_string(out, key);
         }

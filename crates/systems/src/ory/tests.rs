@@ -205,6 +205,17 @@ fn a_subject_that_is_set_twice_keeps_both() {
 }
 
 #[test]
+fn very_many_attributes_take_time_in_proportion() {
+    let attributes: Vec<(String, Vec<u8>)> = (0..200_000).map(|n| (format!("k{}", n % 150_000), Vec::new())).collect();
+    let attributes: Vec<(&str, Vec<u8>)> = attributes.iter().map(|(k, v)| (k.as_str(), v.clone())).collect();
+    let lines = otlp::lines(&request(&[event("New", &attributes)])).unwrap();
+    let read: Value = serde_json::from_str(&lines).unwrap();
+    let all = read["attributes"].as_object().unwrap();
+    // Compared one with another this would be minutes.
+    assert_eq!((all.len(), all.contains_key("k0#1"), all.contains_key("k149999#1")), (200_000, true, false));
+}
+
+#[test]
 fn one_broken_event_does_not_keep_the_others_out() {
     let deep = (0..12).fold(json!({"stringValue": "x"}), |inside, _| json!({"arrayValue": {"values": [inside]}}));
     let sent = traces(&json!([

@@ -96,7 +96,8 @@ impl Message {
     /// Reads the envelope.
     ///
     /// # Errors
-    /// `sns_malformed` where it is none, or lacks what its signature is made over.
+    /// `invalid_json` or `wrong_type` where it is no JSON object, `sns_malformed` where it is none of SNS's or lacks what its
+    /// signature is made over.
     pub fn parse(body: &[u8]) -> Result<Message, Reason> {
         let text = split::text(body);
         let mut envelope = Object::parse(text.trim())?;
