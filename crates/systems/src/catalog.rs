@@ -47,7 +47,8 @@ impl Names {
     }
 }
 
-fn squeeze(name: &str) -> String {
+/// A name without its case, spaces and dashes.
+pub fn squeeze(name: &str) -> String {
     name.chars().filter(|c| !matches!(c, ' ' | '-' | '_')).flat_map(char::to_lowercase).collect()
 }
 
@@ -125,8 +126,9 @@ mod tests {
         for entry in entries() {
             *counts.entry(&entry.system).or_default() += 1;
         }
+        // Asgardeo: 57 in its audit log, 17 as webhooks.
         let named = ["asgardeo", "contember", "ory-nestjs", "ory-network"].map(|s| (s, counts[s]));
-        assert_eq!(named, [("asgardeo", 57), ("contember", 55), ("ory-nestjs", 48), ("ory-network", 79)]);
+        assert_eq!(named, [("asgardeo", 57 + 17), ("contember", 55), ("ory-nestjs", 48), ("ory-network", 79)]);
     }
 
     #[test]
@@ -137,7 +139,7 @@ mod tests {
         assert_eq!(of("asgardeo").get_loose("ADD USER").unwrap().name, "add-user");
         assert_eq!(of("contember").get_loose("no such name"), None);
         assert_eq!(of("no such system").get("login"), None);
-        for (system, count) in [("asgardeo", 57), ("contember", 55), ("ory-nestjs", 48), ("ory-network", 79)] {
+        for (system, count) in [("asgardeo", 57 + 17), ("contember", 55), ("ory-nestjs", 48), ("ory-network", 79)] {
             assert_eq!(of(system).loose.len(), count, "{system}: no two names are one when spelled loosely");
         }
     }

@@ -30,6 +30,7 @@ pub struct Envelope<'a> {
     /// Where the time is from, if not from the record.
     time_from: Option<&'static str>,
     shape: Option<&'static str>,
+    twin: Option<String>,
     by_content: bool,
 }
 
@@ -53,6 +54,7 @@ impl<'a> Envelope<'a> {
             inferred: Vec::new(),
             time_from: None,
             shape: None,
+            twin: None,
             by_content: false,
         };
         out.set(Field::Source, source);
@@ -213,6 +215,11 @@ impl<'a> Envelope<'a> {
         self.put(Field::Time, Slot::Time(at));
     }
 
+    /// Sets a field that holds a time, microseconds UTC.
+    pub fn set_time(&mut self, field: Field, at: i64) {
+        self.put(field, Slot::Time(at));
+    }
+
     /// Moves the native event id to `id`. One that cannot be an id (too long, not printable) stays, and its hash becomes
     /// the id.
     pub fn id(&mut self, native: &mut Object<'a>, path: &str) {
@@ -252,6 +259,11 @@ impl<'a> Envelope<'a> {
     /// Names which of a system's shapes this is, where the way back needs to know.
     pub fn shape(&mut self, shape: &'static str) {
         self.shape = Some(shape);
+    }
+
+    /// Names the record, by its id, that says the same in another of the system's shapes and is stored already.
+    pub fn twin(&mut self, id: String) {
+        self.twin = Some(id);
     }
 
     /// What is left of the native record; it becomes `attributes`.
@@ -310,7 +322,8 @@ impl<'a> Envelope<'a> {
     fn write_attributes(&self, out: &mut String) {
         // The server makes an id where there is none; the way back must know that it is not the source's.
         let id_from = self.is_empty(Field::Id).then_some("made");
-        let marked = !self.inferred.is_empty() || id_from.is_some() || self.time_from.is_some() || self.shape.is_some();
+        let marks = [("id", id_from), ("shape", self.shape), ("time", self.time_from), ("twin", self.twin.as_deref())];
+        let marked = !self.inferred.is_empty() || marks.iter().any(|(_, value)| value.is_some());
         if !marked && self.rest.is_empty() {
             return;
         }
@@ -329,7 +342,7 @@ impl<'a> Envelope<'a> {
                 }
                 out.push(']');
             }
-            for (name, value) in [("id", id_from), ("shape", self.shape), ("time", self.time_from)] {
+            for (name, value) in marks {
                 if let Some(value) = value {
                     comma(out);
                     write_string(out, name);

@@ -15,6 +15,7 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+pub mod asgardeo;
 pub mod auth0;
 pub mod authentik;
 pub mod catalog;
@@ -32,13 +33,17 @@ pub mod moment;
 pub mod native;
 pub mod object;
 pub mod okta;
+pub mod ory;
 pub mod ory_nestjs;
+pub mod ory_network;
 pub mod otlp;
 pub mod protobuf;
 pub mod set;
+pub mod sns;
 pub mod split;
 #[cfg(test)]
 mod testing;
+pub mod wso2;
 pub mod zitadel;
 
 pub use convert::{Converted, convert, unparsed};
@@ -53,6 +58,7 @@ use std::borrow::Cow;
 
 /// Every system, by name. A new one: its folder, its line here, its names in `catalog.csv`, its fuzz target.
 pub static SYSTEMS: &[&dyn System] = &[
+    &asgardeo::Asgardeo,
     &auth0::Auth0,
     &authentik::Authentik,
     &cloudevents::CloudEvents,
@@ -61,9 +67,12 @@ pub static SYSTEMS: &[&dyn System] = &[
     &kanidm::Kanidm,
     &keycloak::Keycloak,
     &okta::Okta,
+    &ory::Ory,
     &ory_nestjs::OryNestjs,
+    &ory_network::OryNetwork,
     &otlp::Otlp,
     &set::Set,
+    &wso2::Wso2,
     &zitadel::Zitadel,
 ];
 

@@ -14,10 +14,22 @@ pub const MAX_REQUESTS: usize = 8192;
 /// How long after a sign-in check a record still counts as of the same request, microseconds.
 pub const SAME_REQUEST: i64 = 5 * 60 * 1_000_000;
 
+/// How long after a record its twin in the system's other shape is looked for, microseconds.
+pub const SAME_ACTION: i64 = 60 * 1_000_000;
+
 /// What is remembered of one tenant's records.
 #[derive(Debug, Default)]
 pub struct Memory {
     actors: Recent<Actor>,
+    twins: Recent<Twin>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Twin {
+    /// Time of the record, microseconds UTC.
+    at: i64,
+    /// Its id; `None` where one request did the same to several targets.
+    id: Option<Box<str>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +56,21 @@ impl Memory {
         let known = self.actors.get(request)?;
         let soon = (known.at..=known.at.saturating_add(SAME_REQUEST)).contains(&at);
         known.id.as_deref().filter(|_| soon).map(|id| Cow::Owned(id.to_owned()))
+    }
+
+    /// Remembers the record that says an action in one of a system's two shapes. `action` names request and action.
+    pub fn said(&mut self, action: &str, id: &str, at: i64) {
+        let id = match self.twins.get(action) {
+            Some(known) if at.abs_diff(known.at) <= SAME_ACTION as u64 && known.id.as_deref() != Some(id) => None,
+            _ => Some(id.into()),
+        };
+        self.twins.put(action, Twin { at, id }, MAX_REQUESTS);
+    }
+
+    /// The id of the record that said this action in the other shape, at about the same time.
+    pub fn twin_of(&self, action: &str, at: i64) -> Option<String> {
+        let known = self.twins.get(action)?;
+        known.id.as_deref().filter(|_| at.abs_diff(known.at) <= SAME_ACTION as u64).map(str::to_owned)
     }
 
     /// Forgets a person, whose id is `id`: what erasure calls.
@@ -115,6 +142,19 @@ mod tests {
         assert_eq!(memory.actor_of("r", 1003), None);
         memory.signed_in("r", "\"bob\"", 1003 + SAME_REQUEST);
         assert_eq!(memory.actor_of("r", 1003 + SAME_REQUEST).as_deref(), Some("\"bob\""), "another request by then");
+    }
+
+    #[test]
+    fn a_twin_is_known_for_a_while_and_only_where_it_is_certain() {
+        let mut memory = Memory::default();
+        memory.said("r adduser", "v2-1", 1000);
+        assert_eq!(memory.twin_of("r adduser", 900).as_deref(), Some("v2-1"), "two writers are not in step");
+        assert_eq!(memory.twin_of("r adduser", 1001 + SAME_ACTION), None);
+        assert_eq!(memory.twin_of("r deleteuser", 1000), None);
+        memory.said("r adduser", "v2-1", 1000);
+        assert!(memory.twin_of("r adduser", 1000).is_some(), "the same one sent again");
+        memory.said("r adduser", "v2-2", 1001);
+        assert_eq!(memory.twin_of("r adduser", 1001), None, "which of two");
     }
 
     #[test]

@@ -75,7 +75,7 @@ fn number(digits: &str, stamp: Stamp) -> Option<i64> {
 }
 
 /// Years 0 to 9999, which four digits can write.
-fn plausible(micros: i64) -> bool {
+pub(crate) fn plausible(micros: i64) -> bool {
     (-62_167_219_200_000_000..253_402_300_800_000_000).contains(&micros)
 }
 
@@ -115,6 +115,36 @@ pub fn text(given: &str, zone: &TimeZone) -> Option<(i64, bool)> {
     plausible(at).then_some((at, false))
 }
 
+/// A length of time as Go prints it (`1h0m0s`, `1.5s`, `250ms`), in microseconds. `None` for what is none, or is longer than
+/// 292 years, as Go itself has it.
+pub fn go_duration(given: &str) -> Option<i64> {
+    let (sign, mut rest) = given.strip_prefix('-').map_or((1.0, given), |rest| (-1.0, rest));
+    if rest == "0" {
+        return Some(0);
+    }
+    let mut micros = 0.0;
+    while !rest.is_empty() {
+        let digits = rest.bytes().position(|b| !b.is_ascii_digit() && b != b'.').filter(|at| *at > 0)?;
+        let (number, after) = rest.split_at_checked(digits)?;
+        let number: f64 = number.parse().ok()?;
+        let end = after.bytes().position(|b| b.is_ascii_digit() || b == b'.').unwrap_or(after.len());
+        let (unit, after) = after.split_at_checked(end)?;
+        micros += number
+            * match unit {
+                "ns" => 1e-3,
+                "us" | "µs" | "μs" => 1.0,
+                "ms" => 1e3,
+                "s" => 1e6,
+                "m" => 60e6,
+                "h" => 3600e6,
+                _ => return None,
+            };
+        rest = after;
+    }
+    // As an i64 of nanoseconds at most.
+    (!given.is_empty() && given != "-" && micros <= 9.3e15).then_some((sign * micros).round() as i64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,6 +177,26 @@ mod tests {
             "é".repeat(12).as_str(),
         ] {
             assert_eq!(utc(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn lengths_of_time_as_go_prints_them() {
+        for (given, micros) in [
+            ("1h0m0s", 3_600_000_000),
+            ("24h", 86_400_000_000),
+            ("1.5s", 1_500_000),
+            ("250ms", 250_000),
+            ("10µs", 10),
+            ("1500ns", 2),
+            ("0s", 0),
+            ("0", 0),
+            ("-1m", -60_000_000),
+        ] {
+            assert_eq!(go_duration(given), Some(micros), "{given}");
+        }
+        for other in ["", "-", "h", "1", "1x", "1h2", "1.2.3s", "one hour", "99999999h", ".s", "3600"] {
+            assert_eq!(go_duration(other), None, "{other}");
         }
     }
 
@@ -188,6 +238,7 @@ mod tests {
             for zone in [TimeZone::UTC, TimeZone::fixed(jiff::tz::offset(-11))] {
                 for form in [&given, &cut] {
                     text(form, &zone);
+                    go_duration(form);
                     for stamp in [Stamp::UnixMillis, Stamp::UnixSeconds, Stamp::UnixNanos] {
                         read(form, stamp, &zone);
                     }

@@ -1,0 +1,130 @@
+//! One action that was written in v2 and in legacy: which records of a body belong together.
+//!
+//! Owns: finding the two and putting them into one text, `{"v2": …, "legacy": …}`; log lines stand in it as texts. Not here: how
+//! either is read.
+//!
+//! The two have little in common: neither ids nor names of people and targets are the same in both. So they are the same action where
+//! the action's name is, loosely, and the request; or, since legacy JSON names no request, where they stand side by side and
+//! name the same initiator. A legacy record of a failure has no twin. What is not certain stays two records.
+
+use super::NAME;
+use crate::catalog::squeeze;
+use crate::object::Object;
+use crate::split::Piece;
+use crate::wso2::line::{self, Line};
+use event::json::write_string;
+use std::borrow::Cow;
+
+/// How far apart two records of one request may stand: two writers share one file.
+const NEAR: usize = 8;
+
+/// What is looked at in one record.
+#[derive(Debug)]
+struct Look {
+    v2: bool,
+    action: String,
+    request: Option<String>,
+    initiator: Option<String>,
+    failed: bool,
+}
+
+/// What names an action of a request in memory.
+pub(crate) fn key(request: &str, action: &str) -> String {
+    format!("{NAME}\0{request}\0{}", squeeze(action))
+}
+
+/// Whether a text is what [`pair`] makes.
+pub(super) fn is_pair(native: &mut Object<'_>) -> bool {
+    native.has("legacy") && native.has("v2") && !native.has("action") && native.inner("v2").is_some()
+}
+
+/// Makes one record of two that say the same; the others stay as they are.
+pub(crate) fn pair<'a>(text: &str, pieces: Vec<Piece<'a>>) -> Vec<Piece<'a>> {
+    // Bodies of one shape are the rule, and cheap to know.
+    let marked = text.matches("\"initiatorType\"").count();
+    if marked == 0 || marked >= pieces.len() {
+        return pieces;
+    }
+    let looks: Vec<Option<Look>> = pieces.iter().map(|piece| piece.text.as_deref().ok().and_then(look)).collect();
+    let mut partner: Vec<Option<usize>> = vec![None; pieces.len()];
+    for (i, v2) in looks.iter().enumerate() {
+        let Some(v2) = v2.as_ref().filter(|look| look.v2) else { continue };
+        let near = (1..=NEAR).flat_map(|step| [i.checked_sub(step), Some(i + step)]).flatten();
+        let found = near.into_iter().find(|j| {
+            let free = partner.get(*j).is_some_and(Option::is_none);
+            let legacy = looks.get(*j).and_then(Option::as_ref);
+            free && legacy.is_some_and(|legacy| same(v2, legacy, j.abs_diff(i) == 1))
+        });
+        if let Some(j) = found {
+            for (at, with) in [(i, j), (j, i)] {
+                if let Some(place) = partner.get_mut(at) {
+                    *place = Some(with);
+                }
+            }
+        }
+    }
+    let mut out = Vec::with_capacity(pieces.len());
+    for (i, piece) in pieces.iter().enumerate() {
+        match partner.get(i).copied().flatten() {
+            None => out.push(piece.clone()),
+            Some(j) if j < i => {}
+            Some(j) => {
+                let other = pieces.get(j).unwrap_or(piece);
+                let is_v2 = looks.get(i).and_then(Option::as_ref).is_some_and(|look| look.v2);
+                let (v2, legacy) = if is_v2 { (piece, other) } else { (other, piece) };
+                out.push(Piece { line: piece.line, text: Ok(Cow::Owned(together(v2, legacy))) });
+            }
+        }
+    }
+    out
+}
+
+fn same(v2: &Look, legacy: &Look, side_by_side: bool) -> bool {
+    if legacy.v2 || legacy.failed || v2.action != legacy.action {
+        return false;
+    }
+    match (&v2.request, &legacy.request) {
+        (Some(a), Some(b)) => a == b,
+        _ => side_by_side && v2.initiator.is_some() && v2.initiator == legacy.initiator,
+    }
+}
+
+fn look(text: &str) -> Option<Look> {
+    let (mut native, request) = if text.trim_start().starts_with('{') {
+        (Object::parse(text).ok()?, None)
+    } else {
+        let line = Line::parse(text)?;
+        let request = line.request().map(str::to_owned);
+        (line::object(&line).ok()?, request)
+    };
+    let v2 = native.has("initiatorType");
+    let failed = super::read::failed(&mut native);
+    let mut text = |name: &str| native.text(name).map(Cow::into_owned);
+    let action = text("action").or_else(|| text("actionId"))?;
+    Some(Look {
+        v2,
+        action: squeeze(&action),
+        request: text("requestId").or(request),
+        initiator: text("initiatorId"),
+        failed,
+    })
+}
+
+fn together(v2: &Piece<'_>, legacy: &Piece<'_>) -> String {
+    let mut out = String::from("{\"v2\":");
+    value(v2, &mut out);
+    out.push_str(",\"legacy\":");
+    value(legacy, &mut out);
+    out.push('}');
+    out
+}
+
+/// A record as a JSON value: the object in a line's message counts as the line, which says more.
+fn value(piece: &Piece<'_>, out: &mut String) {
+    let text = piece.text.as_deref().unwrap_or("null");
+    if text.trim_start().starts_with('{') {
+        out.push_str(text.trim());
+    } else {
+        write_string(out, text);
+    }
+}

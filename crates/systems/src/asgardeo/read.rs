@@ -1,0 +1,241 @@
+//! The three shapes → envelope. Log lines (`wso2`) become the legacy shape and are read here too.
+
+use super::{
+    DIAGNOSTIC, DIAGNOSTIC_FIELDS, LEGACY, NAME, PAIR, PAIR_ACTION_ID, V2_ACTION_ID, V2_FIELDS, pair, webhook,
+};
+use crate::envelope::Envelope;
+use crate::moment::Stamp;
+use crate::object::Object;
+use crate::{Context, Reason, catalog};
+use event::Field;
+use std::borrow::Cow;
+
+/// Types as they are usually spelled.
+const TYPES: &[&str] =
+    &["User", "System", "Action", "Application", "Flow", "Organization", "Role", "Group", "Client", "Admin"];
+
+/// Members of `data` that fill a field. They stay where they are; which of them there are depends on the action.
+const DATA: &[(&str, Field)] = &[
+    ("ActionName", Field::TargetName),
+    ("RoleName", Field::TargetName),
+    ("GroupName", Field::TargetName),
+    ("RemoteAddress", Field::Ip),
+    ("User Agent", Field::UserAgent),
+    ("ServiceProviderName", Field::ClientName),
+    ("ServiceProvider", Field::ClientName),
+    ("RelyingParty", Field::ClientId),
+    ("clientId", Field::ClientId),
+    ("sessionContextId", Field::SessionId),
+    ("traceId", Field::RequestId),
+    ("impersonator", Field::ImpersonatorId),
+];
+
+pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+    let mut native = Object::parse(text)?;
+    if native.has("events") {
+        return webhook::read(native, text, context, out);
+    }
+    if pair::is_pair(&mut native) {
+        let legacy = native.take("legacy").unwrap_or_default();
+        let v2 = native.take_object("v2").unwrap_or_default();
+        return both(v2, legacy, context, out);
+    }
+    shape(native, context, out)
+}
+
+/// Reads one record of any of the three shapes.
+pub(crate) fn shape<'a>(
+    mut native: Object<'a>,
+    context: &mut Context<'_>,
+    out: &mut Envelope<'a>,
+) -> Result<(), Reason> {
+    if native.has("logId") || native.has("resultStatus") {
+        diagnostic(&mut native, context, out)?;
+    } else if native.has("initiatorType") || native.has("recordedAt") {
+        v2(&mut native, context, out)?;
+    } else {
+        out.shape(LEGACY);
+        legacy(&mut native, context, out)?;
+    }
+    out.rest(native);
+    Ok(())
+}
+
+/// v2, with what the same action was in legacy: JSON, or a line in quotes.
+pub(crate) fn both<'a>(
+    mut native: Object<'a>,
+    legacy: Cow<'a, str>,
+    context: &mut Context<'_>,
+    out: &mut Envelope<'a>,
+) -> Result<(), Reason> {
+    let action_id = v2(&mut native, context, out)?;
+    out.shape(if action_id { PAIR_ACTION_ID } else { PAIR });
+    native.add("legacy", legacy);
+    out.rest(native);
+    Ok(())
+}
+
+fn level(name: &str, failed: bool) -> &'static str {
+    if failed { "warn" } else { catalog::of(NAME).get_loose(name).map_or("info", |entry| entry.level.as_str()) }
+}
+
+/// Tells whether the action stood under `actionId`.
+fn v2<'a>(native: &mut Object<'a>, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<bool, Reason> {
+    let key = if native.has("action") { "action" } else { "actionId" };
+    let name = native.text(key).filter(|name| !name.is_empty()).ok_or_else(|| Reason::missing("action"))?;
+    let id = native.text("id").filter(|id| !id.is_empty());
+    out.id(native, "id");
+    out.time(native, "recordedAt", Stamp::Micros, context)?;
+    if let Some(((id, request), at)) = id.zip(native.text("requestId")).zip(out.at()) {
+        context.memory.said(&pair::key(&request, &name), &id, at);
+    }
+    out.set(Field::Log, catalog::of(NAME).get_loose(&name).map_or("audit", |entry| entry.log.as_str()));
+    out.set(Field::Level, level(&name, false));
+    out.infer(Field::Outcome, "\"success\"");
+    person(native, "initiatorId", (Field::ActorId, Field::ActorName), out);
+    let of_action = native.text("targetType").is_some_and(|kind| kind.eq_ignore_ascii_case("action"));
+    if of_action && native.text("targetId").is_some_and(|id| id.eq_ignore_ascii_case("system")) {
+        out.copy(native, "data.ActionId", Field::TargetId);
+    }
+    if out.is_empty(Field::TargetId) {
+        person(native, "targetId", (Field::TargetId, Field::TargetName), out);
+    }
+    for (path, field) in [("initiatorType", Field::ActorType), ("targetType", Field::TargetType)] {
+        usual(native, path, field, out);
+    }
+    out.take(native, key, Field::Action);
+    out.take_all(native, V2_FIELDS);
+    data(native, out);
+    if key == "actionId" {
+        out.shape(V2_ACTION_ID);
+    }
+    Ok(key == "actionId")
+}
+
+/// The shape is the caller's to name.
+pub(crate) fn legacy<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+    let name = native.text("action").filter(|name| !name.is_empty()).ok_or_else(|| Reason::missing("action"))?;
+    if out.at().is_none() {
+        out.time(native, "recordedAt", Stamp::Micros, context)?;
+    }
+    out.set(Field::Log, catalog::of(NAME).get_loose(&name).map_or("audit", |entry| entry.log.as_str()));
+    let failed = result(native, out);
+    out.set(Field::Level, level(&name, failed));
+    person(native, "initiatorId", (Field::ActorId, Field::ActorName), out);
+    person(native, "target", (Field::TargetId, Field::TargetName), out);
+    out.take(native, "action", Field::Action);
+    out.take_json(native, "data.Changed-State", Field::New);
+    data(native, out);
+    Ok(())
+}
+
+/// Whether a record says that it failed.
+pub(crate) fn failed(native: &mut Object<'_>) -> bool {
+    native.text("result").is_some_and(|result| matches!(outcome(&result), Some("failure" | "deny")))
+}
+
+/// What a result says; `None` where it says nothing.
+fn outcome(result: &str) -> Option<&'static str> {
+    Some(match result.trim().to_ascii_lowercase().as_str() {
+        "" => return None,
+        "success" | "successful" | "authorized" => "success",
+        "failed" | "failure" | "error" => "failure",
+        "unauthorized" | "denied" => "deny",
+        _ => "unknown",
+    })
+}
+
+/// Tells whether it failed. Words other than the two usual ones stay.
+fn result(native: &mut Object<'_>, out: &mut Envelope<'_>) -> bool {
+    let Some(outcome) = native.text("result").as_deref().and_then(outcome) else {
+        out.infer(Field::Outcome, "\"success\"");
+        return false;
+    };
+    out.set(Field::Outcome, outcome);
+    if native.raw("result").is_some_and(|raw| matches!(raw.as_ref(), "\"Success\"" | "\"Failed\"")) {
+        native.take("result");
+    }
+    matches!(outcome, "failure" | "deny")
+}
+
+fn diagnostic<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+    let name = native.text("actionId").filter(|name| !name.is_empty()).ok_or_else(|| Reason::missing("actionId"))?;
+    out.shape(DIAGNOSTIC);
+    out.id(native, "logId");
+    match seconds(native) {
+        Some(at) => out.set_line_time(at?, true),
+        None => out.time(native, "recordedAt", Stamp::Micros, context)?,
+    }
+    out.set(Field::Log, catalog::of(NAME).get_loose(&name).map_or("event", |entry| entry.log.as_str()));
+    let outcome = match native.text("resultStatus").as_deref() {
+        Some("SUCCESS") => "success",
+        Some("FAILED") => "failure",
+        _ => "unknown",
+    };
+    if outcome != "unknown" {
+        native.take("resultStatus");
+    }
+    out.set(Field::Outcome, outcome);
+    out.set(Field::Level, level(&name, outcome == "failure"));
+    out.take_all(native, DIAGNOSTIC_FIELDS);
+    if !out.is_empty(Field::ActorId) {
+        out.set(Field::ActorType, "User");
+    }
+    Ok(())
+}
+
+/// `recordedAt` as Java's `Instant` is taken apart. It stays: nanoseconds are more than we keep.
+fn seconds(native: &mut Object<'_>) -> Option<Result<i64, Reason>> {
+    if !native.has("recordedAt.seconds") {
+        return None;
+    }
+    let mut number = |path| native.raw(path).and_then(|raw| raw.parse::<i64>().ok());
+    let at = number("recordedAt.seconds")
+        .and_then(|seconds| seconds.checked_mul(1_000_000))
+        .and_then(|micros| micros.checked_add(number("recordedAt.nanos").unwrap_or(0) / 1000))
+        .filter(|at| crate::moment::plausible(*at));
+    Some(at.ok_or_else(|| Reason::time("recordedAt")))
+}
+
+/// Who somebody or something is. An id fills the first field; a masked one, which stays where it is, the second.
+fn person<'a>(native: &mut Object<'a>, path: &str, fields: (Field, Field), out: &mut Envelope<'a>) {
+    let Some(said) = native.text(path) else { return };
+    if said.contains("***") {
+        out.set(fields.1, said.into_owned());
+    } else if let Some((id, _)) = said.split_once('@').filter(|(id, _)| is_uuid(id)) {
+        out.set(fields.0, id.to_owned());
+    } else {
+        out.take(native, path, fields.0);
+    }
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(
+            |(i, b)| {
+                if matches!(i, 8 | 13 | 18 | 23) { b == b'-' } else { b.is_ascii_hexdigit() }
+            },
+        )
+}
+
+/// A type in its usual spelling; another one stays as well.
+fn usual(native: &mut Object<'_>, path: &str, field: Field, out: &mut Envelope<'_>) {
+    let Some(said) = native.text(path) else { return };
+    if let Some(usual) = TYPES.iter().find(|usual| usual.eq_ignore_ascii_case(&said) && **usual != said) {
+        out.set(field, *usual);
+    }
+}
+
+fn data(native: &mut Object<'_>, out: &mut Envelope<'_>) {
+    let Some(data) = native.inner("data") else { return };
+    for (name, field) in DATA {
+        if let Some(raw) = data.raw(name).filter(|raw| raw.starts_with('"') && !matches!(raw.as_ref(), "\"null\"")) {
+            out.copy_raw(raw, *field);
+        }
+    }
+    // Whose session it was, or whom the token is for.
+    if let Some(user) = data.text("AuthenticatedUser") {
+        out.set(if user.contains("***") { Field::SubjectName } else { Field::SubjectId }, user.into_owned());
+        out.set(Field::SubjectType, "User");
+    }
+}

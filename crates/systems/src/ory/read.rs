@@ -1,0 +1,93 @@
+//! Span event, or the body of an Action → envelope.
+
+use super::{ACTION_MARK, TRACE_MARK};
+use crate::envelope::Envelope;
+use crate::moment::Stamp;
+use crate::object::{self, Object};
+use crate::ory_network::events;
+use crate::{Context, Reason};
+use event::Field;
+
+/// Headers that say whose request it was, in the order that Ory itself believes them. Only those are here that
+/// the server is configured to pass on.
+const ADDRESSES: &[&str] = &["True-Client-Ip", "Cf-Connecting-Ip", "X-Real-Ip"];
+
+pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+    let mut native = Object::parse(text)?;
+    out.id_by_content(text);
+    if native.has("timeUnixNano") {
+        span_event(&mut native, context, out)?;
+    } else if native.has("flow") || native.has("identity") {
+        action(&mut native, text, context, out)?;
+    } else {
+        return Err(Reason::new(
+            "not_an_event",
+            "the record is neither a trace nor an Action's `function(ctx) ctx`; describe other bodies in a mapping",
+        ));
+    }
+    out.rest(native);
+    Ok(())
+}
+
+fn span_event<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+    let name = native.text("name").filter(|name| !name.is_empty()).ok_or_else(|| Reason::missing("name"))?;
+    out.shape(TRACE_MARK);
+    out.time(native, "timeUnixNano", Stamp::UnixNanos, context)?;
+    out.take_all(native, &[("name", Field::Action), ("traceId", Field::TraceId), ("spanId", Field::SpanId)]);
+    match native.inner("attributes") {
+        Some(attributes) => events::fill(&name, attributes, out),
+        None => events::fill(&name, &mut Object::default(), out),
+    }
+    // The reason's older name is another mark, and this one is what people need to see.
+    out.shape(TRACE_MARK);
+    Ok(())
+}
+
+fn action<'a>(
+    native: &mut Object<'a>,
+    text: &str,
+    context: &Context<'_>,
+    out: &mut Envelope<'a>,
+) -> Result<(), Reason> {
+    out.shape(ACTION_MARK);
+    out.time(native, "timestamp", Stamp::Millis, context)?;
+    let flow = native.text("request_url").and_then(|url| flow_of(&url));
+    if !out.take(native, "event", Field::Action) {
+        let flow = flow.ok_or_else(|| Reason::missing("event"))?;
+        out.infer(Field::Action, format!("\"{flow}\""));
+    }
+    out.set(Field::Log, "event");
+    out.set(Field::Level, "info");
+    if object::at(text, &["identity"]).is_some_and(|identity| identity.starts_with('{')) {
+        out.infer(Field::Outcome, "\"success\"");
+    } else {
+        out.set(Field::Outcome, "unknown");
+    }
+    if out.take(native, "identity.id", Field::ActorId) {
+        out.set(Field::ActorType, "identity");
+    }
+    out.take(native, "session.id", Field::SessionId);
+    for name in ADDRESSES {
+        if let Some(address) = object::at(text, &["request_headers", name, "0"]) {
+            out.copy_raw(address, Field::Ip);
+        }
+    }
+    for (path, field) in [
+        (["request_headers", "User-Agent", "0"].as_slice(), Field::UserAgent),
+        (&["session", "devices", "0", "ip_address"], Field::Ip),
+        (&["session", "devices", "0", "user_agent"], Field::UserAgent),
+    ] {
+        if let Some(raw) = object::at(text, path) {
+            out.copy_raw(raw, field);
+        }
+    }
+    Ok(())
+}
+
+/// Which flow a self-service address is of: `…/self-service/registration?flow=…`.
+fn flow_of(url: &str) -> Option<&'static str> {
+    let (_, rest) = url.split_once("/self-service/")?;
+    ["login", "registration", "recovery", "verification", "settings"]
+        .into_iter()
+        .find(|flow| rest.strip_prefix(flow).is_some_and(|after| after.is_empty() || after.starts_with(['?', '/'])))
+}

@@ -1,0 +1,211 @@
+//! The names of Ory's events and attributes, and what they fill. Kratos, Hydra, Keto and Ory Network share them.
+//!
+//! Owns: which attribute fills which field in which event. Not here: where a record has its attributes.
+
+use super::NAME;
+use crate::catalog::{self, Entry};
+use crate::envelope::Envelope;
+use crate::moment;
+use crate::native::Native;
+use crate::object::Object;
+use event::Field;
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+/// Attributes that any event may have. A family's own come first and win.
+const COMMON: &[(&str, Field)] = &[
+    ("IdentityID", Field::ActorId),
+    ("SessionID", Field::SessionId),
+    ("ClientIP", Field::Ip),
+    ("SelfServiceSSOProviderUsed", Field::ProviderId),
+    ("SCIMClient", Field::ClientActorId),
+    ("ErrorReason", Field::ErrorCode),
+];
+
+/// What older versions have in place of `ErrorReason`, and newer ones beside it; and the mark that it filled the field.
+const OLD_REASON: &str = "Reason";
+const OLD_REASON_MARK: &str = "reason";
+
+/// Events that use attributes in the same way. In a family each field is filled by one attribute, so that the way back knows it.
+struct Family {
+    /// Whether an event belongs to it.
+    has: fn(&str) -> bool,
+    /// What the target is.
+    target: &'static str,
+    fields: &'static [(&'static str, Field)],
+}
+
+const FAMILIES: &[Family] = &[
+    Family {
+        // Whom it was done to. Who did it is not said.
+        has: |name| name.starts_with("Identity") || name == "RecoveryInitiatedByAdmin",
+        target: "identity",
+        fields: &[("IdentityID", Field::TargetId)],
+    },
+    Family {
+        has: |name| name.starts_with("OAuth2Client"),
+        target: "client",
+        fields: &[("OAuth2ClientID", Field::TargetId), ("OAuth2ClientName", Field::TargetName)],
+    },
+    Family {
+        // The identity of the request that asked for the token, if any, is not the subject of it.
+        has: |name| name.starts_with("OAuth2") || name.starts_with("OIDCIdentityToken"),
+        target: "",
+        fields: &[
+            ("OAuth2Subject", Field::ActorId),
+            ("IdentityID", Field::ActorIdentityId),
+            ("OAuth2ClientID", Field::ClientId),
+        ],
+    },
+    Family {
+        has: |name| name.starts_with("SCIMGroup"),
+        target: "group",
+        fields: &[("SCIMGroupID", Field::TargetId), ("SCIMGroupDisplayName", Field::TargetName)],
+    },
+    Family {
+        has: |name| name == "SCIMProvisioningError",
+        target: "",
+        fields: &[("SCIMErrorStatusCode", Field::ErrorCode), ("SCIMErrorDetail", Field::Message)],
+    },
+    Family {
+        has: |name| name.starts_with("CourierMessage"),
+        target: "message",
+        fields: &[("CourierMessageID", Field::TargetId)],
+    },
+    Family {
+        // Every try of one call has the same trigger.
+        has: |name| name.starts_with("Webhook"),
+        target: "webhook",
+        fields: &[("WebhookID", Field::TargetId), ("WebhookTriggerID", Field::RequestId), ("Error", Field::Message)],
+    },
+];
+
+const OTHERS: Family = Family { has: |_| true, target: "", fields: &[] };
+
+/// The event's family, whatever the spelling of its name.
+fn family(name: &str, known: Option<&Entry>) -> &'static Family {
+    let name = known.map_or(name, |entry| entry.name.as_str());
+    FAMILIES.iter().find(|family| (family.has)(name)).unwrap_or(&OTHERS)
+}
+
+impl Family {
+    /// Its attributes and the common ones.
+    fn table(&self) -> impl Iterator<Item = (&'static str, Field)> {
+        let own = self.fields;
+        let common = COMMON
+            .iter()
+            .filter(move |(attribute, field)| own.iter().all(|(taken, filled)| taken != attribute && filled != field));
+        own.iter().chain(common).copied()
+    }
+}
+
+/// Fills the envelope from an event's name and attributes; its time MUST be set before. What is taken leaves `attributes`.
+pub(crate) fn fill<'a>(name: &str, attributes: &mut Object<'a>, out: &mut Envelope<'a>) {
+    let known = catalog::of(NAME).get_loose(name);
+    let family = family(name, known);
+    let (outcome, level) = outcome(known.map_or(name, |entry| entry.name.as_str()));
+    out.set(Field::Log, known.map_or("event", |entry| entry.log.as_str()));
+    out.set(Field::Outcome, outcome);
+    out.set(Field::Level, level);
+
+    let subject = attributes.text("OAuth2Subject");
+    let machine = attributes.text("OAuth2GrantType").is_some_and(|grant| grant == "client_credentials");
+    let others = other_spellings(family, attributes);
+    for (attribute, field) in family.table() {
+        if others.iter().any(|(_, filled)| *filled == field) {
+            out.copy(attributes, attribute, field);
+        } else {
+            out.take(attributes, attribute, field);
+        }
+    }
+    for (name, field) in others {
+        if let Some(raw) = attributes.raw(&name) {
+            out.copy_raw(raw, field);
+        }
+    }
+    if out.is_empty(Field::ErrorCode) && outcome == "failure" && out.take(attributes, OLD_REASON, Field::ErrorCode) {
+        out.shape(OLD_REASON_MARK);
+    }
+
+    if !out.is_empty(Field::TargetId) && !family.target.is_empty() {
+        out.set(Field::TargetType, family.target);
+    }
+    if !out.is_empty(Field::ActorId) {
+        let of_subject = family.fields.iter().any(|(_, field)| *field == Field::ActorId);
+        let kind = match subject {
+            _ if !of_subject => "identity",
+            Some(subject) if is_hash(&subject) => "hashed subject",
+            _ if machine => "client",
+            _ => "subject",
+        };
+        out.set(Field::ActorType, kind);
+    }
+    times(attributes, out);
+}
+
+/// Attributes that are spelled in another way, and what they fill where nothing in the usual spelling does. Every spelling of such
+/// a name stays where it is, so that the way back need not guess which of them filled the field.
+fn other_spellings(family: &Family, attributes: &Object<'_>) -> Vec<(String, Field)> {
+    let other = |name: &str| {
+        let (_, field) = family.table().find(|(attribute, _)| *attribute != name && same(attribute, name))?;
+        Some((name.to_owned(), field))
+    };
+    attributes.names().filter_map(other).collect()
+}
+
+/// Whether two names are one without case and spaces. Most names differ in length already.
+fn same(known: &str, given: &str) -> bool {
+    given.len() >= known.len()
+        && known
+            .bytes()
+            .map(|b| b.to_ascii_lowercase())
+            .eq(given.bytes().filter(|b| *b != b' ').map(|b| b.to_ascii_lowercase()))
+}
+
+/// How it ended, as the name says, and the level that follows.
+fn outcome(name: &str) -> (&'static str, &'static str) {
+    if name.ends_with("Failed") || name.ends_with("Error") || name.ends_with("Abandoned") {
+        return ("failure", "warn");
+    }
+    match name {
+        "OAuth2LoginRejected" | "OAuth2ConsentRejected" => ("deny", "warn"),
+        "PermissionsChecked" => ("unknown", "info"),
+        _ => ("success", "info"),
+    }
+}
+
+/// A SHA-256 in hex.
+fn is_hash(subject: &str) -> bool {
+    subject.len() == 64 && subject.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// When a session ends, and when a token made of it does. They stay where they are: Go's spelling is not ours.
+fn times(attributes: &mut Object<'_>, out: &mut Envelope<'_>) {
+    let end = attributes.text("SessionExpiresAt").and_then(|end| moment::text(&end, &TimeZone::UTC));
+    if let Some((end, _)) = end {
+        out.set_time(Field::SessionExpiresAt, end);
+    }
+    let life = attributes.text("TokenizedSessionTTL").and_then(|life| moment::go_duration(&life));
+    if let Some(end) =
+        out.at().zip(life).and_then(|(at, life)| at.checked_add(life)).filter(|end| moment::plausible(*end))
+    {
+        out.infer(Field::GrantExpiresAt, format!("\"{}\"", event::time::format(end)));
+    }
+}
+
+/// Puts the attributes back under `place`.
+pub(crate) fn put_back(native: &mut Native<'_>, place: &str) {
+    let name = native.said(Field::Action).unwrap_or_default();
+    let family = family(name, catalog::of(NAME).get_loose(name));
+    for (attribute, field) in family.table() {
+        if field == Field::ErrorCode && native.shape() == Some(OLD_REASON_MARK) {
+            native.field(&format!("{place}.{OLD_REASON}"), field);
+            continue;
+        }
+        let left = native.members.get(place).and_then(Value::as_object);
+        let elsewhere = left.is_some_and(|left| left.keys().any(|name| name != attribute && same(attribute, name)));
+        if !elsewhere {
+            native.field(&format!("{place}.{attribute}"), field);
+        }
+    }
+}

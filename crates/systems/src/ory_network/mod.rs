@@ -1,0 +1,92 @@
+//! Ory Network's event streams: what it posts to an HTTPS endpoint, and what it publishes to an SNS topic.
+//!
+//! ```text
+//! { name, version ("1"), timestamp, projectId?, eventAttributes: { name: text, … } }
+//! ```
+//!
+//! What makes it special:
+//! * There is no event id, and the same event may come more than once: the id is a hash of the record.
+//! * `timestamp` is documented as ISO 8601 and shown as `2025-05-16 11:18:56`. Both are UTC, whatever zone is configured.
+//! * `projectId` is documented and missing in Ory's own example. `eventAttributes.ProjectID` may say it; else the stream is the
+//!   one that the caller configured. It fills no field, so that it stays where it was said.
+//! * Every value is a text, also `true`, `403` and `48.13`. Times and lengths of time are Go's.
+//! * Attributes differ in spelling from page to page (`ScimClient`, `SCIMError Detail`): names are matched without case and
+//!   spaces. A value found under another spelling stays there as well.
+//! * Hydra sets `OAuth2Subject` twice, as SHA-256 and as it is. A subject of 64 hex digits is marked as `hashed subject`, so that
+//!   it is not taken for another person.
+//! * Keto's events do not carry the relation, and `PermissionsChecked` not even the answer: its outcome is unknown.
+//!
+//! `events` knows the names and attributes; self-hosted Ory ([`crate::ory`]) has the same.
+
+pub(crate) mod events;
+mod native;
+mod read;
+#[cfg(test)]
+mod tests;
+
+use crate::detect::Sample;
+use crate::envelope::Envelope;
+use crate::split::{self, Piece};
+use crate::{Context, Reason, System, catalog, sns};
+use serde_json::Value;
+use std::borrow::Cow;
+
+/// The adapter.
+#[derive(Debug)]
+pub struct OryNetwork;
+
+pub(crate) const NAME: &str = "ory-network";
+
+/// Where an event has its attributes.
+const ATTRIBUTES: &str = "eventAttributes";
+
+impl System for OryNetwork {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn looks_like(&self, sample: &Sample<'_>) -> u8 {
+        if let Some(message) = sns::message(sample.first) {
+            return sure(&Sample::new(&message));
+        }
+        sure(sample)
+    }
+
+    /// An event that was published to SNS may come as SNS wraps it, from a queue or a forwarder. Its signature is then nobody's
+    /// concern: whoever sends the body has a key of ours. SNS itself calls an endpoint of its own ([`sns`]).
+    fn split<'a>(&self, text: &'a str) -> Vec<Piece<'a>> {
+        let mut pieces = split::records(text);
+        if text.contains("\"TopicArn\"") {
+            for piece in &mut pieces {
+                if let Ok(text) = &mut piece.text
+                    && let Some(message) = sns::message(text)
+                {
+                    *text = Cow::Owned(message);
+                }
+            }
+        }
+        pieces
+    }
+
+    fn read<'a>(&self, text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+        read::read(text, context, out)
+    }
+
+    fn to_native(&self, envelope: &Value) -> Option<Value> {
+        Some(native::to_native(envelope))
+    }
+}
+
+fn sure(sample: &Sample<'_>) -> u8 {
+    if !sample.has(&["name", "timestamp"]) {
+        return 0;
+    }
+    let known = sample.text("name").is_some_and(|name| catalog::of(NAME).get_loose(&name).is_some());
+    match (known, sample.has(&[ATTRIBUTES]), sample.has(&["version"])) {
+        (true, true, _) => 98,
+        (true, false, true) => 95,
+        (false, true, true) => 90,
+        (false, true, false) => 60,
+        _ => 0,
+    }
+}

@@ -1,0 +1,24 @@
+//! Stream event → envelope.
+
+use super::{ATTRIBUTES, events};
+use crate::envelope::Envelope;
+use crate::moment::Stamp;
+use crate::object::Object;
+use crate::{Context, Reason};
+use event::Field;
+use jiff::tz::TimeZone;
+
+pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+    let mut native = Object::parse(text)?;
+    let name = native.text("name").filter(|name| !name.is_empty()).ok_or_else(|| Reason::missing("name"))?;
+    out.id_by_content(text);
+    let utc = Context { memory: &mut *context.memory, zone: &TimeZone::UTC };
+    out.time(&mut native, "timestamp", Stamp::Micros, &utc)?;
+    out.take(&mut native, "name", Field::Action);
+    match native.inner(ATTRIBUTES) {
+        Some(attributes) => events::fill(&name, attributes, out),
+        None => events::fill(&name, &mut Object::default(), out),
+    }
+    out.rest(native);
+    Ok(())
+}

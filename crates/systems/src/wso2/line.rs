@@ -1,0 +1,210 @@
+//! One line of `audit.log`, or of the OAuth transactions, into the members of a record.
+//!
+//! Owns: where the prefix, the names and the values end. Not here: what the members mean (`asgardeo::read`).
+
+use crate::Reason;
+use crate::object::Object;
+use event::json::write_string;
+use serde_json::value::RawValue;
+
+/// The logger of audit lines.
+const LOGGER: &str = "{AUDIT_LOG}";
+/// What OAuth transactions begin with, after the time.
+const OAUTH: &str = "Type: ";
+
+/// A line taken apart, its message not yet.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Line<'a> {
+    /// What stands before the message.
+    prefix: &'a str,
+    time: Option<&'a str>,
+    tenant: Option<&'a str>,
+    domain: Option<&'a str>,
+    request: Option<&'a str>,
+    message: &'a str,
+}
+
+impl<'a> Line<'a> {
+    /// `None` where it is neither an audit line nor an OAuth transaction.
+    pub(crate) fn parse(text: &'a str) -> Option<Line<'a>> {
+        let text = text.trim();
+        let (prefix, message) = match text.find(LOGGER) {
+            Some(at) => {
+                let after = text.get(at + LOGGER.len()..)?.trim_start();
+                (text.get(..at + LOGGER.len())?, after.strip_prefix('-').unwrap_or(after).trim_start())
+            }
+            None => {
+                let (before, message) = text.split_once("] - ")?;
+                (text.get(..before.len() + 1)?, message)
+            }
+        };
+        let known = ["Initiator :", "Initiator=", "{"];
+        let audit = prefix.ends_with(LOGGER) && known.iter().any(|start| message.starts_with(start));
+        let oauth = message.starts_with(OAUTH) && message.contains(" | Info: ");
+        if !audit && !oauth {
+            return None;
+        }
+        let mut line = Line { prefix, time: None, tenant: None, domain: None, request: None, message };
+        line.brackets();
+        Some(line)
+    }
+
+    /// `TID: [tenant] Tenant: [domain] [time] [correlation id]`, each of them there or not.
+    fn brackets(&mut self) {
+        let mut rest = self.prefix;
+        while let Some((before, after)) = rest.split_once('[') {
+            let Some((value, after)) = after.split_once(']') else { return };
+            let place = match before.trim() {
+                "TID:" => &mut self.tenant,
+                "Tenant:" => &mut self.domain,
+                "" if is_time(value) && self.time.is_none() => &mut self.time,
+                "" if self.time.is_some() && self.request.is_none() => &mut self.request,
+                _ => return,
+            };
+            *place = Some(value).filter(|value| !value.is_empty());
+            rest = after;
+        }
+    }
+
+    /// When it was written, in the server's zone.
+    pub(crate) fn time(&self) -> Option<&'a str> {
+        self.time
+    }
+
+    /// The correlation id.
+    pub(crate) fn request(&self) -> Option<&'a str> {
+        self.request
+    }
+}
+
+fn is_time(text: &str) -> bool {
+    text.len() >= 19 && text.starts_with(|c: char| c.is_ascii_digit()) && text.contains(':')
+}
+
+/// How one of the two forms is written.
+struct Form {
+    start: &'static str,
+    /// Before `Data`, in any order.
+    names: &'static [(&'static str, &'static str)],
+    data: &'static str,
+    /// After `Data`; the last one counts, since `Data` may hold anything.
+    result: &'static [&'static str],
+}
+
+const PIPES: Form = Form {
+    start: "Initiator :",
+    names: &[(" | Action :", "action"), (" | Target :", "target")],
+    data: " | Data :",
+    result: &[" | Result :", " | Outcome :"],
+};
+
+const EQUALS: Form = Form {
+    start: "Initiator=",
+    names: &[(" Action=", "action"), (" Target=", "target")],
+    data: " Data=",
+    result: &[" Outcome=", " Result="],
+};
+
+const IMPERSONATOR: &str = " | Impersonator :";
+
+/// The record that a line says: v2 as it is, or with the names of the legacy shape, and what stands before it.
+pub(crate) fn object<'a>(line: &Line<'a>) -> Result<Object<'a>, Reason> {
+    let mut record = if line.message.starts_with('{') {
+        Object::parse(line.message)?
+    } else if let Some(rest) = line.message.strip_prefix(OAUTH) {
+        let (kind, info) = rest.split_once(" | Info: ").unwrap_or((rest, ""));
+        let mut record = Object::default();
+        record.add_text("action", kind.trim());
+        json_or_text(&mut record, "data", info.trim());
+        record
+    } else {
+        message(line.message)?
+    };
+    for (name, value) in [("tenantId", line.tenant), ("tenantDomain", line.domain), ("line", Some(line.prefix))] {
+        if let Some(value) = value
+            && !record.has(name)
+        {
+            record.add_text(name, value);
+        }
+    }
+    if let Some(request) = line.request
+        && !record.has("requestId")
+    {
+        record.add_text("requestId", request);
+    }
+    Ok(record)
+}
+
+fn message<'a>(text: &'a str) -> Result<Object<'a>, Reason> {
+    let form = if text.starts_with(EQUALS.start) { &EQUALS } else { &PIPES };
+    let mut record = Object::default();
+    let rest = text.strip_prefix(form.start).unwrap_or(text);
+    let (head, tail) = match rest.split_once(form.data) {
+        Some((head, tail)) => (head, Some(tail)),
+        None => (rest, None),
+    };
+    // The result is in the part after the data, or at the end of all where there is none.
+    let searched = tail.unwrap_or(head);
+    let end = form.result.iter().filter_map(|mark| Some((searched.rfind(mark)?, *mark))).max();
+    let (before, result) = match end {
+        Some((at, mark)) => (searched.get(..at).unwrap_or_default(), searched.get(at + mark.len()..)),
+        None => (searched, None),
+    };
+    let head = if tail.is_some() { head } else { before };
+
+    let mut marks = Vec::new();
+    for (mark, name) in form.names {
+        let mut found = head.match_indices(mark);
+        if let Some((at, _)) = found.next() {
+            if found.next().is_some() {
+                return Err(Reason::new("duplicate_key", format!("`{name}` stands in the line twice before its data")));
+            }
+            marks.push((at, mark.len(), *name));
+        }
+    }
+    marks.sort_unstable();
+    let mut start = 0;
+    let mut name = "initiatorId";
+    for (at, length, next) in marks {
+        add(&mut record, name, head.get(start..at).unwrap_or_default());
+        (start, name) = (at + length, next);
+    }
+    add(&mut record, name, head.get(start..).unwrap_or_default());
+    if tail.is_some() {
+        json_or_text(&mut record, "data", before.trim());
+    }
+    if let Some(result) = result {
+        let (result, impersonator) = match result.split_once(IMPERSONATOR) {
+            Some((result, impersonator)) => (result, Some(impersonator)),
+            None => (result, None),
+        };
+        // With its spaces, as it stands; it is compared without.
+        add(&mut record, "result", result);
+        if let Some(impersonator) = impersonator {
+            add(&mut record, "impersonatorId", impersonator);
+        }
+    }
+    Ok(record)
+}
+
+fn add(record: &mut Object<'_>, name: &'static str, value: &str) {
+    match value.trim() {
+        "" => {}
+        "null" => record.add(name, "null"),
+        value => record.add_text(name, value),
+    }
+}
+
+/// What is sound JSON, as that; anything else as a text.
+fn json_or_text<'a>(record: &mut Object<'a>, name: &'static str, value: &'a str) {
+    if value.is_empty() {
+        return;
+    }
+    if value.starts_with('{') && serde_json::from_str::<&RawValue>(value).is_ok() {
+        record.add(name, value);
+        return;
+    }
+    let mut raw = String::with_capacity(value.len() + 2);
+    write_string(&mut raw, value);
+    record.add(name, raw);
+}

@@ -1,0 +1,82 @@
+//! A line → envelope, by way of Asgardeo's shapes.
+
+use super::LINE;
+use super::line::{self, Line};
+use crate::asgardeo::{pair, read as asgardeo};
+use crate::envelope::Envelope;
+use crate::object::{Object, decode};
+use crate::{Context, Reason, moment};
+use event::Field;
+use std::borrow::Cow;
+
+pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+    if text.trim_start().starts_with('{') {
+        let mut native = Object::parse(text)?;
+        // A pair: the v2 record may itself be a line in quotes.
+        if native.has("v2") && native.has("legacy") {
+            let legacy = native.take("legacy").unwrap_or_default();
+            let v2 = native.take("v2").unwrap_or_default();
+            let v2 = match decode(&v2) {
+                Some(line) => record(&parse(&line)?, context, out)?.into_owned(),
+                None => Object::parse(&v2)?.into_owned(),
+            };
+            return asgardeo::both(v2, legacy, context, out);
+        }
+        return asgardeo::shape(native, context, out);
+    }
+    let line = parse(text)?;
+    let mut native = record(&line, context, out)?;
+    if native.has("initiatorType") {
+        return asgardeo::shape(native, context, out);
+    }
+    out.shape(LINE);
+    out.id_by_content(text);
+    if let Some(((request, name), at)) = line.request().zip(native.text("action")).zip(out.at())
+        && !asgardeo::failed(&mut native)
+        && let Some(twin) = context.memory.twin_of(&pair::key(request, &name), at)
+    {
+        out.twin(twin);
+    }
+    let transaction = oauth(&mut native, out);
+    out.take_all(&mut native, &[("requestId", Field::RequestId), ("impersonatorId", Field::ImpersonatorId)]);
+    asgardeo::legacy(&mut native, context, out)?;
+    if transaction {
+        out.set(Field::Log, "event");
+    }
+    out.rest(native);
+    Ok(())
+}
+
+fn parse(text: &str) -> Result<Line<'_>, Reason> {
+    Line::parse(text)
+        .ok_or_else(|| Reason::new("not_an_event", "the line is neither of audit.log nor an OAuth transaction"))
+}
+
+/// The line's members; its time goes to the envelope. v2 has its own, in UTC, and better.
+fn record<'a>(line: &Line<'a>, context: &Context<'_>, out: &mut Envelope<'_>) -> Result<Object<'a>, Reason> {
+    let mut record = line::object(line)?;
+    if !record.has("recordedAt")
+        && let Some(time) = line.time()
+    {
+        let (at, zoned) = moment::text(time, context.zone).ok_or_else(|| Reason::time("line"))?;
+        out.set_line_time(at, zoned);
+    }
+    Ok(record)
+}
+
+/// Reads an OAuth transaction's own names, and tells whether it is one.
+fn oauth(native: &mut Object<'_>, out: &mut Envelope<'_>) -> bool {
+    if native.has("result") || native.has("initiatorId") {
+        return false;
+    }
+    let result = match native.raw("data.success").map(Cow::as_ref) {
+        Some("true") => "success",
+        Some("false") => "failure",
+        _ => return false,
+    };
+    native.add_text("result", result);
+    for (path, field) in [("data.client_id", Field::ClientId), ("data.user", Field::ActorId)] {
+        out.copy(native, path, field);
+    }
+    true
+}

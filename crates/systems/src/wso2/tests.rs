@@ -1,0 +1,251 @@
+//! Every quirk of WSO2 Identity Server's logs.
+
+use crate::testing::{one, reason, survives, take, take_with};
+use crate::{Memory, System};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const NAME: &str = super::NAME;
+const PREFIX: &str = "TID: [-1234] [2026-11-20 12:00:00,214] [c-1]  INFO {AUDIT_LOG} - ";
+
+fn line(message: &str) -> String {
+    format!("{PREFIX}{message}")
+}
+
+#[test]
+fn the_form_with_pipes() {
+    one(
+        NAME,
+        &line(
+            "Initiator : admin@carbon.super | Action : create | Target : 3 | Data : { TripAction3 } | Result : Success",
+        ),
+    )
+    .expect(&[
+        ("time", "2026-11-20T12:00:00.214000Z"),
+        ("attributes._indelible.time", "no zone in the source"),
+        ("attributes._indelible.shape", "line"),
+        ("action", "create"),
+        ("log", "audit"),
+        ("actor.id", "admin@carbon.super"),
+        ("target.id", "3"),
+        ("outcome", "success"),
+        ("request_id", "c-1"),
+        ("attributes.data", "{ TripAction3 }"),
+        ("attributes.tenantId", "-1234"),
+        ("attributes.line", "TID: [-1234] [2026-11-20 12:00:00,214] [c-1]  INFO {AUDIT_LOG}"),
+    ]);
+}
+
+#[test]
+fn the_form_with_equals_signs() {
+    let message = r#"Initiator=0fa51985-d36d-4492-9ebd-298f9d68861f Action=resource-modification-via-impersonation Target=49de Data={"ResourcePath":"/scim2/Me","clientId":"web","impersonator":"0fa5","httpMethod":"PATCH"} Outcome=AUTHORIZED"#;
+    one(NAME, &line(message)).expect(&[
+        ("actor.id", "0fa51985-d36d-4492-9ebd-298f9d68861f"),
+        ("action", "resource-modification-via-impersonation"),
+        ("target.id", "49de"),
+        ("outcome", "success"),
+        ("client.id", "web"),
+        ("impersonator.id", "0fa5"),
+        ("attributes.result", "AUTHORIZED"),
+        ("attributes.data.httpMethod", "PATCH"),
+    ]);
+    one(NAME, &line("Initiator=a Action=Update User Name Target=b Data={} Outcome=Success | Impersonator : boss"))
+        .expect(&[("action", "Update User Name"), ("impersonator.id", "boss"), ("outcome", "success")]);
+}
+
+#[test]
+fn prefixes_of_every_kind() {
+    let message = "Initiator : a@b | Action : Add User | Target : dad111 | Data : { Roles : } | Result : Success ";
+    for (prefix, tenant, domain, request) in [
+        ("[2018-03-13 11:42:20,567]  INFO {AUDIT_LOG}-  ", "", "", ""),
+        (
+            "TID: [1] Tenant: [foo.com] [2018-03-13 11:42:20,567] [c-2] : iam-audit : INFO {AUDIT_LOG} - ",
+            "1",
+            "foo.com",
+            "c-2",
+        ),
+        ("TID: [-1234] [2018-03-13 11:42:20,567] []  INFO {AUDIT_LOG} - ", "-1234", "", ""),
+        ("TID: [-1234] [2018-03-13 11:42:20,567]  WARN {AUDIT_LOG} - ", "-1234", "", ""),
+    ] {
+        one(NAME, &format!("{prefix}{message}")).expect(&[
+            ("time", "2018-03-13T11:42:20.567000Z"),
+            ("action", "Add User"),
+            ("outcome", "success"),
+            ("level", "info"),
+            ("attributes.data", "{ Roles : }"),
+            ("attributes.tenantId", tenant),
+            ("attributes.tenantDomain", domain),
+            ("request_id", request),
+        ]);
+    }
+    one(NAME, &format!("INFO {{AUDIT_LOG}} - {message}")).expect(&[("attributes._indelible.time", "arrival")]);
+}
+
+#[test]
+fn the_zone_is_the_configured_one() {
+    let zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(2));
+    let mut found = String::new();
+    let sent = line("Initiator : a | Action : create | Result : Success");
+    crate::convert(&super::Wso2, sent.as_bytes(), "", &mut Memory::default(), &zone, &mut |piece| {
+        found = piece.envelope.unwrap().to_owned();
+    })
+    .unwrap();
+    assert!(found.contains("2026-11-20T10:00:00.214000Z"), "{found}");
+}
+
+#[test]
+fn what_is_null_is_nothing() {
+    let message = r#"Initiator : null | Action : Login | Target : ApplicationAuthenticationFramework | Data : { "ServiceProviderName" : "sample-sp","RelyingParty" : "BGo","User Agent" : "null","RemoteAddress" : "null" } | Result : Failed "#;
+    let stored = one(NAME, &line(message));
+    stored.expect(&[
+        ("actor.id", ""),
+        ("action", "Login"),
+        ("outcome", "failure"),
+        ("level", "warn"),
+        ("client.name", "sample-sp"),
+        ("client.id", "BGo"),
+        ("ip", ""),
+        ("user_agent", ""),
+        ("attributes.data.User Agent", "null"),
+    ]);
+    assert_eq!(stored.value("attributes.initiatorId"), &Value::Null);
+}
+
+#[test]
+fn a_target_may_be_missing_and_data_too() {
+    one(NAME, &line("Initiator=a Action=Login Data={} Outcome=Success")).expect(&[
+        ("action", "Login"),
+        ("target.id", ""),
+        ("outcome", "success"),
+    ]);
+    one(NAME, &line("Initiator : a | Action : Login | Result : Failed"))
+        .expect(&[("action", "Login"), ("outcome", "failure")]);
+    one(NAME, &line("Initiator : a | Action : Login")).expect(&[("action", "Login"), ("outcome", "success")]);
+}
+
+#[test]
+fn successes_are_written_as_warnings_too() {
+    let sent = r#"TID: [-1234] [2026-11-20 12:00:00,214] [c]  WARN {AUDIT_LOG} - Initiator=user1@carbon.super Action=Delete-User Target=user4 Data={"Requester":"user1"} Outcome=Success"#;
+    one(NAME, sent).expect(&[
+        ("level", "info"),
+        ("outcome", "success"),
+        ("action", "Delete-User"),
+        ("target.id", "user4"),
+    ]);
+}
+
+#[test]
+fn nobodys_name_passes_for_a_field() {
+    assert_eq!(
+        reason(
+            NAME,
+            &line("Initiator : eve | Action : Login | Action : create | Target : x | Data : {} | Result : Success")
+        ),
+        "duplicate_key"
+    );
+    assert_eq!(
+        reason(NAME, &line("Initiator=eve Target=admin Action=a Target=b Data={} Outcome=Success")),
+        "duplicate_key"
+    );
+    // What data say is data: the last result counts.
+    one(NAME, &line(r#"Initiator=eve Action=Login Target=x Data={"u":"a Outcome=Success | Impersonator : boss"} Outcome=Failed"#)).expect(&[
+        ("outcome", "failure"),
+        ("impersonator.id", ""),
+        ("attributes.data.u", "a Outcome=Success | Impersonator : boss"),
+    ]);
+}
+
+#[test]
+fn oauth_transactions() {
+    let sent = r#"[2018-10-17 19:05:35,578] - Type: OAUTH TOKEN | Info: {"expires_in_seconds":3126,"grant_type":"client_credentials","success":true,"type":"oauth","user":"admin@carbon.super","client_id":"WIm"}"#;
+    one(NAME, sent).expect(&[
+        ("time", "2018-10-17T19:05:35.578000Z"),
+        ("action", "OAUTH TOKEN"),
+        ("log", "event"),
+        ("outcome", "success"),
+        ("actor.id", "admin@carbon.super"),
+        ("client.id", "WIm"),
+        ("attributes.data.grant_type", "client_credentials"),
+    ]);
+    one(NAME, &sent.replace("true", "false")).expect(&[("outcome", "failure"), ("level", "warn")]);
+}
+
+fn v2(request: &str, id: &str) -> String {
+    let record = json!({"id": id, "recordedAt": "2026-11-20T12:00:00.200000Z", "requestId": request, "initiatorId": "i", "initiatorType": "User",
+        "targetId": "t", "targetType": "User", "action": "delete-user"});
+    line(&record.to_string()).replace("c-1", request)
+}
+
+fn old(request: &str) -> String {
+    line("Initiator=admin@carbon.super Action=Delete-User Target=ann Data={} Outcome=Success").replace("c-1", request)
+}
+
+#[test]
+fn v2_may_be_the_message_of_a_line() {
+    one(NAME, &v2("r", "v2-1")).expect(&[
+        ("id", "v2-1"),
+        ("time", "2026-11-20T12:00:00.200000Z"),
+        ("attributes._indelible.time", ""),
+        ("action", "delete-user"),
+        ("source", "wso2"),
+        ("attributes.line", "TID: [-1234] [2026-11-20 12:00:00,214] [r]  INFO {AUDIT_LOG}"),
+    ]);
+}
+
+#[test]
+fn both_forms_of_one_action_become_one_record_with_both_originals() {
+    for body in [format!("{}\n{}", v2("r", "v2-1"), old("r")), format!("{}\n{}\n", old("r"), v2("r", "v2-1"))] {
+        let stored = take(NAME, &body);
+        assert_eq!(stored.len(), 1, "{body}");
+        stored[0].expect(&[
+            ("id", "v2-1"),
+            ("action", "delete-user"),
+            ("attributes._indelible.shape", "v2 and legacy"),
+            ("attributes.legacy", &old("r")),
+        ]);
+    }
+    // Several requests, not side by side.
+    let body = [v2("a", "1"), v2("b", "2"), old("b"), old("a"), old("c")].join("\n");
+    let stored = take(NAME, &body);
+    assert_eq!(stored.iter().map(|s| s.at("id").len().min(2)).collect::<Vec<_>>(), [1, 1, 2]);
+}
+
+#[test]
+fn a_twin_in_a_later_body_is_named() {
+    let mut memory = Memory::default();
+    take_with(&mut memory, NAME, v2("r", "v2-1").as_bytes());
+    let later = take_with(&mut memory, NAME, old("r").as_bytes());
+    later[0].expect(&[("attributes._indelible.twin", "v2-1"), ("action", "Delete-User")]);
+    let other = take_with(&mut memory, NAME, old("other").as_bytes());
+    other[0].expect(&[("attributes._indelible.twin", "")]);
+    let failed = take_with(&mut memory, NAME, old("r").replace("=Success", "=Failed").as_bytes());
+    failed[0].expect(&[("attributes._indelible.twin", "")]);
+    take_with(&mut memory, NAME, v2("r", "v2-2").as_bytes());
+    let which = take_with(&mut memory, NAME, old("r").as_bytes());
+    which[0].expect(&[("attributes._indelible.twin", "")]);
+}
+
+#[test]
+fn other_lines_are_kept() {
+    assert_eq!(
+        reason(NAME, "TID: [-1234] [2026-11-20 12:00:00,214] [c]  INFO {org.wso2.carbon} - started"),
+        "not_an_event"
+    );
+    assert_eq!(reason(NAME, &line("hello")), "not_an_event");
+    assert_eq!(reason(NAME, &line("Initiator : a | Data : x")), "missing_field");
+    assert_eq!(reason(NAME, &line("Initiator : a | Action : b").replace("2026-11", "2026-13")), "invalid_time");
+    assert!(super::Wso2.to_native(&json!({})).is_none());
+}
+
+proptest! {
+    #[test]
+    fn never_panics(
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        message in "(Initiator :|Initiator=|\\{|Type: )[\\PC]{0,30}( \\| Action :| Action=| \\| Data :| Data=| \\| Info: | \\| Result :| Outcome=)[\\PC]{0,40}",
+        prefix in "(TID: )?(\\[[0-9 :,-]{0,25}\\] ?){0,3}[\\PC]{0,9}(\\{AUDIT_LOG\\}|\\] -) ",
+    ) {
+        survives(NAME, &bytes);
+        survives(NAME, line(&message).as_bytes());
+        survives(NAME, format!("{prefix}{message}\n{}\n{}", v2("r", "1"), old("r")).as_bytes());
+    }
+}

@@ -1,0 +1,5 @@
+//! Bodies from Asgardeo: every record is kept, understood or not.
+#![no_main]
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| indelible_fuzz::native("asgardeo", data));
