@@ -102,6 +102,10 @@ pub const LOOKUP: &[Field] = &[
     Field::NotificationBcc,
 ];
 
+/// Fields of free text whose grams the look-up filters know: a part of such a text is looked for only where it
+/// can be. Part of the format like [`LOOKUP`].
+pub const GRAMS: &[Field] = &[Field::Message, Field::Comments, Field::Attributes];
+
 /// Whether the look-up filters know this column's values, so that a [`crate::Probe`] on it can exclude rows.
 pub fn is_lookup(column: usize) -> bool {
     field(column).is_some_and(|f| LOOKUP.contains(&f))

@@ -1,13 +1,14 @@
 //! Which values may be in which rows: the look-up filters and the id filter.
 //!
-//! Owns: hashing of values, building, probing. Binary fuse filters (xorf) give no false negatives and wrong
-//! positives in 1 of 256 (look-ups, per block of rows) or 1 of 65,536 (ids, per segment). Not here: the file
-//! they are kept in ([`crate::idx`]).
+//! Owns: hashing of values and of grams (three bytes of a text), building, probing. Binary fuse filters (xorf)
+//! give no false negatives and wrong positives in 1 of 256 (look-ups and grams, per block of rows) or 1 of
+//! 65,536 (ids, per segment). Not here: the file they are kept in ([`crate::idx`]).
 
 use crate::batch::{RunRef, text};
-use crate::columns::{self, LOOKUP};
+use crate::columns::{self, GRAMS, LOOKUP};
 use crate::error::{Error, Result};
 use crate::list;
+use crate::search::Need;
 use arrow::array::{Array, RecordBatch};
 use event::{Field, Kind};
 use std::ops::Range;
@@ -20,6 +21,12 @@ pub(crate) const BLOCK_ROWS: u64 = 16_384;
 const ID_PART: usize = 1 << 18;
 /// In place of a field's tag in the hash of an id, which is compared exactly.
 const EXACT_ID: u64 = 0x100;
+/// Added to a field's tag in the key of three bytes of its texts.
+const GRAM: u64 = 0x200;
+/// Bytes of a gram.
+const GRAM_BYTES: usize = 3;
+/// Grams are told apart by so many bits of their hash: a set of them stays in the processor's nearest cache.
+const GRAM_BITS: u32 = 17;
 
 /// A value that a matching row must have in a column.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +50,18 @@ fn id_key(tenant: u32, id: &[u8]) -> u64 {
     xxh3_64_with_seed(id, seed(tenant, EXACT_ID))
 }
 
+/// A text in lower case, character by character as comparison has it. `scratch` spares an allocation per value.
+fn folded<'a>(text: &'a str, scratch: &'a mut Vec<u8>) -> &'a [u8] {
+    scratch.clear();
+    if text.is_ascii() {
+        scratch.extend(text.bytes().map(|b| b.to_ascii_lowercase()));
+    } else {
+        let lower: String = text.chars().flat_map(char::to_lowercase).collect();
+        scratch.extend_from_slice(lower.as_bytes());
+    }
+    scratch
+}
+
 /// The key of a value as it stands, lower-cased on the way. `scratch` spares an allocation per value.
 fn folded_key(tenant: u32, field: Field, value: &[u8], scratch: &mut Vec<u8>) -> u64 {
     if !value.is_ascii() {
@@ -57,6 +76,49 @@ fn folded_key(tenant: u32, field: Field, value: &[u8], scratch: &mut Vec<u8>) ->
     key(tenant, field, value)
 }
 
+/// An id of a tenant, hashed once for all segments.
+#[derive(Clone, Copy, Debug)]
+pub struct IdKey(u64);
+
+impl IdKey {
+    /// The key of this id.
+    pub fn new(tenant: u32, id: &str) -> IdKey {
+        IdKey(id_key(tenant, id.as_bytes()))
+    }
+}
+
+/// Look-up values of rows that are not in a segment yet.
+#[derive(Debug)]
+pub struct TailFilter {
+    tenant: u32,
+    /// `None` holds everything.
+    filter: BlockFilter,
+}
+
+impl TailFilter {
+    /// The filter of a tenant's rows in stored form.
+    pub fn new<'a>(tenant: u32, rows: impl Iterator<Item = &'a [u8]>) -> TailFilter {
+        let mut keys = Vec::new();
+        let mut scratch = Vec::new();
+        for row in rows {
+            for stored in event::encode::fields(row).map_while(std::result::Result::ok) {
+                if columns::is_lookup(columns::of(stored.field)) {
+                    keys.push(folded_key(tenant, stored.field, stored.value, &mut scratch));
+                }
+            }
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        TailFilter { tenant, filter: BinaryFuse8::try_from(keys.as_slice()).ok() }
+    }
+
+    /// Whether there may be a row with a value of every clause; never `false` where there is.
+    pub fn may_match(&self, clauses: &[Vec<Probe>]) -> bool {
+        let probes = Probes::new(self.tenant, clauses, &[]);
+        self.filter.as_ref().is_none_or(|filter| probes.may_match(filter))
+    }
+}
+
 /// Collects keys while rows are written.
 #[derive(Default)]
 pub(crate) struct FilterBuilder {
@@ -66,6 +128,52 @@ pub(crate) struct FilterBuilder {
     done: Vec<BlockFilter>,
     scratch: Vec<u8>,
     element: Vec<u8>,
+    grams: Grams,
+}
+
+/// Grams seen in the texts of one tenant and field.
+#[derive(Default)]
+struct Grams {
+    seen: Vec<u64>,
+    list: Vec<u32>,
+}
+
+/// The bits by which a gram is told from others.
+fn gram(bytes: &[u8]) -> u32 {
+    let word = bytes.iter().fold(0u32, |word, b| word << 8 | u32::from(*b));
+    // The multiplier is the golden ratio's: neighbours are spread, and three bytes fit into it.
+    word.wrapping_mul(0x9e37_79b1) >> (32 - GRAM_BITS)
+}
+
+fn gram_key(tenant: u32, field: Field, gram: u32) -> u64 {
+    xxh3_64_with_seed(&gram.to_le_bytes(), seed(tenant, GRAM | u64::from(field.spec().tag)))
+}
+
+impl Grams {
+    /// Adds the grams of a text in lower case.
+    fn add(&mut self, text: &[u8]) {
+        self.seen.resize(1 << (GRAM_BITS - 6), 0);
+        for three in text.windows(GRAM_BYTES) {
+            let gram = gram(three);
+            if let Some(word) = self.seen.get_mut((gram >> 6) as usize) {
+                let bit = 1 << (gram & 63);
+                if *word & bit == 0 {
+                    *word |= bit;
+                    self.list.push(gram);
+                }
+            }
+        }
+    }
+
+    /// Gives all and forgets them.
+    fn take(&mut self, mut each: impl FnMut(u32)) {
+        for gram in self.list.drain(..) {
+            if let Some(word) = self.seen.get_mut((gram >> 6) as usize) {
+                *word = 0;
+            }
+            each(gram);
+        }
+    }
 }
 
 /// One filter; `None` holds everything (building failed, which the construction makes all but impossible).
@@ -122,6 +230,24 @@ impl FilterBuilder {
                 start = end;
             }
         }
+        for field in GRAMS {
+            let column = text(batch, columns::of(*field))?;
+            if column.null_count() == column.len() {
+                continue;
+            }
+            let mut start = 0;
+            for run in runs {
+                let end = start + run.rows;
+                for at in start.max(rows.start)..end.min(rows.end) {
+                    if column.is_valid(at) {
+                        self.grams.add(folded(column.value(at), &mut self.scratch));
+                    }
+                }
+                let keys = &mut self.keys;
+                self.grams.take(|gram| keys.push(gram_key(run.tenant, *field, gram)));
+                start = end;
+            }
+        }
         Ok(())
     }
 
@@ -164,23 +290,34 @@ pub(crate) struct Filters {
     pub(crate) ids: Vec<IdFilter>,
 }
 
-/// Probes made ready for one tenant.
+/// Probes made ready for one tenant. Of each clause, one alternative must have all its keys in a filter.
 #[derive(Debug, Default)]
-pub(crate) struct Probes(Vec<Vec<u64>>);
+pub(crate) struct Probes(Vec<Vec<Vec<u64>>>);
 
 impl Probes {
     /// A clause that names a column without filter, or nothing at all, cannot exclude rows and is left out.
-    pub(crate) fn new(tenant: u32, clauses: &[Vec<Probe>]) -> Probes {
-        let ready = clauses.iter().filter(|c| !c.is_empty()).filter_map(|clause| {
-            clause
-                .iter()
-                .map(|probe| {
-                    let field = columns::field(probe.column).filter(|f| LOOKUP.contains(f))?;
-                    Some(key(tenant, field, probe.value.as_bytes()))
-                })
-                .collect::<Option<Vec<u64>>>()
-        });
+    pub(crate) fn new(tenant: u32, clauses: &[Vec<Probe>], needs: &[Vec<Need>]) -> Probes {
+        let values = clauses.iter().map(|clause| clause.iter().map(|p| Probes::value(tenant, p)).collect());
+        let texts = needs.iter().map(|clause| clause.iter().map(|n| Probes::text(tenant, n)).collect());
+        let ready = values.chain(texts).filter_map(|clause: Option<Vec<Vec<u64>>>| clause.filter(|c| !c.is_empty()));
         Probes(ready.collect())
+    }
+
+    fn value(tenant: u32, probe: &Probe) -> Option<Vec<u64>> {
+        let field = columns::field(probe.column).filter(|f| LOOKUP.contains(f))?;
+        Some(vec![key(tenant, field, probe.value.as_bytes())])
+    }
+
+    fn text(tenant: u32, need: &Need) -> Option<Vec<u64>> {
+        let field = columns::field(need.column).filter(|f| GRAMS.contains(f) && !need.loose)?;
+        let mut grams: Vec<u32> = need.text.as_bytes().windows(GRAM_BYTES).map(gram).collect();
+        grams.sort_unstable();
+        grams.dedup();
+        (!grams.is_empty()).then(|| grams.into_iter().map(|g| gram_key(tenant, field, g)).collect())
+    }
+
+    fn may_match(&self, filter: &BinaryFuse8) -> bool {
+        self.0.iter().all(|any| any.iter().any(|all| all.iter().all(|k| filter.contains(k))))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -192,13 +329,13 @@ impl Filters {
     /// Whether the block may hold a row with a value of every clause.
     pub(crate) fn may_match(&self, block: u64, probes: &Probes) -> bool {
         match self.blocks.get(block as usize) {
-            Some(Some(filter)) => probes.0.iter().all(|any| any.iter().any(|k| filter.contains(k))),
+            Some(Some(filter)) => probes.may_match(filter),
             _ => true,
         }
     }
 
-    pub(crate) fn may_contain_id(&self, tenant: u32, id: &str) -> bool {
-        let key = id_key(tenant, id.as_bytes());
+    pub(crate) fn may_contain_id(&self, id: IdKey) -> bool {
+        let key = id.0;
         match self.ids.get(part_of(key, self.ids.len())) {
             Some(Some(filter)) => filter.contains(&key),
             _ => true,

@@ -9,7 +9,7 @@ use std::path::Path;
 use xorf::{BinaryFuse8, BinaryFuse16, Descriptor};
 
 const MAGIC: &[u8; 8] = b"indl.idx";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const LOOKUPS: u32 = 1;
 const IDS: u32 = 2;
 const BLOCKS: u32 = 3;

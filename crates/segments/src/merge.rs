@@ -20,9 +20,11 @@ use std::sync::Arc;
 
 /// Rows of an input decoded at a time, and rows of a batch written.
 const BATCH_ROWS: usize = 8192;
+/// A tenant with so many rows has files of its own.
+const OWN_FILE_ROWS: u64 = 65_536;
 
 /// Merges segments into new ones of at most `max_rows` rows (rounded up to whole row groups). A tenant with
-/// as many rows as fill a row group gets files of its own; the others share.
+/// 65,536 rows or more gets files of its own; the others share.
 ///
 /// `new_id` names each output, `throttle` is called with the rows written since its last call and may sleep.
 /// The outputs are on disk, durably, when this returns; after an error none of them may be used.
@@ -264,7 +266,7 @@ impl Output<'_> {
         let mut small_from = 0;
         for run in &chunk.runs {
             let total = self.totals.get(&run.tenant).copied().unwrap_or(0);
-            if total >= ROW_GROUP_ROWS as u64 {
+            if total >= OWN_FILE_ROWS {
                 self.write_shared(&batch, small_from, &mut small)?;
                 self.write_own(run.tenant, &batch.slice(at, run.rows))?;
                 small_from = at + run.rows;

@@ -35,6 +35,11 @@ pub trait Predicate: Send + Sync {
     fn needs(&self) -> &[Vec<Need>] {
         &[]
     }
+
+    /// Whether every row that fulfils one of each list matches: then those found need not be looked at again.
+    fn only_needs(&self) -> bool {
+        false
+    }
 }
 
 /// What to scan for.
@@ -121,7 +126,7 @@ impl Segment {
             }
         }
         let probes = match &request.predicate {
-            Some(p) => Probes::new(request.tenant, p.probes()),
+            Some(p) => Probes::new(request.tenant, p.probes(), p.needs()),
             None => Probes::default(),
         };
         let test = Test::new(request.predicate.clone(), index.is_some(), few)?;
@@ -135,6 +140,7 @@ impl Segment {
             batch_rows: request.batch_rows.max(1),
             shape,
             open: None,
+            looks_up: request.predicate.as_ref().is_some_and(|p| !p.probes().is_empty()),
             window: if request.limit.is_some() { SEARCH_ROWS } else { u64::MAX },
             groups_read: 0,
             last_group: None,
@@ -202,6 +208,8 @@ pub struct SegmentScan {
     batch_rows: usize,
     shape: Shape,
     open: Option<Open>,
+    /// Whether single values are looked up: what is unpacked for it is kept.
+    looks_up: bool,
     /// Rows to search before any of them are decoded.
     window: u64,
     groups_read: usize,
@@ -263,17 +271,21 @@ impl SegmentScan {
                 return Ok(None);
             }
             let (number, mut candidates, exact) = self.candidates();
+            let mut matched = true;
             if let Some(predicate) = self.test.predicate.clone() {
+                matched = predicate.only_needs();
                 for any in predicate.needs().iter().filter(|any| !any.is_empty()) {
                     if !candidates.is_empty() {
-                        candidates = self.segment.search(number, &candidates, any, !self.probes.is_empty())?;
+                        let (found, sure) = self.segment.search(number, &candidates, any, self.looks_up)?;
+                        candidates = found;
+                        matched &= sure;
                     }
                 }
             }
             if candidates.is_empty() {
                 continue;
             }
-            self.open = self.choose(number, candidates, exact)?;
+            self.open = self.choose(number, candidates, exact, matched)?;
         }
     }
 
@@ -286,7 +298,7 @@ impl SegmentScan {
             return (number, Vec::new(), false);
         };
         let mut end = group.end().min(self.rows.end);
-        if self.test.predicate.as_ref().is_some_and(|p| !p.needs().is_empty()) && self.probes.is_empty() {
+        if self.test.predicate.as_ref().is_some_and(|p| !p.needs().is_empty()) && !self.looks_up {
             end = end.min(self.rows.start.saturating_add(self.window));
             self.window = self.window.saturating_mul(2);
         }
@@ -327,13 +339,20 @@ impl SegmentScan {
         spans
     }
 
-    /// Applies the conditions to candidates and opens what remains.
-    fn choose(&mut self, number: usize, candidates: Vec<Range<usize>>, exact: bool) -> Result<Option<Open>> {
+    /// Applies the conditions to candidates and opens what remains. `exact`: their indexes must be looked at;
+    /// `matched`: the predicate holds for them.
+    fn choose(
+        &mut self,
+        number: usize,
+        candidates: Vec<Range<usize>>,
+        exact: bool,
+        matched: bool,
+    ) -> Result<Option<Open>> {
         if self.last_group != Some(number) {
             self.last_group = Some(number);
             self.groups_read += 1;
         }
-        if self.test.predicate.is_none() && !exact {
+        if matched && !exact {
             let chosen = first(candidates, self.left);
             return self.open(number, &chosen, Vec::new()).map(Some);
         }

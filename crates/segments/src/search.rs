@@ -34,11 +34,13 @@ struct Needle<'a> {
     need: &'a Need,
     finder: Finder<'a>,
     lower: Vec<u8>,
+    /// Some value was let through without a look at it.
+    unsure: bool,
 }
 
 impl<'a> Needle<'a> {
     fn new(need: &'a Need) -> Needle<'a> {
-        Needle { need, finder: Finder::new(need.text.as_bytes()), lower: Vec::new() }
+        Needle { need, finder: Finder::new(need.text.as_bytes()), lower: Vec::new(), unsure: false }
     }
 
     /// Makes bytes comparable with the text; `false` where they are not ASCII, whose case is not looked at here.
@@ -60,12 +62,14 @@ impl<'a> Needle<'a> {
         if value.len() < text.len() && value.is_ascii() {
             return false;
         }
-        if self.need.whole && !self.need.loose {
-            return value.eq_ignore_ascii_case(text) || !value.is_ascii();
-        }
-        if !self.fold(value) {
+        if !value.is_ascii() {
+            self.unsure = true;
             return true;
         }
+        if self.need.whole && !self.need.loose {
+            return value.eq_ignore_ascii_case(text);
+        }
+        self.fold(value);
         if self.need.whole { self.lower == self.need.text.as_bytes() } else { self.finder.find(&self.lower).is_some() }
     }
 
@@ -110,14 +114,53 @@ impl<'a> Needle<'a> {
     }
 }
 
+/// Needs, made ready for rows in stored form.
+pub struct RowTest<'a>(Vec<Vec<Needle<'a>>>);
+
+impl std::fmt::Debug for RowTest<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RowTest({})", self.0.len())
+    }
+}
+
+impl<'a> RowTest<'a> {
+    /// Of each inner list, a row must fulfil at least one.
+    pub fn new(needs: &'a [Vec<Need>]) -> RowTest<'a> {
+        RowTest(needs.iter().map(|any| any.iter().map(Needle::new).collect()).collect())
+    }
+
+    /// Whether a row can match; never `false` for one that does.
+    pub fn can_match(&mut self, row: &[u8]) -> bool {
+        self.0.iter_mut().all(|any| {
+            event::encode::fields(row).map_while(std::result::Result::ok).any(|stored| {
+                let column = columns::of(stored.field);
+                // A list is one text in a column, and each element by itself in a row.
+                let list = stored.field.spec().kind == event::Kind::List;
+                any.iter_mut().any(|needle| needle.need.column == column && (list || needle.holds(stored.value)))
+            })
+        })
+    }
+}
+
 impl Segment {
-    /// Of `rows` of a row group, those that can match one of the needs.
-    pub(crate) fn search(&self, number: usize, rows: &Rows, any: &[Need], keep: bool) -> Result<Vec<Range<usize>>> {
+    /// Of `rows` of a row group, those that can match one of the needs; and whether each of them fulfils one
+    /// for sure.
+    pub(crate) fn search(
+        &self,
+        number: usize,
+        rows: &Rows,
+        any: &[Need],
+        keep: bool,
+    ) -> Result<(Vec<Range<usize>>, bool)> {
         let mut found: Vec<Range<usize>> = Vec::new();
+        let mut sure = true;
         for need in any {
             match self.search_one(number, rows, need, keep) {
-                Ok(some) => found.extend(some),
-                Err(Stop::Unknown) => return Ok(rows.to_vec()),
+                Ok((some, one)) => {
+                    found.extend(some);
+                    sure &= one;
+                }
+                Err(Stop::Unknown) => return Ok((rows.to_vec(), false)),
                 Err(Stop::Failed(e)) => return Err(e),
                 Err(Stop::Damaged(what)) => {
                     let column = need.column;
@@ -133,18 +176,24 @@ impl Segment {
                 _ => out.push(range),
             }
         }
-        Ok(out)
+        Ok((out, sure))
     }
 
-    fn search_one(&self, number: usize, rows: &Rows, need: &Need, keep: bool) -> Result<Vec<Range<usize>>, Stop> {
+    fn search_one(
+        &self,
+        number: usize,
+        rows: &Rows,
+        need: &Need,
+        keep: bool,
+    ) -> Result<(Vec<Range<usize>>, bool), Stop> {
         let column = need.column;
-        let Some(group) = self.groups.get(number) else { return Ok(Vec::new()) };
+        let Some(group) = self.groups.get(number) else { return Ok((Vec::new(), true)) };
         let (Some(field), Some(locations)) = (columns::CODED.fields().get(column), self.locations(number, column))
         else {
             return Err(Stop::Unknown);
         };
         if !group.has(column) {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), true));
         }
         let mut needle = Needle::new(need);
         let mut last = Last::default();
@@ -155,7 +204,7 @@ impl Segment {
         if self.only_coded(number, column) {
             let known = entries.insert(matching(&*chunk.dictionary(usize::MAX)?, &mut needle)?);
             if !known.contains(&true) {
-                return Ok(Vec::new());
+                return Ok((Vec::new(), true));
             }
         }
         for (at, page_rows, wanted) in pages_of(locations, group.rows as usize, rows) {
@@ -209,7 +258,7 @@ impl Segment {
                 }
             }
         }
-        Ok(found.rows)
+        Ok((found.rows, !needle.unsure))
     }
 }
 

@@ -7,7 +7,7 @@
 use crate::columns::{self, COUNT, INDEX, TIME};
 use crate::error::{Error, Result, guard};
 use crate::file::{CheckedFile, Handle, idx_path, parquet_path};
-use crate::filters::Filters;
+use crate::filters::{Filters, IdKey};
 use crate::idx;
 use crate::info::{SegmentInfo, SliceInfo, parse_directory};
 use crate::pages::CacheId;
@@ -142,10 +142,10 @@ impl Segment {
         self.groups.iter().map(|g| g.start..g.end())
     }
 
-    /// Whether a record with this id may be among the tenant's rows here: never `false` for one that is,
+    /// Whether a record with this id may be among its tenant's rows here: never `false` for one that is,
     /// `true` for one of 65,536 that are not.
-    pub fn may_contain_id(&self, tenant: u32, id: &str) -> bool {
-        self.slice(tenant).is_some() && self.filters.may_contain_id(tenant, id)
+    pub fn may_contain_id(&self, id: IdKey) -> bool {
+        self.filters.may_contain_id(id)
     }
 
     /// Splits a tenant's rows into at most `n` runs of whole row groups, newest first, for scans side by side.

@@ -7,7 +7,7 @@ use disk::Dir;
 use event::encode::{put, put_time};
 use event::{Field, Kind};
 use proptest::prelude::*;
-use segments::{BatchBuilder, Error, RowRef, Segment, admit, batch_to_rows};
+use segments::{BatchBuilder, Error, IdKey, RowRef, Segment, admit, batch_to_rows};
 
 fn back(rows: &[Row]) -> Vec<Row> {
     let mut builder = BatchBuilder::new();
@@ -54,7 +54,7 @@ proptest! {
             let slice = segment.slice(tenant);
             prop_assert_eq!(slice.map_or(0, |s| s.rows), mine.len() as u64);
             for r in &mine {
-                prop_assert!(segment.may_contain_id(tenant, &r.id));
+                prop_assert!(segment.may_contain_id(IdKey::new(tenant, &r.id)));
             }
             if let Some(s) = slice {
                 prop_assert_eq!(s.max_time, mine.iter().map(|r| r.time).max().unwrap());
