@@ -153,6 +153,31 @@ pub(crate) fn add(tx: &Transaction<'_>, segment: &Segment) -> Step<()> {
     Ok(())
 }
 
+/// Says anew what a segment's filter file is.
+pub(crate) fn set_filter(tx: &Transaction<'_>, id: u64, bytes: u64, sha256: &[u8; 32]) -> Step<()> {
+    let number = to_sql("segment id", id)?;
+    let found = tx
+        .prepare_cached(
+            "SELECT id, level, row_count, bytes, sha256, filter_bytes, filter_sha256, created_at, sum, slices \
+             FROM segment WHERE id = ?1",
+        )?
+        .query_row([number], |row| Ok(segment_row(row)))
+        .optional()?;
+    let Some(segment) = found.transpose()? else { return Err(Error::UnknownSegment { id }.into()) };
+    let blob = encode_slices(&segment.slices);
+    let row = Numbers {
+        id: number,
+        level: segment.level.into(),
+        rows: to_sql("row count", segment.rows)?,
+        bytes: to_sql("segment size", segment.bytes)?,
+        filter_bytes: to_sql("filter size", bytes)?,
+        created_at: segment.created_at,
+    };
+    tx.prepare_cached("UPDATE segment SET filter_bytes = ?2, filter_sha256 = ?3, sum = ?4 WHERE id = ?1")?
+        .execute((number, row.filter_bytes, sha256, row.sum(&segment.sha256, sha256, &blob).done()))?;
+    Ok(())
+}
+
 fn is_used(conn: &Connection, id: i64) -> Step<bool> {
     let mut query = conn
         .prepare_cached("SELECT 1 FROM segment WHERE id = ?1 UNION ALL SELECT 1 FROM retired WHERE id = ?1 LIMIT 1")?;

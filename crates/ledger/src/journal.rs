@@ -95,16 +95,16 @@ pub struct Journal {
     unknown: Option<String>,
 }
 
-fn path_of(dir: &Path, first_seq: u64) -> PathBuf {
+pub(crate) fn path_of(dir: &Path, first_seq: u64) -> PathBuf {
     dir.join(format!("{first_seq:016x}.log"))
 }
 
-fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> JournalError {
+pub(crate) fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> JournalError {
     move |source| JournalError::Io { what, path: path.to_owned(), source }
 }
 
 /// The journal's files in order of their first frame.
-fn files(disk: &dyn Disk, dir: &Path) -> Result<Vec<(u64, PathBuf)>, JournalError> {
+pub(crate) fn files(disk: &dyn Disk, dir: &Path) -> Result<Vec<(u64, PathBuf)>, JournalError> {
     let mut found = Vec::new();
     for path in disk.list(dir).map_err(io_error("list", dir))? {
         let seq = path

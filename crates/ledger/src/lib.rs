@@ -13,6 +13,7 @@ pub mod highwater;
 mod ids;
 pub mod journal;
 mod ledger;
+pub mod salvage;
 mod tail;
 
 pub use checkpoints::Checkpoints;

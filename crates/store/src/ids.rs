@@ -7,7 +7,7 @@ use arrow::error::ArrowError;
 use catalog::Tenant;
 use event::Field;
 use ledger::Known;
-use segments::{Predicate, Probe, ScanRequest, columns};
+use segments::{IdKey, Need, Predicate, Probe, ScanRequest, columns};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -20,7 +20,11 @@ pub(crate) fn id_of(row: &[u8]) -> Option<&[u8]> {
 struct OneOf {
     ids: HashSet<String>,
     probes: Vec<Vec<Probe>>,
+    needs: Vec<Vec<Need>>,
 }
+
+/// So many ids are searched for one after the other; more are compared with all at once.
+const FEW: usize = 4;
 
 impl Predicate for OneOf {
     fn columns(&self) -> &[usize] {
@@ -39,6 +43,10 @@ impl Predicate for OneOf {
     fn probes(&self) -> &[Vec<Probe>] {
         &self.probes
     }
+
+    fn needs(&self) -> &[Vec<Need>] {
+        &self.needs
+    }
 }
 
 impl Store {
@@ -48,12 +56,14 @@ impl Store {
     /// Where a segment or key could not be read: never "not there".
     pub fn find_ids(&self, tenant: &Arc<Tenant>, ids: &[&str]) -> Result<HashMap<String, Known>> {
         let mut found = HashMap::new();
+        // Hashed once for all segments.
+        let keys: Vec<IdKey> = ids.iter().map(|id| IdKey::new(tenant.number, id)).collect();
         for segment in self.segments().iter() {
             if segment.slice(tenant.number).is_none() {
                 continue;
             }
-            let here: HashSet<String> =
-                ids.iter().filter(|id| segment.may_contain_id(tenant.number, id)).map(|id| (*id).to_owned()).collect();
+            let may = ids.iter().zip(&keys).filter(|(_, key)| segment.may_contain_id(**key));
+            let here: HashSet<String> = may.map(|(id, _)| (*id).to_owned()).collect();
             if here.is_empty() {
                 continue;
             }
@@ -72,8 +82,15 @@ impl Store {
 
     fn indexes_of(&self, segment: &Arc<segments::Segment>, tenant: u32, ids: HashSet<String>) -> Result<Vec<u64>> {
         let probes = vec![ids.iter().map(|id| Probe { column: columns::ID, value: id.to_lowercase() }).collect()];
+        let need = |id: &String| Need {
+            column: columns::ID,
+            text: id.chars().flat_map(char::to_lowercase).collect(),
+            whole: true,
+            loose: false,
+        };
+        let needs = if ids.len() <= FEW { vec![ids.iter().map(need).collect()] } else { Vec::new() };
         let mut request = ScanRequest::new(tenant, &[columns::INDEX]);
-        request.predicate = Some(Arc::new(OneOf { ids, probes }));
+        request.predicate = Some(Arc::new(OneOf { ids, probes, needs }));
         let mut indexes = Vec::new();
         for batch in segment.scan(&request)? {
             let batch = batch?;
@@ -93,8 +110,9 @@ impl Store {
         if let Some(index) = self.ledger.find_id(self.id_key(tenant.number, id.as_bytes()), tenant.number) {
             return Ok(Some(index));
         }
+        let key = IdKey::new(tenant.number, id);
         for segment in self.segments().iter() {
-            if segment.slice(tenant.number).is_some() && segment.may_contain_id(tenant.number, id) {
+            if segment.slice(tenant.number).is_some() && segment.may_contain_id(key) {
                 let indexes = self.indexes_of(segment, tenant.number, HashSet::from([id.to_owned()]))?;
                 if let Some(index) = indexes.into_iter().next() {
                     return Ok(Some(index));

@@ -1,6 +1,5 @@
 //! What one query reads: the segments and the tail of a tenant at one moment, each row once.
 
-use crate::error::Result;
 use crate::store::Store;
 use crate::tail::Block;
 use catalog::Tenant;
@@ -24,20 +23,17 @@ pub struct Snapshot {
 
 impl Store {
     /// The tenant's records now, or as they were when the ledger had `size` of them.
-    ///
-    /// # Errors
-    /// Where rows of the tail could not be made ready.
-    pub fn snapshot(&self, tenant: &Arc<Tenant>, size: Option<u64>) -> Result<Snapshot> {
+    pub fn snapshot(&self, tenant: &Arc<Tenant>, size: Option<u64>) -> Snapshot {
         let now = self.ledger.size(tenant.number);
         let size = size.map_or(now, |s| s.min(now));
         // The tail first, then the set: what moves in between is in both, and is read from the tail only.
-        let (stored, blocks) = self.blocks.of(&self.ledger, tenant.number, &tenant.slug, now)?;
+        let (stored, blocks) = self.blocks.of(&self.ledger, tenant.number, &tenant.slug, now);
         let segments = self
             .segments()
             .iter()
             .filter(|s| s.slice(tenant.number).is_some_and(|slice| slice.min_index < size.min(stored)))
             .cloned()
             .collect();
-        Ok(Snapshot { tenant: Arc::clone(tenant), size, segments, stored, blocks })
+        Snapshot { tenant: Arc::clone(tenant), size, segments, stored, blocks }
     }
 }

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result, io};
 use crate::folder::{Folder, Lock};
 use crate::keys::KeyStore;
+use crate::scrub::Scrubber;
 use crate::tail::Blocks;
 use catalog::{Catalog, Tenant};
 use disk::Disk;
@@ -35,6 +36,10 @@ pub struct Settings {
     pub pool_bytes: usize,
     /// Share of one core that merging may take, 0 to 1.
     pub compaction_share: f64,
+    /// Share of one core that reading everything stored again may take, 0 (never) to 1.
+    pub scrub_share: f64,
+    /// Pause between two passes of that.
+    pub scrub_every: Duration,
     /// Segments of one size class that make a merge due, and become one.
     pub merge_at: usize,
     /// Time between checkpoints of a growing tenant.
@@ -50,6 +55,8 @@ impl Default for Settings {
             tail_bytes: 512 << 20,
             pool_bytes: 64 << 20,
             compaction_share: 0.25,
+            scrub_share: 0.05,
+            scrub_every: Duration::from_secs(24 * 3600),
             merge_at: 8,
             checkpoint_every: Duration::from_secs(1),
         }
@@ -74,6 +81,7 @@ pub struct Store {
     /// Changes of the set of segments happen one at a time.
     pub(crate) changing: Mutex<()>,
     pub(crate) tiles: Mutex<TileCache>,
+    pub(crate) scrubber: Scrubber,
     id_seed: u64,
     stop: (Mutex<bool>, Condvar),
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -130,6 +138,7 @@ impl Store {
         store.start("keeper", Store::keep)?;
         store.start("signer", Store::sign)?;
         store.start("merger", Store::merge)?;
+        store.start("scrubber", Store::scrub)?;
         Ok((store, found))
     }
 
@@ -145,9 +154,9 @@ impl Store {
         let sum = folder.catalog_sum();
         if let catalog::SealState::Damaged { .. } = Catalog::verify_sealed(disk.as_ref(), &folder.catalog(), &sum)? {
             return Err(Error::Folder(format!(
-                "{} is not what it was at the last shutdown; restore it from a copy or run `indelible verify --data {}`",
+                "{} is not what it was at the last shutdown; `indelible verify --data {dir}` says what is damaged, and `indelible rebuild --data {dir}` mends it where only tiles are; else restore it from a copy",
                 folder.catalog().display(),
-                folder.dir.display()
+                dir = folder.dir.display()
             )));
         }
         Catalog::unseal_file(disk.as_ref(), &sum)?;
@@ -236,6 +245,7 @@ impl Store {
             keys_to_store: Mutex::default(),
             changing: Mutex::new(()),
             tiles: Mutex::new(LruCache::new(NonZeroUsize::new(4096).unwrap_or(NonZeroUsize::MIN))),
+            scrubber: Scrubber::default(),
             id_seed,
             stop: Default::default(),
             threads: Mutex::default(),

@@ -99,6 +99,26 @@ impl Store {
         Ok(rows)
     }
 
+    /// One row, on the way to its proof in a tree of `size` records. The level-0 tile that the proof needs is made
+    /// of the same pages, and kept with it.
+    ///
+    /// # Errors
+    /// As [`rows`](Self::rows).
+    pub fn row_of_tile(&self, tenant: &Arc<Tenant>, index: u64, size: u64) -> Result<Row> {
+        let missing = || Error::Missing { tenant: tenant.slug.clone(), what: format!("record {index} was not found") };
+        let tile = Tile::in_tree(0, index / 256, size).filter(|_| index < size).ok_or_else(missing)?;
+        let key = (tenant.number, tile);
+        let first = tile.index * 256;
+        let known = self.tiles.lock().get(&key).is_some();
+        let range = if known { index..index + 1 } else { first..first + u64::from(tile.width) };
+        let rows = self.rows(tenant, range)?;
+        if !known {
+            let leaves: Vec<u8> = rows.iter().flat_map(|r| r.leaf).collect();
+            self.tiles.lock().put(key, Arc::new(leaves));
+        }
+        rows.into_iter().find(|r| r.index == index).ok_or_else(missing)
+    }
+
     /// The hashes of a tile, as many as its width says.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use merkle::Frontier;
 use segments::Segment;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// One thing that is not as it was sealed.
@@ -56,8 +56,31 @@ pub struct Report {
     pub frames: u64,
     /// Bytes of torn tail, which a crash leaves and the next start cuts.
     pub torn: usize,
+    /// Stored records that no segment gives back any more.
+    pub lost: Vec<Lost>,
     /// What is wrong; empty where everything is as it was sealed.
     pub findings: Vec<Finding>,
+}
+
+/// Records of one tenant that cannot be read any more, by index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// Name of the tenant, or its number where the catalog has no name for it.
+    pub tenant: String,
+    /// The first.
+    pub first: u64,
+    /// The last.
+    pub last: u64,
+}
+
+impl std::fmt::Display for Lost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "tenant {}, index {}", self.tenant, self.first)?;
+        if self.last > self.first {
+            write!(f, " to {}", self.last)?;
+        }
+        Ok(())
+    }
 }
 
 /// The leaves of one tenant, by index; filled from segments in any order.
@@ -203,7 +226,21 @@ fn check_trees(
         leaves.entry(*tenant).or_default().hashes.resize(f.size() as usize, None);
     }
     let leaves = Mutex::new(leaves);
-    check_segments(folder, catalog, &keys, &leaves, report, progress)?;
+    let list: Vec<_> = catalog.segments()?.iter().map(info_of).collect();
+    report.segments = list.len();
+    let keep = |segment: u64, read: &mut Vec<ReadRow>, findings: &mut Vec<Finding>| {
+        let mut all = locked(&leaves);
+        for (number, index, leaf, recorded_at) in read.drain(..) {
+            match all.get_mut(&number).and_then(|l| l.hashes.get_mut(index as usize)) {
+                Some(place @ None) => *place = Some((leaf, recorded_at)),
+                _ => findings.push(twice(folder, catalog, segment, number, index)),
+            }
+        }
+        true
+    };
+    let (records, findings) = check_segments(folder, catalog, &keys, &list, cores(), &keep, progress);
+    report.records += records;
+    report.findings.extend(findings);
     let mut leaves = leaves.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     name_records(folder, catalog, &leaves, report)?;
     for (tenant, index, kind, recorded_at, commitment, row) in tail {
@@ -304,7 +341,7 @@ fn name_records(folder: &Folder, catalog: &Catalog, leaves: &BTreeMap<u32, Leave
     Ok(())
 }
 
-fn slug(catalog: &Catalog, tenant: u32) -> Option<String> {
+pub(crate) fn slug(catalog: &Catalog, tenant: u32) -> Option<String> {
     catalog.tenant_by_number(tenant).map(|t| t.slug.clone())
 }
 
@@ -316,9 +353,28 @@ enum Job {
     Rows(std::ops::Range<u64>),
 }
 
+/// A row read: tenant, index, leaf, when it was sealed.
+pub(crate) type ReadRow = (u32, u64, Hash, i64);
+
+/// Takes rows in batches, with the segment they are from, and empties the batch; adds what is wrong with them.
+/// Says whether to go on.
+pub(crate) type Sink<'a> = dyn Fn(u64, &mut Vec<ReadRow>, &mut Vec<Finding>) -> bool + Sync + 'a;
+
+/// Rows that are handed on at a time.
+const BATCH: usize = 4096;
+
+pub(crate) fn twice(folder: &Folder, catalog: &Catalog, segment: u64, tenant: u32, index: u64) -> Finding {
+    Finding {
+        file: segments::parquet_path(&folder.segments().path, segment),
+        tenant: slug(catalog, tenant),
+        index: Some(index),
+        what: "the index stands twice or beyond the tree".into(),
+    }
+}
+
 /// A segment being checked.
 struct Checked<'a> {
-    row: &'a catalog::Segment,
+    info: &'a segments::SegmentInfo,
     file: PathBuf,
     segment: Option<Arc<Segment>>,
     findings: Mutex<Vec<Finding>>,
@@ -332,7 +388,9 @@ struct Shared<'a> {
     folder: &'a Folder,
     catalog: &'a Catalog,
     keys: &'a KeyStore,
-    leaves: &'a Mutex<BTreeMap<u32, Leaves>>,
+    sink: &'a Sink<'a>,
+    /// Whoever takes the rows wants no more.
+    enough: AtomicBool,
     records: AtomicU64,
     progress: &'a (dyn Fn(u64) + Sync),
 }
@@ -341,22 +399,27 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Hashes every row of every segment again, row groups side by side on all cores.
-fn check_segments(
+/// As many threads as there are cores, eight at most.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, |n| n.get()).min(8)
+}
+
+/// Checks the files of segments and hashes every row of them again, row groups side by side on `threads`. Gives the
+/// rows read and what is wrong.
+pub(crate) fn check_segments(
     folder: &Folder,
-    catalog: &Arc<Catalog>,
+    catalog: &Catalog,
     keys: &KeyStore,
-    leaves: &Mutex<BTreeMap<u32, Leaves>>,
-    report: &mut Report,
+    list: &[segments::SegmentInfo],
+    threads: usize,
+    sink: &Sink<'_>,
     progress: &(dyn Fn(u64) + Sync),
-) -> Result<()> {
-    let list = catalog.segments()?;
-    report.segments = list.len();
+) -> (u64, Vec<Finding>) {
     let dir = folder.segments();
     let mut all = Vec::new();
     let mut jobs = Vec::new();
-    for row in &list {
-        let opened = Segment::open_rows(&dir, info_of(row));
+    for info in list {
+        let opened = Segment::open_rows(&dir, info.clone());
         jobs.push((all.len(), Job::Files));
         if let Ok(segment) = &opened {
             jobs.extend(segment.row_groups().map(|rows| (all.len(), Job::Rows(rows))));
@@ -366,44 +429,49 @@ fn check_segments(
             Err(e) => (None, Some((0, e.to_string()))),
         };
         all.push(Checked {
-            row,
-            file: segments::parquet_path(&dir.path, row.id),
+            info,
+            file: segments::parquet_path(&dir.path, info.id),
             segment,
             findings: Mutex::default(),
             unread: Mutex::new(unread),
             file_error: Mutex::default(),
         });
     }
-    let shared = Shared { folder, catalog, keys, leaves, records: AtomicU64::new(0), progress };
+    let (records, enough) = (AtomicU64::new(0), AtomicBool::new(false));
+    let shared = Shared { folder, catalog, keys, sink, enough, records, progress };
     let next = AtomicUsize::new(0);
-    let threads = std::thread::available_parallelism().map_or(2, |n| n.get()).min(8);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some((of, job)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    match (all.get(*of), job) {
-                        (Some(checked), Job::Files) => check_files(&shared, checked),
-                        (Some(checked), Job::Rows(rows)) => check_rows(&shared, checked, rows),
-                        (None, _) => {}
-                    }
-                }
-            });
+    let work = || {
+        while let Some((of, job)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if shared.enough.load(Ordering::Relaxed) {
+                return;
+            }
+            match (all.get(*of), job) {
+                (Some(checked), Job::Files) => check_files(&shared, checked),
+                (Some(checked), Job::Rows(rows)) => check_rows(&shared, checked, rows),
+                (None, _) => {}
+            }
         }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(work);
+        }
+        work();
     });
-    report.records += shared.records.into_inner();
+    let mut findings = Vec::new();
     for checked in all {
-        report.findings.extend(checked.findings.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner));
+        findings.extend(checked.findings.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner));
         let unread = locked(&checked.unread).take().map(|(_, what)| what);
         if let Some(what) = unread.or_else(|| locked(&checked.file_error).take()) {
             // Which records that concerns is known when all segments have been read.
-            report.findings.push(Finding { file: checked.file, tenant: None, index: None, what });
+            findings.push(Finding { file: checked.file, tenant: None, index: None, what });
         }
     }
-    Ok(())
+    (shared.records.into_inner(), findings)
 }
 
 fn check_files(shared: &Shared<'_>, checked: &Checked<'_>) {
-    match segments::verify_files(&shared.folder.segments(), &info_of(checked.row)) {
+    match segments::verify_files(&shared.folder.segments(), checked.info) {
         Ok(()) => {}
         Err(segments::Error::Filters { path, what }) => {
             locked(&checked.findings).push(Finding { file: path, tenant: None, index: None, what });
@@ -416,26 +484,20 @@ fn check_files(shared: &Shared<'_>, checked: &Checked<'_>) {
 fn check_rows(shared: &Shared<'_>, checked: &Checked<'_>, rows: &std::ops::Range<u64>) {
     let Some(segment) = &checked.segment else { return };
     let mut findings = Vec::new();
-    let mut batch: Vec<(u32, u64, Hash, i64)> = Vec::with_capacity(4096);
+    let mut batch: Vec<ReadRow> = Vec::with_capacity(BATCH);
     let mut tenant: Option<Arc<Tenant>> = None;
-    let keep = |batch: &mut Vec<(u32, u64, Hash, i64)>, findings: &mut Vec<Finding>| {
-        let mut all = locked(shared.leaves);
+    let hand_on = |batch: &mut Vec<ReadRow>, findings: &mut Vec<Finding>| {
         let n = batch.len() as u64;
         (shared.progress)(shared.records.fetch_add(n, Ordering::Relaxed) + n);
-        for (number, index, leaf, recorded_at) in batch.drain(..) {
-            let place = all.get_mut(&number).and_then(|l| l.hashes.get_mut(index as usize));
-            match place {
-                Some(place @ None) => *place = Some((leaf, recorded_at)),
-                _ => findings.push(Finding {
-                    file: checked.file.clone(),
-                    tenant: slug(shared.catalog, number),
-                    index: Some(index),
-                    what: "the index stands twice or beyond the tree".into(),
-                }),
-            }
+        if !(shared.sink)(checked.info.id, batch, findings) {
+            shared.enough.store(true, Ordering::Relaxed);
         }
+        batch.clear();
     };
     let mut visit = |r: segments::RowRef<'_>, number: u32| {
+        if shared.enough.load(Ordering::Relaxed) {
+            return;
+        }
         if tenant.as_ref().is_none_or(|t| t.number != number) {
             tenant = shared.catalog.tenant_by_number(number);
         }
@@ -456,8 +518,8 @@ fn check_rows(shared: &Shared<'_>, checked: &Checked<'_>, rows: &std::ops::Range
             Ok(c) => batch.push((number, r.index, ledger::leaf_of(r.kind, r.recorded_at, &c), r.recorded_at)),
             Err(e) => findings.push(wrong(e.to_string())),
         }
-        if batch.len() == 4096 {
-            keep(&mut batch, &mut findings);
+        if batch.len() == BATCH {
+            hand_on(&mut batch, &mut findings);
         }
     };
     if let Some((at, what)) = read_rows(segment, rows, &mut visit) {
@@ -466,7 +528,7 @@ fn check_rows(shared: &Shared<'_>, checked: &Checked<'_>, rows: &std::ops::Range
             *unread = Some((at, what));
         }
     }
-    keep(&mut batch, &mut findings);
+    hand_on(&mut batch, &mut findings);
     locked(&checked.findings).extend(findings);
 }
 
@@ -570,6 +632,7 @@ fn check_tenant(
     for (index, leaf) in of.hashes.iter().enumerate() {
         let Some((leaf, recorded_at)) = leaf else {
             wrong(Some(index as u64), folder.segments().path, "the record is missing".into());
+            report.lost.extend(missing(&tenant.slug, of));
             return Ok(());
         };
         if *recorded_at < last {
@@ -602,7 +665,11 @@ fn check_tenant(
         }
     }
     for ((level, index), hashes) in tiles {
-        let kept = catalog.tile(tenant.number, level, index)?;
+        let kept = match catalog.tile(tenant.number, level, index) {
+            // Named already, by the check of the catalog's rows.
+            Err(e) if e.is_damage() => continue,
+            kept => kept?,
+        };
         if kept.as_deref() != Some(hashes.as_slice()) {
             let first = (index * 256) << (8 * u32::from(level));
             wrong(
@@ -613,6 +680,18 @@ fn check_tenant(
         }
     }
     Ok(())
+}
+
+/// The runs of indexes whose record no file gave.
+fn missing(tenant: &str, of: &Leaves) -> Vec<Lost> {
+    let mut runs: Vec<Lost> = Vec::new();
+    for (index, _) in (0u64..).zip(&of.hashes).filter(|(_, leaf)| leaf.is_none()) {
+        match runs.last_mut() {
+            Some(run) if run.last + 1 == index => run.last = index,
+            _ => runs.push(Lost { tenant: tenant.to_owned(), first: index, last: index }),
+        }
+    }
+    runs
 }
 
 /// Makes a new high-water mark from the records in a folder, which was checked before.

@@ -308,7 +308,7 @@ pub fn snapshot_indexes(store: &Arc<Store>, tenant: &Arc<Tenant>, size: Option<u
 
 /// The same, where reading may fail.
 pub fn indexes(store: &Arc<Store>, tenant: &Arc<Tenant>, size: Option<u64>) -> store::Result<Vec<u64>> {
-    let snapshot = store.snapshot(tenant, size)?;
+    let snapshot = store.snapshot(tenant, size);
     let mut indexes = Vec::new();
     for segment in &snapshot.segments {
         let mut request = segments::ScanRequest::new(tenant.number, &[segments::columns::INDEX]);
@@ -318,7 +318,7 @@ pub fn indexes(store: &Arc<Store>, tenant: &Arc<Tenant>, size: Option<u64>) -> s
         }
     }
     for block in &snapshot.blocks {
-        indexes.extend(column(&block.batch, segments::columns::INDEX));
+        indexes.extend(column(block.batch()?, segments::columns::INDEX));
     }
     indexes.retain(|i| *i < snapshot.size);
     indexes.sort_unstable();
