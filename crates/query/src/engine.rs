@@ -5,7 +5,7 @@
 
 use crate::cursor::{Cursor, CursorError, fingerprint};
 use crate::fold;
-use crate::json::{Row, is_body};
+use crate::json::{Places, Row, is_body};
 use crate::lang::{Filter, Key, Query, View};
 use crate::predicate::{CREATED_AT, Matcher, STATUS, sources};
 use crate::source::{Merge, Wanted};
@@ -23,6 +23,8 @@ use store::Store;
 pub const DEFAULT_LIMIT: u32 = 100;
 /// Most rows of a page.
 pub const MAX_LIMIT: u32 = 1_000;
+/// Bytes of items after which a page ends, whatever its limit: a record may be 1 MiB.
+const PAGE_BYTES: usize = 32 << 20;
 /// How far back a view goes where the caller gives no bounds.
 const DEFAULT_DAYS: i64 = 7;
 
@@ -128,25 +130,31 @@ impl Engine {
             Some(c) => (c.from, c.to),
             None => self.bounds(query),
         };
-        let snapshot = self.store.snapshot(tenant, cursor.as_ref().map(|c| c.size))?;
+        let snapshot = self.store.snapshot(tenant, cursor.as_ref().map(|c| c.size));
         let time = from.unwrap_or(i64::MIN)..to.unwrap_or(i64::MAX);
         let before = cursor.map(|c| (c.time, c.id));
         let mut page = Page { from, to, ..Page::default() };
         let mut last = None;
+        let mut bytes = 0;
         if query.view.folded() {
             let state = fold::latest(&snapshot, query.view, self.store.now())?;
             let matcher = Matcher::new(query.view, query.filter.clone(), false);
             let all = state.matching(&matcher, &time, before.as_ref())?;
-            let more = all.len() > limit;
+            let all_rows = all.len();
+            let places = Places::of(&state.columns);
             for row in all.into_iter().take(limit) {
+                if bytes >= PAGE_BYTES {
+                    break;
+                }
                 let mut out = String::with_capacity(512);
-                let shown = Row { batch: &state.batch, columns: &state.columns, row, bodies: access.bodies };
+                let shown = Row { batch: &state.batch, places: &places, row, bodies: access.bodies };
                 shown.view(query.view, &mut out);
                 page.bodies += usize::from(shown.shows_body(query.view));
+                bytes += out.len();
                 page.items.push(out);
                 last = Some(state.key(row));
             }
-            last = last.filter(|_| more);
+            last = last.filter(|_| all_rows > page.items.len());
         } else {
             let wanted = Wanted {
                 projection: projection(query.view, access),
@@ -155,17 +163,19 @@ impl Engine {
                 before,
                 limit: Some(limit + 1),
             };
+            let places = Places::of(&wanted.projection);
             let mut merge = Merge::new(&snapshot, &wanted);
             let mut more = false;
             while let Some((batch, row)) = merge.next()? {
-                if page.items.len() == limit {
+                if page.items.len() == limit || bytes >= PAGE_BYTES {
                     more = true;
                     break;
                 }
                 let mut out = String::with_capacity(512);
-                let shown = Row { batch: &batch, columns: &wanted.projection, row, bodies: access.bodies };
+                let shown = Row { batch: &batch, places: &places, row, bodies: access.bodies };
                 shown.view(query.view, &mut out);
                 page.bodies += usize::from(shown.shows_body(query.view));
+                bytes += out.len();
                 page.items.push(out);
                 last = Some(key(&batch, row));
             }
@@ -196,7 +206,7 @@ impl Engine {
     ) -> Result<Vec<T>> {
         let (from, to) = self.bounds(query);
         let time = from.unwrap_or(i64::MIN)..to.unwrap_or(i64::MAX);
-        let snapshot = self.store.snapshot(tenant, None)?;
+        let snapshot = self.store.snapshot(tenant, None);
         let mut own = empty();
         if query.view.folded() {
             let state = fold::latest(&snapshot, query.view, self.store.now())?;
@@ -295,10 +305,10 @@ impl Engine {
             row: &row.row,
         })?;
         let batch = builder.finish()?;
-        let all: Vec<usize> = (0..columns::COUNT).collect();
+        let places = Places::of(&(0..columns::COUNT).collect::<Vec<_>>());
         let leaf: String = row.leaf.iter().map(|b| format!("{b:02x}")).collect();
         let mut out = String::with_capacity(row.row.len() * 2);
-        Row { batch: &batch, columns: &all, row: 0, bodies: access.bodies }.envelope(Some(&leaf), &mut out);
+        Row { batch: &batch, places: &places, row: 0, bodies: access.bodies }.envelope(Some(&leaf), &mut out);
         Ok(out)
     }
 }

@@ -75,7 +75,7 @@ pub fn latest(snapshot: &Snapshot, view: View, now: i64) -> Result<Latest> {
                 // Batches of several sources take turns; each is kept once.
                 let known = batches.iter().rposition(|b| std::ptr::addr_eq(Arc::as_ptr(b.column(0)), pointer));
                 known.unwrap_or_else(|| {
-                    batches.push(batch.clone());
+                    batches.push(RecordBatch::clone(&batch));
                     batches.len() - 1
                 })
             }

@@ -6,26 +6,45 @@ use crate::lang::{ColumnKind, View};
 use crate::predicate::sources;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::datatypes::{TimestampMicrosecondType, UInt64Type};
-use event::fields::{FIELDS, Kind};
+use event::fields::{FIELDS, Field, Kind};
 use event::json::write_string;
 use segments::columns;
+use std::sync::LazyLock;
 
-/// Arrays of a batch by column number.
+/// Where each column stands in batches of a projection: made once for all rows.
+pub struct Places(Vec<Option<usize>>);
+
+impl Places {
+    /// Of batches whose arrays are these columns, in this order.
+    pub fn of(columns: &[usize]) -> Places {
+        let mut places = vec![None; columns.iter().max().map_or(0, |c| c + 1)];
+        for (at, column) in columns.iter().enumerate() {
+            if let Some(place) = places.get_mut(*column) {
+                *place = Some(at);
+            }
+        }
+        Places(places)
+    }
+}
+
+/// One row of a batch.
 pub struct Row<'a> {
     /// The batch.
     pub batch: &'a RecordBatch,
-    /// Column numbers of its arrays, in order.
-    pub columns: &'a [usize],
+    /// Where its columns stand.
+    pub places: &'a Places,
     /// Which row.
     pub row: usize,
     /// Whether bodies and claims may be shown.
     pub bodies: bool,
 }
 
-/// Columns that only the `read_body` scope shows.
+/// Fields that only the `read_body` scope shows.
+const BODIES: [Field; 3] = [Field::NotificationBody, Field::SessionClaims, Field::GrantClaims];
+
+/// Whether only the `read_body` scope shows this column.
 pub fn is_body(column: usize) -> bool {
-    use event::Field;
-    [Field::NotificationBody, Field::SessionClaims, Field::GrantClaims].iter().any(|f| columns::of(*f) == column)
+    BODIES.iter().any(|f| columns::of(*f) == column)
 }
 
 impl Row<'_> {
@@ -33,7 +52,7 @@ impl Row<'_> {
         if is_body(column) && !self.bodies {
             return None;
         }
-        let at = self.columns.iter().position(|c| *c == column)?;
+        let at = *self.places.0.get(column)?.as_ref()?;
         self.batch.columns().get(at).filter(|a| a.is_valid(self.row))
     }
 
@@ -71,7 +90,8 @@ impl Row<'_> {
 
     /// Whether the row of a view shows a body or claims.
     pub fn shows_body(&self, view: View) -> bool {
-        view.columns().iter().flat_map(sources).any(|c| is_body(c) && self.array(c).is_some())
+        let mut bodies = BODIES.iter().map(|field| columns::of(*field)).filter(|c| self.array(*c).is_some());
+        bodies.any(|column| view.columns().iter().any(|c| sources(c).contains(&column)))
     }
 
     /// The row of a view: its id, then every column, `null` where it has none.
@@ -112,46 +132,31 @@ impl Row<'_> {
             if !std::mem::take(&mut first) {
                 out.push(',');
             }
-            write_string(out, name);
-            out.push(':');
+            write_name(out, name);
         };
-        let mut done: Vec<&str> = Vec::new();
-        for spec in FIELDS {
-            let group = spec.path.split_once('.').map(|(group, _)| group);
-            match group {
-                None => {
-                    let column = columns::of(spec.field);
-                    if self.array(column).is_some() {
-                        member(out, spec.path);
-                        self.value(column, kind(spec.kind), out);
+        for (group, members) in ENVELOPE.iter() {
+            let mut open = false;
+            for (name, column, kind) in members {
+                if self.array(*column).is_none() {
+                    continue;
+                }
+                match group {
+                    None => member(out, name),
+                    Some(group) if !open => {
+                        member(out, group);
+                        out.push('{');
+                        open = true;
+                        write_name(out, name);
+                    }
+                    Some(_) => {
+                        out.push(',');
+                        write_name(out, name);
                     }
                 }
-                Some(group) if !done.contains(&group) => {
-                    done.push(group);
-                    let inside =
-                        FIELDS.iter().filter_map(|s| Some((s, s.path.strip_prefix(group)?.strip_prefix('.')?)));
-                    let mut open = false;
-                    for (s, name) in inside {
-                        let column = columns::of(s.field);
-                        if self.array(column).is_none() {
-                            continue;
-                        }
-                        if open {
-                            out.push(',');
-                        } else {
-                            member(out, group);
-                            out.push('{');
-                            open = true;
-                        }
-                        write_string(out, name);
-                        out.push(':');
-                        self.value(column, kind(s.kind), out);
-                    }
-                    if open {
-                        out.push('}');
-                    }
-                }
-                Some(_) => {}
+                self.value(*column, *kind, out);
+            }
+            if open {
+                out.push('}');
             }
         }
         for (name, column, kind) in [
@@ -170,6 +175,29 @@ impl Row<'_> {
         }
         out.push('}');
     }
+}
+
+/// Members of the envelope in their order: a field by itself, or all fields of an object.
+type Members = Vec<(&'static str, usize, ColumnKind)>;
+static ENVELOPE: LazyLock<Vec<(Option<&'static str>, Members)>> = LazyLock::new(|| {
+    let mut out: Vec<(Option<&str>, Members)> = Vec::new();
+    for spec in FIELDS {
+        let (group, name) = match spec.path.split_once('.') {
+            Some((group, name)) => (Some(group), name),
+            None => (None, spec.path),
+        };
+        let one = (name, columns::of(spec.field), kind(spec.kind));
+        match out.iter_mut().find(|(known, _)| group.is_some() && *known == group) {
+            Some((_, members)) => members.push(one),
+            None => out.push((group, vec![one])),
+        }
+    }
+    out
+});
+
+fn write_name(out: &mut String, name: &str) {
+    write_string(out, name);
+    out.push(':');
 }
 
 fn kind(kind: Kind) -> ColumnKind {

@@ -247,6 +247,10 @@ impl Predicate for Matcher {
     fn needs(&self) -> &[Vec<Need>] {
         &self.needs
     }
+
+    fn only_needs(&self) -> bool {
+        only_needs(&self.filter)
+    }
 }
 
 fn collect(filter: &Filter, view: View, out: &mut Vec<usize>) {
@@ -318,6 +322,11 @@ fn needs(filter: &Filter, view: View) -> Vec<Vec<Need>> {
             vec![union]
         }
         Filter::Text(text) => vec![texts(view.searched().flat_map(sources).collect(), fold(text), false, false)],
+        Filter::Test(Test { key: Key::Json { field, .. }, op: Op::Is | Op::Contains, value: Value::Text(w) })
+            if stands_in_json(w) =>
+        {
+            vec![texts(vec![columns::of(*field)], fold(w), false, false)]
+        }
         Filter::Test(Test { key: Key::Column(c), op, value }) if c.kind == ColumnKind::Text => match (op, value) {
             (Op::Is, Value::Text(w)) => vec![texts(sources(c), fold(w), true, false)],
             (Op::Contains, Value::Text(w)) => vec![texts(sources(c), fold_for(w, c.loose()), false, c.loose())],
@@ -333,6 +342,32 @@ fn needs(filter: &Filter, view: View) -> Vec<Vec<Need>> {
     .into_iter()
     .filter(|any| !any.is_empty())
     .collect()
+}
+
+/// Whether a filter says no more than its [`needs`]: tests of single text columns, all of which must hold.
+fn only_needs(filter: &Filter) -> bool {
+    match filter {
+        Filter::And(parts) => parts.iter().all(only_needs),
+        Filter::Test(Test { key: Key::Column(c), op, value }) if c.kind == ColumnKind::Text => {
+            let some = |w: &String| !w.is_empty();
+            sources(c).len() == 1
+                && match (op, value) {
+                    (Op::Is | Op::Contains, Value::Text(w)) => some(w),
+                    (Op::In, Value::List(l)) => l.iter().all(some),
+                    _ => false,
+                }
+        }
+        _ => false,
+    }
+}
+
+/// Whether a JSON text in which some value is, or contains, this has it letter by letter: nothing that is written
+/// with a backslash or has quotes around parts of it, and no number with a point or an exponent, which has
+/// several spellings.
+fn stands_in_json(text: &str) -> bool {
+    let plain =
+        text.bytes().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\' | b'{' | b'[' | b',' | b':'));
+    plain && !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'e' | b'E' | b'.' | b'+' | b'-'))
 }
 
 fn texts(get: &dyn Fn(usize) -> Option<ArrayRef>, column: usize) -> Result<Option<StringArray>, ArrowError> {
@@ -431,4 +466,64 @@ pub fn value_at(key: &Key, arrays: &[ArrayRef], row: usize) -> Option<Cow<'stati
         return Some(Cow::Owned(numbers.value(row).to_string()));
     }
     any.downcast_ref::<BooleanArray>().map(|b| Cow::Borrowed(if b.value(row) { "true" } else { "false" }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lang::{Clock, text};
+    use event::encode::{fields, put, put_time};
+    use proptest::prelude::*;
+    use segments::{BatchBuilder, RowRef, RowTest};
+
+    fn row(id: usize, message: &str, email: &str, action: &str, attributes: &str, recipients: &[String]) -> Vec<u8> {
+        let mut out = Vec::new();
+        put(&mut out, Field::Id, format!("id-{id}").as_bytes());
+        put(&mut out, Field::Log, b"event");
+        put_time(&mut out, Field::Time, id as i64);
+        put(&mut out, Field::Action, action.as_bytes());
+        if !recipients.is_empty() {
+            put(&mut out, Field::ActorEmail, email.as_bytes());
+        }
+        put(&mut out, Field::Message, message.as_bytes());
+        put(&mut out, Field::Attributes, attributes.as_bytes());
+        recipients.iter().for_each(|r| put(&mut out, Field::NotificationRecipient, r.as_bytes()));
+        out
+    }
+
+    proptest! {
+        /// What is left out before the filter is evaluated would not have matched.
+        #[test]
+        fn needs_leave_out_nothing_that_matches(
+            rows in prop::collection::vec(
+                ("[abKkÄ _.]{0,6}", "[abK@]{1,4}", "[ab_. -]{1,4}", "[abk]{1,3}", prop::collection::vec("[ab]{1,2}", 0..2)), 1..30),
+            key in prop::sample::select(vec!["message", "actor.email", "action", "attributes.k", "id"]),
+            test in prop::sample::select(vec![":", "~"]),
+            value in "[abk ]{1,3}", other in "[abk]{1,2}", shape in 0..5usize,
+        ) {
+            let one = format!("{key}{test}\"{value}\"");
+            let filter = match shape {
+                0 => one,
+                1 => format!("NOT {one}"),
+                2 => format!("{one} OR message~\"{other}\""),
+                3 => format!("{one} AND message~\"{other}\""),
+                _ => format!("\"{other}\""),
+            };
+            let filter = text::parse(&filter, View::Records, &Clock::utc(0)).unwrap();
+            let matcher = Matcher::new(View::Records, filter, true);
+            let rows: Vec<Vec<u8>> = rows.iter().enumerate().map(|(i, (message, email, action, value, recipients))| {
+                row(i, message, email, action, &format!("{{\"k\":\"{value}\"}}"), recipients)
+            }).collect();
+            let mut builder = BatchBuilder::new();
+            for (i, row) in rows.iter().enumerate() {
+                builder.push(RowRef { tenant: "t", index: i as u64, recorded_at: 0, kind: 0, row }).unwrap();
+            }
+            let batch = builder.finish().unwrap();
+            let found = matcher.evaluate_with(rows.len(), &|c| batch.columns().get(c).cloned()).unwrap();
+            let mut test = RowTest::new(matcher.needs());
+            for (i, row) in rows.iter().enumerate() {
+                prop_assert!(!found.value(i) || test.can_match(row), "{:?}", fields(row).collect::<Vec<_>>());
+            }
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! A record with everything needed to check it offline, and records in the order they were sealed.
 
 use crate::engine::{Access, Engine, Error, Result};
-use crate::json::{Row, is_body};
+use crate::json::{Places, Row, is_body};
 use crate::lang::Query;
 use crate::predicate::Matcher;
 use arrow::array::Array;
@@ -30,14 +30,15 @@ impl Engine {
         access: Access,
         published: &dyn Fn(u64) -> Option<Arc<Published>>,
     ) -> Result<Option<(Value, bool)>> {
-        let Some(row) = self.row(tenant, id)? else { return Ok(None) };
+        let Some(index) = self.store().index_of(tenant, id)? else { return Ok(None) };
+        let Some(checkpoint) = published(index + 1) else {
+            return Err(Error::Limit("no signed checkpoint covers this record yet; ask again in a second".into()));
+        };
+        let row = self.store().row_of_tile(tenant, index, checkpoint.size)?;
         let hidden = event::encode::fields(&row.row).map_while(|f| f.ok()).any(|f| is_body(columns::of(f.field)));
         if hidden && !access.bodies {
             return Err(Error::Scope("this record's body".into()));
         }
-        let Some(checkpoint) = published(row.index + 1) else {
-            return Err(Error::Limit("no signed checkpoint covers this record yet; ask again in a second".into()));
-        };
         let hashes =
             merkle::tile::inclusion_proof(&mut self.store().tile_reader(tenant), row.index, checkpoint.size)
                 .map_err(|e| store::Error::Missing { tenant: tenant.slug.clone(), what: format!("no proof: {e}") })?;
@@ -102,11 +103,11 @@ impl Engine {
         let batch = builder.finish()?;
         let matcher = Matcher::new(query.view, query.filter.clone(), true);
         let mask = matcher.evaluate_with(batch.num_rows(), &|c| batch.columns().get(c).cloned())?;
-        let all: Vec<usize> = (0..columns::COUNT).collect();
+        let places = Places::of(&(0..columns::COUNT).collect::<Vec<_>>());
         let mut out = Vec::new();
         for row in (0..batch.num_rows()).filter(|r| mask.is_valid(*r) && mask.value(*r)) {
             let mut json = String::new();
-            Row { batch: &batch, columns: &all, row, bodies: access.bodies }.view(query.view, &mut json);
+            Row { batch: &batch, places: &places, row, bodies: access.bodies }.view(query.view, &mut json);
             out.push((from + row as u64, json));
         }
         Ok((out, to))

@@ -1,10 +1,10 @@
 //! Rows of a snapshot in order: segments and tail blocks, merged newest first and opened only when due.
 
 use crate::predicate::Matcher;
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array};
+use arrow::array::{AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
-use segments::{ScanRequest, SegmentScan, columns};
+use segments::{Predicate, RowTest, ScanRequest, SegmentScan};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,7 +27,7 @@ pub struct Wanted {
 
 /// A batch with its place in the merge.
 struct Current {
-    batch: RecordBatch,
+    batch: Arc<RecordBatch>,
     row: usize,
 }
 
@@ -91,7 +91,7 @@ impl<'a> Merge<'a> {
             }
         }
         for block in &snapshot.blocks {
-            let (oldest, latest) = block.times;
+            let (oldest, latest) = block.times();
             if latest >= wanted.time.start
                 && oldest < wanted.time.end
                 && wanted.before.as_ref().is_none_or(|(t, _)| oldest <= *t)
@@ -107,7 +107,7 @@ impl<'a> Merge<'a> {
     ///
     /// # Errors
     /// What reading failed with; the merge ends then.
-    pub fn next(&mut self) -> Result<Option<(RecordBatch, usize)>, segments::Error> {
+    pub fn next(&mut self) -> Result<Option<(Arc<RecordBatch>, usize)>, segments::Error> {
         loop {
             // The best row among the open sources, and the source without a row at hand that may have the newest.
             let mut best: Option<usize> = None;
@@ -144,7 +144,7 @@ impl<'a> Merge<'a> {
             }
             let Some(source) = best.and_then(|b| self.sources.get_mut(b)) else { return Ok(None) };
             let Some(current) = &mut source.current else { return Ok(None) };
-            let found = (current.batch.clone(), current.row);
+            let found = (Arc::clone(&current.batch), current.row);
             current.row += 1;
             if current.row >= current.batch.num_rows() {
                 source.newest = current.batch.column(0).as_primitive::<TimestampMicrosecondType>().value(found.1);
@@ -196,7 +196,7 @@ fn advance(
         }
         Feed::Done => None,
     };
-    source.current = batch.filter(|b| b.num_rows() > 0).map(|batch| Current { batch, row: 0 });
+    source.current = batch.filter(|b| b.num_rows() > 0).map(|batch| Current { batch: Arc::new(batch), row: 0 });
     Ok(())
 }
 
@@ -266,39 +266,48 @@ pub fn request<'a>(snapshot: &Snapshot, wanted: &'a Wanted) -> ScanRequest<'a> {
 /// # Errors
 /// A column of an unexpected type.
 pub fn block_rows(block: &Block, snapshot: &Snapshot, wanted: &Wanted) -> Result<RecordBatch, segments::Error> {
-    let batch = &block.batch;
-    let rows = batch.num_rows();
-    let index = batch.column(columns::INDEX).as_any().downcast_ref::<UInt64Array>();
-    let times = batch.column(columns::TIME).as_any().downcast_ref::<TimestampMicrosecondArray>();
-    let ids = batch.column(columns::ID).as_any().downcast_ref::<StringArray>();
-    let (Some(index), Some(times), Some(ids)) = (index, times, ids) else {
-        return Err(segments::Error::Compute(arrow::error::ArrowError::SchemaError(
-            "a tail block has other columns".into(),
-        )));
+    let matcher = wanted.matcher.as_ref().filter(|m| !m.is_all());
+    let limit = wanted.limit.unwrap_or(usize::MAX);
+    let mut within = block.within(&wanted.time);
+    if matcher.is_some_and(|m| !m.probes().is_empty() && !block.may_match(m.probes())) {
+        within = 0..0;
+    }
+    let mut test = RowTest::new(matcher.map(|m| m.needs()).unwrap_or_default());
+    let after = |at: usize| match &wanted.before {
+        None => true,
+        Some((time, id)) => block.key(at).is_some_and(|key| key < (*time, id.as_bytes())),
     };
-    let place: BooleanArray = (0..rows)
-        .map(|i| {
-            let (time, id) = (times.value(i), ids.value(i));
-            Some(
-                index.value(i) < snapshot.size
-                    && index.value(i) >= snapshot.stored
-                    && wanted.time.contains(&time)
-                    && wanted.before.as_ref().is_none_or(|(t, last)| (time, id) < (*t, last.as_str())),
-            )
-        })
-        .collect();
-    let mask = match wanted.matcher.as_ref().filter(|m| !m.is_all()) {
-        Some(matcher) => {
-            let found =
-                matcher.evaluate_with(rows, &|c| batch.columns().get(c).cloned()).map_err(segments::Error::Compute)?;
-            arrow::compute::and(&place, &found).map_err(segments::Error::Compute)?
+    let places = within.filter(|at| {
+        let sealed = block.row(*at).filter(|r| (snapshot.stored..snapshot.size).contains(&r.index));
+        sealed.is_some_and(|row| after(*at) && test.can_match(&row.row))
+    });
+    // Where a matcher has still to look at them, all; the others are wanted as they are.
+    let places: Vec<usize> = if matcher.is_some() { places.collect() } else { places.take(limit).collect() };
+    // Only these, unless they are so many that the columns of all are worth making and keeping.
+    let all = places.len() > block.len() / 4;
+    let (batch, place) = match all {
+        true => {
+            let mut chosen = BooleanBufferBuilder::new(block.len());
+            chosen.append_n(block.len(), false);
+            places.iter().for_each(|at| chosen.set_bit(*at, true));
+            (block.batch()?.clone(), Some(BooleanArray::new(chosen.finish(), None)))
         }
-        None => place,
+        false => (block.take(&places)?, None),
     };
-    let projected = batch.project(&wanted.projection).map_err(segments::Error::Compute)?;
-    let found = filter_record_batch(&projected, &mask).map_err(segments::Error::Compute)?;
-    Ok(match wanted.limit {
-        Some(limit) if limit < found.num_rows() => found.slice(0, limit),
-        _ => found,
-    })
+    let compute = segments::Error::Compute;
+    let found = match matcher {
+        Some(matcher) => {
+            Some(matcher.evaluate_with(batch.num_rows(), &|c| batch.columns().get(c).cloned()).map_err(compute)?)
+        }
+        None => None,
+    };
+    let mask = match (place, found) {
+        (Some(place), Some(found)) => Some(arrow::compute::and(&place, &found).map_err(compute)?),
+        (place, found) => place.or(found),
+    };
+    let mut rows = batch.project(&wanted.projection).map_err(compute)?;
+    if let Some(mask) = mask {
+        rows = filter_record_batch(&rows, &mask).map_err(compute)?;
+    }
+    Ok(if limit < rows.num_rows() { rows.slice(0, limit) } else { rows })
 }

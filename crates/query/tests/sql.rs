@@ -35,7 +35,7 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
     }
     world.put(&acme, &ours[PER_TENANT / 2..]);
     world.put(&other, &theirs[PER_TENANT / 2..]);
-    let snapshot = world.store().snapshot(&acme, None).unwrap();
+    let snapshot = world.store().snapshot(&acme, None);
     assert!(snapshot.segments.len() == 2 && !snapshot.blocks.is_empty());
     let records = ours.iter().map(|r| serde_json::from_str(r).unwrap()).collect();
     Fixture { world, acme, other, records }

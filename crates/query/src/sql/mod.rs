@@ -166,7 +166,7 @@ async fn execute(
     run: Arc<Run>,
 ) -> Result<SqlAnswer> {
     let statement = parse::parse(&sql)?;
-    let snapshot = Arc::new(store.snapshot(&tenant, None)?);
+    let snapshot = Arc::new(store.snapshot(&tenant, None));
     let now = store.now();
     let tables = table::Tables::new(snapshot, access, now, Arc::clone(&run));
     let session = plan::Session::new(tables, &limits, now, Arc::clone(&run))?;

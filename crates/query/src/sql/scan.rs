@@ -28,7 +28,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use event::Field;
 use futures::stream;
-use segments::{Predicate, Probe, Segment, SegmentScan, columns};
+use segments::{Need, Predicate, Probe, Segment, SegmentScan, columns};
 use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
@@ -120,7 +120,7 @@ fn split(snapshot: &Snapshot, time: &Range<i64>) -> (Vec<Part>, bool) {
         }
     }
     segments.sort_by_key(|(_, (_, newest))| std::cmp::Reverse(*newest));
-    let tail = snapshot.blocks.iter().any(|b| b.times.1 >= time.start && b.times.0 < time.end);
+    let tail = snapshot.blocks.iter().any(|b| b.times().1 >= time.start && b.times().0 < time.end);
     let most = MAX_PARTITIONS.saturating_sub(usize::from(tail)).max(1);
     let mut parts = Vec::new();
     let mut ordered = true;
@@ -176,8 +176,8 @@ fn estimate(snapshot: &Snapshot, time: &Range<i64>) -> usize {
     let within = |oldest: i64, newest: i64| newest >= time.start && oldest < time.end;
     let tenant = snapshot.tenant.number;
     let slices = snapshot.segments.iter().filter_map(|s| s.slice(tenant)).filter(|s| within(s.min_time, s.max_time));
-    let blocks = snapshot.blocks.iter().filter(|b| within(b.times.0, b.times.1));
-    slices.map(|s| s.rows as usize).sum::<usize>() + blocks.map(|b| b.batch.num_rows()).sum::<usize>()
+    let blocks = snapshot.blocks.iter().filter(|b| within(b.times().0, b.times().1));
+    slices.map(|s| s.rows as usize).sum::<usize>() + blocks.map(|b| b.len()).sum::<usize>()
 }
 
 fn properties(mapping: &Mapping, partitions: usize, ordered: bool) -> PlanProperties {
@@ -379,6 +379,10 @@ impl Predicate for Stoppable {
     fn probes(&self) -> &[Vec<Probe>] {
         self.0.matcher.probes()
     }
+
+    fn needs(&self) -> &[Vec<Need>] {
+        self.0.matcher.needs()
+    }
 }
 
 /// Blocks of the tail being merged.
@@ -405,8 +409,8 @@ impl TailFeed {
         };
         let blocks = shared.context.snapshot.blocks.iter();
         let mut pending: Vec<Arc<Block>> =
-            blocks.filter(|b| b.times.1 >= shared.time.start && b.times.0 < shared.time.end).cloned().collect();
-        pending.sort_by_key(|b| std::cmp::Reverse(b.times.1));
+            blocks.filter(|b| b.times().1 >= shared.time.start && b.times().0 < shared.time.end).cloned().collect();
+        pending.sort_by_key(|b| std::cmp::Reverse(b.times().1));
         TailFeed { shared, wanted, pending: pending.into(), open: Vec::new(), left }
     }
 
@@ -422,7 +426,7 @@ impl TailFeed {
                 .max_by_key(|(_, (b, row))| key(b, *row));
             let best = best.map(|(at, (batch, row))| (at, key(batch, *row).0));
             if let Some(block) = self.pending.front()
-                && best.is_none_or(|(_, time)| block.times.1 >= time)
+                && best.is_none_or(|(_, time)| block.times().1 >= time)
             {
                 let rows = block_rows(block, &self.shared.context.snapshot, &self.wanted)?;
                 self.pending.pop_front();
