@@ -6,6 +6,7 @@ mod bench;
 mod client;
 mod demo;
 mod folder;
+mod repair;
 mod serve;
 mod settings;
 
@@ -49,7 +50,9 @@ enum Command {
     /// Check a data folder, a saved proof, or a running server
     Verify(folder::VerifyCommand),
     /// Show what is damaged in a data folder and what is lost; changes nothing without --confirm
-    Repair(folder::RepairArgs),
+    Repair(repair::RepairArgs),
+    /// Make everything derived in a data folder anew from its records
+    Rebuild(repair::RebuildArgs),
     /// List the tenants
     Tenants(client::admin::TenantsArgs),
     /// Make a tenant
@@ -95,7 +98,8 @@ fn run(command: &Command) -> Outcome {
         Command::Get(args) => client::read::run_get(args),
         Command::Prove(args) => client::read::run_prove(args),
         Command::Verify(args) => folder::verify(args),
-        Command::Repair(args) => done(folder::repair(args)),
+        Command::Repair(args) => done(repair::repair(args)),
+        Command::Rebuild(args) => done(repair::rebuild(args)),
         Command::Tenants(args) => client::admin::run_tenants(args),
         Command::Tenant(args) => client::admin::run_tenant(args),
         Command::Key(args) => client::admin::run_key(args),

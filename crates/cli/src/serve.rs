@@ -7,7 +7,7 @@ use crate::{demo, print};
 use catalog::{Scopes, Tenant};
 use clap::Args;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
-use server::{App, Options, router};
+use server::{App, Options};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,6 +16,10 @@ use store::{Folder, Store};
 
 /// How long open requests may take to end after a signal.
 const GRACE: Duration = Duration::from_secs(20);
+/// How often histograms are folded together.
+const UPKEEP: Duration = Duration::from_secs(5);
+/// Open files that are not connections: segments, the catalog, the journal.
+const OTHER_FILES: u64 = 2048;
 /// Seed of the demo's records: the same month for everyone.
 const DEMO_SEED: u64 = 7440;
 
@@ -140,6 +144,7 @@ where
     let signalled = signals().map_err(|e| Failure::other(format!("signals cannot be waited for: {e}")))?;
     tokio::spawn(async move {
         signalled.await;
+        tracing::info!("stopping: open requests are finished first");
         let _ = stop.send(true);
     });
     let seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -150,8 +155,17 @@ where
     let options = Options {
         trusted_proxies: settings.trusted_proxies.clone(),
         public_ledger: settings.public_ledger,
+        client_patience: Duration::from_secs(settings.client_seconds),
         version: env!("CARGO_PKG_VERSION"),
     };
+    // Histograms gather what they are told until somebody looks, or this does.
+    let upkeep = metrics.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(UPKEEP).await;
+            upkeep.run_upkeep();
+        }
+    });
     let app = App::new(store, options, metrics);
     let listener = tokio::net::TcpListener::bind(settings.listen)
         .await
@@ -163,18 +177,35 @@ where
     }
     ready(address);
     tracing::info!(%address, data = %settings.data.display(), "ready");
-    let mut end = stopping.clone();
-    let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
-        let _ = end.wait_for(|s| *s).await;
-        tracing::info!("stopping: open requests are finished first");
-    });
+    let serving = server::serve(listener, app, connections(settings.max_connections), stopping.clone());
     let mut late = stopping;
     tokio::select! {
-        result = serving => result.map_err(|e| Failure::other(e.to_string())),
+        () = serving => Ok(()),
         // Streams never end by themselves.
         () = async { let _ = late.wait_for(|s| *s).await; tokio::time::sleep(GRACE).await } => Ok(()),
     }
+}
+
+/// As many connections as were asked for and the system lets this process have open.
+fn connections(wanted: usize) -> usize {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current < limit.maximum {
+        limit.current = limit.maximum;
+        // Where that is refused, what it was stands.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let most = usize::try_from(files.saturating_sub(OTHER_FILES).max(files / 2)).unwrap_or(usize::MAX);
+    if most < wanted {
+        tracing::warn!(
+            wanted,
+            most,
+            files,
+            "the system's limit of open files allows fewer connections than max_connections; raise it (ulimit -n, LimitNOFILE)"
+        );
+    }
+    wanted.min(most)
 }
 
 /// Waits for SIGTERM or SIGINT, which are caught from the moment this returns: one that comes while the server is

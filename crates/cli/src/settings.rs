@@ -8,6 +8,8 @@
 //! 3. `flush_mib` is at least 1 and less than `tail_mib`; `tail_mib` is at most 65536.
 //! 4. `compaction_share` is from 0.01 to 1.
 //! 5. `checkpoint_ms` is from 100 to 60000.
+//! 6. `max_connections` is from 16 to 1000000, `client_seconds` from 1 to 3600.
+//! 7. `scrub_share` is from 0 to 1, `scrub_hours` from 0.0001 to 8784 (a year).
 
 use crate::Done;
 use crate::client::{Exit, Failure};
@@ -43,6 +45,10 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpAddr>,
     /// Whether checkpoints, tiles and entries are served without a key.
     pub public_ledger: bool,
+    /// Connections at the same time; more are refused with 503.
+    pub max_connections: usize,
+    /// Seconds a client may take to send a header or a body, to take any byte of an answer, and to ask again.
+    pub client_seconds: u64,
     /// MiB of records in memory that make a segment due.
     pub flush_mib: usize,
     /// Seconds after which a segment is due, however few records there are.
@@ -51,6 +57,10 @@ pub struct Settings {
     pub tail_mib: usize,
     /// Share of one core that merging segments may take.
     pub compaction_share: f64,
+    /// Share of one core that reading everything stored again may take; 0 turns it off.
+    pub scrub_share: f64,
+    /// Hours between two passes of that.
+    pub scrub_hours: f64,
     /// Milliseconds between checkpoints of a growing ledger.
     pub checkpoint_ms: u64,
     /// How logs are written.
@@ -68,10 +78,14 @@ impl Default for Settings {
             high_water: None,
             trusted_proxies: Vec::new(),
             public_ledger: true,
+            max_connections: 10_240,
+            client_seconds: 60,
             flush_mib: 128,
             flush_seconds: 300,
             tail_mib: 512,
             compaction_share: 0.25,
+            scrub_share: 0.05,
+            scrub_hours: 24.0,
             checkpoint_ms: 1000,
             log_format: LogFormat::Human,
             log_level: "info".into(),
@@ -141,17 +155,21 @@ pub fn run(args: &ConfigArgs) -> Done {
     }
 }
 
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 17] = [
     "data",
     "listen",
     "host",
     "high_water",
     "trusted_proxies",
     "public_ledger",
+    "max_connections",
+    "client_seconds",
     "flush_mib",
     "flush_seconds",
     "tail_mib",
     "compaction_share",
+    "scrub_share",
+    "scrub_hours",
     "checkpoint_ms",
     "log_format",
     "log_level",
@@ -235,6 +253,18 @@ fn validate(s: &Settings) -> Result<(), String> {
     if !(0.01..=1.0).contains(&s.compaction_share) {
         return Err(format!("`compaction_share` is {}; it is from 0.01 to 1", s.compaction_share));
     }
+    if !(16..=1_000_000).contains(&s.max_connections) || !(1..=3600).contains(&s.client_seconds) {
+        return Err(format!(
+            "`max_connections` is {} and `client_seconds` {}; connections are from 16 to 1000000, the seconds from 1 to 3600",
+            s.max_connections, s.client_seconds
+        ));
+    }
+    if !(0.0..=1.0).contains(&s.scrub_share) || !(0.0001..=8784.0).contains(&s.scrub_hours) {
+        return Err(format!(
+            "`scrub_share` is {} and `scrub_hours` {}; the share is from 0 to 1, the hours from 0.0001 to 8784",
+            s.scrub_share, s.scrub_hours
+        ));
+    }
     if !(100..=60_000).contains(&s.checkpoint_ms) {
         return Err(format!("`checkpoint_ms` is {}; it is from 100 to 60000", s.checkpoint_ms));
     }
@@ -251,6 +281,8 @@ impl Settings {
             tail_bytes: self.tail_mib << 20,
             pool_bytes: 64 << 20,
             compaction_share: self.compaction_share,
+            scrub_share: self.scrub_share,
+            scrub_every: Duration::from_secs_f64(self.scrub_hours * 3600.0),
             checkpoint_every: Duration::from_millis(self.checkpoint_ms),
             ..store::Settings::default()
         }
@@ -278,6 +310,10 @@ mod tests {
         for (text, word) in [
             ("flsh_mib = 3", "flsh_mib"),
             ("compaction_share = 7.0", "compaction_share"),
+            ("max_connections = 3", "max_connections"),
+            ("client_seconds = 0", "client_seconds"),
+            ("scrub_share = 2", "scrub_share"),
+            ("scrub_hours = 0", "scrub_hours"),
             ("listen = \"here\"", "listen"),
             ("flush_mib = 600", "flush_mib"),
         ] {

@@ -1,5 +1,6 @@
 //! The application's state, its routes, and what happens around every request.
 
+use crate::body::{self, Budget};
 use crate::ids::Ids;
 use crate::problem::{Problem, REQUEST_ID};
 use crate::{admin, intake, log, native, ops, read};
@@ -16,7 +17,7 @@ use query::Engine;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use store::Store;
 use tokio::sync::Semaphore;
 
@@ -25,6 +26,10 @@ use tokio::sync::Semaphore;
 const INTAKE_AT_ONCE: usize = 8;
 /// Queries run at the same time; more wait.
 const READS_AT_ONCE: usize = 16;
+/// Callers of `?wait=checkpoint` at the same time: each holds a thread for up to ten seconds.
+const WAITS_AT_ONCE: usize = 64;
+/// Live tails at the same time: each looks for new records five times a second.
+const TAILS_AT_ONCE: usize = 256;
 
 /// What the server is told from outside.
 #[derive(Debug, Clone)]
@@ -33,6 +38,9 @@ pub struct Options {
     pub trusted_proxies: Vec<IpAddr>,
     /// Whether checkpoints, tiles and entries are served without a key. They hold no personal data.
     pub public_ledger: bool,
+    /// How long a client may take to send a header or a body, to take any byte of an answer, and to ask again
+    /// on an idle connection.
+    pub client_patience: Duration,
     /// The version shown.
     pub version: &'static str,
 }
@@ -55,6 +63,12 @@ pub struct Inner {
     pub memories: native::Memories,
     /// Queries being run.
     pub reads: Arc<Semaphore>,
+    /// Callers who wait for a checkpoint.
+    pub waits: Arc<Semaphore>,
+    /// Live tails.
+    pub tails: Arc<Semaphore>,
+    /// Room for bodies.
+    pub bodies: Budget,
     /// Since when the server runs.
     pub started: Instant,
     /// The recorder behind `/metrics`.
@@ -79,6 +93,9 @@ impl App {
             memories: native::Memories::default(),
             intake: Arc::new(Semaphore::new(INTAKE_AT_ONCE)),
             reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
+            waits: Arc::new(Semaphore::new(WAITS_AT_ONCE)),
+            tails: Arc::new(Semaphore::new(TAILS_AT_ONCE)),
+            bodies: Budget::default(),
             started: Instant::now(),
             metrics,
             rules: RwLock::default(),
@@ -147,6 +164,7 @@ pub fn router(app: App) -> Router {
             )
         })
         .layer(DefaultBodyLimit::max(intake::MAX_BATCH))
+        .layer(middleware::from_fn_with_state(app.clone(), body::counted_both))
         .layer(middleware::from_fn_with_state(app.clone(), around))
         .with_state(app)
 }
@@ -194,14 +212,7 @@ fn plain_errors(response: Response) -> Response {
         return response;
     }
     match status {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
-            status,
-            "batch_too_large",
-            format!(
-                "the body is larger than the limit of {} bytes; nothing was stored, send it in parts",
-                intake::MAX_BATCH
-            ),
-        ),
+        StatusCode::PAYLOAD_TOO_LARGE => body::too_large(),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => {
             Problem::new(status, "unsupported_media_type", "send the body as application/json")
         }

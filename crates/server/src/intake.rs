@@ -93,6 +93,9 @@ pub(crate) async fn reply(
     mut more: Map<String, Value>,
 ) -> Result<Response, Problem> {
     if asked.wait && taken.size > 0 {
+        let Ok(_turn) = app.waits.clone().try_acquire_owned() else {
+            return Err(Problem::busy("the records are stored, but too many callers wait for a checkpoint already", 1));
+        };
         let (app, tenant, size) = (app.clone(), tenant.number, taken.size);
         let published = tokio::task::spawn_blocking(move || app.store().checkpoints().wait(tenant, size, PATIENCE))
             .await
@@ -221,6 +224,7 @@ async fn seal(app: &App, tenant: Arc<Tenant>, prepared: Prepared) -> Result<Take
 }
 
 async fn stored(app: &App, tenant: &Arc<Tenant>, index: u64) -> Result<Option<store::Row>, Problem> {
+    let _turn = app.reads.acquire().await.map_err(|e| Problem::internal("the server is stopping", &e))?;
     let (app, tenant) = (app.clone(), Arc::clone(tenant));
     let rows = tokio::task::spawn_blocking(move || app.store().rows(&tenant, index..index + 1))
         .await

@@ -7,6 +7,9 @@
 mod admin;
 mod app;
 mod auth;
+mod body;
+mod connections;
+mod decompress;
 mod ids;
 mod intake;
 mod log;
@@ -18,6 +21,7 @@ mod problem;
 mod read;
 
 pub use app::{App, Options, router};
+pub use connections::serve;
 pub use intake::take;
 pub use openapi::document;
 pub use problem::Problem;

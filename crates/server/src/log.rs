@@ -26,6 +26,7 @@ fn tenant(app: &App, headers: &HeaderMap, slug: &str) -> Result<Arc<Tenant>, Pro
 /// # Errors
 /// Where none could be signed.
 pub async fn newest(app: &App, tenant: &Arc<Tenant>) -> Result<Arc<Published>, Problem> {
+    let _turn = app.reads.acquire().await.map_err(|e| Problem::internal("the server is stopping", &e))?;
     let (app, tenant) = (app.clone(), Arc::clone(tenant));
     tokio::task::spawn_blocking(move || {
         app.store().checkpoints().newest(app.store().ledger(), tenant.number, &tenant.slug)
@@ -85,6 +86,7 @@ pub async fn tile(
     if !of.is_within(published.size) {
         return Err(Problem::not_found());
     }
+    let _turn = app.reads.clone().acquire_owned().await.map_err(|e| Problem::internal("the server is stopping", &e))?;
     let bytes = tokio::task::spawn_blocking(move || match resource {
         Resource::Hashes(t) => app.store().tile(&tenant, t).map(|b| b.as_ref().clone()),
         Resource::Entries(t) => app.store().bundle(&tenant, t),

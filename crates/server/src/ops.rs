@@ -14,11 +14,19 @@ pub async fn live() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], json!({ "status": "ok" }).to_string()).into_response()
 }
 
-/// `GET /health/ready`: it takes records. Names the failing part, and nothing else.
+/// `GET /health/ready`: it takes records. Names the failing part, and nothing else. Damage that scrubbing found
+/// takes nothing down, for what is sound is read and written as before: it is a member of its own.
 pub async fn ready(State(app): State<App>) -> Response {
     let failing = app.store().ledger().failure().map(|_| "journal");
+    let damaged = app.store().scrubbed().damaged.len();
     match failing {
-        None => ([(header::CONTENT_TYPE, "application/json")], json!({ "status": "ok" }).to_string()).into_response(),
+        None => {
+            let body = match damaged {
+                0 => json!({ "status": "ok" }),
+                n => json!({ "status": "ok", "damaged": n, "detail": "stored data is damaged; see the server's log" }),
+            };
+            ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+        }
         Some(part) => {
             let body = json!({ "status": "failing", "failing": [part] }).to_string();
             (StatusCode::SERVICE_UNAVAILABLE, [(header::CONTENT_TYPE, "application/json")], body).into_response()
@@ -48,7 +56,7 @@ pub async fn metrics(State(app): State<App>) -> Response {
     let stats = ledger.stats();
     let segments = store.segments();
     let load = |n: &std::sync::atomic::AtomicU64| n.load(Ordering::Relaxed) as f64;
-    let gauges: [(&str, &str, &str, f64); 16] = [
+    let mut gauges: Vec<(&str, &str, &str, f64)> = vec![
         ("indelible_uptime_seconds", "gauge", "Seconds since the start.", app.started.elapsed().as_secs_f64()),
         ("indelible_tenants", "gauge", "Tenants.", store.catalog().tenants().len() as f64),
         ("indelible_records", "gauge", "Records sealed, of all tenants.", total(&app) as f64),
@@ -86,6 +94,32 @@ pub async fn metrics(State(app): State<App>) -> Response {
             load(&counters.failures),
         ),
     ];
+    let (requests, answers) = app.bodies.used();
+    gauges.extend([
+        ("indelible_request_bytes", "gauge", "Bytes of request bodies in memory.", requests as f64),
+        ("indelible_answer_bytes", "gauge", "Bytes of large answers that wait to be taken.", answers as f64),
+    ]);
+    let scrubbed = store.scrubbed();
+    gauges.extend([
+        ("indelible_scrub_passes_total", "counter", "Passes over everything stored.", scrubbed.passes as f64),
+        ("indelible_scrub_rows_total", "counter", "Rows that were hashed again.", scrubbed.rows as f64),
+        ("indelible_scrub_findings_total", "counter", "Damage that was found, each once.", scrubbed.findings as f64),
+        ("indelible_scrub_damaged", "gauge", "Damage that is known now.", scrubbed.damaged.len() as f64),
+    ]);
+    if let Some(last) = scrubbed.last {
+        gauges.extend([
+            (
+                "indelible_scrub_last_pass_timestamp_seconds",
+                "gauge",
+                "When the last full pass was done.",
+                last.ended_at as f64 / 1e6,
+            ),
+            ("indelible_scrub_last_pass_seconds", "gauge", "How long it took.", last.seconds),
+            ("indelible_scrub_last_pass_rows", "gauge", "Rows it hashed again.", last.rows as f64),
+            ("indelible_scrub_last_pass_bytes", "gauge", "Bytes of segments it read.", last.bytes as f64),
+            ("indelible_scrub_last_pass_findings", "gauge", "What it found, mended or not.", last.findings as f64),
+        ]);
+    }
     for (name, kind, help, value) in gauges {
         let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
     }

@@ -4,6 +4,7 @@
 //! Not here: what happens to the batch afterwards (`intake`), and what systems' own shapes look like (`native`).
 
 use crate::app::App;
+use crate::decompress::Refused;
 use crate::intake::{MAX_BATCH, MAX_RECORDS};
 use crate::native::Natives;
 use crate::problem::Problem;
@@ -14,7 +15,6 @@ use event::commit;
 use event::parse::{Invalid, Parser};
 use ledger::{Batch, Pending};
 use std::borrow::Cow;
-use std::io::Read;
 use std::sync::Arc;
 use store::Salts;
 
@@ -202,53 +202,19 @@ impl Work<'_> {
 /// # Errors
 /// A problem: an encoding we do not know, a damaged body, or one past the limit.
 pub fn decompress<'a>(body: &'a [u8], encoding: Option<&str>) -> Result<Cow<'a, [u8]>, Problem> {
-    let too_large = |len: String| {
-        Problem::new(
+    crate::decompress::decompress(body, encoding, MAX_BATCH).map_err(|e| match e {
+        Refused::TooLarge(len) => Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "batch_too_large",
             format!(
                 "the batch is {len} bytes, more than the limit of {MAX_BATCH}; nothing was stored, send it in parts"
             ),
-        )
-    };
-    let gzip = body.starts_with(&[0x1f, 0x8b]);
-    let zstd = body.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
-    let kind = match encoding.map(str::to_ascii_lowercase).as_deref() {
-        None | Some("identity") => None,
-        Some("gzip" | "x-gzip") if gzip => Some("gzip"),
-        Some("zstd") if zstd => Some("zstd"),
-        Some(name @ ("gzip" | "x-gzip" | "zstd")) => {
-            return Err(Problem::bad("invalid_encoding", format!("the body says it is {name} and is not")));
-        }
-        Some(_) => {
-            return Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_encoding",
-                "Content-Encoding is gzip, zstd or absent",
-            ));
-        }
-    };
-    // By magic where nothing was said: no JSON begins like that.
-    let kind = kind.or(if gzip {
-        Some("gzip")
-    } else if zstd {
-        Some("zstd")
-    } else {
-        None
-    });
-    let mut out = Vec::new();
-    let broken = |e: std::io::Error| Problem::bad("invalid_encoding", format!("the compressed body is damaged: {e}"));
-    let most = MAX_BATCH as u64 + 1;
-    match kind {
-        None if body.len() > MAX_BATCH => return Err(too_large(body.len().to_string())),
-        None => return Ok(Cow::Borrowed(body)),
-        Some("gzip") => flate2::read::MultiGzDecoder::new(body).take(most).read_to_end(&mut out).map_err(broken)?,
-        Some(_) => {
-            zstd::stream::read::Decoder::new(body).map_err(broken)?.take(most).read_to_end(&mut out).map_err(broken)?
-        }
-    };
-    if out.len() > MAX_BATCH {
-        return Err(too_large(format!("more than {MAX_BATCH}")));
-    }
-    Ok(Cow::Owned(out))
+        ),
+        Refused::Broken(what) => Problem::bad("invalid_encoding", what),
+        Refused::Unsupported => Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_encoding",
+            "Content-Encoding is gzip, zstd or absent",
+        ),
+    })
 }

@@ -468,10 +468,15 @@ pub async fn tail(
             return Err(Problem::bad("invalid_cursor", "`Last-Event-ID` is not one that this server gave out"));
         }
     };
+    let turn =
+        app.tails.clone().try_acquire_owned().map_err(|_| {
+            Problem::busy("as many live tails are open as the server takes; close one, or page instead", 5)
+        })?;
     // Bodies are not streamed: every read of them would be a record, and so an event, of its own.
     let access = query::Access { bodies: false };
     let (send, receive) = tokio::sync::mpsc::channel::<Result<Event, Infallible>>(64);
     tokio::spawn(async move {
+        let _turn = turn;
         let mut at = from;
         loop {
             let (tenant, query) = (caller.tenant.clone(), query.clone());

@@ -227,3 +227,101 @@ fn a_batch_has_at_most_10_000_records_and_16_mib_and_a_compression_bomb_is_refus
     }
     assert_eq!(server.admin.get("/v1/t/acme").ok()["records"], 10_001, "nothing of a refused batch is stored");
 }
+
+/// A MiB of one hostile thing, refused in a moment, beside good neighbours.
+#[test]
+fn a_mebibyte_of_hostile_json_is_refused_in_a_moment_and_its_neighbours_are_stored() {
+    let server = Server::start(&[]);
+    let size = (1 << 20) - 4096;
+    let attributes = |value: String| with(&format!(r#""attributes":{{"a":{value}}}"#));
+    let many_keys: Vec<String> = (0..size / 12).map(|i| format!(r#""k{i:06}":1"#)).collect();
+    let one_key: Vec<String> = (0..size / 6).map(|_| r#""k":1"#.to_owned()).collect();
+    let hostile: Vec<(&str, Vec<u8>, &str)> = vec![
+        ("brackets that open", attributes("[".repeat(size)), "too_deep"),
+        ("brackets and braces", attributes("[{\"a\":".repeat(size / 6)), "too_deep"),
+        ("brackets in an unknown field", with(&format!(r#""x":{}"#, "[".repeat(size))), "too_deep"),
+        ("a number of a million digits", attributes("9".repeat(size)), "number_out_of_range"),
+        ("a fraction of a million digits", attributes(format!("1e{}", "9".repeat(size))), "number_out_of_range"),
+        ("a text that never ends", with(&format!(r#""message":"{}"#, "a".repeat(size))), "invalid_json"),
+        (
+            "a text of escaped quotes that never ends",
+            with(&format!(r#""message":"{}"#, "\\\"".repeat(size / 2))),
+            "invalid_json",
+        ),
+        ("the same key a hundred thousand times", attributes(format!("{{{}}}", one_key.join(","))), "duplicate_key"),
+        ("a NUL at the very end", with(&format!(r#""message":"{}\u0000""#, "a".repeat(size))), "nul_byte"),
+        (
+            "invalid UTF-8 at the very end",
+            [&with(&format!(r#""message":"{}"#, "a".repeat(size)))[..], b"\xff\"}"].concat(),
+            "invalid_utf8",
+        ),
+        (
+            "a lone surrogate at the very end",
+            with(&format!(r#""message":"{}\ud800""#, "a".repeat(size))),
+            "lone_surrogate",
+        ),
+        ("commas", attributes(format!("[{}]", ",".repeat(size))), "invalid_json"),
+        (
+            "white space and nothing else of a record",
+            " ".repeat(size).into_bytes().into_iter().chain(*b"x").collect(),
+            "invalid_json",
+        ),
+    ];
+    let mut stored = 0;
+    for (n, (name, record, code)) in hostile.into_iter().enumerate() {
+        let body =
+            [good(&format!("{n}-a")).as_bytes(), b"\n", &record, b"\n", good(&format!("{n}-b")).as_bytes(), b"\n"]
+                .concat();
+        let started = Instant::now();
+        let answer = server.admin.post(RECORDS, body).ok();
+        let took = started.elapsed();
+        stored += 2;
+        assert_eq!((&answer["accepted"], &answer["rejected"]), (&json!(2), &json!(1)), "{name}: {answer}");
+        assert_eq!(answer["results"][0]["code"], code, "{name}: {answer}");
+        assert!(answer.to_string().len() < 2_000, "{name}: what is refused is not sent back");
+        assert!(took.as_secs_f64() < 2.0, "{name} took {took:?}");
+    }
+    // A hundred thousand different keys are odd and no harm: stored or refused for their size, in a moment.
+    let started = Instant::now();
+    let answer = server.admin.post(RECORDS, attributes(format!("{{{}}}", many_keys.join(",")))).json();
+    assert!(started.elapsed().as_secs_f64() < 2.0, "many keys took {:?}: {answer}", started.elapsed());
+    stored += u64::from(answer["accepted"] == 1);
+    assert_eq!(server.admin.get("/v1/t/acme").ok()["records"], stored);
+}
+
+/// What goes into addresses and headers rather than into records.
+#[test]
+fn hostile_addresses_headers_and_queries_are_refused_and_nothing_ends() {
+    let server = Server::start(&[]);
+    server.admin.write("acme", &[json!({ "id": "one", "log": "event", "action": "x", "time": at(-5) })]);
+    let long = "a".repeat(40_000);
+    for (path, statuses) in [
+        ("/v1/t/%00/records".to_owned(), &[400, 404][..]),
+        ("/v1/t/%ff%fe/records".to_owned(), &[400, 404]),
+        ("/v1/t/..%2f..%2fetc/records".to_owned(), &[400, 404]),
+        (format!("/v1/t/{long}/records"), &[400, 404, 414, 431]),
+        ("/v1/t/acme/records/%00".to_owned(), &[400, 404]),
+        // Read as the replacement character, which is in no record.
+        ("/v1/t/acme/records?q=%ff".to_owned(), &[200, 400]),
+        ("/v1/t/acme/records?q=%00".to_owned(), &[200, 400]),
+        ("/v1/t/acme/records?limit=99999999999999999999999".to_owned(), &[400]),
+        ("/v1/t/acme/records?limit=-1".to_owned(), &[400]),
+        (format!("/v1/t/acme/records?cursor={long}"), &[400, 414]),
+        (format!("/v1/t/acme/records?q={}", "%28".repeat(5_000)), &[400]),
+        (format!("/v1/t/acme/records?q={}", "not%20".repeat(2_000)), &[200, 400]),
+        ("/t/acme/log/tile/0/x999999999999999999999999/000".to_owned(), &[400, 404]),
+        ("/t/acme/log/tile/99/000".to_owned(), &[400, 404]),
+    ] {
+        let reply = server.admin.get(&path);
+        let shown: String = path.chars().take(80).collect();
+        assert!(statuses.contains(&reply.status), "{shown}: {reply}");
+    }
+    for body in ["[".repeat(1 << 20), format!("{{\"filter\":{}", "{\"not\":".repeat(100_000)), "\u{0}".into()] {
+        for path in ["/v1/t/acme/query", "/v1/t/acme/ask", "/v1/t/acme/sql", "/v1/t/acme/keys"] {
+            let reply = server.admin.post(path, &body);
+            assert!((400..500).contains(&reply.status), "{path}: {reply}");
+        }
+    }
+    assert_eq!(server.admin.get("/v1/t/acme/records/one").status, 200);
+    server.stop().verify().ok();
+}

@@ -12,7 +12,7 @@ use merkle::tlog_proof::TlogProof;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{log, parts};
+use super::{entry, parts};
 use crate::client::{Failure, hex};
 
 /// A `…/proof` answer. Unknown members are left alone: nothing is concluded from them.
@@ -124,13 +124,13 @@ pub fn check(text: &str, pinned: Option<&VerifyingKey>) -> Result<Checked, Failu
             _ => return Err(wrong(format!("{name} has neither salt and bytes nor a digest"))),
         }
     }
-    let entry = unbase64("the entry", &saved.entry)?;
-    let recorded_at = log::read_entry(&entry).map_err(|what| wrong(format!("the entry {what}")))?;
-    if entry.get(1).copied() != Some(EntryKind::Record as u8) {
+    let bytes = unbase64("the entry", &saved.entry)?;
+    let recorded_at = entry::read_entry(&bytes).map_err(|what| wrong(format!("the entry {what}")))?;
+    if bytes.get(1).copied() != Some(EntryKind::Record as u8) {
         return Err(wrong("the entry is not that of a record"));
     }
     let commitment = commitment_of(digests);
-    if entry.get(COMMITMENT_AT..COMMITMENT_AT + 32) != Some(commitment.as_slice()) {
+    if bytes.get(COMMITMENT_AT..COMMITMENT_AT + 32) != Some(commitment.as_slice()) {
         return Err(wrong("the parts do not hash to the commitment in the entry: a part or its salt was changed"));
     }
 
@@ -138,7 +138,7 @@ pub fn check(text: &str, pinned: Option<&VerifyingKey>) -> Result<Checked, Failu
     if proof.index != saved.index {
         return Err(wrong(format!("the proof is for entry {}, the file says {}", proof.index, saved.index)));
     }
-    let leaf = leaf_hash(&entry);
+    let leaf = leaf_hash(&bytes);
     let checkpoint = proof.verify(&leaf, std::slice::from_ref(&key));
     let checkpoint = checkpoint
         .map_err(|e| wrong(format!("the entry is not proved to be in the ledger: {e} (key {})", key.vkey())))?;
@@ -179,7 +179,7 @@ impl SetByLedger<'_> {
         if text("leaf_hash").is_some_and(|shown| shown != hex(&self.leaf) && shown != STANDARD.encode(self.leaf)) {
             return Err(wrong(format!("the record's leaf_hash is not the entry's, {}", hex(&self.leaf))));
         }
-        if let Some(tenant) = text("tenant").filter(|tenant| !log::is_of(self.origin, tenant)) {
+        if let Some(tenant) = text("tenant").filter(|tenant| !entry::is_of(self.origin, tenant)) {
             return Err(wrong(format!("the record says tenant {tenant:?}, the ledger is {}", self.origin)));
         }
         Ok(())

@@ -5,12 +5,13 @@
 
 use std::time::Duration;
 
-use event::commit::{COMMITMENT_AT, ENTRY_LEN, ENTRY_VERSION, EntryKind};
+use event::commit::ENTRY_LEN;
 use merkle::checkpoint::Checkpoint;
 use merkle::note::VerifyingKey;
 use merkle::tile::{self, HEIGHT, Tile, WIDTH};
 use merkle::{Frontier, Hash, bundle, leaf_hash};
 
+use super::entry::{is_of, read_entry};
 use crate::client::{Failure, hex};
 
 /// The largest resource that is read: far above a bundle of 256 entries of 47 bytes.
@@ -85,11 +86,6 @@ pub fn open_checkpoint(signed: &[u8], key: &VerifyingKey, tenant: &str) -> Resul
         return Err(Failure::integrity(format!("the checkpoint is of {}, not of tenant {tenant}", checkpoint.origin)));
     }
     Ok(checkpoint)
-}
-
-/// Whether this origin names the ledger of this tenant.
-pub(super) fn is_of(origin: &str, tenant: &str) -> bool {
-    origin.strip_suffix(tenant).is_some_and(|host| host.ends_with("/t/") && host.len() > "/t/".len())
 }
 
 /// Checks a ledger of the size of `checkpoint` against it, and against the one remembered.
@@ -251,30 +247,6 @@ fn whole_hashes<'b>(path: &str, bytes: &'b [u8], tile: Tile) -> Result<&'b [Hash
         return Err(Failure::integrity(format!("{path} has {} bytes, {} are due", bytes.len(), tile.byte_len())));
     }
     Ok(bytes.as_chunks::<32>().0)
-}
-
-/// Checks an entry's layout and gives its time in microseconds.
-pub(super) fn read_entry(entry: &[u8]) -> Result<i64, String> {
-    let entry: &[u8; ENTRY_LEN] =
-        entry.try_into().map_err(|_| format!("has {} bytes, {ENTRY_LEN} are due", entry.len()))?;
-    let [version, kind, t0, t1, t2, t3, t4, t5, t6, t7, .., o0, o1, o2, o3, count] = *entry;
-    if version != ENTRY_VERSION {
-        return Err(format!("has the version {version}, known is {ENTRY_VERSION}"));
-    }
-    if EntryKind::from_byte(kind).is_none() {
-        return Err(format!("is of the unknown kind {kind}"));
-    }
-    let offset = u32::from_be_bytes([o0, o1, o2, o3]);
-    if offset as usize != COMMITMENT_AT || count != 1 {
-        return Err(format!("says {count} digests at {offset}, one at {COMMITMENT_AT} is due"));
-    }
-    let at = u64::from_be_bytes([t0, t1, t2, t3, t4, t5, t6, t7]);
-    // The last microsecond of the year 9999, the last that the time format can say.
-    const END: u64 = 253_402_300_799_999_999;
-    if at > END {
-        return Err("has a time past the year 9999".to_owned());
-    }
-    Ok(at as i64)
 }
 
 /// A resource that a tree of this size must have; a partial tile may have become a full one meanwhile.

@@ -4,6 +4,7 @@
 //! ledger), [`mod@file`] (one proof) and `parts` (the record shown against the bytes proved); they take bytes and know no
 //! network. Not here: `verify --data`, which reads a data folder.
 
+mod entry;
 pub mod file;
 pub mod log;
 mod parts;

@@ -1,0 +1,177 @@
+//! Bodies, of requests and of answers: how many bytes of them are in memory at once, and how long a client may
+//! take over them.
+//!
+//! A request's body is read here, before its handler runs, and counts against a budget until the last byte of it
+//! is let go; so does an answer until it is written. Who brings no valid key has no body read at all. Not here:
+//! what is in a body, and connections without a request ([`crate::connections`]).
+
+use crate::app::App;
+use crate::auth;
+use crate::intake::MAX_BATCH;
+use crate::problem::Problem;
+use axum::body::{Body, BodyDataStream, Bytes, HttpBody, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_stream::StreamExt;
+
+/// Bytes of request bodies in memory at once: sixteen of the largest.
+pub const REQUEST_BYTES: usize = 256 << 20;
+/// Bytes of answers that wait to be taken by their clients.
+pub const ANSWER_BYTES: usize = 256 << 20;
+/// Answers below this are not counted: 10,000 of them are 160 MiB.
+const SMALL_ANSWER: usize = 16 << 10;
+/// The unit in which both are counted.
+const UNIT: usize = 1 << 10;
+/// Bytes of a refused body that are read and forgotten, so that its client gets to its answer.
+const MOST_PASSED_OVER: usize = 4 * MAX_BATCH;
+/// How long a request waits for room before it is told to come back.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Room for bodies.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    requests: Arc<Semaphore>,
+    answers: Arc<Semaphore>,
+}
+
+impl Default for Budget {
+    fn default() -> Budget {
+        let room = |bytes: usize| Arc::new(Semaphore::new(bytes / UNIT));
+        Budget { requests: room(REQUEST_BYTES), answers: room(ANSWER_BYTES) }
+    }
+}
+
+impl Budget {
+    /// Bytes of requests and of answers that are counted now.
+    pub fn used(&self) -> (usize, usize) {
+        let used = |all: usize, room: &Semaphore| all - (room.available_permits() * UNIT).min(all);
+        (used(REQUEST_BYTES, &self.requests), used(ANSWER_BYTES, &self.answers))
+    }
+}
+
+async fn room(of: &Arc<Semaphore>, bytes: usize, most: usize) -> Option<OwnedSemaphorePermit> {
+    let units = bytes.min(most).div_ceil(UNIT) as u32;
+    tokio::time::timeout(PATIENCE, Arc::clone(of).acquire_many_owned(units)).await.ok()?.ok()
+}
+
+/// Bytes that count against a budget for as long as they live.
+struct Counted {
+    bytes: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+fn counted(bytes: Bytes, room: OwnedSemaphorePermit) -> Bytes {
+    Bytes::from_owner(Counted { bytes, _room: room })
+}
+
+/// Around every handler: reads the body of its request, and counts its answer.
+pub async fn counted_both(State(app): State<App>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = match body.is_end_stream() || auth::principal(&app, &parts.headers).is_err() {
+        // Without a valid key nothing is read: the handler says what is missing.
+        true => Body::empty(),
+        false => match read(&app, body).await {
+            Ok(bytes) => Body::from(bytes),
+            Err(problem) => {
+                let mut response = problem.into_response();
+                // The rest of the body may still come: it is no next request.
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                return response;
+            }
+        },
+    };
+    let response = next.run(Request::from_parts(parts, body)).await;
+    let Some(size) = response.body().size_hint().exact().filter(|n| *n > SMALL_ANSWER as u64) else { return response };
+    let Some(room) = room(&app.bodies.answers, usize::try_from(size).unwrap_or(usize::MAX), ANSWER_BYTES).await else {
+        return Problem::busy("too many large answers wait to be taken by their clients; ask again", 1).into_response();
+    };
+    let (parts, body) = response.into_parts();
+    match to_bytes(body, usize::MAX).await {
+        Ok(bytes) => Response::from_parts(parts, Body::from(counted(bytes, room))),
+        Err(e) => Problem::internal("the answer could not be made", &e).into_response(),
+    }
+}
+
+async fn read(app: &App, body: Body) -> Result<Bytes, Problem> {
+    let hint = body.size_hint();
+    let mut frames = body.into_data_stream();
+    let read = read_frames(app, hint.lower(), hint.exact(), &mut frames).await;
+    if read.is_err() && hint.lower() <= MOST_PASSED_OVER as u64 {
+        // A client that is still sending may not look for an answer before it is done.
+        let mut left = MOST_PASSED_OVER;
+        let pass_over = async {
+            while let Some(Ok(frame)) = frames.next().await {
+                left = left.saturating_sub(frame.len());
+                if left == 0 {
+                    return;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(PATIENCE.min(app.options.client_patience), pass_over).await;
+    }
+    read
+}
+
+async fn read_frames(
+    app: &App,
+    at_least: u64,
+    declared: Option<u64>,
+    frames: &mut BodyDataStream,
+) -> Result<Bytes, Problem> {
+    let patience = app.options.client_patience;
+    let too_slow = |_| {
+        Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body_timeout",
+            format!(
+                "the body did not arrive within {} s; nothing was stored, send it again, in smaller parts",
+                patience.as_secs()
+            ),
+        )
+    };
+    let busy = || Problem::busy("too many bodies are being received; nothing was stored, send it again", 1);
+    let declared = declared.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+    if at_least > MAX_BATCH as u64 {
+        return Err(too_large());
+    }
+    // What has no length is counted as it grows.
+    let mut held = room(&app.bodies.requests, declared.unwrap_or(UNIT), REQUEST_BYTES).await.ok_or_else(busy)?;
+    let mut out = Vec::with_capacity(declared.unwrap_or(0));
+    let deadline = tokio::time::Instant::now() + patience;
+    while let Some(frame) = tokio::time::timeout_at(deadline, frames.next()).await.map_err(too_slow)? {
+        let frame = frame.map_err(|_| {
+            Problem::bad("incomplete_body", "the body ended before it was complete; nothing was stored, send it again")
+        })?;
+        if out.len() + frame.len() > MAX_BATCH {
+            return Err(too_large());
+        }
+        let need = (out.len() + frame.len()).div_ceil(UNIT);
+        if need > held.num_permits() {
+            // Doubled, so that a long body asks a few times only.
+            let more = (need - held.num_permits()).max(held.num_permits()).min(MAX_BATCH / UNIT);
+            held.merge(room(&app.bodies.requests, more * UNIT, REQUEST_BYTES).await.ok_or_else(busy)?);
+        }
+        out.extend_from_slice(&frame);
+    }
+    Ok(counted(Bytes::from(out), held))
+}
+
+/// 413 for a body over the limit.
+pub fn too_large() -> Problem {
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "batch_too_large",
+        format!("the body is larger than the limit of {MAX_BATCH} bytes; nothing was stored, send it in parts"),
+    )
+}

@@ -1,0 +1,191 @@
+//! Connections: how many there are, how long a client may take, and their orderly end.
+//!
+//! Owns accepting. A connection beyond the limit is told so and closed; one whose client sends no header, takes
+//! no byte of its answer, or asks nothing for `client_patience`, is closed. Not here: bodies
+//! ([`crate::body`]) and what is asked ([`crate::router`]).
+
+use crate::app::{App, router};
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Sleep;
+use tower::ServiceExt;
+
+/// Bytes of a request line and headers, and of what is read ahead per connection.
+const BUFFER: usize = 64 << 10;
+/// Connections that are being told that there are too many; more are closed without a word.
+const REFUSED_AT_ONCE: usize = 64;
+/// After this the system has no more connections to give: out of files or memory.
+const AFTER_FAILURE: Duration = Duration::from_millis(100);
+
+/// Accepts and serves connections, at most `most` at a time, until `stop`; then open requests are finished.
+pub async fn serve(listener: TcpListener, app: App, most: usize, mut stop: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(most));
+    let refusals = Arc::new(Semaphore::new(REFUSED_AT_ONCE));
+    // Every connection holds one end of this: when all are dropped, none is left.
+    let (alive, mut all_gone) = tokio::sync::mpsc::channel::<()>(1);
+    let routes = router(app.clone());
+    let open = metrics::gauge!("indelible_connections");
+    let refused = metrics::counter!("indelible_connections_refused_total");
+    open.set(0.0);
+    refused.absolute(0);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopped(&mut stop) => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(e) => {
+                if !matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+                    tracing::error!(error = %e, "a connection could not be accepted");
+                    tokio::time::sleep(AFTER_FAILURE).await;
+                }
+                continue;
+            }
+        };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            refused.increment(1);
+            if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
+                tokio::spawn(async move {
+                    let _ = tokio::time::timeout(Duration::from_secs(1), refuse(stream)).await;
+                    drop(permit);
+                });
+            }
+            continue;
+        };
+        let (routes, stop, alive, open) = (routes.clone(), stop.clone(), alive.clone(), open.clone());
+        let patience = app.options.client_patience;
+        open.increment(1.0);
+        tokio::spawn(async move {
+            connection(stream, peer, routes, patience, stop).await;
+            open.decrement(1.0);
+            drop((place, alive));
+        });
+    }
+    drop((listener, alive));
+    let _ = all_gone.recv().await;
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    routes: axum::Router,
+    patience: Duration,
+    mut stop: watch::Receiver<bool>,
+) {
+    // Answers are written whole: waiting for more to send would only hold the last part up.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let mut request: Request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        routes.clone().oneshot(request)
+    });
+    let mut http = http1::Builder::new();
+    // The time to the end of the next request's header: it bounds slow headers and idle connections alike.
+    http.timer(TokioTimer::new()).header_read_timeout(patience).max_buf_size(BUFFER);
+    // A client that has said all it has to say still gets its answer.
+    http.half_close(true);
+    let io = TokioIo::new(Patient { stream, patience, stalled: None });
+    let mut serving = std::pin::pin!(http.serve_connection(io, service));
+    let done = tokio::select! {
+        done = serving.as_mut() => done,
+        () = stopped(&mut stop) => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(e) = done {
+        tracing::debug!(error = %e, "a connection ended early");
+    }
+}
+
+/// Returns when the server is to stop, or whoever could say so is gone.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|s| *s).await;
+}
+
+/// Says that there are too many connections, and reads what was sent so that the answer is not lost.
+async fn refuse(mut stream: TcpStream) -> io::Result<()> {
+    let body = r#"{"type":"about:blank","title":"Service Unavailable","status":503,"code":"too_many_connections","detail":"the server has as many connections as it takes; close idle ones, or come back in a moment","request_id":null,"errors":[]}"#;
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\nRetry-After: 1\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await?;
+    let mut rest = [0; 1024];
+    for _ in 0..64 {
+        if stream.read(&mut rest).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// A connection that fails when its client takes nothing of what is written for too long.
+struct Patient {
+    stream: TcpStream,
+    patience: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patient {
+    fn watch<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let patience = self.patience;
+        let timer = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        match timer.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl AsyncRead for Patient {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Patient {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, data);
+        self.watch(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        self.watch(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
