@@ -1,10 +1,148 @@
 //! What the fuzz targets share.
 //!
-//! The query language is taken in by its path, not through `query`, so that fuzzing it does not build DataFusion.
+//! Parts of `query`, `server` and `cli` are taken in by their paths, not through their crates, so that fuzzing them builds
+//! neither DataFusion nor a server. What they use of their crates stands here under the same names.
 
 #[allow(dead_code, missing_docs, unused_imports)]
 #[path = "../../crates/query/src/lang/mod.rs"]
 pub mod lang;
+
+#[allow(dead_code, missing_docs)]
+#[path = "../../crates/query/src/cursor.rs"]
+pub mod cursor;
+
+/// The entry check of SQL text.
+#[allow(dead_code, missing_docs)]
+pub mod sql {
+    #[path = "../../../crates/query/src/sql/dialect.rs"]
+    mod dialect;
+    #[path = "../../../crates/query/src/sql/parse.rs"]
+    mod parse;
+
+    /// Whether a text is one query of bounded size.
+    pub fn entry(text: &str) -> crate::engine::Result<()> {
+        parse::parse(text).map(drop)
+    }
+}
+
+/// Errors as `query` has them.
+pub mod engine {
+    /// Why a statement was refused.
+    #[derive(Debug)]
+    pub enum Error {
+        /// A mistake in it.
+        Sql(String),
+        /// It is too much.
+        Limit(String),
+    }
+
+    /// Shorthand.
+    pub type Result<T> = std::result::Result<T, Error>;
+}
+
+#[allow(missing_docs)]
+#[path = "../../crates/server/src/decompress.rs"]
+pub mod decompress;
+
+/// A saved proof, as `indelible verify FILE` checks it.
+#[allow(dead_code, missing_docs)]
+pub mod proof {
+    #[path = "../../../crates/cli/src/client/verify/entry.rs"]
+    mod entry;
+    #[path = "../../../crates/cli/src/client/verify/file.rs"]
+    pub mod file;
+    #[path = "../../../crates/cli/src/client/verify/parts.rs"]
+    mod parts;
+
+    /// Compares parts, in any number and cut anywhere, with a record.
+    pub fn compare(parts: &[(String, Option<Vec<u8>>)], record: &serde_json::Map<String, serde_json::Value>) -> bool {
+        parts::compare(parts, record).is_ok()
+    }
+}
+
+#[allow(dead_code, missing_docs)]
+#[path = "../../crates/cli/src/settings.rs"]
+pub mod settings;
+
+/// What `cli` has at its root.
+pub type Done = Result<(), client::Failure>;
+
+/// As `cli::print`, without printing.
+pub fn print(_: &str) -> Done {
+    Ok(())
+}
+
+/// Failures as `cli` has them.
+#[allow(missing_docs)]
+pub mod client {
+    use std::path::Path;
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Exit {
+        Usage,
+        Failure,
+        Integrity,
+    }
+
+    #[derive(Debug)]
+    pub struct Failure {
+        pub exit: Exit,
+        pub message: String,
+    }
+
+    impl Failure {
+        pub fn new(exit: Exit, message: impl Into<String>) -> Failure {
+            Failure { exit, message: message.into() }
+        }
+
+        pub fn other(message: impl Into<String>) -> Failure {
+            Failure::new(Exit::Failure, message)
+        }
+
+        pub fn integrity(message: impl Into<String>) -> Failure {
+            Failure::new(Exit::Integrity, message)
+        }
+
+        pub fn file(action: &str, path: &Path, error: &std::io::Error) -> Failure {
+            Failure::other(format!("could not {action} {}: {error}", path.display()))
+        }
+    }
+
+    pub fn note(_: &str) {}
+
+    pub fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|b| format!("{b:02x}")).collect()
+    }
+}
+
+#[allow(dead_code)]
+#[path = "../../crates/segments/src/packed.rs"]
+mod packed;
+#[allow(dead_code)]
+#[path = "../../crates/segments/src/page.rs"]
+mod page;
+
+/// A page of a segment: as it stands in a file, header and all, and its unpacked parts by themselves.
+pub fn segment_page(bytes: &[u8]) {
+    const ROWS: usize = 4096;
+    for entries in [usize::MAX, 3] {
+        if let Ok(page) = page::Page::read_first(bytes, ROWS, entries) {
+            for optional in [false, true] {
+                if let Ok(values) = page.values(optional) {
+                    assert!(values.count <= page.rows && page.rows <= ROWS);
+                }
+            }
+        }
+    }
+    let Some((width, packed)) = bytes.split_first() else { return };
+    if let Some(mut hybrid) = packed::Hybrid::new(packed, *width) {
+        let _ = hybrid.clone().skip(ROWS);
+        let _ = hybrid.each(ROWS, |_| ());
+    }
+    if let Some(end) = packed::Delta::new(bytes, ROWS).and_then(|d| d.all(|_| ())) {
+        assert_eq!(packed::Delta::new(bytes, ROWS).and_then(|d| d.end()), Some(end));
+    }
+}
 
 /// A moment in 2026, as every target's clock.
 pub const NOW: i64 = 1_790_000_000_000_000;
@@ -12,6 +150,24 @@ pub const NOW: i64 = 1_790_000_000_000_000;
 /// The view that a byte of an input chooses, so that one target covers every view.
 pub fn view(choice: u8) -> lang::View {
     lang::View::ALL[usize::from(choice) % lang::View::ALL.len()]
+}
+
+/// A folder of this process in memory, for parsers that read files.
+pub fn scratch() -> std::path::PathBuf {
+    let dir = std::env::temp_dir().join(format!("indelible-fuzz-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("a temporary folder can be made");
+    dir
+}
+
+/// Changes bytes where the input says: every four bytes of it are a place (three) and what is put there.
+pub fn edited(sound: &[u8], edits: &[u8]) -> Vec<u8> {
+    let mut out = sound.to_vec();
+    for edit in edits.chunks_exact(4) {
+        let place = usize::from(edit[0]) << 16 | usize::from(edit[1]) << 8 | usize::from(edit[2]);
+        let at = place % out.len();
+        out[at] = edit[3];
+    }
+    out
 }
 
 /// A body of a system, through its adapter and `event`: the same twice, never refused, always of this source, and back again
