@@ -19,6 +19,7 @@ mod ops;
 mod prepare;
 mod problem;
 mod read;
+mod sources;
 
 pub use app::{App, Options, router};
 pub use connections::serve;
