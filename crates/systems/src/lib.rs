@@ -38,6 +38,7 @@ pub mod ory_nestjs;
 pub mod ory_network;
 pub mod otlp;
 pub mod protobuf;
+pub mod pull;
 pub mod set;
 pub mod sns;
 pub mod split;

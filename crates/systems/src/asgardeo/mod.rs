@@ -25,6 +25,7 @@
 
 mod native;
 pub(crate) mod pair;
+pub mod pull;
 pub(crate) mod read;
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@
 //! * The list of types grows; `type` is a text, and one we do not know is taken in as it is.
 
 mod native;
+pub mod pull;
 mod read;
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,7 @@
 
 mod line;
 mod native;
+pub mod pull;
 mod read;
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@
 //! * `version` and `postalCode` come as text or number, `zone` as the text `"null"`; `externalSessionId` may be `unknown`.
 //! * `debugContext` is no contract and is only kept.
 
+pub mod pull;
 mod read;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,108 @@
+//! Contember's `authLog` over GraphQL: `POST /tenant`.
+//!
+//! It answers newest first and 500 at most, and an offset into a list that grows repeats and skips. So only time moves:
+//! the next page ends where this one's oldest entry is. Times are in milliseconds, so entries of that millisecond are
+//! asked for again; more than a page of them in one millisecond cannot be had, and is told as lost.
+
+use crate::moment::Stamp;
+use crate::object::at;
+use crate::pull::{self, Answer, Ask, Config, Page, Pull, Trouble, Window};
+use crate::{Reason, moment, split};
+use serde_json::json;
+
+/// The query `authLog`.
+#[derive(Debug)]
+pub struct ContemberAuthLog;
+
+/// What the server gives at most, whatever is asked for.
+const LIMIT: usize = 500;
+const QUERY: &str = "query($after: DateTime, $before: DateTime, $limit: Int) { \
+authLog(filter: {createdAfter: $after, createdBefore: $before}, limit: $limit) { hasMore entries { \
+id createdAt type success invokedByIdentityId personId targetPersonId personInputIdentifier errorCode errorMessage \
+ipAddress userAgent identityProviderId metadata eventData } } }";
+const MILLI: i64 = 1000;
+
+impl Pull for ContemberAuthLog {
+    fn system(&self) -> &'static str {
+        super::NAME
+    }
+
+    fn check(&self, config: &Config) -> Result<(), Reason> {
+        pull::only(config, &["path"], &["token"])?;
+        config.base()?;
+        path(config)?;
+        config.secret("token").map(drop)
+    }
+
+    fn ask(
+        &self,
+        config: &Config,
+        _token: &str,
+        _stream: &str,
+        window: Window,
+        page: Option<&str>,
+    ) -> Result<Ask, Reason> {
+        let before = end(window, page);
+        let variables = json!({ "after": millis(floor(window.from)), "before": millis(before), "limit": LIMIT });
+        let url = format!("{}{}", config.base()?, path(config)?);
+        let body = json!({ "query": QUERY, "variables": variables });
+        Ok(Ask::post(url, format!("Bearer {}", config.secret("token")?), &body))
+    }
+
+    fn read(&self, window: Window, page: Option<&str>, answer: &Answer<'_>, now: i64) -> Result<Page, Trouble> {
+        pull::good(answer, now)?;
+        let text = split::text(answer.body);
+        let Some(list) = at(&text, &["data", "authLog", "entries"]) else {
+            let message = at(&text, &["errors", "0", "message"]).is_some();
+            return Err(if message {
+                Trouble::Refused(
+                    "authLog was answered with an error; the token needs the permission system:viewAuthLog".into(),
+                )
+            } else {
+                Trouble::Later(None, "the answer has no data.authLog.entries".into())
+            });
+        };
+        let before = end(window, page);
+        // From the whole millisecond on: the server knows no smaller part.
+        let asked = Window { from: floor(window.from), to: before };
+        let cut = pull::cut(list, asked, "createdAt", Stamp::Millis)?;
+        let mut out = Page { body: cut.body, count: cut.count, ..Page::default() };
+        let more = at(&text, &["data", "authLog", "hasMore"]) == Some("true");
+        if let (true, Some(oldest)) = (more, cut.oldest) {
+            // That millisecond once more, as it may go on.
+            let next = floor(oldest).saturating_add(MILLI);
+            if next < before {
+                out.next = Some(next.to_string());
+            } else {
+                // Nothing but this one millisecond came: whether it holds more cannot be asked.
+                let stuck = floor(oldest);
+                out.lost = Some((
+                    Window { from: stuck, to: stuck.saturating_add(MILLI) },
+                    "a whole page of authLog lies in one millisecond; whether that holds more cannot be asked",
+                ));
+                out.next = (stuck < before && stuck > window.from).then(|| stuck.to_string());
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// Where the page ends: inside the window, on a whole millisecond.
+fn end(window: Window, page: Option<&str>) -> i64 {
+    let to = floor(window.to.saturating_add(MILLI - 1));
+    page.and_then(|p| p.parse().ok()).map_or(to, |before: i64| before.min(to))
+}
+
+fn floor(micros: i64) -> i64 {
+    micros.div_euclid(MILLI).saturating_mul(MILLI)
+}
+
+fn millis(micros: i64) -> String {
+    moment::Stamp::Millis.write(micros).trim_matches('"').to_owned()
+}
+
+fn path(config: &Config) -> Result<&str, Reason> {
+    let path = config.text("path").unwrap_or("/tenant");
+    let plain = path.starts_with('/') && path.bytes().all(|b| (0x21..0x7f).contains(&b) && !matches!(b, b'?' | b'#'));
+    if plain { Ok(path) } else { Err(Reason::new("invalid_settings", "`settings.path` is a path, such as /tenant")) }
+}

@@ -1,0 +1,93 @@
+//! Keycloak's admin API: `GET /admin/realms/{realm}/events` and `…/admin-events`.
+//!
+//! Both answer newest first, `first` and `max` cut a page out, and `dateFrom`/`dateTo` are days whose zone is the
+//! server's. So a walk begins at the window's end and stops at the first page that reaches back before its beginning;
+//! what lies outside is dropped here. Events that arrive during a walk push others to later pages: they come twice,
+//! never not at all. Only what the realm stores can be had (Realm settings → Events → Save events).
+
+use crate::Reason;
+use crate::moment::Stamp;
+use crate::pull::{self, Answer, Ask, Config, Page, Pull, Trouble, Window};
+use std::borrow::Cow;
+
+/// The admin API's lists of events.
+#[derive(Debug)]
+pub struct KeycloakEvents;
+
+const EVENTS: &str = "events";
+const ADMIN_EVENTS: &str = "admin-events";
+/// Records of a page.
+const MAX: usize = 500;
+const DAY: i64 = 86_400_000_000;
+
+impl Pull for KeycloakEvents {
+    fn system(&self) -> &'static str {
+        super::NAME
+    }
+
+    fn check(&self, config: &Config) -> Result<(), Reason> {
+        let settings = ["realm", "login_realm", "client_id", "username", "events", "admin_events"];
+        pull::only(config, &settings, &["client_secret", "password"])?;
+        config.base()?;
+        config.need("realm")?;
+        for name in ["events", "admin_events"] {
+            if config.settings.get(name).is_some_and(|v| !v.is_boolean()) {
+                return Err(Reason::new("invalid_settings", format!("`settings.{name}` is true or false")));
+            }
+        }
+        if self.streams(config).is_empty() {
+            return Err(Reason::new(
+                "invalid_settings",
+                "`settings.events` and `settings.admin_events` are both false",
+            ));
+        }
+        self.login(config).map(drop)
+    }
+
+    fn streams(&self, config: &Config) -> Vec<&'static str> {
+        let on = |name: &str| config.settings.get(name).and_then(serde_json::Value::as_bool).unwrap_or(true);
+        [("events", EVENTS), ("admin_events", ADMIN_EVENTS)].iter().filter(|(n, _)| on(n)).map(|(_, s)| *s).collect()
+    }
+
+    fn step(&self) -> i64 {
+        24 * 3600
+    }
+
+    fn login(&self, config: &Config) -> Result<Option<Ask>, Reason> {
+        let realm = pull::encoded(config.text("login_realm").map_or_else(|| config.need("realm"), Ok)?);
+        let url = format!("{}/realms/{realm}/protocol/openid-connect/token", config.base()?);
+        pull::oauth(config, url).map(Some)
+    }
+
+    fn ask(
+        &self,
+        config: &Config,
+        token: &str,
+        stream: &str,
+        window: Window,
+        page: Option<&str>,
+    ) -> Result<Ask, Reason> {
+        let first: usize = page.and_then(|p| p.parse().ok()).unwrap_or(0);
+        let (base, realm) = (config.base()?, pull::encoded(config.need("realm")?));
+        // A day more at both ends, whatever the server's zone is and whether it counts the last day in.
+        let (from, to) = (day(window.from.saturating_sub(DAY)), day(window.to.saturating_add(DAY)));
+        let url = format!("{base}/admin/realms/{realm}/{stream}?dateFrom={from}&dateTo={to}&first={first}&max={MAX}");
+        Ok(Ask::get(url, format!("Bearer {token}")))
+    }
+
+    fn read(&self, window: Window, page: Option<&str>, answer: &Answer<'_>, now: i64) -> Result<Page, Trouble> {
+        pull::good(answer, now)?;
+        let first: usize = page.and_then(|p| p.parse().ok()).unwrap_or(0);
+        let text: Cow<'_, str> = crate::split::text(answer.body);
+        let cut = pull::cut(&text, window, "time", Stamp::UnixMillis)?;
+        let reached = cut.oldest.is_some_and(|oldest| oldest < window.from);
+        let more = cut.all >= MAX && !reached;
+        let next = first.checked_add(cut.all).filter(|_| more).map(|n| n.to_string());
+        Ok(Page { body: cut.body, count: cut.count, next, wait: None, lost: None })
+    }
+}
+
+/// `2026-11-26`.
+fn day(micros: i64) -> String {
+    event::time::format(micros).chars().take(10).collect()
+}

@@ -1,0 +1,73 @@
+//! Okta's System Log: `GET /api/v1/logs` with `since`, `until` and `sortOrder=ASCENDING`.
+//!
+//! A query with an end ends: the last page has no `rel="next"` link, or is empty. Of a link only its `after` is believed;
+//! the address stays ours. The rate limit is in every answer (`x-rate-limit-remaining`, `x-rate-limit-reset`).
+
+use crate::moment::Stamp;
+use crate::pull::{self, Answer, Ask, Config, MAX_PAGE, Page, Pull, Trouble, Window};
+use crate::{Reason, split};
+
+/// The System Log.
+#[derive(Debug)]
+pub struct OktaLogs;
+
+impl Pull for OktaLogs {
+    fn system(&self) -> &'static str {
+        "okta"
+    }
+
+    fn check(&self, config: &Config) -> Result<(), Reason> {
+        pull::only(config, &[], &["token"])?;
+        config.base()?;
+        config.secret("token").map(drop)
+    }
+
+    fn keeps_days(&self) -> Option<u32> {
+        Some(90)
+    }
+
+    fn ask(
+        &self,
+        config: &Config,
+        _token: &str,
+        _stream: &str,
+        window: Window,
+        page: Option<&str>,
+    ) -> Result<Ask, Reason> {
+        let (since, until) = (event::time::format(window.from), event::time::format(window.to));
+        let mut url = format!(
+            "{}/api/v1/logs?since={}&until={}&sortOrder=ASCENDING&limit={MAX_PAGE}",
+            config.base()?,
+            pull::encoded(&since),
+            pull::encoded(&until)
+        );
+        if let Some(after) = page {
+            url.push_str("&after=");
+            url.push_str(after);
+        }
+        Ok(Ask::get(url, format!("SSWS {}", config.secret("token")?)))
+    }
+
+    fn read(&self, window: Window, page: Option<&str>, answer: &Answer<'_>, now: i64) -> Result<Page, Trouble> {
+        pull::good(answer, now)?;
+        let text = split::text(answer.body);
+        let cut = pull::cut(&text, window, "published", Stamp::Millis)?;
+        let next = if cut.all == 0 { None } else { after(answer).filter(|next| Some(next.as_str()) != page) };
+        let spent = answer.header("x-rate-limit-remaining").and_then(|t| t.trim().parse::<u64>().ok()) == Some(0);
+        let wait = if spent { pull::retry_after(answer, now) } else { None };
+        Ok(Page { body: cut.body, count: cut.count, next, wait, lost: None })
+    }
+}
+
+/// The `after` of the link to the next page, as it stands there.
+fn after(answer: &Answer<'_>) -> Option<String> {
+    let links = answer.headers.iter().filter(|(name, _)| name == "link");
+    let next = links
+        .flat_map(|(_, value)| value.split(','))
+        .find(|link| link.split(';').skip(1).any(|p| matches!(p.trim(), "rel=\"next\"" | "rel=next")))?;
+    let url = next.split(';').next()?.trim().strip_prefix('<')?.strip_suffix('>')?;
+    let query = url.split_once('?')?.1;
+    let token = query.split('&').find_map(|pair| pair.strip_prefix("after="))?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~' | b'%');
+    (pull::believable(token) && token.bytes().all(plain)).then(|| token.to_owned())
+}

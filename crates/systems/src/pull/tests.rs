@@ -1,0 +1,224 @@
+use super::*;
+use proptest::prelude::*;
+use serde_json::json;
+
+const MS: i64 = 1_000;
+const NOW: i64 = 1_795_176_000_000_000;
+
+fn config(settings: Value, secrets: &[(&str, &str)]) -> Config {
+    let Value::Object(settings) = settings else { panic!("settings are an object") };
+    Config { settings, secrets: secrets.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect() }
+}
+
+fn answer<'a>(status: u16, headers: &'a [(String, String)], body: &'a str) -> Answer<'a> {
+    Answer { status, headers, body: body.as_bytes() }
+}
+
+fn headers(list: &[(&str, &str)]) -> Vec<(String, String)> {
+    list.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+}
+
+/// Settings with which each system can be asked.
+fn enough(system: &str) -> Config {
+    match system {
+        "keycloak" => config(
+            json!({ "url": "https://kc.example/", "realm": "my realm", "client_id": "indelible" }),
+            &[("client_secret", "hush")],
+        ),
+        "asgardeo" => {
+            config(json!({ "url": "https://api.example/t/acme", "client_id": "c" }), &[("client_secret", "hush")])
+        }
+        _ => config(json!({ "url": "https://x.example" }), &[("token", "hush")]),
+    }
+}
+
+#[test]
+fn settings_are_checked_and_a_secret_is_never_told() {
+    for pull in PULLS {
+        let good = enough(pull.system());
+        pull.check(&good).unwrap();
+        assert!(crate::find(pull.system()).is_some(), "{} is a system", pull.system());
+        for (name, value) in [
+            ("url", json!("ftp://x")),
+            ("url", json!("https://user:hush@x")),
+            ("url", json!("https://x?a=b")),
+            ("url", json!(7)),
+            ("intervall", json!(7)),
+        ] {
+            let mut bad = good.clone();
+            bad.settings.insert(name.into(), value);
+            let error = pull.check(&bad).unwrap_err();
+            assert!(!error.detail.contains("hush") && error.detail.contains(name), "{}", error.detail);
+        }
+        let mut bad = good.clone();
+        bad.secrets.clear();
+        assert!(pull.check(&bad).is_err(), "{}", pull.system());
+        assert!(!format!("{good:?}").contains("hush"));
+        let window = Window { from: NOW - 1_000_000, to: NOW };
+        let ask = pull.ask(&good, "hush-token", pull.streams(&good)[0], window, None).unwrap();
+        assert!(!format!("{ask:?}").contains("hush") && !ask.url.contains("hush"));
+    }
+}
+
+#[test]
+fn statuses_mean_the_same_for_all() {
+    let limit = headers(&[("retry-after", "7")]);
+    let reset = headers(&[("x-rate-limit-reset", "1795176030")]);
+    let date = headers(&[("retry-after", "Fri, 20 Nov 2026 12:01:00 GMT")]);
+    let window = Window { from: 0, to: NOW };
+    for pull in PULLS {
+        let read = |status, headers: &[(String, String)]| {
+            pull.read(window, None, &answer(status, headers, "no"), NOW).unwrap_err()
+        };
+        assert!(matches!(read(429, &limit), Trouble::Later(Some(7), _)));
+        assert!(matches!(read(429, &reset), Trouble::Later(Some(31), _)));
+        assert!(matches!(read(503, &date), Trouble::Later(Some(61), _)));
+        assert!(matches!(read(502, &[]), Trouble::Later(None, _)));
+        assert!(matches!(read(401, &[]), Trouble::Login(_)));
+        assert!(matches!(read(403, &[]), Trouble::Refused(_)));
+        assert!(matches!(read(302, &[]), Trouble::Refused(_)));
+    }
+}
+
+#[test]
+fn a_token_is_asked_for_and_read() {
+    let ask = oauth(&enough("keycloak"), "https://t".into()).unwrap();
+    assert_eq!(ask.body, "grant_type=client_credentials&client_id=indelible&client_secret=hush");
+    let mut person = enough("keycloak");
+    person.settings.insert("username".into(), json!("a&b"));
+    person.secrets = [("password".to_owned(), "p w".to_owned())].into();
+    let ask = oauth(&person, "https://t".into()).unwrap();
+    assert_eq!(ask.body, "grant_type=password&username=a%26b&password=p%20w&client_id=indelible");
+    let url = find("keycloak").unwrap().login(&enough("keycloak")).unwrap().unwrap().url;
+    assert_eq!(url, "https://kc.example/realms/my%20realm/protocol/openid-connect/token");
+    assert_eq!(token(&answer(200, &[], r#"{"access_token":"t","expires_in":60}"#), NOW), Ok(("t".into(), 60)));
+    assert!(matches!(token(&answer(401, &[], "{}"), NOW), Err(Trouble::Refused(_))));
+    assert!(matches!(token(&answer(200, &[], "{}"), NOW), Err(Trouble::Refused(_))));
+}
+
+fn keycloak_events(times: impl Iterator<Item = i64>) -> String {
+    let list: Vec<Value> = times.map(|t| json!({ "time": t / MS, "type": "LOGIN", "realmId": "r" })).collect();
+    Value::from(list).to_string()
+}
+
+#[test]
+fn keycloak_walks_back_until_it_is_past_the_beginning() {
+    let pull = find("keycloak").unwrap();
+    let window = Window { from: NOW - 2_000 * MS, to: NOW };
+    // A full page, all inside: on.
+    let page = pull.read(window, None, &answer(200, &[], &keycloak_events((1..=500).map(|n| NOW - n * MS))), NOW);
+    let page = page.unwrap();
+    assert_eq!((page.count, page.next.as_deref()), (500, Some("500")));
+    // A full page that reaches back before the window: done, and only the window's are kept.
+    let body = keycloak_events((1801..=2300).map(|n| NOW - n * MS));
+    let page = pull.read(window, Some("500"), &answer(200, &[], &body), NOW).unwrap();
+    assert_eq!((page.count, page.next), (200, None));
+    // An empty or short page: done.
+    let page = pull.read(window, Some("500"), &answer(200, &[], "[]"), NOW).unwrap();
+    assert_eq!((page.count, page.body.as_str(), page.next), (0, "", None));
+    let ask = pull.ask(&enough("keycloak"), "t", "admin-events", window, Some("500")).unwrap();
+    assert_eq!(
+        ask.url,
+        "https://kc.example/admin/realms/my%20realm/admin-events?dateFrom=2026-11-19&dateTo=2026-11-21&first=500&max=500"
+    );
+}
+
+#[test]
+fn okta_follows_the_cursor_and_never_the_address() {
+    let pull = find("okta").unwrap();
+    let window = Window { from: NOW - 1_000 * MS, to: NOW };
+    let body = json!([{ "uuid": "1", "published": event::time::format(NOW - MS) }]).to_string();
+    let link = |next: &str| {
+        headers(&[
+            ("link", "<https://x.example/api/v1/logs>; rel=\"self\""),
+            ("link", next),
+            ("x-rate-limit-remaining", "0"),
+            ("x-rate-limit-reset", "1795176009"),
+        ])
+    };
+    let next = link("<https://evil.example/api/v1/logs?limit=1&after=17%3A4_a-b>; rel=\"next\"");
+    let page = pull.read(window, None, &answer(200, &next, &body), NOW).unwrap();
+    assert_eq!((page.count, page.next.as_deref(), page.wait), (1, Some("17%3A4_a-b"), Some(10)));
+    let ask = pull.ask(&enough("okta"), "", "log", window, page.next.as_deref()).unwrap();
+    assert!(ask.url.starts_with("https://x.example/api/v1/logs?") && ask.url.ends_with("&after=17%3A4_a-b"));
+    // The same cursor again, an empty page, or a cursor that would break out of its place: done.
+    assert_eq!(pull.read(window, Some("17%3A4_a-b"), &answer(200, &next, &body), NOW).unwrap().next, None);
+    assert_eq!(pull.read(window, None, &answer(200, &next, "[]"), NOW).unwrap().next, None);
+    let odd = link("<https://x.example/?after=a b>; rel=\"next\"");
+    assert_eq!(pull.read(window, None, &answer(200, &odd, &body), NOW).unwrap().next, None);
+}
+
+fn contember_entries(times: &[i64], more: bool) -> String {
+    let entries: Vec<Value> = times
+        .iter()
+        .map(|t| json!({ "id": "x", "createdAt": event::time::format(*t), "type": "login", "success": true }))
+        .collect();
+    json!({ "data": { "authLog": { "hasMore": more, "entries": entries } } }).to_string()
+}
+
+#[test]
+fn contember_moves_by_time_and_tells_of_a_millisecond_it_cannot_read() {
+    let pull = find("contember").unwrap();
+    let window = Window { from: NOW - 10 * MS, to: NOW };
+    let read = |page: Option<&str>, times: &[i64], more| {
+        pull.read(window, page, &answer(200, &[], &contember_entries(times, more)), NOW).unwrap()
+    };
+    let page = read(None, &[NOW - MS, NOW - 3 * MS], true);
+    // That millisecond once more.
+    assert_eq!(page.next.as_deref(), Some((NOW - 2 * MS).to_string().as_str()));
+    let ask = pull.ask(&enough("contember"), "", "log", window, page.next.as_deref()).unwrap();
+    let sent: Value = serde_json::from_str(&ask.body).unwrap();
+    assert_eq!(sent["variables"]["before"], "2026-11-20T11:59:59.998Z");
+    assert_eq!(sent["variables"]["after"], "2026-11-20T11:59:59.990Z");
+    assert!(!ask.body.contains("offset"));
+    // Nothing but that millisecond: told, and on behind it.
+    let page = read(page.next.as_deref(), &[NOW - 3 * MS, NOW - 3 * MS], true);
+    let (lost, _) = page.lost.unwrap();
+    assert_eq!(lost, Window { from: NOW - 3 * MS, to: NOW - 2 * MS });
+    assert_eq!(page.next.as_deref(), Some((NOW - 3 * MS).to_string().as_str()));
+    assert_eq!(read(page.next.as_deref(), &[NOW - 4 * MS], false).next, None);
+    let denied = r#"{"errors":[{"message":"You are not allowed to view the audit log"}],"data":null}"#;
+    let error = pull.read(window, None, &answer(200, &[], denied), NOW).unwrap_err();
+    assert!(matches!(&error, Trouble::Refused(why) if why.contains("system:viewAuthLog")), "{error}");
+}
+
+#[test]
+fn asgardeo_asks_with_milliseconds_in_quotes_and_goes_on_by_token() {
+    let pull = find("asgardeo").unwrap();
+    let window = Window { from: NOW - 1_000 * MS, to: NOW };
+    let ask = pull.ask(&enough("asgardeo"), "t", "log", window, None).unwrap();
+    let sent: Value = serde_json::from_str(&ask.body).unwrap();
+    assert_eq!((&sent["startTime"], &sent["logType"]), (&json!("1795175999000"), &json!(1)));
+    let body = json!({ "logs": [{ "id": "1", "recordedAt": event::time::format(NOW - MS) }], "nextToken": "n" });
+    let page = pull.read(window, None, &answer(200, &[], &body.to_string()), NOW).unwrap();
+    assert_eq!((page.count, page.next.as_deref()), (1, Some("n")));
+    let empty = r#"{"logs":[],"nextToken":"n"}"#;
+    assert_eq!(pull.read(window, Some("m"), &answer(200, &[], empty), NOW).unwrap().next, None);
+    assert!(pull.unknowable().is_some());
+}
+
+proptest! {
+    #[test]
+    fn no_answer_panics_or_makes_a_walk_endless(
+        status in prop_oneof![Just(200u16), any::<u16>()],
+        body in prop_oneof![
+            ".{0,200}",
+            r#"\[(\{"(time|published|recordedAt)":("2026-11-20T12:00:0[0-9]Z"|[0-9]{0,14})\},?){0,5}\]"#,
+            r#"\{"(logs|data)":(\[\]|\{"authLog":\{"hasMore":true,"entries":\[\{"createdAt":"2026-11-20T11:59:5[0-9]Z"\}\]\}\})(,"nextToken":"[a-z]")?\}"#,
+        ],
+        link in ".{0,60}", page in proptest::option::of("[0-9]{1,19}"),
+    ) {
+        let headers = headers(&[("link", &link), ("retry-after", &link), ("x-rate-limit-reset", &link)]);
+        let window = Window { from: NOW - 10_000_000, to: NOW };
+        for pull in PULLS {
+            let answer = answer(status, &headers, &body);
+            let _ = token(&answer, NOW);
+            if let Ok(got) = pull.read(window, page.as_deref(), &answer, NOW) {
+                prop_assert!(got.next.is_none() || got.next != page, "{}", pull.system());
+                prop_assert_eq!(got.count == 0, got.body.is_empty());
+                let ask = pull.ask(&enough(pull.system()), "t", "log", window, got.next.as_deref()).unwrap();
+                prop_assert!(ask.url.bytes().all(|b| (0x21..0x7f).contains(&b)), "{}", ask.url);
+            }
+        }
+    }
+}
