@@ -6,11 +6,13 @@ use rusqlite::{Connection, Row};
 use crate::catalog::{ALL_META, Catalog, meta_row};
 use crate::checkpoints::{ALL_CHECKPOINTS, checkpoint_row};
 use crate::error::{Fault, Result, Step, is_corruption};
+use crate::jobs::{ALL_JOBS, job_row};
 use crate::keys::{ALL_KEYS, key_row};
 use crate::persons::{ALL_PERSONS, person_row};
 use crate::positions::{self, ALL_POSITIONS, ID_CEILING, position_row};
 use crate::segments::{ALL_RETIRED, ALL_SEGMENTS, judge, retired_row, segment_row};
 use crate::sources::{ALL_SOURCES, source_row};
+use crate::spans::{ALL_SPANS, span_row};
 use crate::tenants::{ALL_TENANTS, tenant_row};
 use crate::tiles::{ALL_FRONTIERS, ALL_TILES, frontier_row, tile_row};
 
@@ -110,6 +112,8 @@ fn check_rows(conn: &Connection, findings: &mut Findings) -> Step<()> {
     sweep(conn, findings, ALL_FRONTIERS, |_, row| frontier_row(row).map(drop))?;
     sweep(conn, findings, ALL_CHECKPOINTS, |_, row| checkpoint_row(row).map(drop))?;
     sweep(conn, findings, ALL_SOURCES, |_, row| source_row(row).map(drop))?;
+    sweep(conn, findings, ALL_SPANS, |_, row| span_row(row).map(drop))?;
+    sweep(conn, findings, ALL_JOBS, |_, row| job_row(row).map(drop))?;
 
     let ceiling = positions::get(conn, ID_CEILING);
     let ceiling = findings.take(ceiling)?.unwrap_or(u64::MAX);

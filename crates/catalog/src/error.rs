@@ -98,6 +98,12 @@ pub enum Error {
         /// Which rule; never quotes a setting or a secret.
         reason: String,
     },
+    /// A job breaks a rule.
+    #[error("invalid job: {reason}")]
+    InvalidJob {
+        /// Which rule.
+        reason: &'static str,
+    },
     /// An API key's name breaks the rule.
     #[error("invalid key name: use 1 to 200 characters, no control characters")]
     InvalidKeyName,

@@ -3,6 +3,7 @@
 
 mod auth;
 mod damage;
+mod jobs;
 mod model;
 mod seal;
 mod sources;
