@@ -4,7 +4,7 @@
 //! Each system's own words are in its `pull.rs`. Not here: sockets, clocks, waiting, positions on disk; the caller sends an
 //! [`Ask`] and hands the [`Answer`] back.
 //!
-//! **Invariants:** no answer makes a page that does not get on (a walk ends); a window's records are those with
+//! **Invariants:** no answer leads to the page it is the answer of; a window's records are those with
 //! `from <= time < to`; no error quotes a secret or an answer's body.
 
 use crate::object::Object;
@@ -94,6 +94,19 @@ pub fn address<'a>(name: &str, text: &'a str) -> Result<&'a str, Reason> {
         return Err(bad("takes neither a query nor a fragment"));
     }
     Ok(text.trim_end_matches('/'))
+}
+
+/// `settings.path`: what stands behind the address.
+///
+/// # Errors
+/// Says what a path is.
+pub(crate) fn path<'a>(config: &'a Config, default: Option<&'a str>) -> Result<&'a str, Reason> {
+    let path = match (config.text("path"), default) {
+        (None, Some(default)) => default,
+        _ => config.need("path")?,
+    };
+    let plain = path.starts_with('/') && path.bytes().all(|b| (0x21..0x7f).contains(&b) && !matches!(b, b'?' | b'#'));
+    if plain { Ok(path) } else { Err(Reason::new("invalid_settings", "`settings.path` is a path, such as /tenant")) }
 }
 
 /// Setting names of a system, so that a misspelled one is refused.
@@ -293,6 +306,7 @@ pub static PULLS: &[&dyn Pull] = &[
     &crate::contember::pull::ContemberAuthLog,
     &crate::keycloak::pull::KeycloakEvents,
     &crate::okta::pull::OktaLogs,
+    &crate::ory_network::pull::OryEvents,
 ];
 
 /// How this system is asked, if it can be.
@@ -345,9 +359,10 @@ pub fn token(answer: &Answer<'_>, now: i64) -> Result<(String, u64), Trouble> {
     }
     good(answer, now)?;
     let body: Value = serde_json::from_slice(answer.body).unwrap_or_default();
-    let text = body["access_token"].as_str().filter(|t| !t.is_empty() && t.bytes().all(|b| (0x21..0x7f).contains(&b)));
-    match text {
-        Some(text) => Ok((text.to_owned(), body["expires_in"].as_u64().unwrap_or(60))),
+    let text = body.get("access_token").and_then(Value::as_str);
+    let seconds = body.get("expires_in").and_then(Value::as_u64).unwrap_or(60);
+    match text.filter(|t| !t.is_empty() && t.bytes().all(|b| (0x21..0x7f).contains(&b))) {
+        Some(text) => Ok((text.to_owned(), seconds)),
         None => Err(Trouble::Refused("the token's address answered without an `access_token`".into())),
     }
 }

@@ -20,6 +20,7 @@ const QUERY: &str = "query($after: DateTime, $before: DateTime, $limit: Int) { \
 authLog(filter: {createdAfter: $after, createdBefore: $before}, limit: $limit) { hasMore entries { \
 id createdAt type success invokedByIdentityId personId targetPersonId personInputIdentifier errorCode errorMessage \
 ipAddress userAgent identityProviderId metadata eventData } } }";
+const PATH: &str = "/tenant";
 const MILLI: i64 = 1000;
 
 impl Pull for ContemberAuthLog {
@@ -30,7 +31,7 @@ impl Pull for ContemberAuthLog {
     fn check(&self, config: &Config) -> Result<(), Reason> {
         pull::only(config, &["path"], &["token"])?;
         config.base()?;
-        path(config)?;
+        pull::path(config, Some(PATH))?;
         config.secret("token").map(drop)
     }
 
@@ -44,7 +45,7 @@ impl Pull for ContemberAuthLog {
     ) -> Result<Ask, Reason> {
         let before = end(window, page);
         let variables = json!({ "after": millis(floor(window.from)), "before": millis(before), "limit": LIMIT });
-        let url = format!("{}{}", config.base()?, path(config)?);
+        let url = format!("{}{}", config.base()?, pull::path(config, Some(PATH))?);
         let body = json!({ "query": QUERY, "variables": variables });
         Ok(Ask::post(url, format!("Bearer {}", config.secret("token")?), &body))
     }
@@ -99,10 +100,4 @@ fn floor(micros: i64) -> i64 {
 
 fn millis(micros: i64) -> String {
     moment::Stamp::Millis.write(micros).trim_matches('"').to_owned()
-}
-
-fn path(config: &Config) -> Result<&str, Reason> {
-    let path = config.text("path").unwrap_or("/tenant");
-    let plain = path.starts_with('/') && path.bytes().all(|b| (0x21..0x7f).contains(&b) && !matches!(b, b'?' | b'#'));
-    if plain { Ok(path) } else { Err(Reason::new("invalid_settings", "`settings.path` is a path, such as /tenant")) }
 }

@@ -20,6 +20,7 @@
 
 pub(crate) mod events;
 mod native;
+pub mod pull;
 mod read;
 #[cfg(test)]
 mod tests;

@@ -28,6 +28,7 @@ fn enough(system: &str) -> Config {
         "asgardeo" => {
             config(json!({ "url": "https://api.example/t/acme", "client_id": "c" }), &[("client_secret", "hush")])
         }
+        "ory-network" => config(json!({ "url": "https://x.example", "path": "/events" }), &[("token", "hush")]),
         _ => config(json!({ "url": "https://x.example" }), &[("token", "hush")]),
     }
 }
@@ -195,6 +196,32 @@ fn asgardeo_asks_with_milliseconds_in_quotes_and_goes_on_by_token() {
     let empty = r#"{"logs":[],"nextToken":"n"}"#;
     assert_eq!(pull.read(window, Some("m"), &answer(200, &[], empty), NOW).unwrap().next, None);
     assert!(pull.unknowable().is_some());
+}
+
+#[test]
+fn a_queried_event_of_ory_is_written_as_a_streamed_one() {
+    let pull = find("ory-network").unwrap();
+    let window = Window { from: NOW - 1_000 * MS, to: NOW };
+    let event = json!({ "name": "LoginSucceeded", "timestamp": event::time::format(NOW - MS),
+        "attributes": [{ "key": "IdentityID", "value": "i1" }, { "key": "ClientIP", "value": "192.0.2.1" }] });
+    let twice = json!({ "name": "X", "timestamp": event::time::format(NOW - MS),
+        "attributes": [{ "key": "A", "value": "1" }, { "key": "A", "value": "2" }] });
+    let body = json!({ "events": [event, twice], "page_token": "a b" }).to_string();
+    let page = pull.read(window, None, &answer(200, &[], &body), NOW).unwrap();
+    // A token with a space in it is not believed.
+    assert_eq!((page.count, page.next), (2, None));
+    let made: Value = serde_json::from_str(&page.body).unwrap();
+    assert_eq!(made[0]["eventAttributes"], json!({ "IdentityID": "i1", "ClientIP": "192.0.2.1" }));
+    assert!(made[0].get("attributes").is_none());
+    assert_eq!(made[1], twice, "nothing of it is lost");
+    let next = json!({ "events": [event], "page_token": "n/2" }).to_string();
+    let page = pull.read(window, None, &answer(200, &[], &next), NOW).unwrap();
+    let ask = pull.ask(&enough("ory-network"), "", "log", window, page.next.as_deref()).unwrap();
+    assert!(
+        ask.url.starts_with("https://x.example/events?from=") && ask.url.ends_with("&page_token=n%2F2"),
+        "{}",
+        ask.url
+    );
 }
 
 proptest! {
