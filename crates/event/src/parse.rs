@@ -80,7 +80,7 @@ pub fn allowed(field: Field) -> Option<&'static [&'static str]> {
         F::Log => &["audit", "event", "job", "notification", "session", "grant"],
         F::Outcome => &["success", "failure", "deny", "unknown"],
         F::Level => &["info", "warn", "error"],
-        F::JobStatus => &["pending", "running", "success", "failed"],
+        F::JobStatus => &["pending", "running", "success", "failed", "cancelled"],
         F::NotificationStatus => &["pending", "sent", "failed", "bounced"],
         F::SessionStatus | F::GrantStatus => &["active", "expired", "revoked"],
         _ => return None,

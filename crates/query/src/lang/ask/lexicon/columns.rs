@@ -229,7 +229,7 @@ pub(in crate::lang::ask) fn shy(view: View, name: &str) -> bool {
 /// The states of a view's status column; closed, so that they are recognised anywhere.
 pub(in crate::lang::ask) fn states(view: View, column: &str) -> &'static [&'static str] {
     match (view, column) {
-        (View::JobLogs, "latest_status") => &["pending", "running", "success", "failed"],
+        (View::JobLogs, "latest_status") => &["pending", "running", "success", "failed", "cancelled"],
         (View::NotificationLogs, "status") => &["pending", "sent", "failed", "bounced"],
         (View::Sessions | View::Grants, "status") => &["active", "expired", "revoked"],
         (_, "outcome") => &["success", "failure", "deny", "unknown"],
