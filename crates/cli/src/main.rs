@@ -43,6 +43,8 @@ enum Command {
     Sql(client::read::SqlArgs),
     /// Follow what is being sealed
     Tail(client::tail::TailArgs),
+    /// Say whether anything is missing between two times, per source
+    Gaps(client::gaps::GapsArgs),
     /// Show one record
     Get(client::read::GetArgs),
     /// Save the proof of one record, to be checked offline with `verify`
@@ -95,6 +97,7 @@ fn run(command: &Command) -> Outcome {
         Command::Ask(args) => client::read::run_ask(args),
         Command::Sql(args) => client::read::run_sql(args),
         Command::Tail(args) => client::tail::run_tail(args),
+        Command::Gaps(args) => client::gaps::run_gaps(args),
         Command::Get(args) => client::read::run_get(args),
         Command::Prove(args) => client::read::run_prove(args),
         Command::Verify(args) => folder::verify(args),

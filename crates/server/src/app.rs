@@ -3,7 +3,7 @@
 use crate::body::{self, Budget};
 use crate::ids::Ids;
 use crate::problem::{Problem, REQUEST_ID};
-use crate::{admin, intake, log, native, ops, read, sources};
+use crate::{admin, completeness, intake, jobs, log, native, ops, pull, read, sources};
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -61,6 +61,10 @@ pub struct Inner {
     pub intake: Arc<Semaphore>,
     /// What native records need to know of those before them.
     pub memories: native::Memories,
+    /// Jobs being done.
+    pub(crate) jobs: jobs::Jobs,
+    /// Sources being fetched from.
+    pub(crate) pulls: pull::Pulls,
     /// Queries being run.
     pub reads: Arc<Semaphore>,
     /// Callers who wait for a checkpoint.
@@ -91,6 +95,8 @@ impl App {
             options,
             ids: Ids::default(),
             memories: native::Memories::default(),
+            jobs: jobs::Jobs::default(),
+            pulls: pull::Pulls::default(),
             intake: Arc::new(Semaphore::new(INTAKE_AT_ONCE)),
             reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
             waits: Arc::new(Semaphore::new(WAITS_AT_ONCE)),
@@ -153,6 +159,13 @@ pub fn router(app: App) -> Router {
         .route("/v1/t/{tenant}/tail", get(read::tail))
         .route("/v1/t/{tenant}/sources", get(sources::list))
         .route("/v1/t/{tenant}/sources/{name}", put(sources::put).get(sources::get).delete(sources::remove))
+        .route("/v1/t/{tenant}/sources/{name}/fetch", post(pull::fetch_now))
+        .route("/v1/t/{tenant}/sources/{name}/check", post(pull::check_now))
+        .route("/v1/t/{tenant}/completeness", get(completeness::get))
+        .route("/v1/t/{tenant}/jobs", get(jobs::list))
+        .route("/v1/t/{tenant}/jobs/{id}", get(jobs::get))
+        .route("/v1/t/{tenant}/jobs/{id}/cancel", post(jobs::cancel))
+        .route("/v1/t/{tenant}/jobs/{id}/retry", post(jobs::retry))
         .route("/v1/t/{tenant}/{view}", get(read::view))
         .route("/t/{tenant}/log/checkpoint", get(log::checkpoint))
         .route("/t/{tenant}/log/vkey", get(log::vkey))

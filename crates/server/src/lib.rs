@@ -8,16 +8,19 @@ mod admin;
 mod app;
 mod auth;
 mod body;
+mod completeness;
 mod connections;
 mod decompress;
 mod ids;
 mod intake;
+mod jobs;
 mod log;
 mod native;
 mod openapi;
 mod ops;
 mod prepare;
 mod problem;
+mod pull;
 mod read;
 mod sources;
 
@@ -26,6 +29,7 @@ pub use connections::serve;
 pub use intake::take;
 pub use openapi::document;
 pub use problem::Problem;
+pub use pull::run as run_background;
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {

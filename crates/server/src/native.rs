@@ -141,6 +141,28 @@ pub async fn post(
     intake::reply(&app, &caller.tenant, &taken, asked, more).await
 }
 
+/// Takes in what was fetched from a system, the way of [`post`]. Returns when everything accepted is durable.
+///
+/// # Errors
+/// A problem with nothing stored.
+pub(crate) async fn take_fetched(
+    app: &App,
+    tenant: &Arc<Tenant>,
+    system: &'static dyn System,
+    body: String,
+) -> Result<intake::Taken, Problem> {
+    let taken = intake::take_with(app, Arc::clone(tenant), move |app, tenant| {
+        let memory = app.memories.of(tenant);
+        let natives = Natives::convert(system, body.as_bytes(), "application/json", &mut memory.lock())
+            .map_err(|e| Problem::bad(e.code, format!("the answer is not {}'s: {}", system.name(), e.detail)))?;
+        prepare::native(app, tenant, &natives)
+    })
+    .await?;
+    metrics::counter!("indelible_records_unparsed_total", "system" => system.name())
+        .increment(taken.unparsed.len() as u64);
+    Ok(taken)
+}
+
 /// The system a body is from, and how sure that is.
 fn detect(body: &[u8]) -> Result<(&'static dyn System, u8), Problem> {
     let found = systems::detect(body);

@@ -11,7 +11,7 @@ use crate::problem::Problem;
 use axum::http::StatusCode;
 use catalog::Tenant;
 use event::batch::Body;
-use event::commit;
+use event::commit::{self, EntryKind};
 use event::parse::{Invalid, Parser};
 use ledger::{Batch, Pending};
 use std::borrow::Cow;
@@ -59,6 +59,19 @@ pub fn plain(app: &App, tenant: &Arc<Tenant>, body: &[u8]) -> Result<Prepared, P
             };
             work.note(piece.line, taken);
         }
+        Ok(())
+    })
+}
+
+/// Prepares an entry that says that something is missing: a record like any other, sealed as of the kind *gap*.
+///
+/// # Errors
+/// As [`plain`].
+pub fn gap(app: &App, tenant: &Arc<Tenant>, text: &str) -> Result<Prepared, Problem> {
+    work(app, tenant, text.len() + 256, |work| {
+        work.kind = EntryKind::Gap;
+        let taken = work.add(1, text, true)?;
+        work.note(1, taken);
         Ok(())
     })
 }
@@ -121,6 +134,7 @@ struct Work<'a> {
     parser: Parser<'a>,
     salts: Salts<'a>,
     rows: Vec<u8>,
+    kind: EntryKind,
     /// Places of the records whose id the sender gave.
     given: Vec<usize>,
     out: Prepared,
@@ -142,6 +156,7 @@ fn work(
         parser: Parser { rules: &rules, tenant: &tenant.slug, now: store.now() },
         salts: store.keys().intake(tenant),
         rows: Vec::with_capacity(room),
+        kind: EntryKind::Record,
         given: Vec::new(),
         out: Prepared { batch: Batch { tenant: tenant.number, id_epoch, ..Batch::default() }, ..Prepared::default() },
     };
@@ -165,7 +180,13 @@ impl Work<'_> {
         let id = self.rows.get(event.id.clone()).unwrap_or_default();
         let key = Some(self.app.store().id_key(self.tenant.number, id));
         let id = String::from_utf8_lossy(id).into_owned();
-        self.out.batch.records.push(Pending { kind: 0, row: event.row, commitment, id: key, known: None });
+        self.out.batch.records.push(Pending {
+            kind: self.kind as u8,
+            row: event.row,
+            commitment,
+            id: key,
+            known: None,
+        });
         if !event.fresh_id {
             self.given.push(self.out.records.len());
         }

@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::auth::{self, Caller};
 use crate::intake::record_use;
 use crate::problem::Problem;
+use crate::pull;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -70,7 +71,8 @@ pub(crate) fn shown(source: &Source) -> Value {
 /// A problem document.
 pub async fn list(State(app): State<App>, Path(slug): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
     let caller = auth::caller(&app, &headers, &slug, Scopes::ADMIN)?;
-    let items: Vec<Value> = app.store().catalog().sources(caller.tenant.number)?.iter().map(shown).collect();
+    let all = app.store().catalog().sources(caller.tenant.number)?;
+    let items: Vec<Value> = all.iter().map(|s| with_status(&app, s)).collect();
     Ok(answer(StatusCode::OK, &json!({ "items": items })))
 }
 
@@ -85,7 +87,16 @@ pub async fn get(
 ) -> Result<Response, Problem> {
     let caller = auth::caller(&app, &headers, &slug, Scopes::ADMIN)?;
     let source = app.store().catalog().source(caller.tenant.number, &name)?.ok_or_else(Problem::not_found)?;
-    Ok(answer(StatusCode::OK, &shown(&source)))
+    Ok(answer(StatusCode::OK, &with_status(&app, &source)))
+}
+
+/// The same, and how it goes with fetching.
+fn with_status(app: &App, source: &Source) -> Value {
+    let mut value = shown(source);
+    if let (Value::Object(members), Some(more)) = (&mut value, pull::status(app, source)) {
+        members.extend(more);
+    }
+    value
 }
 
 /// `PUT /v1/t/{tenant}/sources/{name}`: makes a source or changes it.
@@ -103,6 +114,9 @@ pub async fn put(
     let catalog = app.store().catalog();
     let old = catalog.source(caller.tenant.number, &name)?;
     let secrets = merge(put.secrets, catalog.source_secrets(caller.tenant.number, &name)?)?;
+    if put.kind == "pull" {
+        pull::validate(&put.system, &put.settings, &secrets)?;
+    }
     let settings = Value::Object(put.settings);
     let text = settings.to_string();
     let spec = SourceSpec { name: &name, system: &put.system, kind: &put.kind, settings: &text, secrets: &secrets };
@@ -112,6 +126,7 @@ pub async fn put(
     });
     record(&app, &caller, "indelible.source.put", &name, old.as_ref(), after).await?;
     let (source, created) = catalog.put_source(caller.tenant.number, &spec, app.store().now())?;
+    app.pulls.changed();
     Ok(answer(if created { StatusCode::CREATED } else { StatusCode::OK }, &shown(&source)))
 }
 
@@ -129,6 +144,7 @@ pub async fn remove(
     let old = catalog.source(caller.tenant.number, &name)?.ok_or_else(Problem::not_found)?;
     record(&app, &caller, "indelible.source.delete", &name, Some(&old), Value::Null).await?;
     catalog.delete_source(caller.tenant.number, &name)?;
+    app.pulls.changed();
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

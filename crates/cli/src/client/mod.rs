@@ -6,6 +6,7 @@
 //! and its configuration (`verify --data` included), and the parsing of the whole command line.
 
 pub mod admin;
+pub mod gaps;
 pub mod http;
 pub mod ingest;
 pub mod interrupt;

@@ -1,0 +1,271 @@
+//! `GET /v1/t/{tenant}/completeness`: is anything missing between these two times, per source.
+//!
+//! Owns the answer, from what comparisons left behind (`catalog::SourceSpan`): *no* where a gap lies in the range, *yes*
+//! where all of it was compared and whole, and *unknown* with the reason for every other span. A source that pushes is
+//! counted and never asked, so for it the answer is unknown, and says what was counted. Not here: comparing (`pull`).
+
+use crate::app::App;
+use crate::auth;
+use crate::problem::Problem;
+use crate::pull::{self, Known};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use catalog::{Scopes, Source, SourceSpan};
+use event::time;
+use query::lang::{Clock, time as when};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+const SECOND: i64 = 1_000_000;
+/// Without `from`: the default range of the views.
+const DAYS: i64 = 7 * 86_400 * SECOND;
+
+/// Query of the answer.
+#[derive(Debug, Default, Deserialize)]
+pub struct RangeQuery {
+    from: Option<String>,
+    to: Option<String>,
+}
+
+/// What can be said of a span.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Part {
+    from: i64,
+    to: i64,
+    why: String,
+}
+
+/// What can be said of a source.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Verdict {
+    gaps: Vec<Part>,
+    unknown: Vec<Part>,
+}
+
+impl Verdict {
+    fn word(&self) -> &'static str {
+        match (self.gaps.is_empty(), self.unknown.is_empty()) {
+            (false, _) => "no",
+            (true, false) => "unknown",
+            (true, true) => "yes",
+        }
+    }
+}
+
+/// `GET /v1/t/{tenant}/completeness`.
+///
+/// # Errors
+/// A problem document.
+pub async fn get(
+    State(app): State<App>,
+    Path(slug): Path<String>,
+    Query(range): Query<RangeQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let caller = auth::caller(&app, &headers, &slug, Scopes::READ)?;
+    let now = app.store().now();
+    let clock = Clock::utc(now);
+    let bound = |name: &str, text: &Option<String>, default: i64| match text.as_deref().filter(|t| !t.is_empty()) {
+        None => Ok(default),
+        Some(text) => {
+            when::parse(text, &clock).map(|p| p.start).map_err(|e| Problem::from(query::Error::Query(e.at(name))))
+        }
+    };
+    let to = bound("to", &range.to, now)?.min(now);
+    let from = bound("from", &range.from, to.saturating_sub(DAYS))?;
+    if from >= to {
+        return Err(Problem::bad("invalid_time", "`from` is before `to`, and before now"));
+    }
+    let catalog = app.store().catalog();
+    let mut items = Vec::new();
+    let mut all = "yes";
+    for source in catalog.sources(caller.tenant.number)?.into_iter().filter(|s| s.kind != "connector") {
+        let spans = catalog.spans(caller.tenant.number, &source.name, from, to)?;
+        let verdict = judge(&source, pull::known(&app, &source).as_ref(), &spans, from, to, now);
+        all = match (all, verdict.word()) {
+            ("no", _) | (_, "no") => "no",
+            ("unknown", _) | (_, "unknown") => "unknown",
+            _ => "yes",
+        };
+        items.push(shown(&source, &verdict, &spans, from, to));
+    }
+    if items.is_empty() {
+        all = "unknown";
+    }
+    let body = json!({ "from": time::format(from), "to": time::format(to), "complete": all, "sources": items });
+    Ok((StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response())
+}
+
+fn shown(source: &Source, verdict: &Verdict, spans: &[SourceSpan], from: i64, to: i64) -> Value {
+    let part = |p: &Part| json!({ "from": time::format(p.from), "to": time::format(p.to), "why": p.why });
+    let compared: Vec<Value> = spans
+        .iter()
+        .filter(|s| s.gap.is_none())
+        .map(|s| {
+            json!({
+                "from": time::format(s.from.max(from)),
+                "to": time::format(s.to.min(to)),
+                "checked_at": time::format(s.checked_at),
+            })
+        })
+        .collect();
+    json!({
+        "source": source.name,
+        "system": source.system,
+        "kind": source.kind,
+        "complete": verdict.word(),
+        "gaps": verdict.gaps.iter().map(part).collect::<Vec<_>>(),
+        "unknown": verdict.unknown.iter().map(part).collect::<Vec<_>>(),
+        "compared": compared,
+        "sequence": source.counts.received,
+        "last_seen": source.last_seen.map(time::format),
+    })
+}
+
+/// What can be said of `from..to`.
+fn judge(source: &Source, known: Option<&Known>, spans: &[SourceSpan], from: i64, to: i64, now: i64) -> Verdict {
+    let Some(known) = known else {
+        let seen = source
+            .last_seen
+            .map_or_else(|| "nothing came yet".to_owned(), |at| format!("the last at {}", time::format(at)));
+        let why = format!(
+            "it pushes and cannot be asked what it has; {} records were counted here, {seen}",
+            source.counts.received
+        );
+        return Verdict { gaps: Vec::new(), unknown: vec![Part { from, to, why }] };
+    };
+    let gaps: Vec<Part> = spans
+        .iter()
+        .filter_map(|s| {
+            let (from, to) = (s.from.max(from), s.to.min(to));
+            s.gap.as_ref().filter(|_| from < to).map(|why| Part { from, to, why: why.clone() })
+        })
+        .collect();
+    if let Some(why) = known.unknowable {
+        return Verdict { gaps, unknown: vec![Part { from, to, why: why.to_owned() }] };
+    }
+    // What neither was compared nor is a gap, in the order of time.
+    let mut unknown = Vec::new();
+    let mut at = from;
+    let mut covered: Vec<(i64, i64)> = spans.iter().map(|s| (s.from, s.to)).collect();
+    covered.sort_unstable();
+    for (start, end) in covered.into_iter().chain([(to, to)]) {
+        if start > at {
+            reasons(source, known, at, start.min(to), now, &mut unknown);
+        }
+        at = at.max(end);
+    }
+    Verdict { gaps, unknown }
+}
+
+/// Why nothing can be said of a span that was not compared, cut where the reason changes.
+fn reasons(source: &Source, known: &Known, from: i64, to: i64, now: i64, out: &mut Vec<Part>) {
+    let mut from = from;
+    if from < known.since {
+        let end = to.min(known.since);
+        let why = format!("before {}, from when on its records are wanted (`since`)", time::format(known.since));
+        out.push(Part { from, to: end, why });
+        from = end;
+    }
+    if from >= to {
+        return;
+    }
+    let fresh = now.saturating_sub(known.settle.saturating_mul(SECOND));
+    let why = match (&known.last_error, source.last_seen) {
+        (Some(error), Some(seen)) => {
+            format!("it cannot be asked ({error}); it last answered at {}", time::format(seen))
+        }
+        (Some(error), None) => format!("it cannot be asked ({error}), and never answered"),
+        (None, None) => "it was not asked yet".to_owned(),
+        (None, Some(_)) if known.until < to.min(fresh) => {
+            format!("it is being read; everything before {} was asked for", time::format(known.until))
+        }
+        (None, Some(_)) => format!(
+            "not compared yet: that is done every {} minutes, for records that are {} seconds old",
+            known.check / 60,
+            known.settle
+        ),
+    };
+    out.push(Part { from, to, why });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use catalog::SourceCounts;
+
+    fn source() -> Source {
+        Source {
+            tenant: 1,
+            name: "kc".into(),
+            system: "keycloak".into(),
+            kind: "pull".into(),
+            settings: "{}".into(),
+            secrets: Vec::new(),
+            created_at: 0,
+            updated_at: 0,
+            position: None,
+            last_seen: Some(100 * SECOND),
+            counts: SourceCounts::default(),
+        }
+    }
+
+    fn known() -> Known {
+        Known { since: 10 * SECOND, check: 3600, settle: 5, until: 100 * SECOND, unknowable: None, last_error: None }
+    }
+
+    fn span(from: i64, to: i64, gap: Option<&str>) -> SourceSpan {
+        SourceSpan {
+            tenant: 1,
+            name: "kc".into(),
+            from: from * SECOND,
+            to: to * SECOND,
+            checked_at: 0,
+            records: 0,
+            filled: 0,
+            gap: gap.map(str::to_owned),
+        }
+    }
+
+    fn ask(known: &Known, spans: &[SourceSpan], from: i64, to: i64) -> (&'static str, Vec<(i64, i64)>, String) {
+        let verdict = judge(&source(), Some(known), spans, from * SECOND, to * SECOND, 100 * SECOND);
+        let parts = verdict.unknown.iter().map(|p| (p.from / SECOND, p.to / SECOND)).collect();
+        let why: Vec<&str> = verdict.unknown.iter().chain(&verdict.gaps).map(|p| p.why.as_str()).collect();
+        (verdict.word(), parts, why.join("; "))
+    }
+
+    #[test]
+    fn yes_only_where_all_of_it_was_compared() {
+        let spans = [span(10, 50, None), span(50, 90, None)];
+        assert_eq!(ask(&known(), &spans, 10, 90).0, "yes");
+        assert_eq!(ask(&known(), &spans, 20, 60).0, "yes");
+        let (word, parts, why) = ask(&known(), &spans, 5, 95);
+        assert_eq!((word, parts), ("unknown", vec![(5, 10), (90, 95)]));
+        assert!(why.contains("`since`") && why.contains("not compared yet"), "{why}");
+        let (word, parts, _) = ask(&known(), &[span(20, 30, None), span(40, 90, None)], 20, 90);
+        assert_eq!((word, parts), ("unknown", vec![(30, 40)]));
+        assert_eq!(ask(&known(), &[], 20, 30).1, [(20, 30)]);
+    }
+
+    #[test]
+    fn a_gap_is_a_no_even_where_it_was_compared() {
+        let spans = [span(10, 90, None), span(30, 40, Some("lost"))];
+        let (word, parts, why) = ask(&known(), &spans, 10, 90);
+        assert_eq!((word, parts.len(), why.as_str()), ("no", 0, "lost"));
+        assert_eq!(ask(&known(), &spans, 40, 90).0, "yes");
+    }
+
+    #[test]
+    fn what_cannot_be_known_says_why() {
+        let spans = [span(10, 90, None)];
+        let unofficial = Known { unknowable: Some("unofficial"), ..known() };
+        assert_eq!(ask(&unofficial, &spans, 10, 90), ("unknown", vec![(10, 90)], "unofficial".into()));
+        let down = Known { last_error: Some("it refuses connections".into()), ..known() };
+        assert!(ask(&down, &[], 20, 30).2.contains("refuses connections"));
+        let behind = Known { until: 20 * SECOND, ..known() };
+        assert!(ask(&behind, &[], 20, 30).2.contains("being read"));
+        let pushed = judge(&Source { last_seen: None, ..source() }, None, &[], 0, SECOND, SECOND);
+        assert!(pushed.word() == "unknown" && pushed.unknown[0].why.contains("nothing came yet"));
+    }
+}

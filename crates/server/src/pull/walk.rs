@@ -1,0 +1,289 @@
+//! One source, asked: a token, a page, its records taken in. What fetching and comparing share.
+//!
+//! Owns waiting: a system that says when to come back is waited for, here for a short while and in the scheduler for a long
+//! one. Records go the way of pushed ones, so one that was pushed before is a duplicate.
+
+use super::http::{Got, Http};
+use super::plan::{Plan, Position, SECOND};
+use crate::app::App;
+use crate::intake;
+use crate::jobs::{self, Task};
+use crate::native;
+use crate::prepare;
+use crate::problem::Problem;
+use axum::http::StatusCode;
+use catalog::{Source, SourceCounts, SourceNews, SourceSpan, Tenant};
+use event::time;
+use ledger::Outcome;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+use systems::pull::{self, Ask, Config, Page, Pull, Trouble, Window};
+
+/// Tries of one page, and how long is waited for it within a run, seconds.
+const TRIES: u32 = 4;
+const SHORT_WAIT: u64 = 60;
+/// A token is not used in its last seconds.
+const TOKEN_MARGIN: i64 = 10 * SECOND;
+
+/// Why a walk ended before its end.
+pub(super) enum End {
+    /// The system, or what it said.
+    Trouble(Trouble),
+    /// We cannot take its records now.
+    Ours(String),
+    /// Somebody cancelled the job.
+    Cancelled,
+    /// The server stops: it goes on at the next start.
+    Stopping,
+}
+
+impl From<Trouble> for End {
+    fn from(trouble: Trouble) -> End {
+        End::Trouble(trouble)
+    }
+}
+
+/// What became of the records of a page.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Took {
+    /// Records of the page.
+    pub theirs: u64,
+    /// Of them, those that were not here before.
+    pub fresh: u64,
+    /// Of them, those that are not here now either.
+    pub refused: u64,
+}
+
+/// A source being asked.
+pub(super) struct Walk {
+    pub app: App,
+    pub tenant: Arc<Tenant>,
+    pub source: Source,
+    pub pull: &'static dyn Pull,
+    pub plan: Plan,
+    pub position: Position,
+    /// The job, once there is one.
+    pub task: Option<Task>,
+    config: Config,
+    http: Http,
+    token: Option<(String, i64)>,
+    request_id: String,
+}
+
+impl Walk {
+    /// # Errors
+    /// Settings that cannot be used any more, or secrets that cannot be read.
+    pub(super) fn new(app: &App, tenant: &Arc<Tenant>, source: Source) -> Result<Walk, Problem> {
+        let config = super::config(&app.store().catalog().source_secrets(tenant.number, &source.name)?, &source)?;
+        let pull = super::puller(&source.system)?;
+        pull.check(&config).map_err(|e| Problem::bad("invalid_source", e.detail))?;
+        let plan = Plan::of(&config.settings, source.created_at, pull)?;
+        let http = Http::new(config.text("url").unwrap_or_default(), app.options.version);
+        Ok(Walk {
+            app: app.clone(),
+            tenant: Arc::clone(tenant),
+            position: Position::of(&source),
+            pull,
+            plan,
+            task: None,
+            config,
+            http,
+            token: None,
+            request_id: app.ids.next(app.store().now()),
+            source,
+        })
+    }
+
+    pub(super) fn now(&self) -> i64 {
+        self.app.store().now()
+    }
+
+    pub(super) fn streams(&self) -> Vec<&'static str> {
+        self.pull.streams(&self.config)
+    }
+
+    /// The job of this run, begun when there is something to tell of.
+    pub(super) async fn ensure_task(&mut self, kind: &str, name: &str) -> Result<(), End> {
+        if self.task.is_none() {
+            let ours = |_| End::Ours("the job could not be recorded".into());
+            let input = json!({ "source": self.source.name });
+            let job = jobs::create(&self.app, &self.tenant, kind, name, &input).await.map_err(ours)?;
+            self.task = jobs::begin(&self.app, &self.tenant, &job).await.map_err(ours)?;
+        }
+        Ok(())
+    }
+
+    /// Asked between the steps.
+    pub(super) fn go_on(&self) -> Result<(), End> {
+        if self.app.pulls.is_stopping() {
+            return Err(End::Stopping);
+        }
+        if self.task.as_ref().is_some_and(Task::is_cancelled) { Err(End::Cancelled) } else { Ok(()) }
+    }
+
+    /// A page of a window. Tried again for a short while where that may help.
+    pub(super) async fn page(&mut self, stream: &str, window: Window, page: Option<&str>) -> Result<Page, End> {
+        let mut tries = 0;
+        let mut logged_in_again = false;
+        loop {
+            self.go_on()?;
+            tries += 1;
+            let trouble = match self.once(stream, window, page).await {
+                Ok(page) => return Ok(page),
+                Err(trouble) => trouble,
+            };
+            match trouble {
+                // A token may have been revoked before its time.
+                Trouble::Login(_) if !logged_in_again && self.token.take().is_some() => logged_in_again = true,
+                Trouble::Later(after, _) if tries < TRIES && after.unwrap_or(0) <= SHORT_WAIT => {
+                    self.wait(after.unwrap_or(1 << (tries - 1)), after.is_some()).await?;
+                }
+                trouble => return Err(End::Trouble(trouble)),
+            }
+        }
+    }
+
+    async fn once(&mut self, stream: &str, window: Window, page: Option<&str>) -> Result<Page, Trouble> {
+        let refused = |e: systems::Reason| Trouble::Refused(e.detail);
+        let token = self.token().await?;
+        let ask = self.pull.ask(&self.config, &token, stream, window, page).map_err(refused)?;
+        let got = self.send(ask).await?;
+        self.pull.read(window, page, &got.answer(), self.now())
+    }
+
+    async fn token(&mut self) -> Result<String, Trouble> {
+        let now = self.now();
+        if let Some((token, _)) = self.token.as_ref().filter(|(_, until)| now < *until) {
+            return Ok(token.clone());
+        }
+        let Some(ask) = self.pull.login(&self.config).map_err(|e| Trouble::Refused(e.detail))? else {
+            return Ok(String::new());
+        };
+        let got = self.send(ask).await?;
+        let (token, seconds) = pull::token(&got.answer(), now)?;
+        let good_for = i64::try_from(seconds).unwrap_or(0).min(86_400) * SECOND - TOKEN_MARGIN;
+        self.token = Some((token.clone(), now + good_for));
+        Ok(token)
+    }
+
+    async fn send(&self, ask: Ask) -> Result<Got, Trouble> {
+        self.http.send(ask, &self.request_id).await
+    }
+
+    /// Waits so many seconds, and up to half as long again where nobody said how long: sources that failed together do not
+    /// come back together.
+    pub(super) async fn wait(&self, seconds: u64, said: bool) -> Result<(), End> {
+        let millis = seconds.min(SHORT_WAIT) * 1000;
+        let jitter = if said { 0 } else { super::jitter(&self.app, millis / 2) };
+        let until = tokio::time::Instant::now() + Duration::from_millis(millis + jitter);
+        while tokio::time::Instant::now() < until {
+            self.go_on()?;
+            let rest = until - tokio::time::Instant::now();
+            tokio::time::sleep(rest.min(Duration::from_millis(200))).await;
+        }
+        Ok(())
+    }
+
+    /// Takes the records of a page in; when this returns, they are durable.
+    pub(super) async fn take(&mut self, page: &mut Page) -> Result<Took, End> {
+        let mut took = Took { theirs: page.count as u64, ..Took::default() };
+        if page.count == 0 {
+            return Ok(took);
+        }
+        let system = systems::find(self.pull.system()).ok_or_else(|| End::Ours("the system is not known".into()))?;
+        let body = std::mem::take(&mut page.body);
+        let mut tries = 0;
+        let taken = loop {
+            tries += 1;
+            match native::take_fetched(&self.app, &self.tenant, system, body.clone()).await {
+                Ok(taken) => break taken,
+                Err(p) if p.status() == StatusCode::SERVICE_UNAVAILABLE && tries < TRIES => self.wait(1, false).await?,
+                Err(p) => return Err(End::Ours(format!("its records could not be taken in: {}", p.detail()))),
+            }
+        };
+        took.fresh = taken.sealed.iter().filter(|s| matches!(s.2, Outcome::Sealed { .. })).count() as u64;
+        // An id that is here with other content is here: a pushed record may say more than a fetched one.
+        took.refused = taken.refused.iter().filter(|r| r.1 != "id_conflict").count() as u64;
+        metrics::counter!("indelible_fetched_records_total", "system" => self.pull.system()).increment(took.theirs);
+        Ok(took)
+    }
+
+    /// Saves how far it was read, and what came. Everything before that position is durable by now.
+    pub(super) fn save(&self, took: Took, moved: bool) -> Result<(), End> {
+        let text = serde_json::to_string(&self.position).map_err(|e| End::Ours(e.to_string()))?;
+        let counts = SourceCounts {
+            received: took.theirs,
+            duplicate: took.theirs.saturating_sub(took.fresh).saturating_sub(took.refused),
+            refused: took.refused,
+        };
+        let news = SourceNews {
+            made: Some(self.source.created_at),
+            position: moved.then_some(text.as_str()),
+            seen: Some(self.now()),
+            counts,
+        };
+        match self.app.store().catalog().note_source(self.tenant.number, &self.source.name, &news) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(End::Cancelled),
+            Err(e) => Err(End::Ours(format!("its position could not be saved: {e}"))),
+        }
+    }
+
+    /// Records that something is missing for good: an entry of its own kind in the ledger, and a row to look it up by.
+    /// The same gap told again is the same entry.
+    pub(super) async fn gap(&self, window: Window, cause: &str) -> Result<(), End> {
+        let name = &self.source.name;
+        let (from, to) = (time::format(window.from), time::format(window.to));
+        let record = json!({
+            "id": format!("gap:{name}:{}:{}", window.from, window.to),
+            "log": "audit",
+            "time": to,
+            "source": "indelible",
+            "action": "indelible.gap",
+            "outcome": "unknown",
+            "level": "error",
+            "target": { "id": name, "type": "source", "name": name },
+            "message": format!("records of {name} from {from} to {to} are missing: {cause}"),
+            "attributes": { "source": name, "system": self.pull.system(), "from": from, "to": to, "cause": cause },
+        })
+        .to_string();
+        let make = move |app: &App, tenant: &Arc<Tenant>| prepare::gap(app, tenant, &record);
+        let ours = |what: String| End::Ours(format!("a gap could not be recorded: {what}"));
+        let taken = intake::take_with(&self.app, Arc::clone(&self.tenant), make).await;
+        let taken = taken.map_err(|p| ours(p.detail().to_owned()))?;
+        if let Some((_, code, ..)) = taken.refused.first() {
+            return Err(ours((*code).to_owned()));
+        }
+        let span = SourceSpan {
+            tenant: self.tenant.number,
+            name: name.clone(),
+            from: window.from,
+            to: window.to,
+            checked_at: self.now(),
+            records: 0,
+            filled: 0,
+            gap: Some(cause.to_owned()),
+        };
+        self.app.store().catalog().add_span(&span).map_err(|e| ours(e.to_string()))?;
+        metrics::counter!("indelible_source_gaps_total", "system" => self.pull.system()).increment(1);
+        Ok(())
+    }
+
+    /// Tells of records that a page could not give.
+    pub(super) async fn tell_lost(&self, page: &Page) -> Result<(), End> {
+        match page.lost {
+            Some((lost, cause)) => self.gap(lost, cause).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The earliest moment of which the source still has records, where that is known: to the hour, so that a gap told of
+    /// twice is mostly the same one.
+    pub(super) fn oldest(&self) -> i64 {
+        self.plan.keeps.map_or(i64::MIN, |keeps| {
+            let oldest = self.now().saturating_sub(keeps.saturating_mul(SECOND));
+            oldest.div_euclid(3600 * SECOND).saturating_mul(3600 * SECOND)
+        })
+    }
+}
