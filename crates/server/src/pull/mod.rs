@@ -2,7 +2,7 @@
 //!
 //! Owns the schedule. A source of kind `pull` is looked at every `interval_seconds`; after failures later and later, up to
 //! five minutes, or when its system says. Every `check_minutes` it is compared as well ([`check`]). One run per source at a
-//! time, [`AT_ONCE`] in all. [`walk`] asks, [`fetch`] and [`check`] say what to ask for, [`plan`] reads settings and
+//! time, [`AT_ONCE`] pages in all. [`walk`] asks, [`fetch`] and [`check`] say what to ask for, [`plan`] reads settings and
 //! positions, [`http`] is the way out; how a system is asked is in `systems::pull`.
 //!
 //! A run that ends anywhere, by `kill -9` too, is gone on with from the saved position: its last page may come again, and
@@ -41,7 +41,7 @@ use walk::{End, Took, Walk};
 pub(crate) const FETCH: &str = "fetch";
 /// See [`FETCH`].
 pub(crate) const CHECK: &str = "check";
-/// Sources asked at the same time.
+/// Pages asked for and taken in at the same time; turns are given page by page, so that a long history holds nobody up.
 const AT_ONCE: usize = 4;
 /// Between two looks at the schedule, and between two readings of the list of sources.
 const TICK: Duration = Duration::from_millis(250);
@@ -161,7 +161,7 @@ pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
         }
     }
     app.pulls.stopping.store(true, Ordering::Relaxed);
-    // Runs end at their next step. One that waits for an answer is gone on with at the next start.
+    // Runs end at their next step, between pages. One that waits for an answer is gone on with at the next start.
     let _ = tokio::time::timeout(STOP_PATIENCE, app.pulls.turns.acquire_many(AT_ONCE as u32)).await;
 }
 
@@ -242,7 +242,6 @@ fn start_due(app: &App, source: Source) {
     };
     let app = app.clone();
     tokio::spawn(async move {
-        let _turn = Arc::clone(&app.pulls.turns).acquire_owned().await;
         let next = work(&app, &tenant, &source.name, job).await;
         let mut slots = app.pulls.slots.lock();
         let slot = slots.entry(key).or_default();

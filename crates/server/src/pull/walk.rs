@@ -19,6 +19,7 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use systems::pull::{self, Ask, Config, Page, Pull, Trouble, Window};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Tries of one page, and how long is waited for it within a run, seconds.
 const TRIES: u32 = 4;
@@ -68,6 +69,8 @@ pub(super) struct Walk {
     config: Config,
     http: Http,
     token: Option<(String, i64)>,
+    /// Held from the request for a page until its records are durable.
+    turn: Option<OwnedSemaphorePermit>,
     request_id: String,
 }
 
@@ -90,6 +93,7 @@ impl Walk {
             config,
             http,
             token: None,
+            turn: None,
             request_id: app.ids.next(app.store().now()),
             source,
         })
@@ -129,10 +133,15 @@ impl Walk {
         loop {
             self.go_on()?;
             tries += 1;
+            if self.turn.is_none() {
+                let turn = Arc::clone(&self.app.pulls.turns).acquire_owned().await;
+                self.turn = Some(turn.map_err(|_| End::Stopping)?);
+            }
             let trouble = match self.once(stream, window, page).await {
                 Ok(page) => return Ok(page),
                 Err(trouble) => trouble,
             };
+            self.turn = None;
             match trouble {
                 // A token may have been revoked before its time.
                 Trouble::Login(_) if !logged_in_again && self.token.take().is_some() => logged_in_again = true,
@@ -187,6 +196,7 @@ impl Walk {
 
     /// Takes the records of a page in; when this returns, they are durable.
     pub(super) async fn take(&mut self, page: &mut Page) -> Result<Took, End> {
+        let _turn = self.turn.take();
         let mut took = Took { theirs: page.count as u64, ..Took::default() };
         if page.count == 0 {
             return Ok(took);
