@@ -3,6 +3,7 @@
 use crate::body::{self, Budget};
 use crate::ids::Ids;
 use crate::problem::{Problem, REQUEST_ID};
+use crate::states::States;
 use crate::{admin, intake, log, native, ops, read};
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
@@ -61,6 +62,8 @@ pub struct Inner {
     pub intake: Arc<Semaphore>,
     /// What native records need to know of those before them.
     pub memories: native::Memories,
+    /// The last known states of entities.
+    pub(crate) states: States,
     /// Queries being run.
     pub reads: Arc<Semaphore>,
     /// Callers who wait for a checkpoint.
@@ -91,6 +94,7 @@ impl App {
             options,
             ids: Ids::default(),
             memories: native::Memories::default(),
+            states: States::default(),
             intake: Arc::new(Semaphore::new(INTAKE_AT_ONCE)),
             reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
             waits: Arc::new(Semaphore::new(WAITS_AT_ONCE)),
@@ -105,6 +109,12 @@ impl App {
     /// The store.
     pub fn store(&self) -> &Arc<Store> {
         self.engine.store()
+    }
+
+    /// Forgets what is remembered of a person between records: what erasing them calls, after the records are erased.
+    pub fn forget(&self, tenant: &Tenant, person: &str) {
+        self.memories.forget(tenant, person);
+        self.states.forget(tenant.number, person);
     }
 
     /// A tenant's redaction rules, made once per version of its settings.

@@ -10,6 +10,7 @@ mod auth;
 mod body;
 mod connections;
 mod decompress;
+mod deriving;
 mod ids;
 mod intake;
 mod log;
@@ -19,6 +20,7 @@ mod ops;
 mod prepare;
 mod problem;
 mod read;
+mod states;
 
 pub use app::{App, Options, router};
 pub use connections::serve;

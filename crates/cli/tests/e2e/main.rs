@@ -6,6 +6,7 @@
 
 mod access;
 mod bad_input;
+mod changes;
 mod counting;
 mod crash;
 mod duckdb;
