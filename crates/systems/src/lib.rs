@@ -39,6 +39,7 @@ pub mod ory_nestjs;
 pub mod ory_network;
 pub mod otlp;
 pub mod protobuf;
+pub mod revoke;
 mod sessions;
 pub mod set;
 pub mod sns;

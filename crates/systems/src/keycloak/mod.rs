@@ -21,6 +21,7 @@ mod change;
 mod line;
 mod native;
 mod read;
+pub(crate) mod revoke;
 #[cfg(test)]
 mod tests;
 

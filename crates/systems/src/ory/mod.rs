@@ -26,6 +26,7 @@
 
 pub mod otlp;
 mod read;
+pub(crate) mod revoke;
 #[cfg(test)]
 mod tests;
 
