@@ -14,6 +14,7 @@ use crate::ids::SegmentIds;
 use crate::keys::KeyCache;
 use crate::sum::Sum;
 use crate::tenants::TenantCache;
+use crate::vault::Vault;
 
 /// An open catalog. Share it between threads; reads do not wait for writes.
 pub struct Catalog {
@@ -21,6 +22,7 @@ pub struct Catalog {
     pub(crate) tenants: RwLock<TenantCache>,
     pub(crate) keys: RwLock<KeyCache>,
     pub(crate) ids: Mutex<SegmentIds>,
+    pub(crate) vault: Vault,
 }
 
 impl Catalog {
@@ -52,7 +54,13 @@ impl Catalog {
     fn load(db: Db) -> Result<Self> {
         let (tenants, keys) =
             db.read("load tenants and keys", |conn| Ok((TenantCache::load(conn)?, KeyCache::load(conn)?)))?;
-        Ok(Self { db, tenants: RwLock::new(tenants), keys: RwLock::new(keys), ids: Mutex::default() })
+        Ok(Self {
+            db,
+            tenants: RwLock::new(tenants),
+            keys: RwLock::new(keys),
+            ids: Mutex::default(),
+            vault: Vault::default(),
+        })
     }
 
     /// The file.

@@ -10,6 +10,7 @@ use crate::keys::{ALL_KEYS, key_row};
 use crate::persons::{ALL_PERSONS, person_row};
 use crate::positions::{self, ALL_POSITIONS, ID_CEILING, position_row};
 use crate::segments::{ALL_RETIRED, ALL_SEGMENTS, judge, retired_row, segment_row};
+use crate::sources::{ALL_SOURCES, source_row};
 use crate::tenants::{ALL_TENANTS, tenant_row};
 use crate::tiles::{ALL_FRONTIERS, ALL_TILES, frontier_row, tile_row};
 
@@ -108,6 +109,7 @@ fn check_rows(conn: &Connection, findings: &mut Findings) -> Step<()> {
     sweep(conn, findings, ALL_PERSONS, |_, row| person_row(row).map(drop))?;
     sweep(conn, findings, ALL_FRONTIERS, |_, row| frontier_row(row).map(drop))?;
     sweep(conn, findings, ALL_CHECKPOINTS, |_, row| checkpoint_row(row).map(drop))?;
+    sweep(conn, findings, ALL_SOURCES, |_, row| source_row(row).map(drop))?;
 
     let ceiling = positions::get(conn, ID_CEILING);
     let ceiling = findings.take(ceiling)?.unwrap_or(u64::MAX);

@@ -92,6 +92,12 @@ pub enum Error {
         /// What is wrong; never quotes the settings.
         reason: String,
     },
+    /// A source breaks a rule.
+    #[error("invalid source: {reason}")]
+    InvalidSource {
+        /// Which rule; never quotes a setting or a secret.
+        reason: String,
+    },
     /// An API key's name breaks the rule.
     #[error("invalid key name: use 1 to 200 characters, no control characters")]
     InvalidKeyName,

@@ -1,4 +1,4 @@
-//! What an installation knows about itself, in one SQLite file: tenants, API keys, personal salt keys,
+//! What an installation knows about itself, in one SQLite file: tenants, API keys, personal salt keys, sources,
 //! the set of segments, hash tiles, positions and the newest checkpoint of each tenant.
 //!
 //! This crate owns `catalog.db` (format: `docs/formats/catalog.md`) and nothing else. It is *not* the commit
@@ -35,9 +35,11 @@ mod seal;
 mod secret;
 mod segments;
 mod slices;
+mod sources;
 mod sum;
 mod tenants;
 mod tiles;
+mod vault;
 
 pub use catalog::Catalog;
 pub use commit::StoreCommit;
@@ -50,5 +52,7 @@ pub use seal::SealState;
 pub use secret::SecretKey;
 pub use segments::{Segment, Slice};
 pub use slices::{SlicesError, decode_slices, encode_slices};
+pub use sources::{MAX_SECRET, MAX_SOURCE_SETTINGS, MAX_SOURCES, Source, SourceCounts, SourceNews, SourceSpec};
 pub use tenants::{MAX_SETTINGS_BYTES, Tenant};
 pub use tiles::TileRow;
+pub use vault::SecretText;

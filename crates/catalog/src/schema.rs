@@ -15,7 +15,7 @@ pub const APPLICATION_ID: u32 = 0x494E_4443;
 /// The version this program writes: the number of steps.
 pub const SCHEMA_VERSION: u32 = STEPS.len() as u32;
 
-const STEPS: [&str; 1] = [include_str!("schema/001_core.sql")];
+const STEPS: [&str; 2] = [include_str!("schema/001_core.sql"), include_str!("schema/002_sources.sql")];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Found {

@@ -168,14 +168,18 @@ fn tenant_sum(tenant: &Tenant) -> Sum {
         .int(tenant.created_at)
 }
 
-fn check_slug(slug: &str) -> Result<()> {
+/// Whether a text is 1 to 63 of a-z, 0-9 and `-`, with a letter or digit at both ends.
+pub(crate) fn is_slug(slug: &str) -> bool {
     let alphanumeric = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let bytes = slug.as_bytes();
-    let good = (1..=63).contains(&bytes.len())
+    (1..=63).contains(&bytes.len())
         && bytes.iter().all(|b| alphanumeric(b) || *b == b'-')
         && bytes.first().is_some_and(alphanumeric)
-        && bytes.last().is_some_and(alphanumeric);
-    if good { Ok(()) } else { Err(Error::InvalidSlug { slug: slug.chars().take(80).collect() }) }
+        && bytes.last().is_some_and(alphanumeric)
+}
+
+fn check_slug(slug: &str) -> Result<()> {
+    if is_slug(slug) { Ok(()) } else { Err(Error::InvalidSlug { slug: slug.chars().take(80).collect() }) }
 }
 
 /// The error says where and of what sort, never what is written there: settings may hold a secret.

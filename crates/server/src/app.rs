@@ -4,7 +4,7 @@ use crate::body::{self, Budget};
 use crate::ids::Ids;
 use crate::problem::{Problem, REQUEST_ID};
 use crate::states::States;
-use crate::{admin, intake, log, native, ops, read};
+use crate::{admin, intake, log, native, ops, read, sources};
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -161,6 +161,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/t/{tenant}/ask", post(read::ask))
         .route("/v1/t/{tenant}/sql", post(read::sql))
         .route("/v1/t/{tenant}/tail", get(read::tail))
+        .route("/v1/t/{tenant}/sources", get(sources::list))
+        .route("/v1/t/{tenant}/sources/{name}", put(sources::put).get(sources::get).delete(sources::remove))
         .route("/v1/t/{tenant}/{view}", get(read::view))
         .route("/t/{tenant}/log/checkpoint", get(log::checkpoint))
         .route("/t/{tenant}/log/vkey", get(log::vkey))

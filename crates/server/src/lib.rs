@@ -20,6 +20,7 @@ mod ops;
 mod prepare;
 mod problem;
 mod read;
+mod sources;
 mod states;
 
 pub use app::{App, Options, router};

@@ -146,6 +146,7 @@ impl From<catalog::Error> for Problem {
     fn from(e: catalog::Error) -> Problem {
         match e {
             catalog::Error::InvalidSlug { .. } => Problem::bad("invalid_tenant", e.to_string()),
+            catalog::Error::InvalidSource { .. } => Problem::bad("invalid_source", e.to_string()),
             catalog::Error::InvalidSettings { .. } => Problem::bad("invalid_settings", e.to_string()),
             e => Problem::internal("the catalog could not be used", &e),
         }

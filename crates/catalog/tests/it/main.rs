@@ -5,6 +5,7 @@ mod auth;
 mod damage;
 mod model;
 mod seal;
+mod sources;
 mod speed;
 mod store;
 

@@ -27,6 +27,7 @@ mod repair;
 mod scrub;
 mod server;
 mod slow;
+mod sources;
 mod sql;
 mod tail;
 mod verify;

@@ -1,0 +1,202 @@
+//! `/v1/t/{tenant}/sources`: the systems that records come from, or that are told things.
+//!
+//! Owns the shapes of requests and answers, and that every change is a record in the tenant's audit log before it is
+//! made. A secret goes in and never comes out: it reads `***`, and `***` sent back leaves it as it is. Not here: what a
+//! source is used for (`native`, `pull`).
+
+use crate::app::App;
+use crate::auth::{self, Caller};
+use crate::intake::record_use;
+use crate::problem::Problem;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use catalog::{Scopes, SecretText, Source, SourceSpec};
+use event::time;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// What a secret reads.
+const HIDDEN: &str = "***";
+
+/// What a source can be for, and what that is.
+const KINDS: &[(&str, &str)] = &[
+    ("push", "it sends its records here"),
+    ("pull", "its records are fetched"),
+    ("connector", "it is called when something is to be done there"),
+];
+
+/// Body of `PUT …/sources/{name}`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Put {
+    system: String,
+    kind: String,
+    #[serde(default)]
+    settings: Map<String, Value>,
+    #[serde(default)]
+    secrets: BTreeMap<String, Option<String>>,
+}
+
+fn answer(status: StatusCode, value: &Value) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], value.to_string()).into_response()
+}
+
+/// A source as it is shown.
+pub(crate) fn shown(source: &Source) -> Value {
+    let settings: Value = serde_json::from_str(&source.settings).unwrap_or_else(|_| json!({}));
+    let secrets: Map<String, Value> = source.secrets.iter().map(|n| (n.clone(), HIDDEN.into())).collect();
+    json!({
+        "name": source.name,
+        "system": source.system,
+        "kind": source.kind,
+        "settings": settings,
+        "secrets": secrets,
+        "created_at": time::format(source.created_at),
+        "updated_at": time::format(source.updated_at),
+        "position": source.position,
+        "last_seen": source.last_seen.map(time::format),
+        "received": source.counts.received,
+        "duplicate": source.counts.duplicate,
+        "refused": source.counts.refused,
+    })
+}
+
+/// `GET /v1/t/{tenant}/sources`.
+///
+/// # Errors
+/// A problem document.
+pub async fn list(State(app): State<App>, Path(slug): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
+    let caller = auth::caller(&app, &headers, &slug, Scopes::ADMIN)?;
+    let items: Vec<Value> = app.store().catalog().sources(caller.tenant.number)?.iter().map(shown).collect();
+    Ok(answer(StatusCode::OK, &json!({ "items": items })))
+}
+
+/// `GET /v1/t/{tenant}/sources/{name}`.
+///
+/// # Errors
+/// A problem document.
+pub async fn get(
+    State(app): State<App>,
+    Path((slug, name)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let caller = auth::caller(&app, &headers, &slug, Scopes::ADMIN)?;
+    let source = app.store().catalog().source(caller.tenant.number, &name)?.ok_or_else(Problem::not_found)?;
+    Ok(answer(StatusCode::OK, &shown(&source)))
+}
+
+/// `PUT /v1/t/{tenant}/sources/{name}`: makes a source or changes it.
+///
+/// # Errors
+/// A problem document.
+pub async fn put(
+    State(app): State<App>,
+    Path((slug, name)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let caller = auth::caller(&app, &headers, &slug, Scopes::ADMIN)?;
+    let put = parse(&body)?;
+    let catalog = app.store().catalog();
+    let old = catalog.source(caller.tenant.number, &name)?;
+    let secrets = merge(put.secrets, catalog.source_secrets(caller.tenant.number, &name)?)?;
+    let settings = Value::Object(put.settings);
+    let text = settings.to_string();
+    let spec = SourceSpec { name: &name, system: &put.system, kind: &put.kind, settings: &text, secrets: &secrets };
+    spec.check()?;
+    let after = json!({
+        "system": put.system, "kind": put.kind, "settings": settings, "secret_names": secrets.keys().collect::<Vec<_>>(),
+    });
+    record(&app, &caller, "indelible.source.put", &name, old.as_ref(), after).await?;
+    let (source, created) = catalog.put_source(caller.tenant.number, &spec, app.store().now())?;
+    Ok(answer(if created { StatusCode::CREATED } else { StatusCode::OK }, &shown(&source)))
+}
+
+/// `DELETE /v1/t/{tenant}/sources/{name}`: the source, its secrets and its position. Its records stay.
+///
+/// # Errors
+/// A problem document.
+pub async fn remove(
+    State(app): State<App>,
+    Path((slug, name)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let caller = auth::caller(&app, &headers, &slug, Scopes::ADMIN)?;
+    let catalog = app.store().catalog();
+    let old = catalog.source(caller.tenant.number, &name)?.ok_or_else(Problem::not_found)?;
+    record(&app, &caller, "indelible.source.delete", &name, Some(&old), Value::Null).await?;
+    catalog.delete_source(caller.tenant.number, &name)?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// The body's own words are never quoted: it may hold secrets.
+fn parse(body: &[u8]) -> Result<Put, Problem> {
+    let put: Put = serde_json::from_slice(body).map_err(|e| {
+        let why = match e.classify() {
+            serde_json::error::Category::Data => "a member is missing, unknown, or of the wrong type",
+            _ => "it is not JSON",
+        };
+        Problem::bad(
+            "invalid_source",
+            format!(
+                "the body is {{\"system\", \"kind\", \"settings\": {{…}}, \"secrets\": {{name: text}}}}; {why}, at line {} column {}",
+                e.line(),
+                e.column()
+            ),
+        )
+    })?;
+    if !KINDS.iter().any(|(kind, _)| *kind == put.kind) {
+        let kinds: Vec<String> = KINDS.iter().map(|(kind, what)| format!("`{kind}` ({what})")).collect();
+        return Err(Problem::bad("invalid_source", format!("`kind` is one of {}", kinds.join(", "))));
+    }
+    if put.kind != "connector" && systems::find(&put.system).is_none() {
+        let names: Vec<&str> = systems::SYSTEMS.iter().map(|s| s.name()).collect();
+        return Err(Problem::bad("unknown_system", format!("`system` is one of {}", names.join(", "))));
+    }
+    Ok(put)
+}
+
+/// What is not named stays, `***` stays, `null` goes.
+fn merge(
+    given: BTreeMap<String, Option<String>>,
+    mut held: BTreeMap<String, SecretText>,
+) -> Result<BTreeMap<String, SecretText>, Problem> {
+    for (name, text) in given {
+        match text {
+            None => {
+                held.remove(&name);
+            }
+            Some(text) if text == HIDDEN => {
+                if !held.contains_key(&name) {
+                    return Err(Problem::bad(
+                        "invalid_source",
+                        format!("`secrets` has `{HIDDEN}` for a secret that this source does not have; send its text"),
+                    ));
+                }
+            }
+            Some(text) => {
+                held.insert(name, SecretText::new(text));
+            }
+        }
+    }
+    Ok(held)
+}
+
+async fn record(
+    app: &App,
+    caller: &Caller,
+    action: &str,
+    name: &str,
+    old: Option<&Source>,
+    after: Value,
+) -> Result<(), Problem> {
+    let before = old.map(|s| {
+        let settings: Value = serde_json::from_str(&s.settings).unwrap_or_else(|_| json!({}));
+        json!({ "system": s.system, "kind": s.kind, "settings": settings, "secret_names": s.secrets })
+    });
+    let target = json!({ "id": name, "type": "source", "name": name });
+    record_use(app, caller, action, target, json!({ "before": before, "after": after })).await
+}
