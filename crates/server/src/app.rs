@@ -4,7 +4,7 @@ use crate::body::{self, Budget};
 use crate::ids::Ids;
 use crate::problem::{Problem, REQUEST_ID};
 use crate::states::States;
-use crate::{admin, intake, log, native, ops, read, sources};
+use crate::{admin, intake, log, native, ops, read, revoke, sources};
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -31,6 +31,9 @@ const READS_AT_ONCE: usize = 16;
 const WAITS_AT_ONCE: usize = 64;
 /// Live tails at the same time: each looks for new records five times a second.
 const TAILS_AT_ONCE: usize = 256;
+
+/// Revocations at the same time: each asks for its confirmation four times a second, for half a minute.
+const REVOCATIONS_AT_ONCE: usize = 32;
 
 /// What the server is told from outside.
 #[derive(Debug, Clone)]
@@ -70,6 +73,8 @@ pub struct Inner {
     pub waits: Arc<Semaphore>,
     /// Live tails.
     pub tails: Arc<Semaphore>,
+    /// Revocations being done.
+    pub revocations: Arc<Semaphore>,
     /// Room for bodies.
     pub bodies: Budget,
     /// Since when the server runs.
@@ -99,6 +104,7 @@ impl App {
             reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
             waits: Arc::new(Semaphore::new(WAITS_AT_ONCE)),
             tails: Arc::new(Semaphore::new(TAILS_AT_ONCE)),
+            revocations: Arc::new(Semaphore::new(REVOCATIONS_AT_ONCE)),
             bodies: Budget::default(),
             started: Instant::now(),
             metrics,
@@ -161,6 +167,12 @@ pub fn router(app: App) -> Router {
         .route("/v1/t/{tenant}/ask", post(read::ask))
         .route("/v1/t/{tenant}/sql", post(read::sql))
         .route("/v1/t/{tenant}/tail", get(read::tail))
+        .route("/v1/t/{tenant}/sessions/revoke", post(revoke::sessions))
+        .route("/v1/t/{tenant}/sessions/{id}/revoke", post(revoke::session))
+        .route("/v1/t/{tenant}/grants/revoke", post(revoke::grants))
+        .route("/v1/t/{tenant}/grants/{id}/revoke", post(revoke::grant))
+        .route("/v1/t/{tenant}/revocations", get(revoke::published))
+        .route("/v1/t/{tenant}/revocations/{id}", get(revoke::show))
         .route("/v1/t/{tenant}/sources", get(sources::list))
         .route("/v1/t/{tenant}/sources/{name}", put(sources::put).get(sources::get).delete(sources::remove))
         .route("/v1/t/{tenant}/{view}", get(read::view))

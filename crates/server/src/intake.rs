@@ -345,6 +345,14 @@ pub fn rules_of(settings: &str) -> Result<Rules, Problem> {
         .map_err(|e| Problem::bad("invalid_settings", e.to_string()))
 }
 
+/// Takes in a record of our own.
+///
+/// # Errors
+/// As [`take`].
+pub(crate) async fn take_own(app: &App, tenant: Arc<Tenant>, record: String) -> Result<Taken, Problem> {
+    take_with(app, tenant, move |app, tenant| prepare::own(app, tenant, record.as_bytes())).await
+}
+
 /// Writes a record of our own into a tenant's audit log: what a sensitive scope was used for.
 ///
 /// # Errors
@@ -366,7 +374,7 @@ pub async fn record_use(
         "request_id": crate::problem::request_id(),
         "attributes": details,
     });
-    let taken = take(app, Arc::clone(&caller.tenant), Bytes::from(record.to_string()), None).await?;
+    let taken = take_own(app, Arc::clone(&caller.tenant), record.to_string()).await?;
     match taken.refused.first() {
         None => Ok(()),
         Some((_, code, _, detail)) => {

@@ -20,6 +20,7 @@ mod ops;
 mod prepare;
 mod problem;
 mod read;
+mod revoke;
 mod sources;
 mod states;
 

@@ -31,6 +31,11 @@ const PAGE: &[(&str, &str)] = &[
     ("diff", "`guide`: diffs in the monitoring guide's spelling"),
 ];
 
+const REVOKE: &[(&str, &str)] = &[
+    ("preview", "`true`: say what would be hit and whom it would be told, and do nothing"),
+    ("wait", "seconds to hold the answer until it is known how it ended, 60 at most; 0 if absent"),
+];
+
 const ROUTES: &[Route] = &[
     Route {
         method: "get",
@@ -235,6 +240,60 @@ const ROUTES: &[Route] = &[
         query: &[("q", "filter text"), ("view", "a view, `records` if absent")],
         body: &[],
         success: ("200", "text/event-stream"),
+    },
+    Route {
+        method: "post",
+        path: "/v1/t/{tenant}/sessions/revoke",
+        summary: "All sessions of the user that the body names are revoked where they came from",
+        scope: "revoke",
+        query: REVOKE,
+        body: &[JSON],
+        success: ("202", JSON),
+    },
+    Route {
+        method: "post",
+        path: "/v1/t/{tenant}/sessions/{id}/revoke",
+        summary: "A session is revoked where it came from, or recorded and published where nothing can be told",
+        scope: "revoke",
+        query: REVOKE,
+        body: &[],
+        success: ("202", JSON),
+    },
+    Route {
+        method: "post",
+        path: "/v1/t/{tenant}/grants/revoke",
+        summary: "All grants of the user that the body names are withdrawn",
+        scope: "revoke",
+        query: REVOKE,
+        body: &[JSON],
+        success: ("202", JSON),
+    },
+    Route {
+        method: "post",
+        path: "/v1/t/{tenant}/grants/{id}/revoke",
+        summary: "A grant is withdrawn where it came from, or recorded and published",
+        scope: "revoke",
+        query: REVOKE,
+        body: &[],
+        success: ("202", JSON),
+    },
+    Route {
+        method: "get",
+        path: "/v1/t/{tenant}/revocations",
+        summary: "What was revoked, for services that check: small, with an ETag",
+        scope: "read",
+        query: &[("since", "a time, or `next` of the answer before; 7 days ago if absent")],
+        body: &[],
+        success: ("200", JSON),
+    },
+    Route {
+        method: "get",
+        path: "/v1/t/{tenant}/revocations/{id}",
+        summary: "How far a revocation is, step by step",
+        scope: "read",
+        query: &[],
+        body: &[],
+        success: ("200", JSON),
     },
     Route {
         method: "get",

@@ -50,15 +50,28 @@ pub struct Prepared {
     pub unparsed: Vec<(usize, String, String)>,
 }
 
-/// Prepares a body of envelopes.
+/// Prepares a body of envelopes from outside. Only this server itself may say what it revoked.
 ///
 /// # Errors
 /// A problem with the body as a whole, or with what is needed to prepare it.
 pub fn plain(app: &App, tenant: &Arc<Tenant>, body: &[u8]) -> Result<Prepared, Problem> {
+    envelopes(app, tenant, body, false)
+}
+
+/// Prepares our own records.
+///
+/// # Errors
+/// As [`plain`].
+pub fn own(app: &App, tenant: &Arc<Tenant>, body: &[u8]) -> Result<Prepared, Problem> {
+    envelopes(app, tenant, body, true)
+}
+
+fn envelopes(app: &App, tenant: &Arc<Tenant>, body: &[u8], own: bool) -> Result<Prepared, Problem> {
     let body = Body::new(body);
     let pieces = body.pieces();
     check_count(pieces.len())?;
     work(app, tenant, pieces.iter().filter_map(|p| p.text.as_ref().ok()).map(|t| t.len() + 256).sum(), |work| {
+        work.own = own;
         for piece in &pieces {
             let taken = match &piece.text {
                 Ok(text) => work.add(piece.line, text, false, None)?,
@@ -121,6 +134,16 @@ fn check_count(records: usize) -> Result<(), Problem> {
     Ok(())
 }
 
+/// How the steps of a revocation begin. Services that check believe them.
+const REVOKED: &str = "indelible.revoke.";
+
+/// Whether a row says that it is a step of a revocation.
+fn is_ours(row: &[u8]) -> bool {
+    let mut fields = event::encode::fields(row).map_while(Result::ok);
+    let action = fields.find(|stored| stored.field == event::Field::Action);
+    action.is_some_and(|action| action.value.starts_with(REVOKED.as_bytes()))
+}
+
 /// A batch being prepared.
 struct Work<'a> {
     app: &'a App,
@@ -128,6 +151,8 @@ struct Work<'a> {
     parser: Parser<'a>,
     salts: Salts<'a>,
     deriving: Deriving,
+    /// The records are this server's own.
+    own: bool,
     rows: Vec<u8>,
     /// Places of the records whose id the sender gave.
     given: Vec<usize>,
@@ -150,6 +175,7 @@ fn work(
         parser: Parser { rules: &rules, tenant: &tenant.slug, now: store.now() },
         salts: store.keys().intake(tenant),
         deriving: Deriving::new(Arc::clone(&rules)),
+        own: false,
         rows: Vec::with_capacity(room),
         given: Vec::new(),
         out: Prepared { batch: Batch { tenant: tenant.number, id_epoch, ..Batch::default() }, ..Prepared::default() },
@@ -174,6 +200,11 @@ impl Work<'_> {
             Ok(event) => event,
             Err(e) => return Ok(Err(e)),
         };
+        if !self.own && is_ours(self.rows.get(event.row.clone()).unwrap_or_default()) {
+            self.rows.truncate(event.row.start);
+            let detail = format!("`action` begins with `{REVOKED}`, which only this server writes; use another name");
+            return Ok(Err(Invalid { code: "reserved_action", field: "action".into(), detail }));
+        }
         if let Some(change) = change {
             let row = self.rows.get(event.row.clone()).unwrap_or_default();
             let place = self.out.records.len();
