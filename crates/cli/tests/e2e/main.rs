@@ -14,6 +14,7 @@ mod faults;
 mod folder;
 mod http;
 mod intake;
+mod keycloak;
 mod ledger;
 mod native;
 mod ops;
