@@ -167,6 +167,7 @@ fn size(key: &str, state: &State) -> usize {
 struct Said {
     id: String,
     time: String,
+    index: u64,
     source: String,
     new: Option<Box<RawValue>>,
 }
@@ -185,7 +186,7 @@ fn bring_back(app: &App, tenant: &Arc<Tenant>, rules: &Arc<Rules>, known: &mut K
             text::parse(&format!("source:{} ({filter})", system.name()), View::Records, &Clock::utc(app.store().now()))
                 .map_err(query::Error::Query)?;
         query.limit = Some(query::MAX_LIMIT);
-        let mut found: Vec<(Change, Said)> = Vec::new();
+        let mut found: Vec<(i64, Change, Said)> = Vec::new();
         let (mut seen, mut bytes) = (0, 0);
         while seen < LOOK_BACK && bytes < 2 * TENANT_BYTES && started.elapsed() < LOOK_TIME {
             let page = app.engine.page(tenant, &query, Access { bodies: false })?;
@@ -196,16 +197,18 @@ fn bring_back(app: &App, tenant: &Arc<Tenant>, rules: &Arc<Rules>, known: &mut K
                     continue;
                 };
                 let Ok(said) = serde_json::from_str::<Said>(item) else { continue };
+                let Some(at) = event::time::parse(&said.time) else { continue };
                 bytes += said.new.as_ref().map_or(0, |new| new.get().len()) + OVERHEAD;
-                found.push((change, said));
+                found.push((at, change, said));
             }
             query.cursor = page.next_cursor;
             if query.cursor.is_none() {
                 break;
             }
         }
-        for (change, said) in found.into_iter().rev() {
-            let Some(at) = event::time::parse(&said.time) else { continue };
+        // Sources count milliseconds; within one the order is that of sealing.
+        found.sort_by_key(|(at, _, said)| (*at, said.index));
+        for (at, change, said) in found {
             let new = said.new.as_ref().and_then(|new| redacted(new.get(), rules));
             let key = key(&said.source, &change);
             let before = known.get(&key).and_then(|state| state.text);
