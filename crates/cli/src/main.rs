@@ -61,6 +61,8 @@ enum Command {
     Tenant(client::admin::TenantArgs),
     /// Make, list and revoke keys
     Key(client::admin::KeyArgs),
+    /// End sessions and withdraw grants where they came from
+    Revoke(client::revoke::RevokeArgs),
     /// Show or check the configuration
     Config(settings::ConfigArgs),
     /// Measure a running server
@@ -106,6 +108,7 @@ fn run(command: &Command) -> Outcome {
         Command::Tenants(args) => client::admin::run_tenants(args),
         Command::Tenant(args) => client::admin::run_tenant(args),
         Command::Key(args) => client::admin::run_key(args),
+        Command::Revoke(args) => client::revoke::run_revoke(args),
         Command::Config(args) => done(settings::run(args)),
         Command::Bench(args) => done(bench::run(args).map_err(|e| Failure::other(e.to_string()))),
         Command::Openapi => done(print(&format!("{:#}\n", server::document()))),

@@ -258,6 +258,10 @@ impl Parser<'_> {
             let diff = diff::diff_with(o, n, &|at| changed.differs(at))
                 .map_err(|_| Invalid::new("invalid_json", "old", "`old` and `new` could not be compared"))?;
             if let Some(diff) = diff {
+                if diff.positional {
+                    // Said where the record says what else was done to it on its way in.
+                    add_mark(marks, pointer("diff"), Cow::Borrowed("positional_arrays"));
+                }
                 draft.set(F::Diff, Slot::Text(Cow::Owned(diff.json)));
             }
         }

@@ -1,6 +1,8 @@
 //! Latest-status views: the log only appends, the view shows each job, notification, session or grant once.
 //!
 //! The latest record of an id is the one sealed last (highest index); `created_at` is the time of its first.
+//! A session or grant is told of by events that each say a part: a sign-in whose it is and where to, a revocation often no
+//! more than its id. So what the latest record does not say is filled in from the latest that did.
 //! A session or grant past `expires_at` reads `expired` though no record says so.
 
 use crate::engine::{Error, Result};
@@ -8,8 +10,9 @@ use crate::lang::{Source, View};
 use crate::predicate::{CREATED_AT, Matcher, STATUS};
 use crate::source::{Merge, Wanted};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array};
-use arrow::compute::{interleave_record_batch, take_record_batch};
+use arrow::compute::{interleave, interleave_record_batch, take_record_batch};
 use arrow::datatypes::{DataType, Field as ArrowField, Schema, TimestampMicrosecondType};
+use event::Field;
 use segments::columns;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -29,6 +32,40 @@ struct Seen {
     row: usize,
     index: u64,
     created: i64,
+    /// Per carried column the latest row with a value: its index, batch and row.
+    carried: Vec<Option<(u64, usize, usize)>>,
+}
+
+impl Seen {
+    fn carry(&mut self, columns: &[usize], batch: &RecordBatch, number: usize, row: usize, index: u64) {
+        for (at, held) in columns.iter().zip(&mut self.carried) {
+            if held.is_none_or(|(known, ..)| index > known)
+                && batch.columns().get(*at).is_some_and(|array| array.is_valid(row))
+            {
+                *held = Some((index, number, row));
+            }
+        }
+    }
+}
+
+/// The columns that a view fills in from earlier records.
+fn carried(view: View) -> Vec<usize> {
+    let mut out: Vec<usize> = Vec::new();
+    if view.status().is_none() {
+        return out;
+    }
+    for column in view.columns() {
+        match column.source {
+            Source::First(fields) => {
+                out.extend(fields.iter().filter(|f| **f != Field::Attributes).map(|f| columns::of(*f)));
+            }
+            Source::Status(status, expires) => out.extend([columns::of(status), columns::of(expires)]),
+            _ => {}
+        }
+    }
+    out.push(columns::of(if view == View::Sessions { Field::SessionScopes } else { Field::GrantScopes }));
+    out.push(columns::of(Field::GrantUserId));
+    out
 }
 
 /// Folds a snapshot's records of a view.
@@ -53,6 +90,7 @@ pub fn latest(snapshot: &Snapshot, view: View, now: i64) -> Result<Latest> {
     else {
         return Err(Error::Limit("the view cannot be folded".into()));
     };
+    let carried: Vec<usize> = carried(view).into_iter().filter_map(place).collect();
     let mut batches: Vec<RecordBatch> = Vec::new();
     let mut seen: HashMap<String, Seen> = HashMap::new();
     let mut merge = Merge::new(snapshot, &wanted);
@@ -88,9 +126,13 @@ pub fn latest(snapshot: &Snapshot, view: View, now: i64) -> Result<Latest> {
                 if index > s.index {
                     (s.batch, s.row, s.index) = (number, row, index);
                 }
+                s.carry(&carried, &batch, number, row, index);
             }
             None => {
-                seen.insert(key.to_owned(), Seen { batch: number, row, index, created: time });
+                let none = vec![None; carried.len()];
+                let mut first = Seen { batch: number, row, index, created: time, carried: none };
+                first.carry(&carried, &batch, number, row, index);
+                seen.insert(key.to_owned(), first);
             }
         }
     }
@@ -110,7 +152,8 @@ pub fn latest(snapshot: &Snapshot, view: View, now: i64) -> Result<Latest> {
         RecordBatch::new_empty(schema)
     } else {
         let places: Vec<(usize, usize)> = rows.iter().map(|s| (s.batch, s.row)).collect();
-        interleave_record_batch(&batches.iter().collect::<Vec<_>>(), &places)?
+        let latest = interleave_record_batch(&batches.iter().collect::<Vec<_>>(), &places)?;
+        filled(latest, &batches, &rows, &carried)?
     };
     let created = TimestampMicrosecondArray::from_iter_values(rows.iter().map(|s| s.created)).with_timezone("UTC");
     let status = status(view, &picked, &projection, now);
@@ -122,6 +165,20 @@ pub fn latest(snapshot: &Snapshot, view: View, now: i64) -> Result<Latest> {
     arrays.push(Arc::new(status));
     projection.extend([CREATED_AT, STATUS]);
     Ok(Latest { batch: RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?, columns: projection })
+}
+
+/// The latest rows with what earlier ones said in the carried columns.
+fn filled(latest: RecordBatch, batches: &[RecordBatch], rows: &[Seen], carried: &[usize]) -> Result<RecordBatch> {
+    let mut arrays = latest.columns().to_vec();
+    for (slot, at) in carried.iter().enumerate() {
+        let sources: Vec<&dyn Array> = batches.iter().filter_map(|b| b.columns().get(*at)).map(AsRef::as_ref).collect();
+        let held = |s: &Seen| s.carried.get(slot).copied().flatten().map_or((s.batch, s.row), |(_, b, r)| (b, r));
+        let places: Vec<(usize, usize)> = rows.iter().map(held).collect();
+        if let Some(array) = arrays.get_mut(*at) {
+            *array = interleave(&sources, &places)?;
+        }
+    }
+    Ok(RecordBatch::try_new(latest.schema(), arrays)?)
 }
 
 fn status(view: View, batch: &RecordBatch, projection: &[usize], now: i64) -> StringArray {

@@ -55,8 +55,7 @@ impl Matcher {
     /// already is.
     pub fn new(view: View, filter: Filter, log: bool) -> Matcher {
         let filter = match view.log().filter(|_| log) {
-            Some(log) => Filter::And(vec![Filter::text_test(Key::Column(envelope(Field::Log)), Op::Is, log), filter])
-                .normalized(),
+            Some(log) => Filter::And(vec![own(view, log), filter]).normalized(),
             None => filter,
         };
         let mut used = Vec::new();
@@ -251,6 +250,16 @@ impl Predicate for Matcher {
     fn only_needs(&self) -> bool {
         only_needs(&self.filter)
     }
+}
+
+/// The records of a view.
+fn own(view: View, log: &str) -> Filter {
+    let log = Filter::text_test(Key::Column(envelope(Field::Log)), Op::Is, log);
+    let Some(status) = view.status() else { return log };
+    // By their values, not by there being one: those can be searched for in encoded bytes.
+    let words = event::parse::allowed(status).unwrap_or_default().iter().map(|word| (*word).to_owned()).collect();
+    let told = Test { key: Key::Column(envelope(status)), op: Op::In, value: Value::List(words) };
+    Filter::Or(vec![log, Filter::Test(told)])
 }
 
 fn collect(filter: &Filter, view: View, out: &mut Vec<usize>) {

@@ -3,7 +3,8 @@
 use crate::body::{self, Budget};
 use crate::ids::Ids;
 use crate::problem::{Problem, REQUEST_ID};
-use crate::{admin, completeness, intake, jobs, log, native, ops, pull, read, sources};
+use crate::states::States;
+use crate::{admin, completeness, intake, jobs, log, native, ops, pull, read, revoke, sources};
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -30,6 +31,9 @@ const READS_AT_ONCE: usize = 16;
 const WAITS_AT_ONCE: usize = 64;
 /// Live tails at the same time: each looks for new records five times a second.
 const TAILS_AT_ONCE: usize = 256;
+
+/// Revocations at the same time: each asks for its confirmation four times a second, for half a minute.
+const REVOCATIONS_AT_ONCE: usize = 32;
 
 /// What the server is told from outside.
 #[derive(Debug, Clone)]
@@ -65,12 +69,16 @@ pub struct Inner {
     pub(crate) jobs: jobs::Jobs,
     /// Sources being fetched from.
     pub(crate) pulls: pull::Pulls,
+    /// The last known states of entities.
+    pub(crate) states: States,
     /// Queries being run.
     pub reads: Arc<Semaphore>,
     /// Callers who wait for a checkpoint.
     pub waits: Arc<Semaphore>,
     /// Live tails.
     pub tails: Arc<Semaphore>,
+    /// Revocations being done.
+    pub revocations: Arc<Semaphore>,
     /// Room for bodies.
     pub bodies: Budget,
     /// Since when the server runs.
@@ -97,10 +105,12 @@ impl App {
             memories: native::Memories::default(),
             jobs: jobs::Jobs::default(),
             pulls: pull::Pulls::default(),
+            states: States::default(),
             intake: Arc::new(Semaphore::new(INTAKE_AT_ONCE)),
             reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
             waits: Arc::new(Semaphore::new(WAITS_AT_ONCE)),
             tails: Arc::new(Semaphore::new(TAILS_AT_ONCE)),
+            revocations: Arc::new(Semaphore::new(REVOCATIONS_AT_ONCE)),
             bodies: Budget::default(),
             started: Instant::now(),
             metrics,
@@ -111,6 +121,12 @@ impl App {
     /// The store.
     pub fn store(&self) -> &Arc<Store> {
         self.engine.store()
+    }
+
+    /// Forgets what is remembered of a person between records: what erasing them calls, after the records are erased.
+    pub fn forget(&self, tenant: &Tenant, person: &str) {
+        self.memories.forget(tenant, person);
+        self.states.forget(tenant.number, person);
     }
 
     /// A tenant's redaction rules, made once per version of its settings.
@@ -166,6 +182,12 @@ pub fn router(app: App) -> Router {
         .route("/v1/t/{tenant}/jobs/{id}", get(jobs::get))
         .route("/v1/t/{tenant}/jobs/{id}/cancel", post(jobs::cancel))
         .route("/v1/t/{tenant}/jobs/{id}/retry", post(jobs::retry))
+        .route("/v1/t/{tenant}/sessions/revoke", post(revoke::sessions))
+        .route("/v1/t/{tenant}/sessions/{id}/revoke", post(revoke::session))
+        .route("/v1/t/{tenant}/grants/revoke", post(revoke::grants))
+        .route("/v1/t/{tenant}/grants/{id}/revoke", post(revoke::grant))
+        .route("/v1/t/{tenant}/revocations", get(revoke::published))
+        .route("/v1/t/{tenant}/revocations/{id}", get(revoke::show))
         .route("/v1/t/{tenant}/{view}", get(read::view))
         .route("/t/{tenant}/log/checkpoint", get(log::checkpoint))
         .route("/t/{tenant}/log/vkey", get(log::vkey))

@@ -5,6 +5,7 @@
 
 use crate::app::App;
 use crate::auth::{self, Caller};
+use crate::deriving::as_sent;
 use crate::prepare::{self, Prepared, Sent};
 use crate::problem::Problem;
 use axum::body::Bytes;
@@ -165,19 +166,20 @@ pub async fn take_with(
 }
 
 async fn seal(app: &App, tenant: Arc<Tenant>, prepared: Prepared) -> Result<Taken, Problem> {
-    let Prepared { batch, records, refused, unparsed } = prepared;
+    let Prepared { batch, records, learned, refused, unparsed } = prepared;
     let mut taken = Taken { refused, unparsed, ..Taken::default() };
     if records.is_empty() {
         taken.size = app.store().ledger().size(tenant.number);
         return Ok(taken);
     }
     let keys = batch.keys.clone();
-    // Kept aside for comparing repetitions that came without a time.
+    // Kept aside for comparing repetitions that came without a time, or with other things derived.
     let rows: Vec<Option<Vec<u8>>> = records
         .iter()
         .zip(&batch.records)
         .map(|(sent, r)| {
-            (sent.fresh_time && r.id.is_some()).then(|| batch.rows.get(r.row.clone()).unwrap_or_default().to_vec())
+            ((sent.fresh_time || sent.derives) && r.id.is_some())
+                .then(|| batch.rows.get(r.row.clone()).unwrap_or_default().to_vec())
         })
         .collect();
     let (send, receive) = tokio::sync::oneshot::channel();
@@ -191,16 +193,21 @@ async fn seal(app: &App, tenant: Arc<Tenant>, prepared: Prepared) -> Result<Take
     }
     taken.size = receipt.size;
     taken.recorded_at = receipt.recorded_at;
-    for (n, (Sent { line, id, fresh_time, by_content }, outcome)) in
+    let sealed = |place: usize| matches!(receipt.outcomes.get(place), Some(Outcome::Sealed { .. }));
+    let learned = learned.into_iter().filter(|(place, ..)| sealed(*place)).map(|(_, key, state)| (key, state));
+    app.states.learn(tenant.number, learned.collect());
+    for (n, (Sent { line, id, fresh_time, by_content, derives }, outcome)) in
         records.into_iter().zip(receipt.outcomes).enumerate()
     {
         let outcome = match outcome {
             Outcome::Conflict { index } if by_content => {
                 Outcome::Duplicate { index, leaf: leaf(app, &tenant, index).await? }
             }
-            // A repetition without a time got another one this time; it is the same record all the same.
+            // A repetition without a time got another one this time, and other things may be derived by now; it is the same
+            // record all the same.
             Outcome::Conflict { index }
-                if fresh_time && same_but_time(app, &tenant, index, rows.get(n).and_then(Option::as_ref)).await? =>
+                if (fresh_time || derives)
+                    && same_as_sent(app, &tenant, index, rows.get(n).and_then(Option::as_ref), fresh_time).await? =>
             {
                 Outcome::Duplicate { index, leaf: leaf(app, &tenant, index).await? }
             }
@@ -236,16 +243,16 @@ async fn leaf(app: &App, tenant: &Arc<Tenant>, index: u64) -> Result<ledger::Has
     Ok(stored(app, tenant, index).await?.map(|r| r.leaf).unwrap_or_default())
 }
 
-async fn same_but_time(app: &App, tenant: &Arc<Tenant>, index: u64, row: Option<&Vec<u8>>) -> Result<bool, Problem> {
-    let without_time = |row: &[u8]| -> Vec<(event::Field, Vec<u8>)> {
-        event::encode::fields(row)
-            .map_while(Result::ok)
-            .filter(|f| f.field != event::Field::Time)
-            .map(|f| (f.field, f.value.to_vec()))
-            .collect()
-    };
+async fn same_as_sent(
+    app: &App,
+    tenant: &Arc<Tenant>,
+    index: u64,
+    row: Option<&Vec<u8>>,
+    fresh_time: bool,
+) -> Result<bool, Problem> {
     let Some(row) = row else { return Ok(false) };
-    Ok(stored(app, tenant, index).await?.is_some_and(|s| without_time(&s.row) == without_time(row)))
+    let stored = stored(app, tenant, index).await?;
+    Ok(stored.is_some_and(|s| as_sent(&s.row, fresh_time) == as_sent(row, fresh_time)))
 }
 
 pub(crate) fn answer(taken: &Taken, full: bool, more: Map<String, Value>) -> Response {
@@ -338,6 +345,14 @@ pub fn rules_of(settings: &str) -> Result<Rules, Problem> {
         .map_err(|e| Problem::bad("invalid_settings", e.to_string()))
 }
 
+/// Takes in a record of our own.
+///
+/// # Errors
+/// As [`take`].
+pub(crate) async fn take_own(app: &App, tenant: Arc<Tenant>, record: String) -> Result<Taken, Problem> {
+    take_with(app, tenant, move |app, tenant| prepare::own(app, tenant, record.as_bytes())).await
+}
+
 /// Writes a record of our own into a tenant's audit log: what a sensitive scope was used for.
 ///
 /// # Errors
@@ -359,7 +374,7 @@ pub async fn record_use(
         "request_id": crate::problem::request_id(),
         "attributes": details,
     });
-    let taken = take(app, Arc::clone(&caller.tenant), Bytes::from(record.to_string()), None).await?;
+    let taken = take_own(app, Arc::clone(&caller.tenant), record.to_string()).await?;
     match taken.refused.first() {
         None => Ok(()),
         Some((_, code, _, detail)) => {

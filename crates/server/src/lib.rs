@@ -11,6 +11,7 @@ mod body;
 mod completeness;
 mod connections;
 mod decompress;
+mod deriving;
 mod ids;
 mod intake;
 mod jobs;
@@ -22,7 +23,9 @@ mod prepare;
 mod problem;
 mod pull;
 mod read;
+mod revoke;
 mod sources;
+mod states;
 
 pub use app::{App, Options, router};
 pub use connections::serve;

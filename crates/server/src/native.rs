@@ -19,6 +19,7 @@ use serde_json::{Map, json};
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
+use systems::change::Change;
 use systems::{Memory, Reason, System};
 
 /// Tenants whose earlier records are remembered, about 1 MiB each.
@@ -41,6 +42,11 @@ impl Memories {
     fn of(&self, tenant: &Tenant) -> Arc<Mutex<Memory>> {
         Arc::clone(self.0.lock().get_or_insert(tenant.number, Arc::default))
     }
+
+    /// Forgets a person of a tenant.
+    pub fn forget(&self, tenant: &Tenant, person: &str) {
+        self.of(tenant).lock().forget(person);
+    }
 }
 
 /// Where a record lies in [`Natives::text`].
@@ -61,6 +67,8 @@ pub struct Native {
     pub unparsed: Option<Reason>,
     /// See `systems::Converted`.
     pub by_content: bool,
+    /// See `systems::Converted`.
+    pub change: Option<Change>,
 }
 
 /// The converted records of a body.
@@ -91,6 +99,7 @@ impl Natives {
                 },
                 unparsed: record.unparsed.cloned(),
                 by_content: record.by_content,
+                change: record.change,
             });
         })?;
         Ok(natives)

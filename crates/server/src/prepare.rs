@@ -5,9 +5,11 @@
 
 use crate::app::App;
 use crate::decompress::Refused;
+use crate::deriving::Deriving;
 use crate::intake::{MAX_BATCH, MAX_RECORDS};
 use crate::native::Natives;
 use crate::problem::Problem;
+use crate::states::State;
 use axum::http::StatusCode;
 use catalog::Tenant;
 use event::batch::Body;
@@ -17,6 +19,7 @@ use ledger::{Batch, Pending};
 use std::borrow::Cow;
 use std::sync::Arc;
 use store::Salts;
+use systems::change::Change;
 
 /// One record of a batch, as its sender knows it.
 pub struct Sent {
@@ -28,6 +31,8 @@ pub struct Sent {
     pub fresh_time: bool,
     /// The id was made from the content: whatever has it is the same record.
     pub by_content: bool,
+    /// More may have been derived for it than for the record it repeats, or less.
+    pub derives: bool,
 }
 
 /// A batch ready for the ledger.
@@ -37,24 +42,39 @@ pub struct Prepared {
     pub batch: Batch,
     /// What is known of each record of the batch.
     pub records: Vec<Sent>,
+    /// What records say about the state of entities: place in the batch, name, state.
+    pub learned: Vec<(usize, String, State)>,
     /// Refused records: line, code, field, detail.
     pub refused: Vec<(usize, &'static str, String, String)>,
     /// Records not understood, kept as they came: line, code, detail.
     pub unparsed: Vec<(usize, String, String)>,
 }
 
-/// Prepares a body of envelopes.
+/// Prepares a body of envelopes from outside. Only this server itself may say what it revoked.
 ///
 /// # Errors
 /// A problem with the body as a whole, or with what is needed to prepare it.
 pub fn plain(app: &App, tenant: &Arc<Tenant>, body: &[u8]) -> Result<Prepared, Problem> {
+    envelopes(app, tenant, body, false)
+}
+
+/// Prepares our own records.
+///
+/// # Errors
+/// As [`plain`].
+pub fn own(app: &App, tenant: &Arc<Tenant>, body: &[u8]) -> Result<Prepared, Problem> {
+    envelopes(app, tenant, body, true)
+}
+
+fn envelopes(app: &App, tenant: &Arc<Tenant>, body: &[u8], own: bool) -> Result<Prepared, Problem> {
     let body = Body::new(body);
     let pieces = body.pieces();
     check_count(pieces.len())?;
     work(app, tenant, pieces.iter().filter_map(|p| p.text.as_ref().ok()).map(|t| t.len() + 256).sum(), |work| {
+        work.own = own;
         for piece in &pieces {
             let taken = match &piece.text {
-                Ok(text) => work.add(piece.line, text, false)?,
+                Ok(text) => work.add(piece.line, text, false, None)?,
                 Err(e) => Err(Invalid { code: e.code, field: String::new(), detail: e.detail.clone() }),
             };
             work.note(piece.line, taken);
@@ -92,12 +112,12 @@ pub fn native(app: &App, tenant: &Arc<Tenant>, natives: &Natives) -> Result<Prep
                     continue;
                 }
             };
-            let mut taken = work.add(line, text, record.by_content)?;
+            let mut taken = work.add(line, text, record.by_content, record.change.as_ref())?;
             let mut why = record.unparsed.as_ref().map(|e| (e.code.to_owned(), e.detail.clone()));
             if let (Err(e), None) = (&taken, &why) {
                 let kept = systems::unparsed(natives.system, native, e.code, &e.detail);
                 why = Some((e.code.to_owned(), e.detail.clone()));
-                taken = work.add(line, &kept, true)?;
+                taken = work.add(line, &kept, true, None)?;
             }
             if let (Ok(()), Some((code, detail))) = (&taken, why) {
                 work.out.unparsed.push((line, code, detail));
@@ -127,12 +147,25 @@ fn check_count(records: usize) -> Result<(), Problem> {
     Ok(())
 }
 
+/// How the steps of a revocation begin. Services that check believe them.
+const REVOKED: &str = "indelible.revoke.";
+
+/// Whether a row says that it is a step of a revocation.
+fn is_ours(row: &[u8]) -> bool {
+    let mut fields = event::encode::fields(row).map_while(Result::ok);
+    let action = fields.find(|stored| stored.field == event::Field::Action);
+    action.is_some_and(|action| action.value.starts_with(REVOKED.as_bytes()))
+}
+
 /// A batch being prepared.
 struct Work<'a> {
     app: &'a App,
     tenant: &'a Arc<Tenant>,
     parser: Parser<'a>,
     salts: Salts<'a>,
+    deriving: Deriving,
+    /// The records are this server's own.
+    own: bool,
     rows: Vec<u8>,
     kind: EntryKind,
     /// Places of the records whose id the sender gave.
@@ -155,6 +188,8 @@ fn work(
         tenant,
         parser: Parser { rules: &rules, tenant: &tenant.slug, now: store.now() },
         salts: store.keys().intake(tenant),
+        deriving: Deriving::new(Arc::clone(&rules)),
+        own: false,
         rows: Vec::with_capacity(room),
         kind: EntryKind::Record,
         given: Vec::new(),
@@ -168,12 +203,32 @@ fn work(
 
 impl Work<'_> {
     /// Parses a record and commits to it.
-    fn add(&mut self, line: usize, text: &str, by_content: bool) -> Result<Result<(), Invalid>, Problem> {
+    fn add(
+        &mut self,
+        line: usize,
+        text: &str,
+        by_content: bool,
+        change: Option<&Change>,
+    ) -> Result<Result<(), Invalid>, Problem> {
         let (ids, now) = (&self.app.ids, self.parser.now);
-        let event = match self.parser.parse(text, &mut || ids.next(now), &mut self.rows) {
+        let mut event = match self.parser.parse(text, &mut || ids.next(now), &mut self.rows) {
             Ok(event) => event,
             Err(e) => return Ok(Err(e)),
         };
+        if !self.own && is_ours(self.rows.get(event.row.clone()).unwrap_or_default()) {
+            self.rows.truncate(event.row.start);
+            let detail = format!("`action` begins with `{REVOKED}`, which only this server writes; use another name");
+            return Ok(Err(Invalid { code: "reserved_action", field: "action".into(), detail }));
+        }
+        if let Some(change) = change {
+            let row = self.rows.get(event.row.clone()).unwrap_or_default();
+            let place = self.out.records.len();
+            if let Some(better) = self.deriving.look(self.app, self.tenant, change, row, place)? {
+                self.rows.truncate(event.row.start);
+                self.rows.extend_from_slice(&better);
+                event.row.end = self.rows.len();
+            }
+        }
         let row = self.rows.get(event.row.clone()).unwrap_or_default();
         let commitment = commit::commitment(row, &mut self.salts)
             .map_err(|e| Problem::internal("a record could not be committed to", &e))?;
@@ -190,7 +245,7 @@ impl Work<'_> {
         if !event.fresh_id {
             self.given.push(self.out.records.len());
         }
-        self.out.records.push(Sent { line, id, fresh_time: event.fresh_time, by_content });
+        self.out.records.push(Sent { line, id, fresh_time: event.fresh_time, by_content, derives: change.is_some() });
         Ok(Ok(()))
     }
 
@@ -203,6 +258,7 @@ impl Work<'_> {
     fn finish(mut self) -> Result<Prepared, Problem> {
         self.out.batch.keys = self.salts.fresh;
         self.out.batch.rows = self.rows;
+        self.out.learned = self.deriving.learned;
         // An id that was made here is known from now on, but cannot have been used before.
         let records = &self.out.records;
         let ids: Vec<&str> = self.given.iter().filter_map(|n| records.get(*n)).map(|r| r.id.as_str()).collect();

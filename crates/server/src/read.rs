@@ -44,7 +44,7 @@ fn json_text(body: String) -> Response {
 }
 
 /// Runs blocking work on a thread that may block, a bounded number at a time.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     app: &App,
     work: impl FnOnce(&App) -> query::Result<T> + Send + 'static,
 ) -> Result<T, Problem> {

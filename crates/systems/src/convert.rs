@@ -3,9 +3,10 @@
 //! Owns: the order of things and what happens to a record that is not understood. The caller parses each envelope with
 //! `event::parse::Parser`; one that it refuses is made again with [`unparsed`], so that the record is kept all the same.
 
+use crate::change::Change;
 use crate::envelope::{Envelope, hash};
 use crate::memory::Memory;
-use crate::{Context, Reason, System};
+use crate::{Context, Reason, System, sessions};
 use event::json::write_string;
 use event::redact::{self, Rules};
 use jiff::tz::TimeZone;
@@ -24,6 +25,8 @@ pub struct Converted<'a> {
     /// The id is a hash of the record, so a stored record with this id is this one, even where more was inferred
     /// the first time: a repetition, never a conflict.
     pub by_content: bool,
+    /// What the record says about the state of an entity.
+    pub change: Option<Change>,
 }
 
 /// Converts a body and hands every record to `take`, in order. One that is not understood never keeps the next ones out.
@@ -48,7 +51,14 @@ pub fn convert(
         let native = match &piece.text {
             Ok(native) => native.as_ref(),
             Err(reason) => {
-                take(Converted { line, native: "", envelope: Err(reason), unparsed: None, by_content: false });
+                take(Converted {
+                    line,
+                    native: "",
+                    envelope: Err(reason),
+                    unparsed: None,
+                    by_content: false,
+                    change: None,
+                });
                 continue;
             }
         };
@@ -58,16 +68,20 @@ pub fn convert(
         } else {
             let mut envelope = Envelope::new(system.name());
             system.read(native, &mut context, &mut envelope).and_then(|()| {
-                let by_content = envelope.by_content();
-                envelope.write(&mut out).map(|()| by_content)
+                sessions::fill(system.name(), &mut envelope);
+                let (by_content, change) = (envelope.by_content(), envelope.take_change());
+                envelope.write(&mut out).map(|()| (by_content, change))
             })
         };
         match read {
-            Ok(by_content) => take(Converted { line, native, envelope: Ok(&out), unparsed: None, by_content }),
+            Ok((by_content, change)) => {
+                take(Converted { line, native, envelope: Ok(&out), unparsed: None, by_content, change });
+            }
             Err(reason) => {
                 out.clear();
                 write_unparsed(system.name(), native, reason.code, &reason.detail, &mut out);
-                take(Converted { line, native, envelope: Ok(&out), unparsed: Some(&reason), by_content: true });
+                let unparsed = Some(&reason);
+                take(Converted { line, native, envelope: Ok(&out), unparsed, by_content: true, change: None });
             }
         }
     }

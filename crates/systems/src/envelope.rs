@@ -3,6 +3,7 @@
 //! Owns: which text stands in which field, the id, and the marks on what the source did not say itself. Not here:
 //! whether a value may stand there; `event::parse` decides.
 
+use crate::change::Change;
 use crate::moment::{self, Stamp};
 use crate::object::Object;
 use crate::{Context, Reason};
@@ -32,6 +33,7 @@ pub struct Envelope<'a> {
     shape: Option<&'static str>,
     twin: Option<String>,
     by_content: bool,
+    change: Option<Change>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -56,6 +58,7 @@ impl<'a> Envelope<'a> {
             shape: None,
             twin: None,
             by_content: false,
+            change: None,
         };
         out.set(Field::Source, source);
         out
@@ -254,6 +257,16 @@ impl<'a> Envelope<'a> {
     pub fn infer(&mut self, field: Field, raw: impl Into<Cow<'a, str>>) {
         self.set_raw(field, raw);
         self.inferred.push(field.spec().path);
+    }
+
+    /// Says what the record tells about the state of an entity.
+    pub fn change(&mut self, change: Option<Change>) {
+        self.change = change;
+    }
+
+    /// Takes that away.
+    pub(crate) fn take_change(&mut self) -> Option<Change> {
+        self.change.take()
     }
 
     /// Names which of a system's shapes this is, where the way back needs to know.

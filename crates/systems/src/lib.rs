@@ -4,7 +4,7 @@
 //! envelope), `native.rs` (envelope → native, where it is asked for) and `tests.rs` (every quirk). [`SYSTEMS`] lists
 //! them. What they share: [`object`] looks into a native record without building it, [`envelope`] writes what was
 //! found, [`moment`] reads times, [`catalog`] knows the events' names, [`memory`] what a record needs to know of those before
-//! it, [`mod@detect`] tells systems apart, and [`mod@convert`] drives it all for one request body.
+//! it, [`change`] what it says about an entity's state, `sessions` what it means for a session or grant, [`mod@detect`] tells systems apart, and [`mod@convert`] drives it all for one request body.
 //!
 //! Not here: whether an envelope may be stored, what is secret in it, and its canonical form (`event::parse`); HTTP, keys,
 //! signatures, clocks. An adapter validates and redacts nothing: it moves texts.
@@ -19,6 +19,7 @@ pub mod asgardeo;
 pub mod auth0;
 pub mod authentik;
 pub mod catalog;
+pub mod change;
 pub mod cloudevents;
 pub mod contember;
 pub mod convert;
@@ -39,6 +40,8 @@ pub mod ory_network;
 pub mod otlp;
 pub mod protobuf;
 pub mod pull;
+pub mod revoke;
+mod sessions;
 pub mod set;
 pub mod sns;
 pub mod split;
@@ -116,6 +119,18 @@ pub trait System: Sync {
     /// # Errors
     /// Why it cannot be understood; the record is then kept as an [`unparsed`] one.
     fn read<'a>(&self, text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason>;
+
+    /// What a stored envelope says about the state of an entity: what [`read`](System::read) put into
+    /// [`Envelope::change`], from the envelope alone.
+    fn change(&self, _envelope: &Value) -> Option<change::Change> {
+        None
+    }
+
+    /// The stored records of this source that may say something about the state of an entity, as filter text over
+    /// envelopes; `None` where none does.
+    fn states(&self) -> Option<&'static str> {
+        None
+    }
 
     /// The native record that this envelope was made of; `None` where the system has no such form.
     /// Equal to the original as JSON, save what redaction took.

@@ -3,8 +3,8 @@
 //! Owns: bounded, forgettable facts about people and requests. It is not stored and nothing rests on it: after a
 //! restart less is inferred, and that is all.
 //!
-//! The last known state of a target (a Keycloak user as it was before an update) belongs here too, as a field beside
-//! `actors` with the same two duties: a bound, and [`forget`](Memory::forget).
+//! Not here: the last known state of an entity. It is kept as it was stored, redacted, so the server keeps it
+//! ([`crate::change`]).
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};

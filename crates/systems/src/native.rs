@@ -2,6 +2,7 @@
 //!
 //! Owns: what every system's way back begins and ends with. It is asked for one record at a time, so a JSON tree is fine here.
 
+use crate::change::DERIVED;
 use crate::envelope::{MARKS, text_at};
 use event::Field;
 use serde_json::{Map, Value};
@@ -35,11 +36,18 @@ impl<'v> Native<'v> {
         if field == Field::Id && self.marks.get("id").is_some() {
             return None;
         }
-        let inferred = self.marks.get("inferred").and_then(Value::as_array);
-        if inferred.is_some_and(|paths| paths.iter().any(|p| p == path)) {
+        if self.concluded(path) {
             return None;
         }
         text_at(self.envelope, path)
+    }
+
+    /// Whether what stands at an envelope path was concluded here, not said by the source.
+    pub fn concluded(&self, path: &str) -> bool {
+        ["inferred", DERIVED].iter().any(|mark| {
+            let paths = self.marks.get(*mark).and_then(Value::as_array);
+            paths.is_some_and(|paths| paths.iter().any(|p| p == path))
+        })
     }
 
     /// Puts a value at a native path of one or two names, unless something stands there: the attributes are the

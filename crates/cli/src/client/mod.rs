@@ -12,6 +12,7 @@ pub mod ingest;
 pub mod interrupt;
 pub mod output;
 pub mod read;
+pub mod revoke;
 pub mod tail;
 #[cfg(test)]
 pub(crate) mod testing;

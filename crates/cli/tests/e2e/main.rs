@@ -6,6 +6,7 @@
 
 mod access;
 mod bad_input;
+mod changes;
 mod counting;
 mod crash;
 mod duckdb;
@@ -14,6 +15,7 @@ mod folder;
 mod http;
 mod import;
 mod intake;
+mod keycloak;
 mod ledger;
 mod native;
 mod ops;
@@ -26,10 +28,12 @@ mod reading;
 mod rebuild;
 mod redaction;
 mod repair;
+mod revoke;
 mod scrub;
 mod server;
 mod slow;
 mod sources;
 mod sql;
 mod tail;
+mod upstream;
 mod verify;

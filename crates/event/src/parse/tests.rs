@@ -155,3 +155,16 @@ proptest::proptest! {
         proptest::prop_assert!(fields(&row).all(|f| f.is_ok()));
     }
 }
+
+#[test]
+fn a_difference_that_compared_arrays_by_position_says_so() {
+    let state = |shift: u32| {
+        let list: Vec<String> = (0..2500u32).map(|n| format!(r#"{{"a":{},"b":{n},"c":1}}"#, 2 * n + shift)).collect();
+        format!(r#"{{"list":[{}]}}"#, list.join(","))
+    };
+    let record = |old: &str, new: &str| format!(r#"{{"log":"audit","action":"x","old":{old},"new":{new}}}"#);
+    let (_, row) = parse(&record(&state(0), &state(1))).unwrap();
+    assert_eq!(get(&row, F::Redactions).unwrap(), r#"[{"pointer":"/diff","rule":"positional_arrays"}]"#);
+    let (_, row) = parse(&record(r#"{"list":[1,2]}"#, r#"{"list":[2,1]}"#)).unwrap();
+    assert_eq!(get(&row, F::Redactions), None);
+}

@@ -195,7 +195,8 @@ impl View {
         })
     }
 
-    /// The `log` its records carry; `records` shows them all.
+    /// The `log` its records carry; `records` shows them all. Sessions and grants are told of by events as well
+    /// ([`View::status`]).
     pub const fn log(self) -> Option<&'static str> {
         match self {
             View::Records => None,
@@ -205,6 +206,15 @@ impl View {
             View::NotificationLogs => Some("notification"),
             View::Sessions => Some("session"),
             View::Grants => Some("grant"),
+        }
+    }
+
+    /// The field that makes a record of another log one of this view too: what a session or grant is now.
+    pub const fn status(self) -> Option<Field> {
+        match self {
+            View::Sessions => Some(F::SessionStatus),
+            View::Grants => Some(F::GrantStatus),
+            _ => None,
         }
     }
 

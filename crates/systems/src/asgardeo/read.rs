@@ -26,6 +26,7 @@ const DATA: &[(&str, Field)] = &[
     ("RelyingParty", Field::ClientId),
     ("clientId", Field::ClientId),
     ("sessionContextId", Field::SessionId),
+    ("SessionContextId", Field::SessionId),
     ("traceId", Field::RequestId),
     ("impersonator", Field::ImpersonatorId),
 ];

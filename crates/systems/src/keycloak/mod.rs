@@ -12,18 +12,21 @@
 //! * Each type has an `_ERROR` twin.
 //! * An admin event's action is `operationType resourceType`; its target is the entity that `resourcePath` begins with.
 //! * `representation` is what the request carried: the state after a change, so `new`; for `DELETE` it is what is gone, so `old`.
-//!   Keycloak never sends the state before.
+//!   Keycloak never sends the state before; what was known of it is derived (`change`).
 //! * Old log lines quote nothing but values with spaces, and values may hold commas: a value ends where `, name=` follows. What
 //!   stands there twice (somebody's user name may look like a field) is not believed.
 //! * A line's time has no zone; its prefix is kept as `line`.
 
+mod change;
 mod line;
 mod native;
 pub mod pull;
 mod read;
+pub(crate) mod revoke;
 #[cfg(test)]
 mod tests;
 
+use crate::change::Change;
 use crate::detect::Sample;
 use crate::envelope::Envelope;
 use crate::{Context, Reason, System};
@@ -90,6 +93,14 @@ impl System for Keycloak {
 
     fn read<'a>(&self, text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
         read::read(text, context, out)
+    }
+
+    fn change(&self, envelope: &Value) -> Option<Change> {
+        change::of_stored(envelope)
+    }
+
+    fn states(&self) -> Option<&'static str> {
+        Some("log:audit outcome:success")
     }
 
     fn to_native(&self, envelope: &Value) -> Option<Value> {

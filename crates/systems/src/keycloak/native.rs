@@ -22,7 +22,8 @@ pub(super) fn to_native(envelope: &Value) -> Value {
         native.put("resourceType", resource.into());
     }
     // Spaces and the order of keys inside the text are not what they were.
-    if let Some(state) = envelope.get("new").or(envelope.get("old")) {
+    let said = |path| envelope.get(path).filter(|_| !native.concluded(path));
+    if let Some(state) = said("new").or_else(|| said("old")) {
         native.put("representation", state.to_string().into());
     }
     native.finish()

@@ -1,10 +1,10 @@
 //! User event, admin event, or log line → envelope.
 
-use super::{ADMIN, NAME, USER, line};
+use super::{ADMIN, NAME, USER, change, line};
 use crate::envelope::Envelope;
 use crate::moment::{self, Stamp};
 use crate::object::{Object, decode};
-use crate::{Context, Reason, catalog};
+use crate::{Context, Reason, catalog, sessions};
 use event::Field;
 use std::borrow::Cow;
 
@@ -59,7 +59,19 @@ fn user<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Rea
     out.set(Field::Log, "event");
     out.set(Field::Level, known.map_or("info", |entry| entry.level.as_str()));
     out.take_all(native, USER);
-    Ok(base.is_some() || !out.is_empty(Field::ErrorCode))
+    out.copy(native, "details.auth_method", Field::SessionProtocol);
+    let failed = base.is_some() || !out.is_empty(Field::ErrorCode);
+    // In the account console the client of the event is the console.
+    let (member, status) = match kind.as_ref() {
+        "GRANT_CONSENT" | "UPDATE_CONSENT" => ("details.granted_client", "active"),
+        "REVOKE_GRANT" => ("details.revoked_client", "revoked"),
+        _ => ("", ""),
+    };
+    let user = out.text(Field::ActorId).map(Cow::into_owned);
+    if let (false, Some(user), Some(client)) = (failed, user, native.text(member)) {
+        sessions::grant(NAME, &user, &client, status, out);
+    }
+    Ok(failed)
 }
 
 fn admin<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Reason> {
@@ -72,20 +84,34 @@ fn admin<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Re
     out.set(Field::Level, "info");
     out.set(Field::Action, format!("{operation} {resource}"));
     let state = if operation == "DELETE" { Field::Old } else { Field::New };
-    if let Some(name) = native.raw("representation").and_then(decode).and_then(|text| name_in(&text)) {
-        out.set_raw(Field::TargetName, name);
+    let path = native.text("resourcePath").unwrap_or_default();
+    let realm = native.text("realmId").unwrap_or_default();
+    let change = change::of(&operation, &resource, &path, &realm);
+    let (target, subject) = entities(&path);
+    let target = target.or_else(|| (resource == "REALM").then_some(realm.as_ref()));
+    // A path that ends in another entity comes with that one's representation.
+    let name = if subject.is_some() { Field::SubjectName } else { Field::TargetName };
+    if let Some(text) = native.raw("representation").and_then(decode).and_then(|text| name_in(&text)) {
+        out.set_raw(name, text);
     }
     out.take_quoted_json(native, "representation", state);
-    out.set(Field::TargetType, resource);
-    let path = native.text("resourcePath").unwrap_or_default();
-    let (target, subject) = entities(&path);
+    out.set(Field::TargetType, resource.clone());
     for (field, id) in [(Field::TargetId, target), (Field::SubjectId, subject)] {
         if let Some(id) = id.filter(|id| !id.is_empty()) {
             out.set(field, id.to_owned());
         }
     }
+    match path.split('/').collect::<Vec<_>>().as_slice() {
+        ["sessions", id] if resource == "USER_SESSION" => out.set(Field::SessionId, (*id).to_owned()),
+        ["users", user, "consents", client] if !native.has("error") => {
+            sessions::grant(NAME, user, client, "revoked", out);
+        }
+        _ => {}
+    }
     out.take_all(native, ADMIN);
-    Ok(!out.is_empty(Field::ErrorCode))
+    let failed = !out.is_empty(Field::ErrorCode);
+    out.change(change.filter(|_| !failed));
+    Ok(failed)
 }
 
 /// One word, so that two of them can be told apart again.
@@ -108,8 +134,5 @@ fn entities(path: &str) -> (Option<&str>, Option<&str>) {
 /// What an entity is called, as JSON text.
 fn name_in(representation: &str) -> Option<Cow<'static, str>> {
     let mut entity = Object::parse(representation).ok()?;
-    ["username", "clientId", "alias", "name", "displayName"]
-        .iter()
-        .find_map(|member| entity.take_text(member))
-        .map(|raw| Cow::Owned(raw.into_owned()))
+    change::NAMES.iter().find_map(|member| entity.take_text(member)).map(|raw| Cow::Owned(raw.into_owned()))
 }

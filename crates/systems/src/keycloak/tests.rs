@@ -230,3 +230,49 @@ proptest! {
         comes_back(NAME, &sent.to_string());
     }
 }
+
+#[test]
+fn admin_events_say_what_state_an_entity_has() {
+    use crate::change::Says;
+    for (operation, resource, path, entity, says) in [
+        ("CREATE", "USER", "users/u7", "r users/u7", Some(Says::Begin)),
+        ("UPDATE", "USER", "users/u7", "r users/u7", Some(Says::Part)),
+        ("DELETE", "USER", "users/u7", "r users/u7", Some(Says::Gone)),
+        ("ACTION", "USER", "users/u7/reset-password", "r users/u7", Some(Says::Nothing)),
+        ("CREATE", "REALM_ROLE_MAPPING", "users/u7/role-mappings/realm", "r users/u7", Some(Says::Nothing)),
+        ("UPDATE", "CLIENT", "clients/c1", "r clients/c1", Some(Says::Part)),
+        ("UPDATE", "CLIENT_ROLE", "clients/c1/roles/x", "r clients/c1/roles/x", Some(Says::Part)),
+        ("UPDATE", "PROTOCOL_MAPPER", "clients/c1/protocol-mappers/models/m", "r clients/c1", Some(Says::Nothing)),
+        ("UPDATE", "REALM_ROLE", "roles-by-id/x", "r roles-by-id/x", Some(Says::Part)),
+        (
+            "UPDATE",
+            "IDENTITY_PROVIDER",
+            "identity-provider/instances/google",
+            "r identity-provider/google",
+            Some(Says::Part),
+        ),
+        ("UPDATE", "REALM", "", "r realm", Some(Says::Part)),
+        ("UPDATE", "COMPONENT", "components/x", "", None),
+    ] {
+        let change = super::change::of(operation, resource, path, "r");
+        assert_eq!(change.as_ref().map(|c| c.says), says, "{operation} {path}");
+        assert_eq!(change.as_ref().map_or("", |c| &c.entity), entity, "{operation} {path}");
+        let stored = one(NAME, &admin(operation, resource, path, &json!({"name": "x"})));
+        assert_eq!(super::change::of_stored(&stored.envelope), change, "the stored record says the same");
+    }
+    let mut failed: Value = serde_json::from_str(&admin("UPDATE", "USER", "users/u7", &json!({}))).unwrap();
+    failed["error"] = json!("conflict");
+    assert_eq!(super::change::of_stored(&one(NAME, &failed.to_string()).envelope), None, "it changed nothing");
+}
+
+#[test]
+fn a_realm_is_its_own_target_and_a_group_is_not_its_members_name() {
+    one(NAME, &admin("UPDATE", "REALM", "", &json!({"realm": "shop"})))
+        .expect(&[("target.id", "r"), ("target.name", "shop")]);
+    one(NAME, &admin("CREATE", "GROUP_MEMBERSHIP", "users/u7/groups/g1", &json!({"name": "buyers"}))).expect(&[
+        ("target.id", "u7"),
+        ("target.name", ""),
+        ("subject.id", "g1"),
+        ("subject.name", "buyers"),
+    ]);
+}

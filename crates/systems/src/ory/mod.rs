@@ -26,13 +26,17 @@
 
 pub mod otlp;
 mod read;
+pub(crate) mod revoke;
 #[cfg(test)]
 mod tests;
 
+use crate::change::Change;
 use crate::detect::Sample;
 use crate::envelope::Envelope;
+use crate::ory_network::events;
 use crate::split::{self, Piece};
 use crate::{Context, Reason, System};
+use serde_json::Value;
 use std::borrow::Cow;
 
 /// The adapter.
@@ -94,5 +98,13 @@ impl System for Ory {
 
     fn read<'a>(&self, text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
         read::read(text, context, out)
+    }
+
+    fn change(&self, envelope: &Value) -> Option<Change> {
+        events::change_of_stored(envelope)
+    }
+
+    fn states(&self) -> Option<&'static str> {
+        Some(events::STATES)
     }
 }

@@ -3,10 +3,11 @@
 use super::{ACTION_MARK, TRACE_MARK};
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
-use crate::object::{self, Object};
+use crate::object::{self, Object, decode};
 use crate::ory_network::events;
-use crate::{Context, Reason};
+use crate::{Context, Reason, moment, sessions};
 use event::Field;
+use std::borrow::Cow;
 
 /// Headers that say whose request it was, in the order that Ory itself believes them. Only those are here that
 /// the server is configured to pass on.
@@ -63,10 +64,16 @@ fn action<'a>(
     } else {
         out.set(Field::Outcome, "unknown");
     }
-    if out.take(native, "identity.id", Field::ActorId) {
-        out.set(Field::ActorType, "identity");
-    }
+    identity(native, text, out);
     out.take(native, "session.id", Field::SessionId);
+    if let Some(end) =
+        object::at(text, &["session", "expires_at"]).and_then(|end| moment::read(end, Stamp::Micros, context.zone))
+    {
+        out.set_time(Field::SessionExpiresAt, end.0);
+    }
+    if object::at(text, &["session", "active"]) == Some("true") {
+        sessions::session(out, "active", true);
+    }
     for name in ADDRESSES {
         if let Some(address) = object::at(text, &["request_headers", name, "0"]) {
             out.copy_raw(address, Field::Ip);
@@ -82,6 +89,24 @@ fn action<'a>(
         }
     }
     Ok(())
+}
+
+/// Whose flow it was. After a flow that changes the identity, the record says what it is now.
+fn identity<'a>(native: &mut Object<'a>, text: &str, out: &mut Envelope<'a>) {
+    let id = object::at(text, &["identity", "id"]).and_then(|raw| decode(&Cow::Borrowed(raw)).map(Cow::into_owned));
+    let action = out.text(Field::Action).map(Cow::into_owned).unwrap_or_default();
+    if let Some(id) = id.filter(|id| !id.is_empty())
+        && let Some(change) = events::change(&action, &id)
+    {
+        out.set(Field::ActorId, id.clone());
+        out.set(Field::ActorType, "identity");
+        out.set(Field::TargetId, id);
+        out.set(Field::TargetType, "identity");
+        out.take_json(native, "identity", Field::New);
+        out.change(Some(change));
+    } else if out.take(native, "identity.id", Field::ActorId) {
+        out.set(Field::ActorType, "identity");
+    }
 }
 
 /// Which flow a self-service address is of: `…/self-service/registration?flow=…`.

@@ -279,6 +279,8 @@ fn an_action_with_the_whole_context() {
         ("attributes.flow.id", "b1f0c5d2-7d8e-4f90-8a1b-2c3d4e5f6071"),
     ]);
     assert!(!stored.envelope.to_string().contains("ann@example.com"), "traits are redacted");
+    assert_eq!(stored.at("new.id"), stored.at("target.id"), "the identity as it is after the flow");
+    assert_eq!(stored.value("attributes.identity"), &Value::Null, "not kept twice");
 }
 
 #[test]
@@ -299,6 +301,21 @@ fn an_action_that_names_no_event_is_named_by_its_address() {
     }
     let sent = json!({"flow": {"id": "f"}, "request_method": "POST", "request_url": "https://x/self-service/loginx"});
     assert_eq!(reason(NAME, &sent.to_string()), "missing_field");
+}
+
+#[test]
+fn an_action_after_a_sign_in_changes_nothing() {
+    let mut sent: Value = serde_json::from_str(include_str!("../../samples/ory/action.json")).unwrap();
+    sent["event"] = json!("login");
+    sent["session"] = json!({"id": "s1", "active": true, "expires_at": "2026-11-21T12:00:00Z"});
+    let stored = one(NAME, &sent.to_string());
+    stored.expect(&[
+        ("actor.id", "0f4ac1f2-6a1b-4b7c-9a52-3d1e5c6b7a88"),
+        ("session.status", "active"),
+        ("session.user_id", "0f4ac1f2-6a1b-4b7c-9a52-3d1e5c6b7a88"),
+        ("session.expires_at", "2026-11-21T12:00:00.000000Z"),
+    ]);
+    assert_eq!(stored.value("new"), &Value::Null);
 }
 
 #[test]

@@ -4,13 +4,15 @@
 
 use super::NAME;
 use crate::catalog::{self, Entry};
-use crate::envelope::Envelope;
+use crate::change::{Change, Says};
+use crate::envelope::{Envelope, text_at};
 use crate::moment;
 use crate::native::Native;
 use crate::object::Object;
 use event::Field;
 use jiff::tz::TimeZone;
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// Attributes that any event may have. A family's own come first and win.
 const COMMON: &[(&str, Field)] = &[
@@ -141,6 +143,42 @@ pub(crate) fn fill<'a>(name: &str, attributes: &mut Object<'a>, out: &mut Envelo
         out.set(Field::ActorType, kind);
     }
     times(attributes, out);
+    if family.target == "identity" {
+        identity(name, attributes, out);
+    }
+}
+
+/// What the events about an identity, and the Actions after a flow, say about its state. Its name in the ledger is the same
+/// whichever way it was heard of.
+pub(crate) fn change(name: &str, identity: &str) -> Option<Change> {
+    let says = match catalog::squeeze(name).as_str() {
+        "identitycreated" | "registration" => Says::Begin,
+        "identityupdated" | "settings" | "verification" | "recovery" => Says::Part,
+        "identitydeleted" => Says::Gone,
+        _ => return None,
+    };
+    Some(Change { entity: format!("identities/{identity}"), says, inside: &[], names: &[] })
+}
+
+/// The same of a stored record.
+pub(crate) fn change_of_stored(envelope: &Value) -> Option<Change> {
+    (text_at(envelope, "outcome") == Some("success")).then_some(())?;
+    change(text_at(envelope, "action")?, text_at(envelope, "target.id")?)
+}
+
+/// The stored records that [`change_of_stored`] is for.
+pub(crate) const STATES: &str =
+    "action:[IdentityCreated,IdentityUpdated,IdentityDeleted,registration,settings,verification,recovery]";
+
+/// What an event says about the identity it names: not much more than whether it is active.
+fn identity(name: &str, attributes: &mut Object<'_>, out: &mut Envelope<'_>) {
+    let Some(id) = out.text(Field::TargetId).map(Cow::into_owned) else { return };
+    match attributes.text("IdentityActive").as_deref() {
+        Some("true") => out.infer(Field::New, r#"{"active":true}"#),
+        Some("false") => out.infer(Field::New, r#"{"active":false}"#),
+        _ => {}
+    }
+    out.change(change(name, &id));
 }
 
 /// Attributes that are spelled in another way, and what they fill where nothing in the usual spelling does. Every spelling of such

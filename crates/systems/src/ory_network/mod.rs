@@ -25,6 +25,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
+use crate::change::Change;
 use crate::detect::Sample;
 use crate::envelope::Envelope;
 use crate::split::{self, Piece};
@@ -71,6 +72,14 @@ impl System for OryNetwork {
 
     fn read<'a>(&self, text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
         read::read(text, context, out)
+    }
+
+    fn change(&self, envelope: &Value) -> Option<Change> {
+        events::change_of_stored(envelope)
+    }
+
+    fn states(&self) -> Option<&'static str> {
+        Some(events::STATES)
     }
 
     fn to_native(&self, envelope: &Value) -> Option<Value> {

@@ -280,3 +280,24 @@ proptest! {
         comes_back(NAME, &sent.to_string());
     }
 }
+
+#[test]
+fn events_about_an_identity_say_whether_it_is_active() {
+    use crate::System;
+    use crate::change::Says;
+    for (name, says) in [
+        ("IdentityCreated", Says::Begin),
+        ("IdentityUpdated", Says::Part),
+        ("identity updated", Says::Part),
+        ("IdentityDeleted", Says::Gone),
+    ] {
+        let stored = one(NAME, &event(name, &json!({"IdentityID": "i1", "IdentityActive": "false"})));
+        stored.expect(&[("target.id", "i1"), ("attributes.eventAttributes.IdentityActive", "false")]);
+        assert_eq!(stored.value("new"), &json!({"active": false}));
+        assert_eq!(stored.value("attributes._indelible.inferred"), &json!(["new"]), "not in its words");
+        let change = super::OryNetwork.change(&stored.envelope).unwrap();
+        assert_eq!((change.entity.as_str(), change.says), ("identities/i1", says));
+    }
+    let stored = one(NAME, &event("IdentityUpdated", &json!({"IdentityID": "i1"})));
+    assert_eq!(stored.value("new"), &Value::Null);
+}

@@ -8,6 +8,7 @@ use crate::{Context, Reason, catalog};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use event::Field;
+use std::borrow::Cow;
 
 /// Where one shape has what.
 struct Shape {
@@ -64,6 +65,11 @@ pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envel
     out.set(Field::Outcome, if failed { "failure" } else { "success" });
     out.set(Field::Level, if failed { "warn" } else { known.map_or("info", |entry| entry.level.as_str()) });
     out.take_all(&mut native, shape.fields);
+    if kind.starts_with("session.")
+        && let Some(id) = out.text(Field::TargetId).map(Cow::into_owned)
+    {
+        out.set(Field::SessionId, id);
+    }
     open_payload(&mut native);
     out.rest(native);
     Ok(())

@@ -1,0 +1,216 @@
+//! Who changed what, from what to what: where a source sends the new state and never the old one.
+
+use crate::server::{Home, Server};
+use serde_json::{Value, json};
+
+const T0: i64 = 1_795_000_000_000;
+
+fn admin(id: &str, at: i64, operation: &str, resource: &str, path: &str, new: &Value) -> Value {
+    let mut event = json!({
+        "id": id, "time": T0 + at, "realmId": "shop", "operationType": operation, "resourceType": resource,
+        "resourcePath": path, "authDetails": { "realmId": "shop", "clientId": "console", "userId": "root" },
+    });
+    if !new.is_null() {
+        event["representation"] = new.to_string().into();
+    }
+    event
+}
+
+fn user(id: &str, at: i64, operation: &str, new: &Value) -> Value {
+    admin(id, at, operation, "USER", "users/u1", new)
+}
+
+fn send(server: &Server, events: &[Value]) -> Value {
+    let body: Vec<String> = events.iter().map(Value::to_string).collect();
+    server.admin.post("/v1/t/acme/ingest/keycloak?receipts=full", body.join("\n")).ok()
+}
+
+fn record(server: &Server, id: &str) -> Value {
+    server.admin.get(&format!("/v1/t/acme/records/{id}")).ok()
+}
+
+/// The states of a user on its way through a life.
+fn life() -> Vec<Value> {
+    vec![
+        user("e1", 1, "CREATE", &json!({ "username": "ann", "email": "ann@old.example", "enabled": true })),
+        user(
+            "e2",
+            2,
+            "UPDATE",
+            &json!({ "username": "ann", "email": "ann@new.example", "enabled": true, "totp": false }),
+        ),
+        user("e3", 3, "UPDATE", &json!({ "enabled": false })),
+        admin("e4", 4, "CREATE", "REALM_ROLE_MAPPING", "users/u1/role-mappings/realm", &json!([{ "name": "buyer" }])),
+        user("e5", 5, "DELETE", &Value::Null),
+    ]
+}
+
+fn check(server: &Server) {
+    let created = record(server, "e1");
+    assert_eq!((&created["old"], &created["diff"]), (&Value::Null, &Value::Null), "nothing was before: {created}");
+    let moved = record(server, "e2");
+    assert_eq!(
+        moved["diff"],
+        json!({ "email": { "__old": "ann@old.example", "__new": "ann@new.example" } }),
+        "{moved}"
+    );
+    assert_eq!(moved["old"], json!({ "email": "ann@old.example", "enabled": true, "username": "ann" }));
+    assert_eq!(moved["new"]["totp"], false, "what was sent stays as it was sent");
+    assert_eq!(moved["attributes"]["_indelible"]["derived"], json!(["old", "diff"]), "and marked");
+    let disabled = record(server, "e3");
+    assert_eq!(disabled["diff"], json!({ "enabled": { "__old": true, "__new": false } }), "{disabled}");
+    assert_eq!(disabled["old"], json!({ "enabled": true }), "the part that the request spoke of");
+    assert_eq!(disabled["target"]["name"], "ann", "a name that the request did not have");
+    assert_eq!(disabled["attributes"]["_indelible"]["derived"], json!(["old", "diff", "target.name"]));
+    let role = record(server, "e4");
+    assert_eq!((&role["target"]["name"], &role["old"]), (&json!("ann"), &Value::Null), "{role}");
+    let deleted = record(server, "e5");
+    assert_eq!(deleted["old"]["email"], "ann@new.example", "what is gone: {deleted}");
+    assert_eq!(deleted["old"]["enabled"], false);
+    let rows = server.admin.page("acme", "audit_logs", &[("q", "id:e3"), ("from", "2020-01-01T00:00:00Z")]);
+    let row = &rows["items"][0];
+    assert_eq!(row["actor"], "root", "{row}");
+    assert_eq!(
+        (&row["target"], &row["old_entity"], &row["new_entity"], &row["diff"]),
+        (&json!("ann"), &disabled["old"], &json!({ "enabled": false }), &disabled["diff"])
+    );
+    let guide = server.admin.get("/v1/t/acme/records/e3?diff=guide").ok();
+    assert_eq!(guide["diff"], json!({ "enabled": { "_old": true, "_new": false } }), "single underscores");
+}
+
+#[test]
+fn old_states_differences_and_names_are_derived_and_marked() {
+    let server = Server::start(&[]);
+    assert_eq!(send(&server, &life())["accepted"], 5);
+    check(&server);
+    let again = send(&server, &life());
+    assert_eq!((&again["accepted"], &again["duplicate"]), (&json!(0), &json!(5)), "a repetition is one: {again}");
+    check(&server);
+}
+
+#[test]
+fn each_event_by_itself_and_across_kills_comes_to_the_same() {
+    let mut home = Home::new(&[]);
+    for (n, event) in life().into_iter().enumerate() {
+        let server = home.start();
+        if n == 2 {
+            server.admin.post("/v1/t/acme/ingest/keycloak", life()[0].to_string()).ok();
+        }
+        assert_eq!(send(&server, &[event])["accepted"], 1);
+        home = server.kill();
+    }
+    let server = home.start();
+    check(&server);
+    let again = send(&server, &life());
+    assert_eq!(again["duplicate"], 5, "also where more or less would be derived today: {again}");
+    let home = server.stop();
+    home.verify().ok();
+}
+
+#[test]
+fn late_and_repeated_events_do_not_spoil_what_is_known() {
+    let server = Server::start(&[]);
+    let state = |n: i64| json!({ "username": "ann", "n": n });
+    send(&server, &[user("a", 1, "CREATE", &state(1)), user("d", 9, "UPDATE", &state(9))]);
+    send(&server, &[user("b", 5, "UPDATE", &state(5))]);
+    let late = record(&server, "b");
+    assert_eq!((&late["old"], &late["diff"]), (&Value::Null, &Value::Null), "what was before it is not known: {late}");
+    send(&server, &[user("a", 1, "CREATE", &state(1))]);
+    send(&server, &[user("e", 10, "UPDATE", &state(10))]);
+    assert_eq!(record(&server, "e")["diff"], json!({ "n": { "__old": 9, "__new": 10 } }));
+    // A deletion clears it, and an event from before does not bring it back.
+    send(&server, &[user("f", 20, "DELETE", &Value::Null), user("g", 15, "UPDATE", &state(15))]);
+    send(&server, &[user("h", 30, "UPDATE", &state(30))]);
+    assert_eq!(record(&server, "h")["old"], Value::Null, "of another life");
+    // The same id with other content is another record, whatever is derived.
+    let refused = server.admin.post("/v1/t/acme/ingest/keycloak", user("e", 10, "UPDATE", &state(11)).to_string());
+    refused.problem(409, "id_conflict");
+    send(&server, &[user("i", 31, "UPDATE", &state(31))]);
+    assert_eq!(record(&server, "i")["diff"], json!({ "n": { "__old": 30, "__new": 31 } }), "and taught nothing");
+}
+
+#[test]
+fn a_state_is_redacted_before_it_is_known_and_is_one_tenants_own() {
+    let server = Server::start(&[]);
+    let client = |id: &str, at: i64, secret: &str, uri: &str| {
+        let new = json!({ "clientId": "web", "secret": "zq7", "clientSecret": secret, "baseUrl": uri });
+        admin(id, at, "UPDATE", "CLIENT", "clients/c1", &new)
+    };
+    send(&server, &[client("a", 1, "zq7secret-one", "https://a"), client("b", 2, "zq7secret-two", "https://b")]);
+    let changed = record(&server, "b");
+    assert_eq!(changed["diff"], json!({ "baseUrl": { "__old": "https://a", "__new": "https://b" } }), "{changed}");
+    assert!(!changed.to_string().contains("zq7secret"), "{changed}");
+    // Another tenant knows nothing of it; nor does another realm.
+    let other = client("b", 2, "x", "https://b").to_string();
+    server.admin.post("/v1/t/other/ingest/keycloak", &other).ok();
+    assert_eq!(server.admin.get("/v1/t/other/records/b").ok()["old"], Value::Null);
+    // Rules that came later hold for what was known before.
+    server.admin.put("/v1/t/acme", &json!({ "redaction": { "keys": ["baseUrl"] } }).to_string()).ok();
+    send(&server, &[client("c", 3, "x", "https://c")]);
+    let hidden = record(&server, "c");
+    assert!(!hidden.to_string().contains("https://"), "{hidden}");
+}
+
+#[test]
+fn sessions_and_grants_are_told_of_by_events() {
+    let server = Server::start(&[]);
+    let event = |id: &str, at: i64, kind: &str, more: Value| {
+        let mut event = json!({ "id": id, "time": T0 + at, "type": kind, "realmId": "shop", "userId": "u1" });
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        event
+    };
+    send(
+        &server,
+        &[
+            event(
+                "l1",
+                1,
+                "LOGIN",
+                json!({ "sessionId": "s1", "clientId": "web", "details": { "auth_method": "openid-connect" } }),
+            ),
+            event("l2", 2, "LOGIN", json!({ "sessionId": "s2", "clientId": "app" })),
+            event("g1", 3, "GRANT_CONSENT", json!({ "clientId": "app" })),
+            event("t1", 4, "REFRESH_TOKEN", json!({ "sessionId": "s1", "clientId": "web" })),
+            admin("d1", 5, "DELETE", "USER_SESSION", "sessions/s1", &Value::Null),
+        ],
+    );
+    let ory = |name: &str, second: u32, attributes: Value| json!({ "name": name, "timestamp": format!("2026-11-20T12:00:{second:02}Z"), "eventAttributes": attributes });
+    let body = [
+        ory("SessionIssued", 1, json!({ "IdentityID": "i1", "SessionID": "k1" })),
+        ory(
+            "SessionLifespanExtended",
+            2,
+            json!({ "IdentityID": "i1", "SessionID": "k1", "SessionExpiresAt": "2026-11-20 12:00:05 +0000 UTC" }),
+        ),
+        ory("SessionIssued", 1, json!({ "IdentityID": "i2", "SessionID": "k2" })),
+        ory("SessionRevoked", 3, json!({ "SessionID": "k2" })),
+    ];
+    server.admin.post("/v1/t/acme/ingest/ory-network", json!(body).to_string()).ok();
+    let shown = |view: &str, id: &str| {
+        let page = server.admin.page("acme", view, &[("q", id), ("from", "2020-01-01T00:00:00Z")]);
+        assert_eq!(page["items"].as_array().unwrap().len(), 1, "{id}: {page}");
+        page["items"][0].clone()
+    };
+    let ended = shown("sessions", "session_id:s1");
+    assert_eq!(ended["status"], "revoked", "{ended}");
+    assert_eq!(
+        (&ended["user_id"], &ended["client_id"]),
+        (&json!("u1"), &json!("web")),
+        "not the administrator: {ended}"
+    );
+    assert_eq!(ended["protocol"], "openid-connect");
+    assert!(ended["created_at"].as_str().unwrap().ends_with(".001000Z"), "of its first record: {ended}");
+    assert_eq!(shown("sessions", "session_id:s2")["status"], "active");
+    let expired = shown("sessions", "session_id:k1");
+    assert_eq!(
+        (&expired["status"], &expired["expires_at"]),
+        (&json!("expired"), &json!("2026-11-20T12:00:05.000000Z"))
+    );
+    let revoked = shown("sessions", "session_id:k2");
+    assert_eq!((&revoked["status"], &revoked["user_id"]), (&json!("revoked"), &json!("i2")), "{revoked}");
+    let given = shown("grants", "client:app");
+    assert_eq!(given["status"], "active", "{given}");
+    send(&server, &[admin("c1", 9, "ACTION", "USER", "users/u1/consents/app", &Value::Null)]);
+    let taken = shown("grants", &format!("grant_id:{}", given["grant_id"].as_str().unwrap()));
+    assert_eq!((&taken["status"], &taken["client"]), (&json!("revoked"), &json!("app")), "{taken}");
+}

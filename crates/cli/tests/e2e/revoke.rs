@@ -1,0 +1,301 @@
+//! Sessions and grants are revoked where they came from, confirmed by the source's own word, and every step is a record.
+//!
+//! The peers here speak the shapes of the admin interfaces; they are no Kratos, Hydra or Keycloak.
+
+use crate::http::Client;
+use crate::upstream::{Answer, Asked, Peer};
+use crate::server::{Server, eventually};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+const SECRET: &str = "zq7connectorsecret";
+
+fn done(status: u16) -> Answer {
+    Answer { status, body: "", after: Duration::ZERO }
+}
+
+fn connector(server: &Server, name: &str, system: &str, settings: &Value, secret: &str) {
+    let body = json!({ "system": system, "kind": "connector", "settings": settings, "secrets": { secret: SECRET } });
+    let answer = server.admin.put(&format!("/v1/t/acme/sources/{name}"), &body.to_string());
+    assert_eq!(answer.status, 201, "{answer}");
+}
+
+fn ory(name: &str, attributes: &Value) -> String {
+    json!({ "name": name, "timestamp": crate::server::at(0), "eventAttributes": attributes }).to_string()
+}
+
+/// Sessions s1 and s2 of i1 and a consent of i1 to `app`, from Ory.
+fn signed_in(server: &Server) {
+    let events = [
+        ory("SessionIssued", &json!({ "IdentityID": "i1", "SessionID": "s1" })),
+        ory("SessionIssued", &json!({ "IdentityID": "i1", "SessionID": "s2" })),
+        ory("OAuth2ConsentAccepted", &json!({ "OAuth2Subject": "i1", "OAuth2ClientID": "app" })),
+    ];
+    assert_eq!(server.admin.post("/v1/t/acme/ingest/ory-network", events.join("\n")).ok()["accepted"], 3);
+}
+
+/// What the source itself says, some time after it was asked.
+fn says(client: &Client, events: &[String]) {
+    std::thread::sleep(Duration::from_millis(300));
+    client.post("/v1/t/acme/ingest/ory-network", events.join("\n")).ok();
+}
+
+fn steps(server: &Server, operation: &Value) -> Vec<String> {
+    let shown = server.admin.get(&format!("/v1/t/acme/revocations/{}", operation.as_str().unwrap())).ok();
+    shown["steps"].as_array().unwrap().iter().map(|s| s["step"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_session_is_revoked_and_confirmed_by_kratos() {
+    let server = Server::start(&[]);
+    signed_in(&server);
+    let client = server.admin.clone();
+    let peer = Peer::start(
+        |_| done(204),
+        move |asked| {
+            let id = asked.line.rsplit('/').next().unwrap();
+            says(&client, &[ory("SessionRevoked", &json!({ "IdentityID": "i1", "SessionID": id }))]);
+        },
+    );
+    connector(&server, "kratos", "kratos", &json!({ "url": peer.url }), "token");
+    let preview = server.admin.post("/v1/t/acme/sessions/s1/revoke?preview=true", "").ok();
+    assert_eq!((&preview["upstream"], &preview["irreversible"]), (&json!(true), &json!(true)), "{preview}");
+    assert_eq!(preview["sessions"], json!([{ "session_id": "s1", "user_id": "i1", "status": "active" }]));
+    assert_eq!(preview["connectors"][0]["requests"], json!([format!("DELETE {}/admin/sessions/s1", peer.url)]));
+    assert!(peer.asked().is_empty(), "a preview does nothing");
+    let nothing = [("q", "action:indelible.revoke.*")];
+    assert_eq!(server.admin.page("acme", "records", &nothing)["items"], json!([]), "and is no step");
+
+    let answer = server.admin.post("/v1/t/acme/sessions/s1/revoke?wait=20", "").ok();
+    assert_eq!(
+        (&answer["state"], &answer["detail"]),
+        (&json!("confirmed"), &json!("revoked and confirmed")),
+        "{answer}"
+    );
+    let asked = peer.asked();
+    assert_eq!((asked.len(), asked[0].line.as_str()), (1, "DELETE /admin/sessions/s1"));
+    assert_eq!(asked[0].header("authorization"), format!("Bearer {SECRET}"));
+    assert_eq!(steps(&server, &answer["operation"]), ["requested", "sent", "answered", "confirmed", "ended"]);
+    let status = |id: &str| server.admin.column("acme", "sessions", &[("q", &format!("session_id:{id}"))], "status");
+    assert_eq!((status("s1"), status("s2")), (vec!["revoked".to_owned()], vec!["active".to_owned()]));
+    let list = server.admin.get("/v1/t/acme/revocations").ok();
+    assert_eq!(
+        (&list["items"][0]["session_id"], &list["items"][0]["kind"]),
+        (&json!("s1"), &json!("session")),
+        "{list}"
+    );
+    let audit = server.admin.page("acme", "audit_logs", &nothing);
+    assert!(!audit.to_string().contains(SECRET) && !server.home.logs().contains(SECRET), "no secret anywhere");
+}
+
+#[test]
+fn all_of_a_users_sessions_and_a_grant() {
+    let server = Server::start(&[]);
+    signed_in(&server);
+    let client = server.admin.clone();
+    let peer = Peer::start(
+        |_| done(204),
+        move |asked| {
+            let revoked = |id: &str| ory("SessionRevoked", &json!({ "SessionID": id }));
+            match asked.line.as_str() {
+                "DELETE /admin/identities/i1/sessions" => {
+                    says(&client, &[revoked("s1")]);
+                    says(&client, &[revoked("s2")]);
+                }
+                line if line.contains("/consent?") => {
+                    says(
+                        &client,
+                        &[ory("OAuth2ConsentRevoked", &json!({ "OAuth2Subject": "i1", "OAuth2ClientID": "app" }))],
+                    );
+                }
+                _ => {}
+            }
+        },
+    );
+    connector(&server, "kratos", "kratos", &json!({ "url": peer.url }), "token");
+    connector(&server, "hydra", "hydra", &json!({ "url": peer.url }), "token");
+    let body = json!({ "user_id": "i1" }).to_string();
+    let preview = server.admin.post("/v1/t/acme/sessions/revoke?preview=true", &body).ok();
+    assert_eq!(preview["sessions"].as_array().unwrap().len(), 2, "{preview}");
+    assert_eq!(preview["connectors"].as_array().unwrap().len(), 2);
+    let answer = server.admin.post("/v1/t/acme/sessions/revoke?wait=20", &body).ok();
+    // Kratos confirmed both; of its own sign-in sessions Hydra never says anything.
+    assert_eq!(answer["state"], "not_confirmable", "{answer}");
+    assert_eq!(answer["connectors"][1]["state"], "confirmed", "{answer}");
+    assert!(peer.lines().contains(&"DELETE /admin/oauth2/auth/sessions/login?subject=i1".to_owned()));
+
+    let grant = server.admin.page("acme", "grants", &[("q", "client:app")])["items"][0]["grant_id"].clone();
+    let path = format!("/v1/t/acme/grants/{}/revoke?wait=20", grant.as_str().unwrap());
+    let answer = server.admin.post(&path, "").ok();
+    assert_eq!(answer["state"], "confirmed", "{answer}");
+    assert!(peer.lines().contains(&"DELETE /admin/oauth2/auth/sessions/consent?subject=i1&client=app".to_owned()));
+    assert_eq!(server.admin.column("acme", "grants", &[], "status"), ["revoked"]);
+}
+
+#[test]
+fn keycloak_by_its_service_account() {
+    let server = Server::start(&[]);
+    let event = |kind: &str, session: &str| {
+        let now = jiff_millis();
+        json!({ "time": now, "type": kind, "realmId": "shop", "userId": "u1", "clientId": "web", "sessionId": session })
+            .to_string()
+    };
+    server.admin.post("/v1/t/acme/ingest/keycloak", event("LOGIN", "s1")).ok();
+    let client = server.admin.clone();
+    let peer = Peer::start(
+        |asked| match asked.line.as_str() {
+            "POST /realms/shop/protocol/openid-connect/token" => {
+                Answer { status: 200, body: r#"{"access_token":"zq7accesstoken"}"#, after: Duration::ZERO }
+            }
+            _ if asked.header("authorization") == "Bearer zq7accesstoken" => done(204),
+            _ => done(401),
+        },
+        move |asked| {
+            if asked.line.starts_with("DELETE /admin") {
+                let confirm = json!({ "time": jiff_millis(), "realmId": "shop", "operationType": "DELETE",
+                    "resourceType": "USER_SESSION", "resourcePath": "sessions/s1", "authDetails": { "userId": "us" } });
+                client.post("/v1/t/acme/ingest/keycloak", confirm.to_string()).ok();
+            }
+        },
+    );
+    let settings = json!({ "url": peer.url, "realm": "shop", "client_id": "indelible" });
+    connector(&server, "kc", "keycloak", &settings, "client_secret");
+    let answer = server.admin.post("/v1/t/acme/sessions/s1/revoke?wait=20", "").ok();
+    assert_eq!(answer["state"], "confirmed", "{answer}");
+    assert_eq!(
+        peer.lines(),
+        ["POST /realms/shop/protocol/openid-connect/token", "DELETE /admin/realms/shop/sessions/s1"]
+    );
+    assert!(peer.asked()[0].body.contains(&format!("client_secret={SECRET}")));
+}
+
+#[expect(clippy::disallowed_methods, reason = "a source has a clock of its own")]
+fn jiff_millis() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+#[test]
+fn one_that_says_nothing_is_not_confirmed_and_one_that_fails_is_told_so() {
+    let server = Server::start(&[]);
+    signed_in(&server);
+    let peer = Peer::start(
+        |asked| match asked.line.as_str() {
+            "DELETE /admin/sessions/s1" => Answer { status: 204, body: "", after: Duration::from_millis(500) },
+            _ => done(500),
+        },
+        |_: &Asked| {},
+    );
+    connector(&server, "kratos", "kratos", &json!({ "url": peer.url }), "token");
+    let started = Instant::now();
+    let answer = server.admin.post("/v1/t/acme/sessions/s1/revoke", "");
+    assert_eq!(answer.status, 202, "answered at once: {answer}");
+    assert!(started.elapsed() < Duration::from_secs(2));
+    let operation = answer.json()["operation"].clone();
+    let failed = server.admin.post("/v1/t/acme/sessions/s2/revoke?wait=true", "").ok();
+    assert_eq!(failed["state"], "failed", "{failed}");
+    assert!(failed["detail"].as_str().unwrap().contains("500"), "{failed}");
+    let status = |id: &str| server.admin.column("acme", "sessions", &[("q", &format!("session_id:{id}"))], "status");
+    assert_eq!(status("s1"), ["active"], "what the source did not say is not shown as done");
+    let path = format!("/v1/t/acme/revocations/{}", operation.as_str().unwrap());
+    let until = Instant::now() + Duration::from_secs(45);
+    while server.admin.get(&path).ok()["state"] != "not_confirmed" {
+        assert!(Instant::now() < until, "{}", server.admin.get(&path).text());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert!(started.elapsed() >= Duration::from_secs(30), "it was waited for");
+    assert_eq!(server.admin.get(&path).ok()["detail"], "not confirmed after 30 s");
+    assert_eq!(steps(&server, &operation), ["requested", "sent", "answered", "not_confirmed", "ended"]);
+}
+
+#[test]
+fn without_a_connector_it_is_recorded_and_published_and_says_so() {
+    let server = Server::start(&[]);
+    signed_in(&server);
+    let key = server.tenant_key("acme", &["revoke", "read"]);
+    let answer = key.post("/v1/t/acme/sessions/s1/revoke?wait=5", "").ok();
+    assert_eq!((&answer["state"], &answer["upstream"]), (&json!("recorded"), &json!(false)), "{answer}");
+    assert!(answer["detail"].as_str().unwrap().contains("nothing upstream was told"), "{answer}");
+    let list = key.get("/v1/t/acme/revocations");
+    let etag = list.header("etag").to_owned();
+    assert!(list.header("cache-control").contains("max-age"), "{list}");
+    let list = list.ok();
+    assert_eq!(list["items"][0]["session_id"], "s1", "{list}");
+    let same = key.get_with("/v1/t/acme/revocations", &[("if-none-match", &etag)]);
+    assert_eq!((same.status, same.body.len()), (304, 0));
+    let since = list["next"].as_str().unwrap();
+    assert_eq!(key.get(&format!("/v1/t/acme/revocations?since={since}")).ok()["items"], json!([]));
+    let user = json!({ "user_id": "i1" }).to_string();
+    key.post("/v1/t/acme/sessions/revoke?wait=5", &user).ok();
+    let newer = key.get(&format!("/v1/t/acme/revocations?since={since}")).ok();
+    assert_eq!(
+        (&newer["items"][0]["kind"], &newer["items"][0]["user_id"]),
+        (&json!("sessions"), &json!("i1")),
+        "{newer}"
+    );
+    key.get("/v1/t/acme/revocations?since=nonsense").problem(400, "bad_time");
+    assert_ne!(key.get("/v1/t/acme/revocations").header("etag"), etag);
+
+    key.post("/v1/t/acme/sessions/nobody/revoke", "").problem(404, "not_found");
+    key.post("/v1/t/acme/sessions/revoke", "{}").problem(400, "missing_field");
+    key.post("/v1/t/acme/sessions/s1/revoke?wait=forever", "").problem(400, "invalid_parameter");
+    server
+        .tenant_key("acme", &["read", "write"])
+        .post("/v1/t/acme/sessions/s1/revoke", "")
+        .problem(403, "missing_scope");
+    // Nobody else can put something on the list that services believe.
+    let forged = json!({ "log": "audit", "source": "indelible", "action": "indelible.revoke.requested",
+        "attributes": { "kind": "sessions", "user_id": "i2" } });
+    server.admin.post("/v1/t/acme/records", forged.to_string()).problem(400, "reserved_action");
+}
+
+#[test]
+fn anything_else_is_told_by_a_signed_webhook() {
+    let server = Server::start(&[]);
+    let okta = json!({ "uuid": "o1", "published": crate::server::at(0), "eventType": "user.session.start",
+        "actor": { "id": "u1", "type": "User" }, "outcome": { "result": "SUCCESS" },
+        "authenticationContext": { "externalSessionId": "os1" } });
+    server.admin.post("/v1/t/acme/ingest/okta", okta.to_string()).ok();
+    let peer = Peer::start(|_| done(200), |_: &Asked| {});
+    connector(&server, "hook", "webhook", &json!({ "url": format!("{}/revoke", peer.url) }), "secret");
+    server.admin.post("/v1/t/acme/sessions/os1/revoke", "");
+    eventually("it was told", || !peer.asked().is_empty());
+    let asked = &peer.asked()[0];
+    assert_eq!(asked.line, "POST /revoke");
+    let body: Value = serde_json::from_str(&asked.body).unwrap();
+    assert_eq!((&body["session_id"], &body["user_id"], &body["tenant"]), (&json!("os1"), &json!("u1"), &json!("acme")));
+    let (time, id) = (asked.header("indelible-timestamp"), asked.header("indelible-id"));
+    assert_eq!(body["operation"], id);
+    let message = format!("v1.{time}.{id}.{}", asked.body);
+    assert_eq!(asked.header("indelible-signature"), format!("v1={}", hmac(SECRET, &message)), "as openssl signs it");
+}
+
+/// HMAC-SHA256 in hex by another program.
+fn hmac(secret: &str, message: &str) -> String {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), message).unwrap();
+    let out = std::process::Command::new("openssl")
+        .args(["dgst", "-sha256", "-hmac", secret])
+        .arg(file.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(out.stdout).unwrap();
+    text.trim().rsplit(' ').next().unwrap().to_owned()
+}
+
+#[test]
+fn the_command_revokes_and_says_how_it_ended() {
+    let server = Server::start(&[]);
+    signed_in(&server);
+    let preview: Value =
+        serde_json::from_str(&server.cli(&["revoke", "acme", "session", "s1", "--preview"]).ok()).unwrap();
+    assert_eq!(preview["preview"], true);
+    let done: Value = serde_json::from_str(&server.cli(&["revoke", "acme", "session", "s1"]).ok()).unwrap();
+    assert_eq!(done["state"], "recorded");
+    server.cli(&["revoke", "acme", "session", "nobody"]).failed(3);
+    let all = server.cli(&["revoke", "acme", "user", "i1"]).ok();
+    assert_eq!(all.matches("\"recorded\"").count(), 2, "sessions and grants: {all}");
+    let peer = Peer::start(|_| Answer { status: 403, body: "", after: Duration::ZERO }, |_: &Asked| {});
+    connector(&server, "kratos", "kratos", &json!({ "url": peer.url }), "token");
+    let err = server.cli(&["revoke", "acme", "session", "s2"]).failed(1);
+    assert!(err.contains("credentials"), "{err}");
+}

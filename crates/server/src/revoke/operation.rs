@@ -1,0 +1,379 @@
+//! One revocation from its request to its end: each step a record, each connector called once, and the wait for the
+//! source's own word.
+//!
+//! Owns the steps, the calls and the states they end in. Not here: what is asked of which system, and what was meant (`aim`).
+
+use crate::app::App;
+use crate::auth::{self, Caller};
+use crate::problem::{self, Problem};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use catalog::{Scopes, Tenant};
+use query::lang::{Clock, text};
+use query::{Access, View};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use systems::revoke::{Access as How, Aim, Call, Plan};
+use tokio::time::Instant;
+
+/// How long the source's confirming event is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is looked for.
+const LOOK: Duration = Duration::from_millis(250);
+/// How long a connector may take to answer.
+const CALL: Duration = Duration::from_secs(10);
+/// The longest answer to a request for a token.
+const MAX_TOKEN: u64 = 64 << 10;
+/// An operation whose last step is older than this, and no end, was cut off: calls and patience are over by then.
+const CUT_OFF: i64 = 120 * 1_000_000;
+
+/// A connector with its requests.
+pub(super) struct Planned {
+    pub(super) name: String,
+    pub(super) system: String,
+    pub(super) plan: Plan,
+}
+
+/// An operation.
+#[derive(Clone)]
+pub(super) struct Operation {
+    tenant: Arc<Tenant>,
+    actor: Value,
+    request: Option<String>,
+    id: String,
+    aim: Arc<Aim>,
+}
+
+/// How it ended with one connector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum End {
+    /// The source said so itself.
+    Confirmed,
+    /// It answered that it was done, and said nothing more in time.
+    NotConfirmed,
+    /// The same, and it never says more.
+    NotConfirmable,
+    /// It was not done, or nobody knows.
+    Failed(String),
+}
+
+impl End {
+    fn state(&self) -> &'static str {
+        match self {
+            End::Confirmed => "confirmed",
+            End::NotConfirmed => "not_confirmed",
+            End::NotConfirmable => "not_confirmable",
+            End::Failed(_) => "failed",
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            End::Confirmed => "revoked and confirmed".into(),
+            End::NotConfirmed => format!("not confirmed after {} s", PATIENCE.as_secs()),
+            End::NotConfirmable => "revoked; the system sends no event that would confirm it".into(),
+            End::Failed(why) => why.clone(),
+        }
+    }
+}
+
+impl Operation {
+    pub(super) fn new(caller: &Caller, id: String, aim: Aim) -> Operation {
+        let principal = &caller.principal;
+        Operation {
+            tenant: Arc::clone(&caller.tenant),
+            actor: json!({ "id": principal.key_id.as_ref(), "type": "api_key", "name": principal.name.as_ref() }),
+            request: problem::request_id(),
+            id,
+            aim: Arc::new(aim),
+        }
+    }
+
+    /// What a caller is told who does not wait.
+    pub(super) fn running(&self) -> Value {
+        let mut out = self.aim.members();
+        out["operation"] = self.id.as_str().into();
+        out["state"] = "requested".into();
+        out["href"] = format!("/v1/t/{}/revocations/{}", self.tenant.slug, self.id).into();
+        out
+    }
+
+    /// Writes a step down.
+    async fn step(&self, app: &App, step: &str, outcome: &str, details: Value) -> Result<(), Problem> {
+        let (kind, id) = self.aim.target();
+        let mut attributes = self.aim.members();
+        if let (Some(attributes), Value::Object(details)) = (attributes.as_object_mut(), details) {
+            attributes.extend(details);
+            if let Some(request) = &self.request {
+                attributes.insert("http_request_id".into(), request.as_str().into());
+            }
+        }
+        let record = json!({
+            "log": "audit", "source": "indelible", "action": format!("indelible.revoke.{step}"), "outcome": outcome,
+            "level": if outcome == "success" { "info" } else { "warn" },
+            "actor": self.actor, "target": { "id": id, "type": kind }, "request_id": self.id, "attributes": attributes,
+        });
+        let taken = crate::intake::take_own(app, Arc::clone(&self.tenant), record.to_string()).await?;
+        match taken.refused.first() {
+            None => Ok(()),
+            Some((_, code, _, detail)) => {
+                Err(Problem::internal("a step of the revocation could not be recorded", &format!("{code}: {detail}")))
+            }
+        }
+    }
+
+    /// Writes down that it was asked for, which also publishes it.
+    ///
+    /// # Errors
+    /// What cannot be recorded is not done.
+    pub(super) async fn requested(&self, app: &App, planned: &[Planned]) -> Result<(), Problem> {
+        let connectors: Vec<&str> = planned.iter().map(|p| p.name.as_str()).collect();
+        self.step(app, "requested", "success", json!({ "connectors": connectors })).await
+    }
+
+    /// Does it. Gives what a caller is told, which is also its last record.
+    pub(super) async fn run(self, app: &App, planned: Vec<Planned>) -> Value {
+        let told = !planned.is_empty();
+        let mut tasks = tokio::task::JoinSet::new();
+        for planned in planned {
+            let (operation, app) = (self.clone(), app.clone());
+            tasks.spawn(async move {
+                let end = operation.connector(&app, &planned).await;
+                (planned.name, planned.system, end)
+            });
+        }
+        let mut ends = Vec::new();
+        while let Some(joined) = tasks.join_next().await {
+            ends.extend(joined.ok());
+        }
+        ends.sort_by(|a, b| a.0.cmp(&b.0));
+        let worst = [
+            ends.iter().find(|e| matches!(e.2, End::Failed(_))),
+            ends.iter().find(|e| e.2 == End::NotConfirmed),
+            ends.iter().find(|e| e.2 == End::NotConfirmable),
+            ends.first(),
+        ];
+        let (state, detail) = match worst.into_iter().flatten().next() {
+            Some((_, _, end)) => (end.state(), end.detail()),
+            None if told => ("failed", "the connectors could not be called; the server's log says why".into()),
+            None => ("recorded", "recorded and published; nothing upstream was told".into()),
+        };
+        let connectors: Vec<Value> = ends
+            .iter()
+            .map(|(name, system, end)| {
+                json!({ "name": name, "system": system, "state": end.state(), "detail": end.detail() })
+            })
+            .collect();
+        let details = json!({ "state": state, "detail": detail, "upstream": told, "connectors": connectors });
+        let outcome = if state == "failed" { "failure" } else { "success" };
+        if let Err(problem) = self.step(app, "ended", outcome, details.clone()).await {
+            tracing::error!(?problem, operation = self.id, "the end of a revocation could not be recorded");
+        }
+        let mut out = self.running();
+        if let (Some(out), Value::Object(details)) = (out.as_object_mut(), details) {
+            out.extend(details);
+        }
+        out
+    }
+
+    /// Calls one connector and waits for its word.
+    async fn connector(&self, app: &App, planned: &Planned) -> End {
+        // Only what is sealed from here on can be about this.
+        let from = app.store().ledger().size(self.tenant.number);
+        let named = |details: Value| {
+            let mut out = json!({ "connector": planned.name, "system": planned.system });
+            if let (Some(out), Value::Object(details)) = (out.as_object_mut(), details) {
+                out.extend(details);
+            }
+            out
+        };
+        let requests: Vec<String> = planned.plan.calls.iter().map(|c| format!("{} {}", c.method, c.url)).collect();
+        if self.step(app, "sent", "success", named(json!({ "requests": requests }))).await.is_err() {
+            return End::Failed("the call could not be recorded, so it was not made".into());
+        }
+        let plan = planned.plan.clone();
+        let sent = tokio::task::spawn_blocking(move || send(&plan)).await;
+        let sent = sent.unwrap_or_else(|_| Err("the call was cut off".into()));
+        let (outcome, details) = match &sent {
+            Ok(statuses) => ("success", json!({ "statuses": statuses })),
+            Err(why) => ("failure", json!({ "error": why })),
+        };
+        // The call is made: that its answer cannot be recorded changes nothing of it.
+        let recorded = self.step(app, "answered", outcome, named(details)).await;
+        if let Err(why) = sent {
+            return End::Failed(why);
+        }
+        if recorded.is_err() {
+            tracing::error!(operation = self.id, "the answer to a revocation could not be recorded");
+        }
+        if planned.plan.confirm.is_empty() {
+            return End::NotConfirmable;
+        }
+        let end =
+            if self.confirmed(app, &planned.plan.confirm, from).await { End::Confirmed } else { End::NotConfirmed };
+        let step = if end == End::Confirmed { "confirmed" } else { "not_confirmed" };
+        let outcome = if end == End::Confirmed { "success" } else { "unknown" };
+        if self.step(app, step, outcome, named(json!({ "detail": end.detail() }))).await.is_err() {
+            tracing::error!(operation = self.id, "the end of a revocation could not be recorded");
+        }
+        end
+    }
+
+    /// Waits until a record that was sealed from `from` on matches each of the filters.
+    async fn confirmed(&self, app: &App, filters: &[String], from: u64) -> bool {
+        let clock = Clock::utc(app.store().now());
+        let mut open = Vec::new();
+        for filter in filters {
+            let Ok(parsed) =
+                text::parse(&format!("({filter}) -source:indelible index:>={from}"), View::Records, &clock)
+            else {
+                tracing::error!("a connector's own filter cannot be read");
+                return false;
+            };
+            let mut query = query::Query::new(View::Records);
+            (query.filter, query.limit) = (parsed, Some(1));
+            open.push(query);
+        }
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let (tenant, asked) = (Arc::clone(&self.tenant), open.clone());
+            let left = crate::read::blocking(app, move |app| {
+                let mut left = Vec::new();
+                for query in asked {
+                    if app.engine.page(&tenant, &query, Access { bodies: false })?.items.is_empty() {
+                        left.push(query);
+                    }
+                }
+                Ok(left)
+            });
+            match left.await {
+                Ok(left) if left.is_empty() => return true,
+                Ok(left) => open = left,
+                Err(problem) => tracing::warn!(?problem, "a confirming event could not be looked for"),
+            }
+            if Instant::now() >= until {
+                return false;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+/// Sends a plan's requests one after the other. Gives their statuses, or why not all were done; never a secret.
+fn send(plan: &Plan) -> Result<Vec<u16>, String> {
+    let agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .proxy(None)
+        .timeout_global(Some(CALL))
+        .user_agent(concat!("indelible/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .new_agent();
+    let token = match &plan.access {
+        How::Open => None,
+        How::Bearer(token) => Some(token.clone()),
+        How::Token(call) => Some(token(&agent, call)?),
+    };
+    let mut statuses = Vec::new();
+    for call in &plan.calls {
+        let status = ask(&agent, call, token.as_deref())?.status().as_u16();
+        statuses.push(status);
+        match status {
+            200..=299 => {}
+            404 => return Err("answered 404: it knows no such session, grant or user, or not any more".into()),
+            401 | 403 => return Err(format!("answered {status}: the connector's credentials do not let it do this")),
+            _ => return Err(format!("answered {status}; whether it was done is not known")),
+        }
+    }
+    Ok(statuses)
+}
+
+fn token(agent: &ureq::Agent, call: &Call) -> Result<String, String> {
+    let mut response = ask(agent, call, None)?;
+    let status = response.status().as_u16();
+    if status != 200 {
+        return Err(format!(
+            "answered {status} to the request for a token; check the connector's client and its secret"
+        ));
+    }
+    let body = response.body_mut().with_config().limit(MAX_TOKEN).read_to_vec();
+    let body: Option<Value> = body.ok().and_then(|body| serde_json::from_slice(&body).ok());
+    let token = body.as_ref().and_then(|body| body["access_token"].as_str());
+    token.map(str::to_owned).ok_or_else(|| "gave no `access_token`".into())
+}
+
+fn ask(agent: &ureq::Agent, call: &Call, token: Option<&str>) -> Result<ureq::http::Response<ureq::Body>, String> {
+    let mut request = ureq::http::Request::builder().method(call.method).uri(&call.url);
+    for (name, value) in &call.headers {
+        request = request.header(*name, value);
+    }
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    let unsound = |_| "the request is none that can be sent; check the connector's settings".to_owned();
+    let answer = match &call.body {
+        Some((kind, text)) => agent.run(request.header("content-type", *kind).body(text.as_bytes()).map_err(unsound)?),
+        None if call.method == "POST" => agent.run(request.body([].as_slice()).map_err(unsound)?),
+        None => agent.run(request.body(()).map_err(unsound)?),
+    };
+    // What went wrong below HTTP: addresses and names of files at most.
+    answer.map_err(|e| format!("gave no answer ({e}); whether it was done is not known"))
+}
+
+/// `GET /v1/t/{tenant}/revocations/{id}`: how far an operation is, from its records.
+///
+/// # Errors
+/// A problem document.
+pub async fn show(
+    State(app): State<App>,
+    Path((slug, id)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let caller = auth::caller(&app, &headers, &slug, Scopes::READ)?;
+    let clock = Clock::utc(app.store().now());
+    let id = id.replace('\\', "\\\\").replace('"', "\\\"");
+    let mut query = query::Query::new(View::Records);
+    query.filter =
+        text::parse(&format!("source:indelible request_id:\"{id}\" action:indelible.revoke.*"), View::Records, &clock)
+            .map_err(query::Error::Query)?;
+    query.limit = Some(query::MAX_LIMIT);
+    let tenant = Arc::clone(&caller.tenant);
+    let page =
+        crate::read::blocking(&app, move |app| app.engine.page(&tenant, &query, Access { bodies: false })).await?;
+    let mut records: Vec<Value> = page.items.iter().filter_map(|item| serde_json::from_str(item).ok()).collect();
+    records.sort_by_key(|record| record["index"].as_u64());
+    let (Some(first), Some(last)) = (records.first(), records.last()) else { return Err(Problem::not_found()) };
+    let word = |record: &Value| {
+        let action = record["action"].as_str().unwrap_or_default();
+        action.trim_start_matches("indelible.revoke.").to_owned()
+    };
+    let mut out = serde_json::Map::new();
+    for name in ["kind", "session_id", "grant_id", "user_id", "client_id"] {
+        if let Some(value) = first["attributes"].get(name).filter(|value| !value.is_null()) {
+            out.insert(name.to_owned(), value.clone());
+        }
+    }
+    out.insert("operation".into(), first["request_id"].clone());
+    if word(last) == "ended" {
+        for name in ["state", "detail", "upstream", "connectors"] {
+            out.insert(name.to_owned(), last["attributes"][name].clone());
+        }
+    } else {
+        let at = last["time"].as_str().and_then(event::time::parse).unwrap_or_default();
+        let cut = app.store().now().saturating_sub(at) > CUT_OFF;
+        out.insert("state".into(), if cut { "unknown".into() } else { word(last).into() });
+        if cut {
+            out.insert("detail".into(), "it was cut off by a stop of the server; ask again, which is safe".into());
+        }
+    }
+    let steps: Vec<Value> = records
+        .iter()
+        .map(
+            |r| json!({ "step": word(r), "time": r["time"], "id": r["id"], "connector": r["attributes"]["connector"] }),
+        )
+        .collect();
+    out.insert("steps".into(), steps.into());
+    Ok(super::answer(StatusCode::OK, &Value::Object(out)))
+}

@@ -1,0 +1,51 @@
+//! Which admin events say what state an entity has.
+//!
+//! Owns: resource paths → entities. A representation is what the request carried. Keycloak leaves what a request does not
+//! name as it was, in `attributes` of clients and realms name by name; so it is a part of the state.
+
+use super::NAME;
+use crate::change::{Change, Says};
+use crate::envelope::text_at;
+use serde_json::Value;
+
+/// What people call an entity, by its own representation.
+pub(super) const NAMES: &[&str] = &["username", "clientId", "alias", "name", "realm", "displayName"];
+
+/// What an admin event that did not fail says.
+pub(super) fn of(operation: &str, resource: &str, path: &str, realm: &str) -> Option<Change> {
+    let steps: Vec<&str> = path.split('/').filter(|step| !step.is_empty()).collect();
+    let (entity, whole) = match (steps.as_slice(), resource) {
+        ([], "REALM") => ("realm".to_owned(), true),
+        (["users", id, rest @ ..], _) => (format!("users/{id}"), rest.is_empty() && resource == "USER"),
+        (["clients", _, "roles", _], "CLIENT_ROLE") => (steps.join("/"), true),
+        (["clients", id, rest @ ..], _) => (format!("clients/{id}"), rest.is_empty() && resource == "CLIENT"),
+        (["groups", id, rest @ ..], _) => (format!("groups/{id}"), rest.is_empty() && resource == "GROUP"),
+        (["client-scopes", id, rest @ ..], _) => {
+            (format!("client-scopes/{id}"), rest.is_empty() && resource == "CLIENT_SCOPE")
+        }
+        (["roles", name, rest @ ..], _) => (format!("roles/{name}"), rest.is_empty() && resource == "REALM_ROLE"),
+        (["roles-by-id", id, rest @ ..], _) => (format!("roles-by-id/{id}"), rest.is_empty()),
+        (["identity-provider", "instances", alias, rest @ ..], _) => {
+            (format!("identity-provider/{alias}"), rest.is_empty() && resource == "IDENTITY_PROVIDER")
+        }
+        _ => return None,
+    };
+    let says = match operation {
+        "CREATE" if whole => Says::Begin,
+        "UPDATE" if whole => Says::Part,
+        "DELETE" if whole => Says::Gone,
+        _ => Says::Nothing,
+    };
+    let inside: &[&str] = if matches!(resource, "CLIENT" | "REALM") { &["attributes"] } else { &[] };
+    Some(Change { entity: format!("{realm} {entity}"), says, inside, names: NAMES })
+}
+
+/// The same of a stored record.
+pub(super) fn of_stored(envelope: &Value) -> Option<Change> {
+    if text_at(envelope, "source") != Some(NAME) || text_at(envelope, "outcome") != Some("success") {
+        return None;
+    }
+    let (operation, resource) = text_at(envelope, "action")?.split_once(' ')?;
+    let attribute = |name| text_at(envelope.get("attributes")?, name);
+    of(operation, resource, attribute("resourcePath").unwrap_or_default(), attribute("realmId").unwrap_or_default())
+}

@@ -1,0 +1,234 @@
+//! Which events begin, prolong and end sessions and grants.
+//!
+//! Owns: one table, and filling `session` and `grant` from it, so that the views of the same names show what lives. Not
+//! here: where a system's events have the session's id (each system's folder), and what the latest state is (whoever reads).
+//!
+//! Only events that are about the session are here. One that merely happened within it (a token was refreshed) could come
+//! late and would then bring a revoked session back to life.
+
+use crate::envelope::{Envelope, hash};
+use event::Field;
+
+/// What an event does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Does {
+    /// The session begins or goes on; whoever acts is whose it is.
+    Lives,
+    /// The session goes on; whose it is was said before.
+    GoesOn,
+    /// It was ended before its time.
+    Ends,
+    /// It came to its end.
+    Expires,
+    /// A grant of the actor to the client begins or goes on.
+    Grants,
+    /// It was withdrawn.
+    Withdraws,
+}
+
+use Does::{Ends, Expires, GoesOn, Grants, Lives, Withdraws};
+
+/// The events of systems that share them.
+type Row = (&'static [&'static str], &'static [(&'static str, Does)]);
+
+const EVENTS: &[Row] = &[
+    (
+        &["asgardeo", "wso2"],
+        &[
+            ("sessionEstablished", Lives),
+            ("sessionRevoked", Ends),
+            ("TerminateSession", Ends),
+            ("terminate-session", Ends),
+        ],
+    ),
+    (&["auth0"], &[("s", Lives), ("slo", Ends)]),
+    (
+        &["contember"],
+        &[
+            ("session_policy_applied", Lives),
+            ("session_revoked_by_user", Ends),
+            ("idp_session_revoked", Ends),
+            ("session_expired_idle", Expires),
+        ],
+    ),
+    (
+        &["keycloak"],
+        &[
+            ("LOGIN", Lives),
+            ("LOGOUT", Ends),
+            ("USER_SESSION_DELETED", Ends),
+            ("DELETE USER_SESSION", Ends),
+            ("GRANT_CONSENT", Grants),
+            ("UPDATE_CONSENT", Grants),
+            ("REVOKE_GRANT", Withdraws),
+        ],
+    ),
+    (&["okta"], &[("user.session.start", Lives), ("user.session.end", Ends)]),
+    (&["ory-nestjs"], &[("authz.session.revoke", Ends), ("iam.session.extend", GoesOn)]),
+    (
+        &["ory", "ory-network"],
+        &[
+            ("SessionIssued", Lives),
+            ("SessionChanged", Lives),
+            ("SessionLifespanExtended", Lives),
+            ("LoginSucceeded", Lives),
+            ("SessionRevoked", Ends),
+            ("OAuth2ConsentAccepted", Grants),
+            ("OAuth2ConsentRevoked", Withdraws),
+        ],
+    ),
+    (&["zitadel"], &[("session.added", GoesOn), ("session.terminated", Ends)]),
+];
+
+/// Fills what an event means for a session or grant, where it succeeded and says which.
+pub(crate) fn fill(system: &str, out: &mut Envelope<'_>) {
+    let Some((_, events)) = EVENTS.iter().find(|(systems, _)| systems.contains(&system)) else { return };
+    let does = {
+        let Some(action) = out.text(Field::Action) else { return };
+        events.iter().find(|(name, _)| *name == action).map(|(_, does)| *does)
+    };
+    let Some(does) = does.filter(|_| out.text(Field::Outcome).is_some_and(|outcome| outcome == "success")) else {
+        return;
+    };
+    match does {
+        Lives => session(out, "active", true),
+        GoesOn => session(out, "active", false),
+        Ends => session(out, "revoked", false),
+        Expires => session(out, "expired", false),
+        Grants | Withdraws => {
+            let status = if does == Grants { "active" } else { "revoked" };
+            let said = [Field::ActorId, Field::ClientId].map(|field| out.text(field).map(|text| text.into_owned()));
+            if let [Some(user), Some(client)] = said {
+                grant(system, &user, &client, status, out);
+            }
+        }
+    }
+}
+
+/// Says that the session of the record is in this status; `own` where the actor is whose it is.
+pub(crate) fn session(out: &mut Envelope<'_>, status: &'static str, own: bool) {
+    if out.is_empty(Field::SessionId) && out.is_empty(Field::SessionRefId) {
+        return;
+    }
+    if out.is_empty(Field::SessionStatus) {
+        out.set(Field::SessionStatus, status);
+    }
+    if own && out.is_empty(Field::SessionUserId) {
+        let actor = out.text(Field::ActorId).map(|id| id.into_owned());
+        if let Some(actor) = actor {
+            out.set(Field::SessionUserId, actor);
+        }
+    }
+}
+
+/// Says that what this user granted this client is in this status. These systems have no id for it, so it is made of
+/// both, in a form that tells neither: it must not keep a person from being erased.
+pub(crate) fn grant(system: &str, user: &str, client: &str, status: &'static str, out: &mut Envelope<'_>) {
+    if user.is_empty() || client.is_empty() || !out.is_empty(Field::GrantStatus) {
+        return;
+    }
+    let id = hash(&[b"grant\0", system.as_bytes(), b"\0", user.as_bytes(), b"\0", client.as_bytes()]);
+    out.infer(Field::GrantId, format!("\"{}\"", id.get(..32).unwrap_or_default()));
+    out.set(Field::GrantStatus, status);
+    out.set(Field::GrantUserId, user.to_owned());
+    if out.is_empty(Field::ClientId) {
+        out.set(Field::ClientId, client.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::catalog;
+    use crate::testing::one;
+    use serde_json::json;
+
+    #[test]
+    fn names_are_those_of_the_catalogue() {
+        for (systems, events) in super::EVENTS {
+            for (name, _) in *events {
+                // Admin events of Keycloak have two words, and are not in it; neither is what other versions spell differently.
+                let known = systems.iter().any(|system| catalog::of(system).get_loose(name).is_some());
+                assert!(known || name.contains(' ') || name.contains('-'), "{systems:?} {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn keycloak() {
+        let user = |kind: &str, more: serde_json::Value| {
+            let mut event =
+                json!({"time": 1, "type": kind, "realmId": "r", "clientId": "web", "userId": "u1", "sessionId": "s1"});
+            event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            one("keycloak", &event.to_string())
+        };
+        user("LOGIN", json!({"details": {"auth_method": "openid-connect"}})).expect(&[
+            ("session.status", "active"),
+            ("session.user_id", "u1"),
+            ("session.protocol", "openid-connect"),
+            ("session_id", "s1"),
+        ]);
+        user("LOGIN_ERROR", json!({"error": "x"})).expect(&[("session.status", "")]);
+        user("REFRESH_TOKEN", json!({})).expect(&[("session.status", "")]);
+        user("LOGOUT", json!({})).expect(&[("session.status", "revoked"), ("session.user_id", "")]);
+        let given = user("GRANT_CONSENT", json!({}));
+        given.expect(&[("grant.status", "active"), ("grant.user_id", "u1"), ("client.id", "web")]);
+        let taken = user("REVOKE_GRANT", json!({"clientId": "account", "details": {"revoked_client": "web"}}));
+        taken.expect(&[("grant.status", "revoked"), ("grant.id", given.at("grant.id")), ("client.id", "account")]);
+        let admin = |operation: &str, resource: &str, path: &str| {
+            let event = json!({"time": 1, "realmId": "r", "operationType": operation, "resourceType": resource,
+                "resourcePath": path, "authDetails": {"userId": "root"}});
+            one("keycloak", &event.to_string())
+        };
+        admin("DELETE", "USER_SESSION", "sessions/s1").expect(&[
+            ("session_id", "s1"),
+            ("session.status", "revoked"),
+            ("session.user_id", ""),
+        ]);
+        admin("ACTION", "USER", "users/u1/consents/web").expect(&[
+            ("grant.id", given.at("grant.id")),
+            ("grant.status", "revoked"),
+            ("client.id", "web"),
+        ]);
+    }
+
+    #[test]
+    fn ory() {
+        let event = |name: &str, attributes: serde_json::Value| {
+            let event = json!({"name": name, "timestamp": "2026-11-20T12:00:00Z", "eventAttributes": attributes});
+            one("ory-network", &event.to_string())
+        };
+        event("SessionIssued", json!({"IdentityID": "i1", "SessionID": "s1"}))
+            .expect(&[("session.status", "active"), ("session.user_id", "i1")]);
+        event(
+            "SessionLifespanExtended",
+            json!({"IdentityID": "i1", "SessionID": "s1", "SessionExpiresAt": "2026-12-01 10:00:00 +0000 UTC"}),
+        )
+        .expect(&[("session.status", "active"), ("session.expires_at", "2026-12-01T10:00:00.000000Z")]);
+        event("SessionChecked", json!({"IdentityID": "i1", "SessionID": "s1"})).expect(&[("session.status", "")]);
+        event("SessionRevoked", json!({"IdentityID": "i1", "SessionID": "s1"}))
+            .expect(&[("session.status", "revoked")]);
+        let accepted = event("OAuth2ConsentAccepted", json!({"OAuth2ClientID": "c", "OAuth2Subject": "i1"}));
+        accepted.expect(&[("grant.status", "active"), ("grant.user_id", "i1")]);
+        event("OAuth2ConsentRevoked", json!({"OAuth2ClientID": "c", "OAuth2Subject": "i1"}))
+            .expect(&[("grant.status", "revoked"), ("grant.id", accepted.at("grant.id"))]);
+        event("OAuth2ConsentRevoked", json!({"OAuth2Subject": "i1"})).expect(&[("grant.status", ""), ("grant.id", "")]);
+    }
+
+    #[test]
+    fn others() {
+        let okta = json!({"uuid": "1", "published": "2026-11-20T12:00:00Z", "eventType": "user.session.start",
+            "actor": {"id": "u1", "type": "User"}, "outcome": {"result": "SUCCESS"},
+            "authenticationContext": {"externalSessionId": "s1"}});
+        one("okta", &okta.to_string()).expect(&[("session.status", "active"), ("session.user_id", "u1")]);
+        let auth0 = json!({"log_id": "1", "date": "2026-11-20T12:00:00.000Z", "type": "slo", "user_id": "u1",
+            "details": {"session_id": "s1"}});
+        one("auth0", &auth0.to_string()).expect(&[("session.status", "revoked"), ("session_id", "s1")]);
+        let zitadel = json!({"aggregateID": "s1", "aggregateType": "session", "sequence": 1, "event_type": "session.terminated",
+            "created_at": "2026-11-20T12:00:00Z", "userID": "u1"});
+        one("zitadel", &zitadel.to_string()).expect(&[("session_id", "s1"), ("session.status", "revoked")]);
+        let asgardeo = json!({"id": "1", "recordedAt": "2026-11-20T12:00:00Z", "requestId": "r", "initiatorId": "a",
+            "initiatorType": "User", "targetId": "u1", "targetType": "User", "action": "TerminateSession",
+            "data": {"SessionContextId": "s1"}});
+        one("asgardeo", &asgardeo.to_string()).expect(&[("session_id", "s1"), ("session.status", "revoked")]);
+    }
+}
