@@ -191,8 +191,11 @@ fn what_ocsf_says_of_some_events() {
     assert!(older.get("attestation_list").is_none());
 }
 
-/// RFC 5424's structured data, taken apart: elements in order, each with its parameters.
-fn parse_syslog(line: &str) -> (Vec<String>, Vec<(String, Vec<(String, String)>)>, String) {
+/// Names and what they are said to be, in order.
+type Pairs = Vec<(String, String)>;
+
+/// RFC 5424's structured data, taken apart: header fields, elements in order, each with its parameters, and the sentence.
+fn parse_syslog(line: &str) -> (Vec<String>, Vec<(String, Pairs)>, String) {
     assert!(!line.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')), "{line:?}");
     let header: Vec<String> = line.splitn(7, ' ').take(6).map(str::to_owned).collect();
     let mut rest = line.splitn(7, ' ').nth(6).unwrap();
@@ -235,7 +238,7 @@ fn hex(chars: &mut std::str::CharIndices<'_>) -> char {
 }
 
 /// CEF taken apart: seven header fields, and the extension's pairs in order.
-fn parse_cef(line: &str) -> (Vec<String>, Vec<(String, String)>) {
+fn parse_cef(line: &str) -> (Vec<String>, Pairs) {
     assert!(!line.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')), "{line:?}");
     let mut header = vec![String::new()];
     let mut chars = line.strip_prefix("CEF:").unwrap().char_indices();
@@ -249,7 +252,7 @@ fn parse_cef(line: &str) -> (Vec<String>, Vec<(String, String)>) {
             }
         }
     };
-    let mut pairs: Vec<(String, String)> = Vec::new();
+    let mut pairs = Pairs::new();
     let mut word = String::new();
     let mut chars = rest.char_indices();
     // A key is the last word before a bare `=`.
