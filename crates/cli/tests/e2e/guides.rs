@@ -75,7 +75,9 @@ fn every_command_of_every_guide_does_what_it_says() {
             command.env("INDELIBLE_URL", server.url()).env("INDELIBLE_KEY", server.key());
             command.env("HOME", server.home.path()).env("XDG_CACHE_HOME", server.home.path());
             let done = command.output().unwrap();
-            let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+            // CSV has the line ends of RFC 4180.
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace("\r\n", "\n");
+            let (out, err) = (text(&done.stdout), text(&done.stderr));
             let place = format!("{name}:{}", step.line);
             if !done.status.success() {
                 wrong.push(format!("{place}: {}\n{}\nstdout: {out}\nstderr: {err}", done.status, step.script));
