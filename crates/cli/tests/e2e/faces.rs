@@ -132,6 +132,8 @@ fn a_record_as_its_own_system_is_what_was_sent() {
 fn the_proof_in_a_face_is_the_ledgers() {
     let server = Server::start(&[("FLUSH_SECONDS", "1")]);
     mixed(&server);
+    let last = json!({ "id": "last", "log": "event", "action": "login", "time": "2026-11-20T12:00:00Z" }).to_string();
+    server.admin.post("/v1/t/acme/records?wait=checkpoint", &last).ok();
     let check = |page: &Value| {
         let origin = server.admin.get("/t/acme/log/checkpoint").text().lines().next().unwrap().to_owned();
         for event in page["items"].as_array().unwrap() {
@@ -152,6 +154,12 @@ fn the_proof_in_a_face_is_the_ledgers() {
     let id = encode(page["items"][0]["metadata"]["uid"].as_str().unwrap());
     let one = server.admin.get(&format!("/v1/t/acme/as/ocsf/records/{id}")).ok();
     assert_eq!(one["unmapped"]["proof"]["leaf_hash"], page["items"][0]["unmapped"]["proof"]["leaf_hash"]);
+    // One record that nobody signed yet is waited for.
+    let fresh = json!({ "id": "fresh", "log": "event", "action": "login", "time": "2026-11-20T12:00:00Z" }).to_string();
+    server.admin.post("/v1/t/acme/records", &fresh).ok();
+    let fresh = server.admin.get("/v1/t/acme/as/ocsf/records/fresh").ok();
+    let proof = &fresh["unmapped"]["proof"];
+    assert!(proof["tree_size"].as_u64() > proof["index"].as_u64(), "{fresh}");
     let without = server.admin.get(&format!("{path}&proof=false")).ok();
     assert!(without["items"][0]["unmapped"]["proof"].is_null() && without["items"][0]["attestation_list"].is_null());
     let older = server.admin.get(&format!("{path}&schema=1.8")).ok();

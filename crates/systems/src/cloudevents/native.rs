@@ -18,31 +18,28 @@ pub(super) fn to_native(envelope: &Value) -> Value {
     // The trace is read from `traceparent`, which stays.
     let traced = native.members.contains_key("traceparent");
     let taken = FIELDS.iter().filter(|spec| match spec.field {
-        Field::Id | Field::Source | Field::Action | Field::Attributes | Field::Diff => false,
+        Field::Id | Field::Source | Field::Action => false,
         Field::TargetId => !subject,
         Field::TraceId | Field::SpanId => !traced,
-        Field::Old | Field::New => true,
         _ => spec.kind == Kind::Text,
     });
     for spec in taken {
-        let value = match spec.kind {
-            Kind::Text => native.said(spec.field).map(Value::from),
-            _ => envelope.get(spec.path).filter(|value| !value.is_null()).cloned(),
-        };
-        if let Some(value) = value {
-            put(native.members.entry("data").or_insert_with(|| Value::Object(Map::new())), spec.path, value);
+        if let Some(text) = native.said(spec.field) {
+            put(native.members.entry("data").or_insert_with(|| Value::Object(Map::new())), spec.path, text);
         }
     }
+    native.json("data.old", Field::Old);
+    native.json("data.new", Field::New);
     native.finish()
 }
 
-/// Puts a value at a dotted path, unless something stands in the way.
-fn put(place: &mut Value, path: &str, value: Value) {
+/// Puts a text at a dotted path, unless something stands in the way.
+fn put(place: &mut Value, path: &str, text: &str) {
     let Some(members) = place.as_object_mut() else { return };
     match path.split_once('.') {
         None => {
-            members.entry(path).or_insert(value);
+            members.entry(path).or_insert_with(|| text.into());
         }
-        Some((name, rest)) => put(members.entry(name).or_insert_with(|| Value::Object(Map::new())), rest, value),
+        Some((name, rest)) => put(members.entry(name).or_insert_with(|| Value::Object(Map::new())), rest, text),
     }
 }
