@@ -88,6 +88,16 @@ pub struct Page {
     pub bodies: usize,
 }
 
+/// What the items of a page are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Items {
+    /// Rows of the view.
+    #[default]
+    Rows,
+    /// The whole envelopes of the same records; of a view of latest states, those of the latest records.
+    Envelopes,
+}
+
 /// Everything that reads, over one store.
 pub struct Engine {
     pub(crate) store: Arc<Store>,
@@ -115,6 +125,18 @@ impl Engine {
     /// # Errors
     /// [`Error`].
     pub fn page(&self, tenant: &Arc<Tenant>, query: &Query, access: Access) -> Result<Page> {
+        self.page_of(tenant, query, access, Items::Rows)
+    }
+
+    /// As [`page`](Self::page), with the items asked for. Which records they are, and the cursors, are the same.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn page_of(&self, tenant: &Arc<Tenant>, query: &Query, access: Access, items: Items) -> Result<Page> {
+        let view = match items {
+            Items::Rows => query.view,
+            Items::Envelopes => View::Records,
+        };
         let limit = match query.limit {
             None => DEFAULT_LIMIT,
             Some(0) => return Err(Error::Limit(format!("`limit` is 0; it is from 1 to {MAX_LIMIT}"))),
@@ -148,8 +170,8 @@ impl Engine {
                 }
                 let mut out = String::with_capacity(512);
                 let shown = Row { batch: &state.batch, places: &places, row, bodies: access.bodies };
-                shown.view(query.view, &mut out);
-                page.bodies += usize::from(shown.shows_body(query.view));
+                shown.view(view, &mut out);
+                page.bodies += usize::from(shown.shows_body(view));
                 bytes += out.len();
                 page.items.push(out);
                 last = Some(state.key(row));
@@ -157,7 +179,7 @@ impl Engine {
             last = last.filter(|_| all_rows > page.items.len());
         } else {
             let wanted = Wanted {
-                projection: projection(query.view, access),
+                projection: projection(view, access),
                 matcher: Some(Arc::new(Matcher::new(query.view, query.filter.clone(), true))),
                 time,
                 before,
@@ -173,8 +195,8 @@ impl Engine {
                 }
                 let mut out = String::with_capacity(512);
                 let shown = Row { batch: &batch, places: &places, row, bodies: access.bodies };
-                shown.view(query.view, &mut out);
-                page.bodies += usize::from(shown.shows_body(query.view));
+                shown.view(view, &mut out);
+                page.bodies += usize::from(shown.shows_body(view));
                 bytes += out.len();
                 page.items.push(out);
                 last = Some(key(&batch, row));

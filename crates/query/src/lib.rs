@@ -9,6 +9,7 @@ mod engine;
 mod fold;
 mod json;
 pub mod lang;
+mod leaves;
 mod predicate;
 mod proof;
 mod source;
@@ -17,7 +18,7 @@ mod sql;
 
 pub use aggregate::{Bar, Counts, Group};
 pub use cursor::{Cursor, CursorError};
-pub use engine::{Access, DEFAULT_LIMIT, Engine, Error, MAX_LIMIT, Page, Result, asks_for_bodies};
+pub use engine::{Access, DEFAULT_LIMIT, Engine, Error, Items, MAX_LIMIT, Page, Result, asks_for_bodies};
 pub use lang::{Query, View};
 #[cfg(feature = "sql")]
 pub use sql::{SqlAnswer, SqlLimits};

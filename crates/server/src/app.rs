@@ -4,7 +4,7 @@ use crate::body::{self, Budget};
 use crate::ids::Ids;
 use crate::problem::{Problem, REQUEST_ID};
 use crate::states::States;
-use crate::{admin, completeness, intake, jobs, log, native, ops, pull, read, revoke, sources};
+use crate::{admin, catalogue, completeness, faces, intake, jobs, log, native, ops, pull, read, revoke, sources};
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -161,6 +161,7 @@ pub fn router(app: App) -> Router {
         .route("/version", get(ops::version))
         .route("/metrics", get(ops::metrics))
         .route("/openapi.json", get(ops::openapi))
+        .route("/v1/catalog", get(catalogue::get))
         .route("/v1/t", get(admin::tenants))
         .route("/v1/t/{tenant}", put(admin::put_tenant).get(admin::get_tenant))
         .route("/v1/t/{tenant}/keys", post(admin::create_key).get(admin::keys))
@@ -169,6 +170,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/t/{tenant}/ingest/{system}", post(native::post))
         .route("/v1/t/{tenant}/records/{id}", get(read::record))
         .route("/v1/t/{tenant}/records/{id}/proof", get(read::proof))
+        .route("/v1/t/{tenant}/as/{system}/records/{id}", get(faces::record))
+        .route("/v1/t/{tenant}/as/{system}/{view}", get(faces::page))
         .route("/v1/t/{tenant}/query", post(read::query))
         .route("/v1/t/{tenant}/ask", post(read::ask))
         .route("/v1/t/{tenant}/sql", post(read::sql))

@@ -36,6 +36,20 @@ const REVOKE: &[(&str, &str)] = &[
     ("wait", "seconds to hold the answer until it is known how it ended, 60 at most; 0 if absent"),
 ];
 
+const FACE: &[(&str, &str)] = &[
+    ("schema", "edition of OCSF: `1.9`, or `1.8` for readers that know no other"),
+    ("proof", "`false`: without where the record stands in the ledger"),
+];
+const FACE_PAGE: &[(&str, &str)] = &[
+    ("q", "filter text, such as `outcome:failure -ip:10.*`"),
+    ("from", "from this time on: RFC 3339 or `now-7d`"),
+    ("to", "before this time"),
+    ("limit", "records of the page, 1 to 1000, 100 if absent"),
+    ("cursor", "`next_cursor` of the page before; for lines it is in the `Link` header"),
+    ("schema", "edition of OCSF: `1.9`, or `1.8` for readers that know no other"),
+    ("proof", "`false`: without where the records stand in the ledger"),
+];
+
 const ROUTES: &[Route] = &[
     Route {
         method: "get",
@@ -97,6 +111,15 @@ const ROUTES: &[Route] = &[
         summary: "This description",
         scope: "",
         query: &[],
+        body: &[],
+        success: ("200", JSON),
+    },
+    Route {
+        method: "get",
+        path: "/v1/catalog",
+        summary: "Every event that is known of every system: what it means, its log and level, the fields it fills. CSV by `Accept`",
+        scope: "",
+        query: &[("system", "only this system's"), ("q", "words that name and meaning have")],
         body: &[],
         success: ("200", JSON),
     },
@@ -202,6 +225,24 @@ const ROUTES: &[Route] = &[
         summary: "One record with everything needed to check it offline",
         scope: "read",
         query: &[],
+        body: &[],
+        success: ("200", JSON),
+    },
+    Route {
+        method: "get",
+        path: "/v1/t/{tenant}/as/{system}/records/{id}",
+        summary: "One record in the words of another system: ocsf, cloudevents, syslog, cef, or a system's name",
+        scope: "read",
+        query: FACE,
+        body: &[],
+        success: ("200", JSON),
+    },
+    Route {
+        method: "get",
+        path: "/v1/t/{tenant}/as/{system}/{view}",
+        summary: "A page of a view in the words of another system; syslog and CEF as lines, JSON as NDJSON by `Accept`",
+        scope: "read",
+        query: FACE_PAGE,
         body: &[],
         success: ("200", JSON),
     },

@@ -15,7 +15,7 @@ use event::time;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use query::lang::{Clock, ask, text, time as when};
-use query::{Counts, Group, Page, View};
+use query::{Counts, Group, Items, Page, View};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -39,7 +39,7 @@ fn clock(app: &App) -> Clock {
     Clock::utc(app.store().now())
 }
 
-fn json_text(body: String) -> Response {
+pub(crate) fn json_text(body: String) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
@@ -57,7 +57,8 @@ pub(crate) async fn blocking<T: Send + 'static>(
         .map_err(Into::into)
 }
 
-fn typed(app: &App, view: View, params: &PageQuery) -> Result<query::Query, Problem> {
+/// The query that a page's parameters ask for.
+pub(crate) fn typed(app: &App, view: View, params: &PageQuery) -> Result<query::Query, Problem> {
     let clock = clock(app);
     let mut query = query::Query::new(view);
     let bad = |e: query::lang::Error| Problem::from(query::Error::Query(e));
@@ -125,9 +126,14 @@ fn guide(diff: Option<&str>) -> Result<bool, Problem> {
 }
 
 async fn page(app: &App, caller: &Caller, query: query::Query) -> Result<Page, Problem> {
+    page_of(app, caller, query, Items::Rows).await
+}
+
+/// A page; where it shows bodies, that is a record.
+pub(crate) async fn page_of(app: &App, caller: &Caller, query: query::Query, items: Items) -> Result<Page, Problem> {
     let (tenant, access, view) = (caller.tenant.clone(), caller.access(), query.view);
     let asked = query::asks_for_bodies(&query);
-    let page = blocking(app, move |app| app.engine.page(&tenant, &query, access)).await?;
+    let page = blocking(app, move |app| app.engine.page_of(&tenant, &query, access, items)).await?;
     if page.bodies > 0 || asked {
         record_use(
             app,
@@ -141,7 +147,8 @@ async fn page(app: &App, caller: &Caller, query: query::Query) -> Result<Page, P
     Ok(page)
 }
 
-fn page_json(page: &Page, guide: bool) -> String {
+/// The answer of a page.
+pub(crate) fn page_json(page: &Page, guide: bool) -> String {
     let mut out = String::with_capacity(page.items.iter().map(|i| i.len() + 1).sum::<usize>() + 200);
     out.push_str("{\"items\":[");
     for (i, item) in page.items.iter().enumerate() {
@@ -388,22 +395,22 @@ pub async fn record(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let caller = auth::caller(&app, &headers, &slug, Scopes::READ)?;
-    let (tenant, access) = (caller.tenant.clone(), caller.access());
     let guide = guide(params.diff.as_deref())?;
+    let json = envelope(&app, &caller, id).await?;
+    Ok(json_text(if guide { guide_diff(&json) } else { json }))
+}
+
+/// One record's envelope; where it shows a body, that is a record.
+pub(crate) async fn envelope(app: &App, caller: &Caller, id: String) -> Result<String, Problem> {
+    let (tenant, access) = (caller.tenant.clone(), caller.access());
     let wanted = id.clone();
-    let found = blocking(&app, move |app| app.engine.record(&tenant, &wanted, access)).await?;
+    let found = blocking(app, move |app| app.engine.record(&tenant, &wanted, access)).await?;
     let (json, bodies) = found.ok_or_else(Problem::not_found)?;
     if bodies {
-        record_use(
-            &app,
-            &caller,
-            "indelible.body.read",
-            json!({ "id": id, "type": "record" }),
-            json!({ "records": 1 }),
-        )
-        .await?;
+        let target = json!({ "id": id, "type": "record" });
+        record_use(app, caller, "indelible.body.read", target, json!({ "records": 1 })).await?;
     }
-    Ok(json_text(if guide { guide_diff(&json) } else { json }))
+    Ok(json)
 }
 
 /// `GET /v1/t/{tenant}/records/{id}/proof`.

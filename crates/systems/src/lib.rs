@@ -25,6 +25,7 @@ pub mod contember;
 pub mod convert;
 pub mod detect;
 pub mod envelope;
+pub mod faces;
 pub mod guide;
 pub mod kanidm;
 pub mod keycloak;

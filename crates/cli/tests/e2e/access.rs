@@ -19,7 +19,18 @@ fn event(id: &str) -> Value {
 /// Every address that needs a key, below a tenant.
 fn every(client: &Client, tenant: &str) -> Vec<(String, Reply)> {
     let mut out = Vec::new();
-    for path in ["", "/records", "/records/a", "/records/a/proof", "/audit_logs", "/event-logs", "/sessions", "/keys"] {
+    for path in [
+        "",
+        "/records",
+        "/records/a",
+        "/records/a/proof",
+        "/as/ocsf/records",
+        "/as/cef/records/a",
+        "/audit_logs",
+        "/event-logs",
+        "/sessions",
+        "/keys",
+    ] {
         let path = format!("/v1/t/{tenant}{path}");
         out.push((format!("GET {path}"), client.get(&path)));
     }

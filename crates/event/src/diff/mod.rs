@@ -113,10 +113,14 @@ pub fn to_guide(json: &str) -> String {
 fn guide(docs: &Docs<'_>, id: doc::Id, out: &mut String) {
     match docs.node(id) {
         Node::Object { members, .. } => {
-            if let [(old_key, old), (new_key, new)] = members[..]
-                && docs.key(old_key) == "\"__old\""
-                && docs.key(new_key) == "\"__new\""
-            {
+            // A diff that a source sent is stored with its keys in order, so the new value may come first.
+            let marked = |key, mark: &str| docs.key(key) == mark;
+            let change = match members[..] {
+                [(a, old), (b, new)] if marked(a, "\"__old\"") && marked(b, "\"__new\"") => Some((old, new)),
+                [(a, new), (b, old)] if marked(a, "\"__new\"") && marked(b, "\"__old\"") => Some((old, new)),
+                _ => None,
+            };
+            if let Some((old, new)) = change {
                 out.push_str("{\"_old\":");
                 docs.print(old, out);
                 out.push_str(",\"_new\":");

@@ -127,6 +127,8 @@ fn the_guides_spelling_changes_marks_only() {
     let guide = r#"{"x__added":{"__old":1,"__new":2},"f":{"_old":{"__old":1,"__new":2},"_new":"__old"},"l":[[" "],["~",{"g":{"_old":1,"_new":2}}],["+",{"__old":1,"__new":2}]]}"#;
     assert_eq!(to_guide(plain), guide);
     assert_eq!(to_guide(r#"{"__old":1,"__new":2}"#), r#"{"_old":1,"_new":2}"#);
+    // A diff that a source sent is stored with its keys in order.
+    assert_eq!(to_guide(r#"{"__new":2,"__old":1}"#), r#"{"_old":1,"_new":2}"#);
     assert_eq!(to_guide("no json"), "no json");
 }
 

@@ -14,6 +14,7 @@
 //! * In binary mode the event is in the headers and the body is its data: [`structured`] makes one JSON text of them.
 
 mod binary;
+mod native;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use crate::detect::Sample;
 use crate::envelope::Envelope;
 use crate::{Context, Reason, System};
 use event::Field;
+use serde_json::Value;
 
 /// The adapter.
 #[derive(Debug)]
@@ -33,6 +35,9 @@ const NAME: &str = "cloudevents";
 
 /// Attributes that are one text in the envelope.
 const FIELDS: &[(&str, Field)] = &[("type", Field::Action), ("subject", Field::TargetId)];
+
+/// The mark of an event whose target is in its data.
+const NO_SUBJECT: &str = "target in data";
 
 impl System for CloudEvents {
     fn name(&self) -> &'static str {
@@ -48,5 +53,9 @@ impl System for CloudEvents {
 
     fn read<'a>(&self, text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
         read::read(text, context, out)
+    }
+
+    fn to_native(&self, envelope: &Value) -> Option<Value> {
+        Some(native::to_native(envelope))
     }
 }

@@ -1,6 +1,6 @@
 //! An event in its JSON form → envelope.
 
-use super::{FIELDS, NAME};
+use super::{FIELDS, NAME, NO_SUBJECT};
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
 use crate::object::Object;
@@ -21,12 +21,16 @@ pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envel
         out.set(Field::TraceId, trace);
         out.set(Field::SpanId, span);
     }
+    let subject = !out.is_empty(Field::TargetId);
     if let Some(data) = native.inner("data") {
         out.take_named(data);
     }
-    for (field, word) in [(Field::Log, "event"), (Field::Outcome, "unknown"), (Field::Level, "info")] {
+    if !subject && !out.is_empty(Field::TargetId) {
+        out.shape(NO_SUBJECT);
+    }
+    for (field, word) in [(Field::Log, r#""event""#), (Field::Outcome, r#""unknown""#), (Field::Level, r#""info""#)] {
         if out.is_empty(field) {
-            out.set(field, word);
+            out.infer(field, word);
         }
     }
     out.rest(native);

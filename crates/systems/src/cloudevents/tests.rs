@@ -1,7 +1,7 @@
 //! Every quirk of CloudEvents.
 
 use super::structured;
-use crate::testing::{keeps_everything, one, reason, survives, take};
+use crate::testing::{comes_back, keeps_everything, one, reason, survives, take};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -123,5 +123,21 @@ proptest! {
         let made = structured([("ce-specversion", &bytes[..]), (&name, &bytes)], &bytes).unwrap();
         serde_json::from_str::<Value>(&made).unwrap();
         survives(NAME, made.as_bytes());
+    }
+}
+
+#[test]
+fn events_come_back_wherever_they_said_it() {
+    let event = |more: &str| {
+        format!(r#"{{"specversion":"1.0","type":"t","source":"/s","id":"1","time":"2026-11-20T12:00:00Z",{more}}}"#)
+    };
+    for more in [
+        r#""data":"bye""#,
+        r#""data":{"target":{"id":"7","name":"seven"},"log":"audit","old":{"a":1},"new":{"a":2}}"#,
+        r#""subject":"account/7","data":{"target":{"id":"7"},"actor":{"id":"u","email":"u@example.com"},"outcome":"unknown"}"#,
+        r#""data":{"trace_id":"0af7651916cd43dd8448eb211c80319c","log":"no such log","level":"info"}"#,
+        r#""datacontenttype":"text/plain","data_base64":"Ynll""#,
+    ] {
+        comes_back(NAME, &event(more));
     }
 }

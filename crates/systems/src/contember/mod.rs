@@ -109,12 +109,12 @@ const CAMEL: &[&str] = &[
 const ENTRIES: &[&str] = &["data", "authLog", "entries"];
 
 /// Fields that hold a person's id in this type of record.
-struct People {
-    person: Field,
-    invoked_by: Field,
+pub(crate) struct People {
+    pub(crate) person: Field,
+    pub(crate) invoked_by: Field,
 }
 
-fn people(kind: &str) -> People {
+pub(crate) fn people(kind: &str) -> People {
     match kind {
         "person_disable" => People { person: Field::TargetId, invoked_by: Field::ActorIdentityId },
         "create_session_token" => People { person: Field::ActorId, invoked_by: Field::ImpersonatorId },

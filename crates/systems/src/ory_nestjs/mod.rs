@@ -66,7 +66,7 @@ const TARGETS: &[(&str, &str)] = &[
 ];
 
 /// `target.type` of a relation that was asked for, and of one that was written.
-const CHECK: &str = "permission check";
+pub(crate) const CHECK: &str = "permission check";
 const PERMISSION: &str = "permission";
 
 impl System for OryNestjs {

@@ -231,6 +231,11 @@ fn times(attributes: &mut Object<'_>, out: &mut Envelope<'_>) {
     }
 }
 
+/// The attributes that hold the fields of an event of this name, for a record of another system.
+pub(crate) fn attributes(name: &str) -> impl Iterator<Item = (&'static str, Field)> {
+    family(name, catalog::of(NAME).get_loose(name)).table()
+}
+
 /// Puts the attributes back under `place`.
 pub(crate) fn put_back(native: &mut Native<'_>, place: &str) {
     let name = native.said(Field::Action).unwrap_or_default();

@@ -1,0 +1,45 @@
+//! Envelope → the event in its JSON form.
+
+use super::NO_SUBJECT;
+use crate::moment::Stamp;
+use crate::native::Native;
+use event::fields::FIELDS;
+use event::{Field, Kind};
+use serde_json::{Map, Value};
+
+pub(super) fn to_native(envelope: &Value) -> Value {
+    let mut native = Native::new(envelope);
+    native.time("time", Stamp::Micros);
+    native.field("type", Field::Action);
+    let subject = native.shape() != Some(NO_SUBJECT);
+    if subject {
+        native.field("subject", Field::TargetId);
+    }
+    // The trace is read from `traceparent`, which stays.
+    let traced = native.members.contains_key("traceparent");
+    let taken = FIELDS.iter().filter(|spec| match spec.field {
+        Field::Id | Field::Source | Field::Action => false,
+        Field::TargetId => !subject,
+        Field::TraceId | Field::SpanId => !traced,
+        _ => spec.kind == Kind::Text,
+    });
+    for spec in taken {
+        if let Some(text) = native.said(spec.field) {
+            put(native.members.entry("data").or_insert_with(|| Value::Object(Map::new())), spec.path, text);
+        }
+    }
+    native.json("data.old", Field::Old);
+    native.json("data.new", Field::New);
+    native.finish()
+}
+
+/// Puts a text at a dotted path, unless something stands in the way.
+fn put(place: &mut Value, path: &str, text: &str) {
+    let Some(members) = place.as_object_mut() else { return };
+    match path.split_once('.') {
+        None => {
+            members.entry(path).or_insert_with(|| text.into());
+        }
+        Some((name, rest)) => put(members.entry(name).or_insert_with(|| Value::Object(Map::new())), rest, text),
+    }
+}
