@@ -38,6 +38,32 @@ pub fn convert(
     zone: &TimeZone,
     take: &mut dyn FnMut(Converted<'_>),
 ) -> Result<(), Reason> {
+    convert_from(system, body, &Origin { content_type, zone, signature: None }, memory, take)
+}
+
+/// What is known of a body beside its bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'o> {
+    /// Its media type; empty where nothing says.
+    pub content_type: &'o str,
+    /// The zone of times that name none.
+    pub zone: &'o TimeZone,
+    /// What is known of its sender's signature; each record is marked with it.
+    pub signature: Option<&'static str>,
+}
+
+/// As [`convert()`], with all that may be known.
+///
+/// # Errors
+/// A body that cannot be taken apart at all.
+pub fn convert_from(
+    system: &dyn System,
+    body: &[u8],
+    origin: &Origin<'_>,
+    memory: &mut Memory,
+    take: &mut dyn FnMut(Converted<'_>),
+) -> Result<(), Reason> {
+    let Origin { content_type, zone, signature } = *origin;
     let text = system.decode(body, content_type)?;
     // Made text out of bytes that were none: whatever holds a replacement was not sent like that.
     let lossy = matches!(text, std::borrow::Cow::Owned(_)) && text.contains('\u{fffd}');
@@ -58,6 +84,9 @@ pub fn convert(
         } else {
             let mut envelope = Envelope::new(system.name());
             system.read(native, &mut context, &mut envelope).and_then(|()| {
+                if let Some(known) = signature {
+                    envelope.signature(known);
+                }
                 let by_content = envelope.by_content();
                 envelope.write(&mut out).map(|()| by_content)
             })
@@ -72,6 +101,27 @@ pub fn convert(
         }
     }
     Ok(())
+}
+
+/// Reads one record again that was kept as an [`unparsed`] one, under `id` since `arrived` (microseconds UTC), and appends its
+/// envelope, which refers to that one. The same record gives the same envelope each time.
+///
+/// # Errors
+/// Why it still cannot be understood.
+pub fn again(
+    system: &dyn System,
+    native: &str,
+    (id, arrived): (&str, i64),
+    zone: &TimeZone,
+    out: &mut String,
+) -> Result<(), Reason> {
+    // What other records say is left aside: it may not be the same next time.
+    let mut memory = Memory::default();
+    let mut context = Context { memory: &mut memory, zone };
+    let mut envelope = Envelope::new(system.name());
+    system.read(native, &mut context, &mut envelope)?;
+    envelope.kept_as(id, arrived, native);
+    envelope.write(out)
 }
 
 /// The envelope of a record that was not understood, or that `event::parse` refused: its text, and why.

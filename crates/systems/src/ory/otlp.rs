@@ -112,9 +112,8 @@ fn too_much() -> Reason {
     Reason::new("batch_too_large", "the span events of this request would be over 64 MiB; send fewer at once")
 }
 
-fn too_deep() -> Reason {
-    Reason::new("too_deep", "a value stands more than 8 lists or maps deep")
-}
+/// What stands in place of a value that is deeper than [`MAX_DEPTH`]: one attribute is no reason to lose its event or the others.
+const TOO_DEEP: &str = "\"not kept: deeper than 8 lists or maps\"";
 
 // JSON
 
@@ -195,7 +194,7 @@ fn pair(text: &str) -> Result<Option<(String, String)>, Reason> {
 /// A typed value as plain JSON; what is of no known type stays as it is.
 fn plain(value: &str, depth: usize) -> Result<String, Reason> {
     if depth > MAX_DEPTH {
-        return Err(too_deep());
+        return Ok(TOO_DEEP.to_owned());
     }
     let of = |name: &str| object::at(value, &[name]);
     if let Some(raw) = of("stringValue").or_else(|| of("boolValue")).or_else(|| of("bytesValue")) {
@@ -329,7 +328,7 @@ fn key_value(message: &[u8], depth: usize) -> Result<(String, String), Reason> {
 
 fn any_value(message: &[u8], depth: usize) -> Result<String, Reason> {
     if depth > MAX_DEPTH {
-        return Err(too_deep());
+        return Ok(TOO_DEEP.to_owned());
     }
     // Of a choice the last field counts.
     let mut out = "null".to_owned();
