@@ -16,9 +16,12 @@ mod log;
 mod native;
 mod openapi;
 mod ops;
+mod otlp;
 mod prepare;
 mod problem;
+mod push;
 mod read;
+mod replay;
 mod sources;
 
 pub use app::{App, Options, router};
@@ -26,6 +29,7 @@ pub use connections::serve;
 pub use intake::take;
 pub use openapi::document;
 pub use problem::Problem;
+pub use push::Fetch;
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -63,6 +63,20 @@ pub fn plain(app: &App, tenant: &Arc<Tenant>, body: &[u8]) -> Result<Prepared, P
     })
 }
 
+/// Prepares envelopes of records that were kept until they could be understood. The same id is the same record.
+///
+/// # Errors
+/// As [`plain`].
+pub fn again(app: &App, tenant: &Arc<Tenant>, envelopes: &[String]) -> Result<Prepared, Problem> {
+    work(app, tenant, envelopes.iter().map(|text| text.len() * 2).sum(), |work| {
+        for (i, text) in envelopes.iter().enumerate() {
+            let taken = work.add(i, text, true)?;
+            work.note(i, taken);
+        }
+        Ok(())
+    })
+}
+
 /// Prepares records of a system's own shape. One that cannot be understood is kept as it came.
 ///
 /// # Errors
@@ -82,7 +96,7 @@ pub fn native(app: &App, tenant: &Arc<Tenant>, natives: &Natives) -> Result<Prep
             let mut taken = work.add(line, text, record.by_content)?;
             let mut why = record.unparsed.as_ref().map(|e| (e.code.to_owned(), e.detail.clone()));
             if let (Err(e), None) = (&taken, &why) {
-                let kept = systems::unparsed(natives.system, native, e.code, &e.detail);
+                let kept = systems::unparsed(&*natives.system, native, e.code, &e.detail);
                 why = Some((e.code.to_owned(), e.detail.clone()));
                 taken = work.add(line, &kept, true)?;
             }
