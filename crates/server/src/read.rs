@@ -27,12 +27,12 @@ use std::time::Duration;
 /// Query of a page.
 #[derive(Debug, Default, Deserialize)]
 pub struct PageQuery {
-    q: Option<String>,
-    from: Option<String>,
-    to: Option<String>,
-    limit: Option<String>,
-    cursor: Option<String>,
-    diff: Option<String>,
+    pub(crate) q: Option<String>,
+    pub(crate) from: Option<String>,
+    pub(crate) to: Option<String>,
+    pub(crate) limit: Option<String>,
+    pub(crate) cursor: Option<String>,
+    pub(crate) diff: Option<String>,
 }
 
 fn clock(app: &App) -> Clock {
@@ -57,7 +57,8 @@ async fn blocking<T: Send + 'static>(
         .map_err(Into::into)
 }
 
-fn typed(app: &App, view: View, params: &PageQuery) -> Result<query::Query, Problem> {
+/// The query that these parameters mean.
+pub(crate) fn typed(app: &App, view: View, params: &PageQuery) -> Result<query::Query, Problem> {
     let clock = clock(app);
     let mut query = query::Query::new(view);
     let bad = |e: query::lang::Error| Problem::from(query::Error::Query(e));

@@ -14,13 +14,13 @@ use crate::intake::{self, record_use};
 use crate::native::{self, Reader};
 use crate::prepare::{self, Prepared};
 use crate::problem::Problem;
+use crate::read::{PageQuery, typed};
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use catalog::{Scopes, Tenant};
 use ledger::Outcome;
-use query::lang::{Clock, text, time as when};
 use query::{Access, Query, View};
 use serde::Deserialize;
 use serde_json::json;
@@ -151,30 +151,22 @@ pub async fn post(
 
 /// The kept records that are asked for, newest first.
 fn query(app: &App, asked: &Asked) -> Result<Query, Problem> {
-    let clock = Clock::utc(app.store().now());
-    let bad = |e: query::lang::Error| Problem::from(query::Error::Query(e));
-    let narrowed = if asked.q.trim().is_empty() { String::new() } else { format!(" AND ({})", asked.q) };
-    // Alone first, so that what is wrong is found in what was sent.
-    if !narrowed.is_empty() {
-        text::parse(&asked.q, View::Records, &clock).map_err(|e| bad(e.at("q")))?;
-    }
-    let mut query = Query::new(View::Records);
-    query.filter =
-        text::parse(&format!("action:unparsed{narrowed}"), View::Records, &clock).map_err(|e| bad(e.at("q")))?;
-    query.lift_time();
-    let bound = |name: &str, value: &Option<String>| match value.as_deref() {
-        None => Ok(None),
-        Some(text) => when::parse(text, &clock).map(|p| Some(p.start)).map_err(|e| bad(e.at(name))),
+    let mut params = PageQuery {
+        q: Some(asked.q.clone()),
+        from: asked.from.clone(),
+        to: asked.to.clone(),
+        limit: Some(asked.limit.unwrap_or(DEFAULT_LIMIT).to_string()),
+        cursor: asked.cursor.clone(),
+        diff: None,
     };
-    if let Some(from) = bound("from", &asked.from)? {
-        query.from = Some(query.from.map_or(from, |f| f.max(from)));
+    if asked.q.trim().is_empty() {
+        params.q = Some("action:unparsed".into());
+        return typed(app, View::Records, &params);
     }
-    if let Some(to) = bound("to", &asked.to)? {
-        query.to = Some(query.to.map_or(to, |t| t.min(to)));
-    }
-    query.limit = Some(asked.limit.unwrap_or(DEFAULT_LIMIT));
-    query.cursor.clone_from(&asked.cursor);
-    Ok(query)
+    // Alone first, so that what is wrong is found where it was sent.
+    typed(app, View::Records, &params)?;
+    params.q = Some(format!("action:unparsed AND ({})", asked.q));
+    typed(app, View::Records, &params)
 }
 
 /// Reads a page of kept records again, each by `with` or by the reader of the system or source it came by.

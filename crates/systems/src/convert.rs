@@ -159,3 +159,46 @@ fn write_unparsed(system: &str, native: &str, code: &str, detail: &str, out: &mu
 }
 
 static PLAIN: std::sync::LazyLock<Rules> = std::sync::LazyLock::new(Rules::default);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    fn read_again(system: &str, native: &str, zone: &TimeZone) -> Result<Value, &'static str> {
+        let system = crate::find(system).unwrap();
+        let mut twice = [String::new(), String::new()];
+        for out in &mut twice {
+            again(system, native, ("kept-1", 1_795_176_000_000_000), zone, out).map_err(|e| e.code)?;
+        }
+        assert_eq!(twice[0], twice[1], "the same each time");
+        Ok(serde_json::from_str(&twice[0]).unwrap())
+    }
+
+    #[test]
+    fn a_kept_record_read_again_names_what_it_was_kept_as() {
+        let event = r#"{"specversion":"1.0","type":"t","source":"s","id":"1"}"#;
+        let made = read_again("cloudevents", event, &TimeZone::UTC).unwrap();
+        assert_eq!(made["attributes"]["_indelible"], json!({ "time": "arrival", "unparsed": "kept-1" }), "{made}");
+        assert_eq!(made["time"], "2026-11-20T12:00:00.000000Z", "when it came");
+        // Without an id of its own its text is what names it, so that it is stored once.
+        let login = r#"{"type":"LOGIN","realmId":"r","time":1795170000000}"#;
+        let made = read_again("keycloak", login, &TimeZone::UTC).unwrap();
+        assert_eq!(made["time"], "2026-11-20T10:20:00.000000Z", "its own time counts");
+        assert!(made["id"].as_str().is_some_and(|id| id.len() >= 32), "{made}");
+        let line = "[2026-11-20 12:00:02,567]  WARN {AUDIT_LOG}-  Initiator=bob Action=Delete-User Target=carl Data={} Outcome=Success";
+        let made = read_again("wso2", line, &TimeZone::fixed(jiff::tz::offset(2))).unwrap();
+        assert_eq!(made["time"], "2026-11-20T10:00:02.567000Z", "in the zone of the source");
+        assert_eq!(read_again("cloudevents", "{}", &TimeZone::UTC), Err("missing_field"));
+    }
+
+    proptest! {
+        #[test]
+        fn reading_again_never_panics(n in 0..crate::SYSTEMS.len(), text in "\\PC{0,120}", object in "\\{\"[a-z]{1,8}\":[\\PC]{0,40}\\}") {
+            for native in [text, object] {
+                let _ = read_again(crate::SYSTEMS[n].name(), &native, &TimeZone::UTC);
+            }
+        }
+    }
+}

@@ -194,7 +194,7 @@ fn what_was_not_understood_is_listed_and_read_again_once() {
     let rest = replay(&json!({ "with": "keycloak", "limit": 1, "cursor": page["next_cursor"] })).ok();
     assert_eq!((&rest["read"], &rest["next_cursor"]), (&json!(1), &Value::Null), "{rest}");
     replay(&json!({ "with": "keykloak" })).problem(404, "unknown_system");
-    replay(&json!({ "limit": 0 })).problem(400, "limit");
+    replay(&json!({ "limit": 0 })).problem(400, "invalid_parameter");
     replay(&json!({ "q": "nonsense:1" })).problem(400, "unknown_key");
     replay(&json!({ "what": 1 })).problem(400, "invalid_json");
     replay(&json!({ "cursor": "x" })).problem(400, "invalid_cursor");
