@@ -213,7 +213,7 @@ fn partial_success_names_what_was_refused_and_what_was_not_understood() {
     assert_eq!(partial["rejectedSpans"], "1", "64 bits stand in quotes: {answer}");
     let message = partial["errorMessage"].as_str().unwrap();
     assert!(
-        message.contains("wrong_type") && message.contains("1 not understood") && message.contains("invalid_time"),
+        message.contains("invalid_json") && message.contains("1 not understood") && message.contains("invalid_time"),
         "{message}"
     );
     let mut actions = server.admin.column("acme", "records", ALL, "action");
