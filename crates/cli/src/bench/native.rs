@@ -205,7 +205,20 @@ fn on_one_line(text: &str) -> String {
 const DAY: &str = "2026-11-20";
 const MONTH: i64 = 1_793_491_200;
 
-/// A record like this one, and unlike it with any other number: with its own times, ids, and addresses in hexadecimal.
+/// What stands before a record's own id. Any other id is of somebody or something that many records speak of.
+const OWN: &[&str] = &[
+    "\"id\":\"",
+    "\"pk\":\"",
+    "\"log_id\":\"",
+    "\"uuid\":\"",
+    "\"jti\":\"",
+    "\"requestId\":\"",
+    "\"correlationId\":\"req-",
+];
+/// People and things that the records speak of.
+const OTHERS: u64 = 5_000;
+
+/// A record like this one, and unlike it with any other number: with its own times and id, of one of so many people.
 fn numbered(text: &str, number: u64) -> String {
     let seconds = number % 1_500_000;
     let mut out = String::with_capacity(text.len() + 16);
@@ -237,6 +250,7 @@ fn numbered(text: &str, number: u64) -> String {
             out.push_str(&(MONTH + seconds as i64).to_string());
             out.push_str(run.get(10..).unwrap_or_default());
         } else if length >= 8 && run.bytes().any(|b| b.is_ascii_digit()) {
+            let number = if OWN.iter().any(|own| out.ends_with(own)) { number } else { number % OTHERS };
             out.push_str(run.get(..length - 6).unwrap_or_default());
             out.push_str(&if digits {
                 format!("{:06}", number % 1_000_000)
@@ -329,7 +343,7 @@ mod tests {
         let text = r#"{"id":"9d4f6f0e-2b6a","at":1795176000123,"t":"2026-11-20T12:00:03.297Z","n":"312909075212468632","type":"added"}"#;
         assert_eq!(
             numbered(text, 90_061),
-            r#"{"id":"9d015fcd-2b6a","at":1793581261123,"t":"2026-11-02T01:01:01.297Z","n":"312909075212090061","type":"added"}"#
+            r#"{"id":"9d015fcd-2b6a","at":1793581261123,"t":"2026-11-02T01:01:01.297Z","n":"312909075212000061","type":"added"}"#
         );
         assert_eq!(numbered("žluť \"id\":\"A-2\"", 7), "žluť \"id\":\"A-7-2\"");
     }
