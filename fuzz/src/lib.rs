@@ -199,6 +199,8 @@ fn envelopes(system: &dyn systems::System, body: &[u8]) -> Vec<String> {
             Err(e) => {
                 let kept = systems::unparsed(system, piece.native, e.code, &e.detail);
                 parse(&kept).expect("an unparsed record is always accepted");
+                // Read again it is no better, and does no harm.
+                let _ = systems::again(system, piece.native, ("kept", NOW), &utc, &mut String::new());
                 all.push(kept);
             }
         }

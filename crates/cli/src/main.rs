@@ -6,6 +6,8 @@ mod bench;
 mod client;
 mod demo;
 mod folder;
+mod map;
+mod outbound;
 mod repair;
 mod serve;
 mod settings;
@@ -65,6 +67,8 @@ enum Command {
     Revoke(client::revoke::RevokeArgs),
     /// Show or check the configuration
     Config(settings::ConfigArgs),
+    /// Work on mapping files: rules that turn records of any system into ours
+    Map(map::MapArgs),
     /// Measure a running server
     Bench(bench::BenchArgs),
     /// Print the description of the HTTP API (OpenAPI 3.1)
@@ -110,6 +114,7 @@ fn run(command: &Command) -> Outcome {
         Command::Key(args) => client::admin::run_key(args),
         Command::Revoke(args) => client::revoke::run_revoke(args),
         Command::Config(args) => done(settings::run(args)),
+        Command::Map(args) => map::run(args),
         Command::Bench(args) => done(bench::run(args).map_err(|e| Failure::other(e.to_string()))),
         Command::Openapi => done(print(&format!("{:#}\n", server::document()))),
         Command::Completions { shell } => {

@@ -2,6 +2,7 @@
 
 use crate::Done;
 use crate::client::{Failure, note};
+use crate::outbound::Outbound;
 use crate::settings::{Flags, LogFormat, Settings, load};
 use crate::{demo, print};
 use catalog::{Scopes, Tenant};
@@ -152,8 +153,10 @@ where
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &seconds)
         .and_then(|b| b.install_recorder())
         .map_err(|e| Failure::other(format!("metrics: {e}")))?;
+    let outbound = Outbound::new(settings.outbound_proxy.as_deref(), settings.outbound_ca_file.as_deref())?;
     let options = Options {
         trusted_proxies: settings.trusted_proxies.clone(),
+        fetch: Arc::new(outbound),
         public_ledger: settings.public_ledger,
         client_patience: Duration::from_secs(settings.client_seconds),
         version: env!("CARGO_PKG_VERSION"),

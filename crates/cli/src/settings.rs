@@ -43,6 +43,10 @@ pub struct Settings {
     pub high_water: Option<PathBuf>,
     /// Proxies whose `X-Request-Id` is believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Proxy for what the server reads from others, such as http://proxy.example:3128; straight there if absent.
+    pub outbound_proxy: Option<String>,
+    /// PEM file of the certificate authorities that others are believed by; the public ones if absent.
+    pub outbound_ca_file: Option<PathBuf>,
     /// Whether checkpoints, tiles and entries are served without a key.
     pub public_ledger: bool,
     /// Connections at the same time; more are refused with 503.
@@ -77,6 +81,8 @@ impl Default for Settings {
             host: "localhost".into(),
             high_water: None,
             trusted_proxies: Vec::new(),
+            outbound_proxy: None,
+            outbound_ca_file: None,
             public_ledger: true,
             max_connections: 10_240,
             client_seconds: 60,
@@ -155,12 +161,14 @@ pub fn run(args: &ConfigArgs) -> Done {
     }
 }
 
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 19] = [
     "data",
     "listen",
     "host",
     "high_water",
     "trusted_proxies",
+    "outbound_proxy",
+    "outbound_ca_file",
     "public_ledger",
     "max_connections",
     "client_seconds",

@@ -390,6 +390,7 @@ impl<'a> Reader<'a> {
         self.at += 1;
         let bytes = self.text.as_bytes();
         loop {
+            self.at += plain_run(bytes.get(self.at..).unwrap_or_default());
             match bytes.get(self.at) {
                 None => return Err(self.unexpected("the end of a text in quotes")),
                 Some(b'"') => {

@@ -4,7 +4,10 @@ use crate::body::{self, Budget};
 use crate::ids::Ids;
 use crate::problem::{Problem, REQUEST_ID};
 use crate::states::States;
-use crate::{admin, catalogue, completeness, faces, intake, jobs, log, native, ops, pull, read, revoke, sources};
+use crate::{
+    admin, catalogue, completeness, faces, intake, jobs, log, native, ops, otlp, pull, push, read, replay, revoke,
+    sources,
+};
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -45,6 +48,8 @@ pub struct Options {
     /// How long a client may take to send a header or a body, to take any byte of an answer, and to ask again
     /// on an idle connection.
     pub client_patience: Duration,
+    /// How addresses of others are read.
+    pub fetch: Arc<dyn push::Fetch>,
     /// The version shown.
     pub version: &'static str,
 }
@@ -71,6 +76,12 @@ pub struct Inner {
     pub(crate) pulls: pull::Pulls,
     /// The last known states of entities.
     pub(crate) states: States,
+    /// Readers of the sources' records.
+    pub readers: native::Readers,
+    /// Certificates that messages are signed with.
+    pub certificates: push::Certificates,
+    /// Requests that proved nothing.
+    pub refusals: push::Refusals,
     /// Queries being run.
     pub reads: Arc<Semaphore>,
     /// Callers who wait for a checkpoint.
@@ -106,6 +117,9 @@ impl App {
             jobs: jobs::Jobs::default(),
             pulls: pull::Pulls::default(),
             states: States::default(),
+            readers: native::Readers::default(),
+            certificates: push::Certificates::default(),
+            refusals: push::Refusals::default(),
             intake: Arc::new(Semaphore::new(INTAKE_AT_ONCE)),
             reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
             waits: Arc::new(Semaphore::new(WAITS_AT_ONCE)),
@@ -167,7 +181,12 @@ pub fn router(app: App) -> Router {
         .route("/v1/t/{tenant}/keys", post(admin::create_key).get(admin::keys))
         .route("/v1/t/{tenant}/keys/{id}", delete(admin::revoke_key))
         .route("/v1/t/{tenant}/records", post(intake::post).get(read::records))
-        .route("/v1/t/{tenant}/ingest/{system}", post(native::post))
+        .route("/v1/t/{tenant}/ingest/{system}", post(native::post).get(push::question))
+        .route("/v1/t/{tenant}/unparsed/replay", post(replay::post))
+        .route("/v1/t/{tenant}/otlp/v1/traces", post(otlp::tenant_traces))
+        .route("/v1/t/{tenant}/otlp/v1/logs", post(otlp::tenant_logs))
+        .route("/v1/traces", post(otlp::traces))
+        .route("/v1/logs", post(otlp::logs))
         .route("/v1/t/{tenant}/records/{id}", get(read::record))
         .route("/v1/t/{tenant}/records/{id}/proof", get(read::proof))
         .route("/v1/t/{tenant}/as/{system}/records/{id}", get(faces::record))

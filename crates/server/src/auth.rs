@@ -6,8 +6,11 @@
 use crate::app::App;
 use crate::problem::Problem;
 use axum::http::{HeaderMap, StatusCode, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use catalog::{Principal, Scopes, Tenant};
 use query::Access;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A caller let in to a tenant.
@@ -26,7 +29,8 @@ impl Caller {
     }
 }
 
-/// The key in the request.
+/// The key in the request: `Bearer KEY`, or `Basic` with the key as the password and any user, which is all that senders
+/// who know only an address can give: `https://user:KEY@host/…`.
 ///
 /// # Errors
 /// 401 where there is none or it is wrong.
@@ -34,14 +38,24 @@ pub fn principal(app: &App, headers: &HeaderMap) -> Result<Principal, Problem> {
     let unauthorized = |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail);
     let value =
         headers.get(header::AUTHORIZATION).ok_or_else(|| unauthorized("send a key: `Authorization: Bearer KEY`"))?;
-    let key = value
-        .to_str()
-        .ok()
-        .and_then(|v| v.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, key)| key.trim())
-        .ok_or_else(|| unauthorized("the Authorization header is not `Bearer KEY`"))?;
-    app.store().catalog().authenticate(key).ok_or_else(|| unauthorized("the key is wrong or was revoked"))
+    let key = value.to_str().ok().and_then(key).ok_or_else(|| {
+        unauthorized("the Authorization header is neither `Bearer KEY` nor `Basic` with the key as the password")
+    })?;
+    app.store().catalog().authenticate(&key).ok_or_else(|| unauthorized("the key is wrong or was revoked"))
+}
+
+/// The key in an `Authorization` header's text.
+fn key(value: &str) -> Option<Cow<'_, str>> {
+    let (scheme, rest) = value.split_once(' ')?;
+    let rest = rest.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(Cow::Borrowed(rest));
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let pair = String::from_utf8(STANDARD.decode(rest).ok()?).ok()?;
+    pair.split_once(':').map(|(_, password)| Cow::Owned(password.to_owned()))
 }
 
 /// Lets a caller in to a tenant for something that needs a scope.
@@ -65,7 +79,8 @@ pub fn caller(app: &App, headers: &HeaderMap, slug: &str, scope: Scopes) -> Resu
 /// # Errors
 /// 401, 403, 404, or 400 for a name that no tenant can have.
 pub fn writer(app: &App, headers: &HeaderMap, slug: &str) -> Result<Caller, Problem> {
-    let principal = principal(app, headers)?;
+    // Some senders keep what stands before the `@` of their address until they are asked for it in this way.
+    let principal = principal(app, headers).map_err(Problem::asking_for_basic)?;
     if principal.tenant.is_none() && app.store().catalog().tenant(slug).is_none() {
         require(&principal, Scopes::WRITE)?;
         let (tenant, _) = app.store().catalog().create_tenant(slug, "{}", app.store().now())?;
@@ -96,4 +111,29 @@ fn require(principal: &Principal, scope: Scopes) -> Result<(), Problem> {
         "missing_scope",
         format!("this key lacks the scope `{scope}`; it has {}", principal.scopes),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_comes_as_a_bearer_or_as_a_password() {
+        for (value, found) in [
+            ("Bearer ik_1", Some("ik_1")),
+            ("bearer  ik_1 ", Some("ik_1")),
+            // ory:ik_1, :ik_1, and a key with a colon in it.
+            ("Basic b3J5OmlrXzE=", Some("ik_1")),
+            ("basic OmlrXzE=", Some("ik_1")),
+            ("Basic dTphOmI=", Some("a:b")),
+            ("Basic b3J5", None),
+            ("Basic ####", None),
+            ("Basic /////w==", None),
+            ("Basic", None),
+            ("Digest b3J5OmlrXzE=", None),
+            ("", None),
+        ] {
+            assert_eq!(key(value).as_deref(), found, "{value}");
+        }
+    }
 }

@@ -2,13 +2,15 @@
 //! take over them.
 //!
 //! A request's body is read here, before its handler runs, and counts against a budget until the last byte of it
-//! is let go; so does an answer until it is written. Who brings no valid key has no body read at all. Not here:
+//! is let go; so does an answer until it is written. Who brings no valid key has no body read at all, save for a source that
+//! signs what it sends, and then a small one. Not here:
 //! what is in a body, and connections without a request ([`crate::connections`]).
 
 use crate::app::App;
 use crate::auth;
 use crate::intake::MAX_BATCH;
 use crate::problem::Problem;
+use crate::push;
 use axum::body::{Body, BodyDataStream, Bytes, HttpBody, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -78,10 +80,15 @@ fn counted(bytes: Bytes, room: OwnedSemaphorePermit) -> Bytes {
 /// Around every handler: reads the body of its request, and counts its answer.
 pub async fn counted_both(State(app): State<App>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let body = match body.is_end_stream() || auth::principal(&app, &parts.headers).is_err() {
+    let most = match auth::principal(&app, &parts.headers) {
+        Ok(_) => MAX_BATCH,
+        Err(_) if push::awaited(&app, parts.uri.path()) => push::MAX_SIGNED,
         // Without a valid key nothing is read: the handler says what is missing.
+        Err(_) => 0,
+    };
+    let body = match body.is_end_stream() || most == 0 {
         true => Body::empty(),
-        false => match read(&app, body).await {
+        false => match read(&app, body, most).await {
             Ok(bytes) => Body::from(bytes),
             Err(problem) => {
                 let mut response = problem.into_response();
@@ -103,10 +110,10 @@ pub async fn counted_both(State(app): State<App>, request: Request, next: Next) 
     }
 }
 
-async fn read(app: &App, body: Body) -> Result<Bytes, Problem> {
+async fn read(app: &App, body: Body, most: usize) -> Result<Bytes, Problem> {
     let hint = body.size_hint();
     let mut frames = body.into_data_stream();
-    let read = read_frames(app, hint.lower(), hint.exact(), &mut frames).await;
+    let read = read_frames(app, hint.lower(), hint.exact(), most, &mut frames).await;
     if read.is_err() && hint.lower() <= MOST_PASSED_OVER as u64 {
         // A client that is still sending may not look for an answer before it is done.
         let mut left = MOST_PASSED_OVER;
@@ -127,6 +134,7 @@ async fn read_frames(
     app: &App,
     at_least: u64,
     declared: Option<u64>,
+    most: usize,
     frames: &mut BodyDataStream,
 ) -> Result<Bytes, Problem> {
     let patience = app.options.client_patience;
@@ -142,8 +150,8 @@ async fn read_frames(
     };
     let busy = || Problem::busy("too many bodies are being received; nothing was stored, send it again", 1);
     let declared = declared.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
-    if at_least > MAX_BATCH as u64 {
-        return Err(too_large());
+    if at_least > most as u64 {
+        return Err(larger_than(most));
     }
     // What has no length is counted as it grows.
     let mut held = room(&app.bodies.requests, declared.unwrap_or(UNIT), REQUEST_BYTES).await.ok_or_else(busy)?;
@@ -153,8 +161,8 @@ async fn read_frames(
         let frame = frame.map_err(|_| {
             Problem::bad("incomplete_body", "the body ended before it was complete; nothing was stored, send it again")
         })?;
-        if out.len() + frame.len() > MAX_BATCH {
-            return Err(too_large());
+        if out.len() + frame.len() > most {
+            return Err(larger_than(most));
         }
         let need = (out.len() + frame.len()).div_ceil(UNIT);
         if need > held.num_permits() {
@@ -169,9 +177,13 @@ async fn read_frames(
 
 /// 413 for a body over the limit.
 pub fn too_large() -> Problem {
+    larger_than(MAX_BATCH)
+}
+
+fn larger_than(most: usize) -> Problem {
     Problem::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         "batch_too_large",
-        format!("the body is larger than the limit of {MAX_BATCH} bytes; nothing was stored, send it in parts"),
+        format!("the body is larger than the limit of {most} bytes; nothing was stored, send it in parts"),
     )
 }

@@ -21,10 +21,13 @@ mod log;
 mod native;
 mod openapi;
 mod ops;
+mod otlp;
 mod prepare;
 mod problem;
 mod pull;
+mod push;
 mod read;
+mod replay;
 mod revoke;
 mod sources;
 mod states;
@@ -35,6 +38,7 @@ pub use intake::take;
 pub use openapi::document;
 pub use problem::Problem;
 pub use pull::run as run_background;
+pub use push::Fetch;
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {

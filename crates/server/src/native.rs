@@ -1,26 +1,32 @@
 //! `POST …/ingest/{system}`: records in the own words of the systems that send them.
 //!
 //! Owns which system a body is from, and what is remembered between its records. What their shapes mean is
-//! `systems`' matter; from there on a record goes the way of any other (`prepare`, `intake`).
+//! `systems`' matter; from there on a record goes the way of any other (`prepare`, `intake`). The addresses that some
+//! systems insist on (`otlp`, `push`) end here too.
 
 use crate::app::App;
 use crate::auth;
-use crate::intake::{self, Options};
-use crate::prepare;
+use crate::intake::{self, Options, Taken};
+use crate::prepare::{self, Prepared};
 use crate::problem::Problem;
+use crate::push;
+use axum::Extension;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use catalog::Tenant;
+use catalog::{Source, Tenant};
+use jiff::tz::TimeZone;
 use lru::LruCache;
 use parking_lot::Mutex;
 use serde_json::{Map, json};
+use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 use systems::change::Change;
-use systems::{Memory, Reason, System};
+use systems::{Mapping, Memory, Origin, Reason, System};
 
 /// Tenants whose earlier records are remembered, about 1 MiB each.
 const MEMORIES: usize = 256;
@@ -71,10 +77,101 @@ pub struct Native {
     pub change: Option<Change>,
 }
 
+/// Who reads a body: a system's adapter, or a tenant's own mapping.
+#[derive(Clone)]
+pub enum Adapter {
+    /// One of `systems::SYSTEMS`.
+    Known(&'static dyn System),
+    /// Rules that a tenant wrote.
+    Mapped(Arc<Mapping>),
+}
+
+impl Deref for Adapter {
+    type Target = dyn System;
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Adapter::Known(system) => *system,
+            Adapter::Mapped(mapping) => &**mapping,
+        }
+    }
+}
+
+/// Who reads a body, and in which zone its times are where they name none.
+#[derive(Clone)]
+pub struct Reader {
+    /// Who.
+    pub system: Adapter,
+    /// In which zone.
+    pub zone: TimeZone,
+}
+
+impl Reader {
+    /// A system's adapter.
+    pub fn known(system: &'static dyn System, zone: TimeZone) -> Reader {
+        Reader { system: Adapter::Known(system), zone }
+    }
+
+    /// A tenant's own rules.
+    pub fn mapped(mapping: Mapping, zone: TimeZone) -> Reader {
+        Reader { system: Adapter::Mapped(Arc::new(mapping)), zone }
+    }
+}
+
+/// A body as it was posted, and what its headers say of it.
+#[derive(Clone)]
+pub struct Posted {
+    body: Bytes,
+    encoding: Option<String>,
+    kind: String,
+    /// The headers of a CloudEvent in binary mode; empty where it is none.
+    event: Vec<(String, Vec<u8>)>,
+    /// What is known of its sender's signature.
+    signature: Option<&'static str>,
+}
+
+impl Posted {
+    /// The body of a request with these headers.
+    pub fn new(headers: &HeaderMap, body: Bytes) -> Posted {
+        let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+        let structured = kind.to_ascii_lowercase().starts_with("application/cloudevents");
+        let binary = headers.contains_key("ce-specversion") && !structured;
+        let of_event = |name: &str| binary && (name.starts_with("ce-") || name == "content-type");
+        let event = headers.iter().filter(|(name, _)| of_event(name.as_str()));
+        let event = event.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
+        Posted { body, encoding: intake::encoding(headers), kind, event, signature: None }
+    }
+
+    /// A body that came inside another, such as the message in an envelope.
+    pub fn inside(text: String) -> Posted {
+        let kind = "application/json".to_owned();
+        Posted { body: Bytes::from(text), encoding: None, kind, event: Vec::new(), signature: None }
+    }
+
+    /// The same, its signature checked and right.
+    pub fn signed(self) -> Posted {
+        Posted { signature: Some("verified"), ..self }
+    }
+
+    /// The same, signed by its nature, and nobody said with which key.
+    pub fn not_checked(self) -> Posted {
+        Posted { signature: Some("not checked"), ..self }
+    }
+
+    /// The body without its compression; a CloudEvent in binary mode in its JSON form, where that may be meant.
+    fn content(&self, event: bool) -> Result<Cow<'_, [u8]>, Problem> {
+        let body = prepare::decompress(&self.body, self.encoding.as_deref())?;
+        if !event || self.event.is_empty() {
+            return Ok(body);
+        }
+        let headers = self.event.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+        Ok(systems::cloudevents::structured(headers, &body).map_or(body, |text| Cow::Owned(text.into_bytes())))
+    }
+}
+
 /// The converted records of a body.
 pub struct Natives {
     /// Whose shape they had.
-    pub system: &'static dyn System,
+    pub system: Adapter,
     /// All native records and envelopes, one after the other.
     pub text: String,
     /// The records, in order.
@@ -82,10 +179,12 @@ pub struct Natives {
 }
 
 impl Natives {
-    fn convert(system: &'static dyn System, body: &[u8], kind: &str, memory: &mut Memory) -> Result<Natives, Reason> {
+    fn convert(reader: &Reader, body: &[u8], posted: &Posted, memory: &mut Memory) -> Result<Natives, Reason> {
+        let system = reader.system.clone();
         let mut natives = Natives { system, text: String::with_capacity(body.len() * 3), list: Vec::new() };
         let (text, list) = (&mut natives.text, &mut natives.list);
-        systems::convert(system, body, kind, memory, &jiff::tz::TimeZone::UTC, &mut |record| {
+        let origin = Origin { content_type: &posted.kind, zone: &reader.zone, signature: posted.signature };
+        systems::convert_from(&*reader.system, body, &origin, memory, &mut |record| {
             let mut put = |part: &str| {
                 let start = text.len();
                 text.push_str(part);
@@ -119,33 +218,27 @@ pub async fn post(
     State(app): State<App>,
     Path((slug, name)): Path<(String, String)>,
     Query(options): Query<Options>,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
+    let peer = peer.map(|Extension(ConnectInfo(address))| address.ip());
+    if let Some(response) = push::take(&app, (&slug, &name), peer, &headers, &body).await? {
+        return Ok(response);
+    }
     let caller = auth::writer(&app, &headers, &slug)?;
     let asked = options.check()?;
-    let encoding = intake::encoding(&headers);
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+    let posted = Posted::new(&headers, body);
     let mut more = Map::new();
-    let system = if name == "auto" {
-        let sample = prepare::decompress(&body, encoding.as_deref())?;
-        let (system, sure) = detect(&sample)?;
+    let reader = if name == "auto" {
+        let (system, sure) = detect(&posted.content(true)?)?;
         more.insert("confidence".into(), sure.into());
-        system
+        Reader::known(system, TimeZone::UTC)
     } else {
-        systems::find(&name).ok_or_else(|| unknown(&name))?
+        reader(&app, &caller.tenant, &name)?
     };
-    more.insert("system".into(), system.name().into());
-    let taken = intake::take_with(&app, caller.tenant.clone(), move |app, tenant| {
-        let body = prepare::decompress(&body, encoding.as_deref())?;
-        let memory = app.memories.of(tenant);
-        let natives = Natives::convert(system, &body, &kind, &mut memory.lock())
-            .map_err(|e| Problem::bad(e.code, format!("the body is not {}'s: {}", system.name(), e.detail)))?;
-        prepare::native(app, tenant, &natives)
-    })
-    .await?;
-    metrics::counter!("indelible_records_unparsed_total", "system" => system.name())
-        .increment(taken.unparsed.len() as u64);
+    more.insert("system".into(), reader.system.name().into());
+    let taken = take(&app, &caller.tenant, reader, posted, Empty::Refused).await?;
     more.insert("unparsed".into(), taken.unparsed.len().into());
     intake::reply(&app, &caller.tenant, &taken, asked, more).await
 }
@@ -159,17 +252,89 @@ pub(crate) async fn take_fetched(
     tenant: &Arc<Tenant>,
     system: &'static dyn System,
     body: String,
-) -> Result<intake::Taken, Problem> {
+) -> Result<Taken, Problem> {
+    take(app, tenant, Reader::known(system, TimeZone::UTC), Posted::inside(body), Empty::Refused).await
+}
+
+/// Who reads what is sent under this name: one of the tenant's sources, or a system.
+///
+/// # Errors
+/// 404 that names those known.
+pub fn reader(app: &App, tenant: &Tenant, name: &str) -> Result<Reader, Problem> {
+    if let Some(source) = app.store().catalog().source(tenant.number, name)?.filter(|s| s.kind == push::KIND) {
+        return app.readers.of(&source);
+    }
+    systems::find(name).map(|system| Reader::known(system, TimeZone::UTC)).ok_or_else(|| unknown(name))
+}
+
+/// Readers of sources, made once per version of their settings.
+pub struct Readers(Mutex<LruCache<(u32, String), (Source, Reader)>>);
+
+impl Default for Readers {
+    fn default() -> Readers {
+        Readers(Mutex::new(LruCache::new(NonZeroUsize::new(MEMORIES).unwrap_or(NonZeroUsize::MIN))))
+    }
+}
+
+impl Readers {
+    fn of(&self, source: &Source) -> Result<Reader, Problem> {
+        let key = (source.tenant, source.name.clone());
+        if let Some((_, reader)) = self
+            .0
+            .lock()
+            .get(&key)
+            .filter(|(known, _)| (&known.system, &known.settings) == (&source.system, &source.settings))
+        {
+            return Ok(reader.clone());
+        }
+        let reader = push::reader(source)?;
+        self.0.lock().put(key, (source.clone(), reader.clone()));
+        Ok(reader)
+    }
+}
+
+/// Whether a body may hold no record at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Empty {
+    /// Somebody forgot something, and is told.
+    Refused,
+    /// It is how the sender works: traces of which none has an event of ours.
+    Taken,
+}
+
+/// Takes in a body in the shape of a system. Returns when all of it is durable.
+///
+/// # Errors
+/// A problem with nothing stored.
+pub async fn take(
+    app: &App,
+    tenant: &Arc<Tenant>,
+    reader: Reader,
+    posted: Posted,
+    empty: Empty,
+) -> Result<Taken, Problem> {
+    let label = label(&reader.system);
     let taken = intake::take_with(app, Arc::clone(tenant), move |app, tenant| {
+        let name = reader.system.name();
+        let body = posted.content(name == "cloudevents")?;
         let memory = app.memories.of(tenant);
-        let natives = Natives::convert(system, body.as_bytes(), "application/json", &mut memory.lock())
-            .map_err(|e| Problem::bad(e.code, format!("the answer is not {}'s: {}", system.name(), e.detail)))?;
-        prepare::native(app, tenant, &natives)
+        let natives = Natives::convert(&reader, &body, &posted, &mut memory.lock())
+            .map_err(|e| Problem::bad(e.code, format!("the body is not {name}'s: {}", e.detail)))?;
+        // An export request of nothing is `{}` in JSON, and no byte at all in Protocol Buffers.
+        let nothing = natives.list.is_empty() || matches!(body.trim_ascii(), b"" | b"{}");
+        if nothing && empty == Empty::Taken { Ok(Prepared::default()) } else { prepare::native(app, tenant, &natives) }
     })
     .await?;
-    metrics::counter!("indelible_records_unparsed_total", "system" => system.name())
-        .increment(taken.unparsed.len() as u64);
+    metrics::counter!("indelible_records_unparsed_total", "system" => label).increment(taken.unparsed.len() as u64);
     Ok(taken)
+}
+
+/// What a system is called in metrics: a tenant's own name for its mapping is nobody else's matter.
+fn label(system: &Adapter) -> &'static str {
+    match system {
+        Adapter::Known(system) => system.name(),
+        Adapter::Mapped(_) => "mapping",
+    }
 }
 
 /// The system a body is from, and how sure that is.

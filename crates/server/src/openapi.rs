@@ -21,6 +21,7 @@ struct Route {
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain";
+const PROTOBUF: &str = "application/x-protobuf";
 const BYTES: &str = "application/octet-stream";
 const PAGE: &[(&str, &str)] = &[
     ("q", "filter text, such as `outcome:failure -ip:10.*`"),
@@ -200,6 +201,64 @@ const ROUTES: &[Route] = &[
         ],
         body: &[JSON, "application/x-ndjson", TEXT],
         success: ("200", JSON),
+    },
+    Route {
+        method: "get",
+        path: "/v1/t/{tenant}/ingest/{system}",
+        summary: "A WebSub hub asks whether a subscription is meant, or Okta whether the address is ours",
+        scope: "",
+        query: &[
+            ("hub.mode", "`subscribe` or `unsubscribe`"),
+            ("hub.topic", "a topic of the organization that the source names"),
+            ("hub.challenge", "sent back as it is"),
+        ],
+        body: &[],
+        success: ("200", TEXT),
+    },
+    Route {
+        method: "post",
+        path: "/v1/t/{tenant}/unparsed/replay",
+        summary: "Read records again that were not understood (`GET …/records?q=action:unparsed` lists them); doing it twice stores nothing twice",
+        scope: "read` and `write",
+        query: &[],
+        body: &[JSON],
+        success: ("200", JSON),
+    },
+    Route {
+        method: "post",
+        path: "/v1/t/{tenant}/otlp/v1/traces",
+        summary: "OTLP over HTTP: traces whose span events are Ory's",
+        scope: "write",
+        query: &[],
+        body: &[PROTOBUF, JSON],
+        success: ("200", PROTOBUF),
+    },
+    Route {
+        method: "post",
+        path: "/v1/t/{tenant}/otlp/v1/logs",
+        summary: "OTLP over HTTP: log records",
+        scope: "write",
+        query: &[],
+        body: &[PROTOBUF, JSON],
+        success: ("200", PROTOBUF),
+    },
+    Route {
+        method: "post",
+        path: "/v1/traces",
+        summary: "OTLP traces for the tenant that the key belongs to",
+        scope: "write",
+        query: &[],
+        body: &[PROTOBUF, JSON],
+        success: ("200", PROTOBUF),
+    },
+    Route {
+        method: "post",
+        path: "/v1/logs",
+        summary: "OTLP log records for the tenant that the key belongs to",
+        scope: "write",
+        query: &[],
+        body: &[PROTOBUF, JSON],
+        success: ("200", PROTOBUF),
     },
     Route {
         method: "get",

@@ -90,8 +90,22 @@ fn envelopes(app: &App, tenant: &Arc<Tenant>, body: &[u8], own: bool) -> Result<
 pub fn gap(app: &App, tenant: &Arc<Tenant>, text: &str) -> Result<Prepared, Problem> {
     work(app, tenant, text.len() + 256, |work| {
         work.kind = EntryKind::Gap;
-        let taken = work.add(1, text, true)?;
+        let taken = work.add(1, text, true, None)?;
         work.note(1, taken);
+        Ok(())
+    })
+}
+
+/// Prepares envelopes of records that were kept until they could be understood. The same id is the same record.
+///
+/// # Errors
+/// As [`plain`].
+pub fn again(app: &App, tenant: &Arc<Tenant>, envelopes: &[String]) -> Result<Prepared, Problem> {
+    work(app, tenant, envelopes.iter().map(|text| text.len() * 2).sum(), |work| {
+        for (i, text) in envelopes.iter().enumerate() {
+            let taken = work.add(i, text, true, None)?;
+            work.note(i, taken);
+        }
         Ok(())
     })
 }
@@ -115,7 +129,7 @@ pub fn native(app: &App, tenant: &Arc<Tenant>, natives: &Natives) -> Result<Prep
             let mut taken = work.add(line, text, record.by_content, record.change.as_ref())?;
             let mut why = record.unparsed.as_ref().map(|e| (e.code.to_owned(), e.detail.clone()));
             if let (Err(e), None) = (&taken, &why) {
-                let kept = systems::unparsed(natives.system, native, e.code, &e.detail);
+                let kept = systems::unparsed(&*natives.system, native, e.code, &e.detail);
                 why = Some((e.code.to_owned(), e.detail.clone()));
                 taken = work.add(line, &kept, true, None)?;
             }

@@ -15,12 +15,21 @@ pub struct Problem {
     errors: Vec<Value>,
     more: Map<String, Value>,
     retry_after: Option<u32>,
+    basic: bool,
 }
 
 impl Problem {
     /// A problem with a stable code and a sentence that says what to do.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Problem {
-        Problem { status, code, detail: detail.into(), errors: Vec::new(), more: Map::new(), retry_after: None }
+        Problem {
+            status,
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            more: Map::new(),
+            retry_after: None,
+            basic: false,
+        }
     }
 
     /// 400.
@@ -69,9 +78,26 @@ impl Problem {
         &self.detail
     }
 
+    /// A 401 that offers HTTP basic authentication too. Not for addresses that a browser asks: it would open a window.
+    #[must_use]
+    pub fn asking_for_basic(mut self) -> Problem {
+        self.basic = true;
+        self
+    }
+
     /// Its status.
     pub fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// Its code.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// Its sentence.
+    pub fn detail(&self) -> &str {
+        &self.detail
     }
 }
 
@@ -107,6 +133,9 @@ impl IntoResponse for Problem {
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"indelible\""));
+            if self.basic {
+                headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"indelible\""));
+            }
         }
         response
     }

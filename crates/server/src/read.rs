@@ -27,12 +27,12 @@ use std::time::Duration;
 /// Query of a page.
 #[derive(Debug, Default, Deserialize)]
 pub struct PageQuery {
-    q: Option<String>,
-    from: Option<String>,
-    to: Option<String>,
-    limit: Option<String>,
-    cursor: Option<String>,
-    diff: Option<String>,
+    pub(crate) q: Option<String>,
+    pub(crate) from: Option<String>,
+    pub(crate) to: Option<String>,
+    pub(crate) limit: Option<String>,
+    pub(crate) cursor: Option<String>,
+    pub(crate) diff: Option<String>,
 }
 
 fn clock(app: &App) -> Clock {

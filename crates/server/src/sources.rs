@@ -9,6 +9,7 @@ use crate::auth::{self, Caller};
 use crate::intake::record_use;
 use crate::problem::Problem;
 use crate::pull;
+use crate::push;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -118,6 +119,9 @@ pub async fn put(
         pull::validate(&put.system, &put.settings, &secrets)?;
     }
     let settings = Value::Object(put.settings);
+    if put.kind == push::KIND {
+        push::check(&put.system, &settings, |name| secrets.get(name).cloned())?;
+    }
     let text = settings.to_string();
     let spec = SourceSpec { name: &name, system: &put.system, kind: &put.kind, settings: &text, secrets: &secrets };
     spec.check()?;
@@ -168,7 +172,8 @@ fn parse(body: &[u8]) -> Result<Put, Problem> {
         let kinds: Vec<String> = KINDS.iter().map(|(kind, what)| format!("`{kind}` ({what})")).collect();
         return Err(Problem::bad("invalid_source", format!("`kind` is one of {}", kinds.join(", "))));
     }
-    if put.kind != "connector" && systems::find(&put.system).is_none() {
+    let mapped = put.kind == push::KIND && put.system == push::MAPPING;
+    if put.kind != "connector" && !mapped && systems::find(&put.system).is_none() {
         let names: Vec<&str> = systems::SYSTEMS.iter().map(|s| s.name()).collect();
         return Err(Problem::bad("unknown_system", format!("`system` is one of {}", names.join(", "))));
     }

@@ -49,6 +49,10 @@ impl Names {
 
 /// A name without its case, spaces and dashes.
 pub fn squeeze(name: &str) -> String {
+    if name.is_ascii() {
+        let kept = name.bytes().filter(|b| !matches!(b, b' ' | b'-' | b'_'));
+        return kept.map(|b| char::from(b.to_ascii_lowercase())).collect();
+    }
     name.chars().filter(|c| !matches!(c, ' ' | '-' | '_')).flat_map(char::to_lowercase).collect()
 }
 

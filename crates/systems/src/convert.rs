@@ -41,6 +41,32 @@ pub fn convert(
     zone: &TimeZone,
     take: &mut dyn FnMut(Converted<'_>),
 ) -> Result<(), Reason> {
+    convert_from(system, body, &Origin { content_type, zone, signature: None }, memory, take)
+}
+
+/// What is known of a body beside its bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'o> {
+    /// Its media type; empty where nothing says.
+    pub content_type: &'o str,
+    /// The zone of times that name none.
+    pub zone: &'o TimeZone,
+    /// What is known of its sender's signature; each record is marked with it.
+    pub signature: Option<&'static str>,
+}
+
+/// As [`convert()`], with all that may be known.
+///
+/// # Errors
+/// A body that cannot be taken apart at all.
+pub fn convert_from(
+    system: &dyn System,
+    body: &[u8],
+    origin: &Origin<'_>,
+    memory: &mut Memory,
+    take: &mut dyn FnMut(Converted<'_>),
+) -> Result<(), Reason> {
+    let Origin { content_type, zone, signature } = *origin;
     let text = system.decode(body, content_type)?;
     // Made text out of bytes that were none: whatever holds a replacement was not sent like that.
     let lossy = matches!(text, std::borrow::Cow::Owned(_)) && text.contains('\u{fffd}');
@@ -69,6 +95,9 @@ pub fn convert(
             let mut envelope = Envelope::new(system.name());
             system.read(native, &mut context, &mut envelope).and_then(|()| {
                 sessions::fill(system.name(), &mut envelope);
+                if let Some(known) = signature {
+                    envelope.signature(known);
+                }
                 let (by_content, change) = (envelope.by_content(), envelope.take_change());
                 envelope.write(&mut out).map(|()| (by_content, change))
             })
@@ -86,6 +115,28 @@ pub fn convert(
         }
     }
     Ok(())
+}
+
+/// Reads one record again that was kept as an [`unparsed`] one, under `id` since `arrived` (microseconds UTC), and appends its
+/// envelope, which refers to that one. The same record gives the same envelope each time.
+///
+/// # Errors
+/// Why it still cannot be understood.
+pub fn again(
+    system: &dyn System,
+    native: &str,
+    (id, arrived): (&str, i64),
+    zone: &TimeZone,
+    out: &mut String,
+) -> Result<(), Reason> {
+    // What other records say is left aside: it may not be the same next time.
+    let mut memory = Memory::default();
+    let mut context = Context { memory: &mut memory, zone };
+    let mut envelope = Envelope::new(system.name());
+    system.read(native, &mut context, &mut envelope)?;
+    sessions::fill(system.name(), &mut envelope);
+    envelope.kept_as(id, arrived, native);
+    envelope.write(out)
 }
 
 /// The envelope of a record that was not understood, or that `event::parse` refused: its text, and why.
@@ -123,3 +174,46 @@ fn write_unparsed(system: &str, native: &str, code: &str, detail: &str, out: &mu
 }
 
 static PLAIN: std::sync::LazyLock<Rules> = std::sync::LazyLock::new(Rules::default);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    fn read_again(system: &str, native: &str, zone: &TimeZone) -> Result<Value, &'static str> {
+        let system = crate::find(system).unwrap();
+        let mut twice = [String::new(), String::new()];
+        for out in &mut twice {
+            again(system, native, ("kept-1", 1_795_176_000_000_000), zone, out).map_err(|e| e.code)?;
+        }
+        assert_eq!(twice[0], twice[1], "the same each time");
+        Ok(serde_json::from_str(&twice[0]).unwrap())
+    }
+
+    #[test]
+    fn a_kept_record_read_again_names_what_it_was_kept_as() {
+        let event = r#"{"specversion":"1.0","type":"t","source":"s","id":"1"}"#;
+        let made = read_again("cloudevents", event, &TimeZone::UTC).unwrap();
+        assert_eq!(made["attributes"]["_indelible"], json!({ "time": "arrival", "unparsed": "kept-1" }), "{made}");
+        assert_eq!(made["time"], "2026-11-20T12:00:00.000000Z", "when it came");
+        // Without an id of its own its text is what names it, so that it is stored once.
+        let login = r#"{"type":"LOGIN","realmId":"r","time":1795170000000}"#;
+        let made = read_again("keycloak", login, &TimeZone::UTC).unwrap();
+        assert_eq!(made["time"], "2026-11-20T10:20:00.000000Z", "its own time counts");
+        assert!(made["id"].as_str().is_some_and(|id| id.len() >= 32), "{made}");
+        let line = "[2026-11-20 12:00:02,567]  WARN {AUDIT_LOG}-  Initiator=bob Action=Delete-User Target=carl Data={} Outcome=Success";
+        let made = read_again("wso2", line, &TimeZone::fixed(jiff::tz::offset(2))).unwrap();
+        assert_eq!(made["time"], "2026-11-20T10:00:02.567000Z", "in the zone of the source");
+        assert_eq!(read_again("cloudevents", "{}", &TimeZone::UTC), Err("missing_field"));
+    }
+
+    proptest! {
+        #[test]
+        fn reading_again_never_panics(n in 0..crate::SYSTEMS.len(), text in "\\PC{0,120}", object in "\\{\"[a-z]{1,8}\":[\\PC]{0,40}\\}") {
+            for native in [text, object] {
+                let _ = read_again(crate::SYSTEMS[n].name(), &native, &TimeZone::UTC);
+            }
+        }
+    }
+}

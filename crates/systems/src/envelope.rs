@@ -32,6 +32,10 @@ pub struct Envelope<'a> {
     time_from: Option<&'static str>,
     shape: Option<&'static str>,
     twin: Option<String>,
+    /// The id of the record that was kept because this one was not understood at first.
+    kept_as: Option<String>,
+    /// Whether its sender's signature held.
+    signature: Option<&'static str>,
     by_content: bool,
     change: Option<Change>,
 }
@@ -57,6 +61,8 @@ impl<'a> Envelope<'a> {
             time_from: None,
             shape: None,
             twin: None,
+            kept_as: None,
+            signature: None,
             by_content: false,
             change: None,
         };
@@ -279,6 +285,24 @@ impl<'a> Envelope<'a> {
         self.twin = Some(id);
     }
 
+    /// Says that the record was not understood when it came, at `arrived` (microseconds UTC), and was kept under this id. What is
+    /// made of it now is the same every time: where nothing names the record its text does, and its time is that of its arrival.
+    pub fn kept_as(&mut self, id: &str, arrived: i64, text: &str) {
+        self.kept_as = Some(id.to_owned());
+        if self.is_empty(Field::Id) {
+            self.id_by_content(text);
+        }
+        if self.is_empty(Field::Time) {
+            self.no_time();
+            self.put(Field::Time, Slot::Time(arrived));
+        }
+    }
+
+    /// Says what is known of its sender's signature, which is not kept itself.
+    pub fn signature(&mut self, known: &'static str) {
+        self.signature = Some(known);
+    }
+
     /// What is left of the native record; it becomes `attributes`.
     pub fn rest(&mut self, native: Object<'a>) {
         self.rest = native;
@@ -335,7 +359,14 @@ impl<'a> Envelope<'a> {
     fn write_attributes(&self, out: &mut String) {
         // The server makes an id where there is none; the way back must know that it is not the source's.
         let id_from = self.is_empty(Field::Id).then_some("made");
-        let marks = [("id", id_from), ("shape", self.shape), ("time", self.time_from), ("twin", self.twin.as_deref())];
+        let marks = [
+            ("id", id_from),
+            ("shape", self.shape),
+            ("signature", self.signature),
+            ("time", self.time_from),
+            ("twin", self.twin.as_deref()),
+            ("unparsed", self.kept_as.as_deref()),
+        ];
         let marked = !self.inferred.is_empty() || marks.iter().any(|(_, value)| value.is_some());
         if !marked && self.rest.is_empty() {
             return;

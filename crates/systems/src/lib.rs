@@ -51,7 +51,7 @@ mod testing;
 pub mod wso2;
 pub mod zitadel;
 
-pub use convert::{Converted, convert, unparsed};
+pub use convert::{Converted, Origin, again, convert, convert_from, unparsed};
 pub use detect::detect;
 pub use mapping::Mapping;
 pub use memory::Memory;

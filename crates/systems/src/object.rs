@@ -5,7 +5,7 @@
 //! envelope).
 
 use crate::Reason;
-use event::json::{Next, Reader, write_string};
+use event::json::{JsonError, Next, Reader, write_string};
 use std::borrow::Cow;
 
 /// The members of one object, in order.
@@ -299,6 +299,64 @@ pub fn at<'t>(raw: &'t str, steps: &[&str]) -> Option<&'t str> {
         };
     }
     Some(inside)
+}
+
+/// The texts of these members of the object that the reader stands before; of a name that stands there twice the last. Each byte is
+/// passed over once, however many are wanted.
+///
+/// # Errors
+/// Where it is no object, or its text breaks off.
+pub fn pick<'t, const N: usize>(r: &mut Reader<'t>, names: [&str; N]) -> Result<[Option<&'t str>; N], JsonError> {
+    let mut found = [None; N];
+    r.open(b'{')?;
+    let mut first = true;
+    while let Some(key) = r.key(first)? {
+        first = false;
+        let value = r.skip(1)?;
+        for (name, place) in names.iter().zip(&mut found) {
+            if key == *name {
+                *place = Some(value);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Calls `take` with a reader before every element of a list; it MUST read that element. Nothing, and `null`, is an empty list.
+///
+/// # Errors
+/// Where it is no list, or its text breaks off.
+pub fn each<'t>(
+    list: Option<&'t str>,
+    take: &mut dyn FnMut(&mut Reader<'t>) -> Result<(), JsonError>,
+) -> Result<(), JsonError> {
+    let Some(list) = list.filter(|raw| *raw != "null") else { return Ok(()) };
+    let mut r = Reader::new(list);
+    r.open(b'[')?;
+    let mut first = true;
+    while r.element(first)? {
+        first = false;
+        take(&mut r)?;
+    }
+    Ok(())
+}
+
+/// Whether an object has a list under this name, as its first or after other members.
+pub fn has_list(text: &str, name: &str) -> bool {
+    let look = || -> Result<bool, JsonError> {
+        let mut r = Reader::new(text);
+        r.open(b'{')?;
+        let mut first = true;
+        while let Some(key) = r.key(first)? {
+            first = false;
+            if key == name {
+                return Ok(r.next_kind()? == Next::Array);
+            }
+            r.skip(1)?;
+        }
+        Ok(false)
+    };
+    look().unwrap_or(false)
 }
 
 /// The text that a JSON string says. `None` for what is no JSON string.

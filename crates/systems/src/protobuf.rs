@@ -1,7 +1,8 @@
 //! Protocol Buffers' wire format: the fields of one message, one after the other.
 //!
-//! Owns: tags, lengths and numbers. Not here: what a field of a number means; each message's reader knows the few it wants and
-//! passes over the others, as the format means it to be done. Groups, which OTLP does not have, are an error.
+//! Owns: tags, lengths and numbers, read and (for the few bytes of an answer) written. Not here: what a field of a number means;
+//! each message's reader knows the few it wants and passes over the others, as the format means it to be done. Groups, which OTLP
+//! does not have, are an error.
 
 use crate::Reason;
 
@@ -96,9 +97,42 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
+/// Appends a field that holds a number as a varint.
+pub fn put_number(out: &mut Vec<u8>, field: u64, number: u64) {
+    put_varint(out, field << 3);
+    put_varint(out, number);
+}
+
+/// Appends a field that holds a text, bytes, or a message.
+pub fn put_bytes(out: &mut Vec<u8>, field: u64, bytes: &[u8]) {
+    put_varint(out, field << 3 | 2);
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+fn put_varint(out: &mut Vec<u8>, mut number: u64) {
+    while number > 0x7f {
+        out.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_put_is_read_back() {
+        let mut out = Vec::new();
+        put_number(&mut out, 1, 150);
+        put_bytes(&mut out, 2, b"testing");
+        assert_eq!(out, b"\x08\x96\x01\x12\x07testing", "the format's own examples");
+        put_number(&mut out, 2000, u64::MAX);
+        put_bytes(&mut out, 3, &[7; 300]);
+        let read: Vec<_> = Fields::new(&out).map(Result::unwrap).collect();
+        assert_eq!(read[2..], [(2000, Value::Number(u64::MAX)), (3, Value::Bytes(&[7; 300]))]);
+    }
 
     fn all(bytes: &[u8]) -> Result<Vec<(u64, Value<'_>)>, &'static str> {
         Fields::new(bytes).map(|field| field.map_err(|e| e.code)).collect()

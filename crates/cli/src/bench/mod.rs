@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `generate`, `tables`, `text` | makes the records from a seed |
 //! | `load` | sends batches as fast as they are taken, or single records at a fixed rate |
+//! | `native` | sends systems' own records and the same ones as envelopes in turn |
 //! | `queries` | asks the same questions of both sides |
 //! | `http`, `postgres` | the two ways to a server, both our own and nearly free |
 //! | `probe`, `report` | what the disk can do; the table from the raw lines |
@@ -14,6 +15,7 @@
 mod generate;
 mod http;
 mod load;
+mod native;
 mod postgres;
 mod probe;
 mod queries;
@@ -79,6 +81,15 @@ enum Command {
         records: RecordArgs,
         #[command(flatten)]
         load: load::SingleArgs,
+    },
+    /// Send each system's own records and the same ones as envelopes, in turn, and compare.
+    Native {
+        #[command(flatten)]
+        side: SideArgs,
+        #[command(flatten)]
+        records: RecordArgs,
+        #[command(flatten)]
+        load: native::NativeArgs,
     },
     /// Time look-ups, pages, contains, histogram, top addresses and proofs on a side that holds all records.
     Queries {
@@ -200,6 +211,14 @@ pub fn run(args: &BenchArgs) -> Result<(), Fault> {
             queries::run(&side, &records.generator(), records.records, queries, &mut |line| {
                 emit(args.round, &side, line)
             })?;
+            None
+        }
+        Command::Native { side, records, load } => {
+            let side = side.side()?;
+            let Side::Indelible(target, tenant) = &side else {
+                return Err("PostgreSQL knows no system's own records".into());
+            };
+            native::run(target, tenant, &records.generator(), load, &mut |line| emit(args.round, &side, line))?;
             None
         }
         Command::Sql { postgres, sql } => {

@@ -369,7 +369,11 @@ fn reason(error: &ureq::Error) -> String {
     }
 }
 
-fn certificates(path: &std::path::Path) -> Result<Vec<ureq::tls::Certificate<'static>>, Failure> {
+/// The certificates in a PEM file.
+///
+/// # Errors
+/// One that cannot be read, or holds none.
+pub(crate) fn certificates(path: &std::path::Path) -> Result<Vec<ureq::tls::Certificate<'static>>, Failure> {
     let bytes = std::fs::read(path).map_err(|e| Failure::file("read", path, &e))?;
     let mut found = Vec::new();
     for item in parse_pem(&bytes) {

@@ -1,6 +1,7 @@
 //! Records in the own words of identity systems, taken in by the real binary.
 
 use crate::server::Server;
+use base64::Engine as _;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -75,4 +76,156 @@ fn a_system_nobody_knows_is_a_problem_that_names_those_known() {
     server.admin.post("/v1/t/acme/ingest/auto", "{\"a\":1}").problem(400, "unknown_system");
     server.admin.post("/v1/t/acme/ingest/keycloak", "").problem(400, "empty_body");
     server.admin.anonymous().post("/v1/t/acme/ingest/keycloak", "{}").problem(401, "unauthorized");
+}
+
+/// As Ory Network calls an address that has the key in it, and as SNS asks for it first.
+#[test]
+fn a_key_may_come_as_the_password_of_any_user() {
+    let server = Server::start(&[]);
+    server.admin.put("/v1/t/acme", "{}");
+    let made = server.admin.post("/v1/t/acme/keys", r#"{"name":"ory","scopes":["write"]}"#).json();
+    let key = made["key"].as_str().unwrap();
+    let basic = |pair: &str| format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
+    let event = include_str!("../../../systems/samples/ory-network/events.ndjson").lines().next().unwrap();
+    let path = "/v1/t/acme/ingest/ory-network";
+    let nobody = server.admin.anonymous();
+    for user in ["ory", "", "any:body"] {
+        // The first colon ends the user's name.
+        let right = basic(&format!("{user}:{key}"));
+        let status = nobody.post_with(path, &[("authorization", &right)], event).status;
+        assert_eq!(status, if user.contains(':') { 401 } else { 200 }, "{user}");
+    }
+    for wrong in
+        [basic("ory:wrong"), basic("ory"), basic(""), "Basic".into(), "Basic !".into(), format!("Digest {key}")]
+    {
+        let reply = nobody.post_with(path, &[("authorization", &wrong)], event);
+        reply.problem(401, "unauthorized");
+        let offered: Vec<_> = reply.headers.get_all("www-authenticate").iter().collect();
+        assert_eq!(offered, ["Bearer realm=\"indelible\"", "Basic realm=\"indelible\""]);
+    }
+    let page = nobody.get("/v1/t/acme/records");
+    assert_eq!(page.headers.get_all("www-authenticate").iter().count(), 1, "browsers open no window");
+    let logs = server.stop().logs();
+    assert!(!logs.contains(key) && !logs.contains(&basic(&format!("ory:{key}"))), "no key in the log");
+}
+
+#[test]
+fn cloudevents_come_in_binary_mode_structured_and_in_batches() {
+    let server = Server::start(&[]);
+    let path = "/v1/t/acme/ingest/cloudevents";
+    let binary = [
+        ("content-type", "application/json"),
+        ("ce-specversion", "1.0"),
+        ("ce-type", "com.example.door.opened"),
+        ("ce-source", "/sites/brno"),
+        ("ce-id", "A-1"),
+        ("ce-subject", "door%207"),
+    ];
+    let answer = server.admin.post_with(path, &binary, br#"{"actor":{"id":"ann"},"password":"hunter2"}"#).ok();
+    assert_eq!((&answer["accepted"], &answer["unparsed"]), (&json!(1), &json!(0)), "{answer}");
+    let structured = json!({ "specversion": "1.0", "type": "com.example.door.opened", "source": "/sites/brno", "id": "A-1",
+        "subject": "door 7", "datacontenttype": "application/json", "data": { "actor": { "id": "ann" }, "password": "hunter2" } });
+    let kind = [("content-type", "application/cloudevents+json"), ("ce-specversion", "0.1")];
+    let answer = server.admin.post_with(path, &kind, structured.to_string()).ok();
+    assert_eq!((&answer["accepted"], &answer["duplicate"]), (&json!(0), &json!(1)), "the same event: {answer}");
+    let mut second = structured.clone();
+    second["id"] = json!("A-2");
+    let batch = json!([structured, second, { "specversion": "1.0", "id": "A-3" }]);
+    let answer =
+        server.admin.post_with(path, &[("content-type", "application/cloudevents-batch+json")], batch.to_string()).ok();
+    assert_eq!(
+        (&answer["accepted"], &answer["duplicate"], &answer["unparsed"]),
+        (&json!(2), &json!(1), &json!(1)),
+        "{answer}"
+    );
+    assert_eq!(answer["results"][0]["code"], "missing_field", "{answer}");
+    // Told by its headers, as others are by their shape.
+    let mut third = binary.to_vec();
+    third[4] = ("ce-id", "A-4");
+    let answer = server.admin.post_with("/v1/t/acme/ingest/auto", &third, b"{}").ok();
+    assert_eq!((&answer["system"], &answer["accepted"]), (&json!("cloudevents"), &json!(1)), "{answer}");
+    // Headers that make no event leave a record that is not understood, and kept.
+    let answer = server.admin.post_with(path, &[("ce-specversion", "1.0")], b"\xff\x00").ok();
+    assert_eq!((&answer["unparsed"], &answer["results"][0]["code"]), (&json!(1), &json!("missing_field")), "{answer}");
+    let found = server.admin.page(
+        "acme",
+        "records",
+        &[("q", "action:com.example.door.opened"), ("from", "2000-01-01T00:00:00Z")],
+    );
+    assert_eq!(found["items"].as_array().unwrap().len(), 3, "{found}");
+    assert!(found.to_string().contains("door 7") && !found.to_string().contains("hunter2"), "{found}");
+}
+
+/// The records that were kept, and what they are once an adapter knows them: here by one that does.
+#[test]
+fn what_was_not_understood_is_listed_and_read_again_once() {
+    let server = Server::start(&[]);
+    let login = json!({ "id": "e-9", "time": 1_763_640_000_000_u64, "type": "LOGIN", "realmId": "r", "userId": "u-1" });
+    // Sent to the wrong address: authentik knows no such record.
+    let lines = format!("{login}\n{}\n", json!({ "nobody": "knows" }));
+    let answer = server.admin.post("/v1/t/acme/ingest/authentik", &lines).ok();
+    assert_eq!(answer["unparsed"], 2, "{answer}");
+    let listed = [("q", "action:unparsed source:authentik"), ("from", "2000-01-01T00:00:00Z")];
+    let kept = server.admin.column("acme", "records", &listed, "id");
+    assert_eq!(kept.len(), 2);
+
+    let replay = |body: &Value| server.admin.post("/v1/t/acme/unparsed/replay", body.to_string());
+    let same = replay(&json!({})).ok();
+    assert_eq!((&same["read"], &same["stored"], &same["still_unparsed"]), (&json!(2), &json!(0), &json!(2)), "{same}");
+    let first = replay(&json!({ "with": "keycloak", "q": "source:authentik" })).ok();
+    assert_eq!(
+        (&first["read"], &first["stored"], &first["still_unparsed"]),
+        (&json!(2), &json!(1), &json!(1)),
+        "{first}"
+    );
+    assert!(kept.contains(&first["results"][0]["id"].as_str().unwrap().to_owned()), "{first}");
+    let again = replay(&json!({ "with": "keycloak" })).ok();
+    assert_eq!((&again["stored"], &again["known"]), (&json!(0), &json!(1)), "once: {again}");
+    let record = server.admin.get("/v1/t/acme/records/e-9").ok();
+    assert_eq!((&record["action"], &record["source"]), (&json!("LOGIN"), &json!("keycloak")), "{record}");
+    assert!(
+        kept.iter().any(|id| record["attributes"]["_indelible"]["unparsed"] == json!(id)),
+        "it refers to it: {record}"
+    );
+
+    // By pages, and with what is wrong with a request.
+    let page = replay(&json!({ "with": "keycloak", "limit": 1 })).ok();
+    assert_eq!(page["read"], 1, "{page}");
+    let rest = replay(&json!({ "with": "keycloak", "limit": 1, "cursor": page["next_cursor"] })).ok();
+    assert_eq!((&rest["read"], &rest["next_cursor"]), (&json!(1), &Value::Null), "{rest}");
+    replay(&json!({ "with": "keykloak" })).problem(404, "unknown_system");
+    replay(&json!({ "limit": 0 })).problem(400, "invalid_parameter");
+    replay(&json!({ "q": "nonsense:1" })).problem(400, "unknown_key");
+    replay(&json!({ "what": 1 })).problem(400, "invalid_json");
+    replay(&json!({ "cursor": "x" })).problem(400, "invalid_cursor");
+    server.tenant_key("acme", &["write"]).post("/v1/t/acme/unparsed/replay", "{}").problem(403, "missing_scope");
+    let audit = server.admin.column("acme", "audit_logs", &[("q", "action:indelible.unparsed.replay")], "action");
+    assert!(audit.len() >= 5, "each is a record of its own");
+}
+
+/// As somebody does who has a file and does not say what it is.
+#[test]
+fn the_command_line_tells_by_its_beginning_whose_records_a_file_holds() {
+    let server = Server::start(&[]);
+    for (n, (system, file, bytes)) in samples().into_iter().enumerate() {
+        let wanted = server.admin.post(&format!("/v1/t/wanted-{n}/ingest/auto"), &bytes).ok();
+        let path = file.to_str().unwrap();
+        let done = server.cli(&["ingest", path, "--tenant", &format!("t{n}"), "--json", "--no-resume"]);
+        assert!(done.err.contains(&format!("look like {system}'s (")), "{path}: {}", done.err);
+        let said: Value = serde_json::from_str(&done.ok()).unwrap();
+        assert_eq!((&said["system"], &said["confidence"]), (&json!(system), &wanted["confidence"]), "{path}: {said}");
+        assert_eq!((&said["rejected"], &said["unparsed"]), (&json!(0), &json!(0)), "{path}: {said}");
+        let (ours, theirs) = (&said["accepted"], &wanted["accepted"]);
+        assert_eq!(ours, theirs, "{path}: {said}");
+    }
+    // Said to be another's: kept as they came, told one by one, and nothing is refused.
+    let file = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../systems/samples/keycloak/events.json"));
+    let done = server.cli(&["ingest", file.to_str().unwrap(), "--tenant", "other", "--system", "okta", "--no-resume"]);
+    assert!(done.err.contains("kept as it came: "), "{}", done.err);
+    assert!(done.ok().contains("0 rejected; "), "and counted");
+    // Over stdin it is the server that says so.
+    let lines = include_bytes!("../../../systems/samples/ory-network/events.ndjson");
+    let done = server.cli_with(&server.key(), &["ingest", "-", "--tenant", "in", "--system", "auto"], lines);
+    assert!(done.err.contains("takes the records for ory-network's ("), "{}", done.err);
+    done.ok();
 }

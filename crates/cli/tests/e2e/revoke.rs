@@ -3,8 +3,8 @@
 //! The peers here speak the shapes of the admin interfaces; they are no Kratos, Hydra or Keycloak.
 
 use crate::http::Client;
-use crate::upstream::{Answer, Asked, Peer};
 use crate::server::{Server, eventually};
+use crate::upstream::{Answer, Asked, Peer};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 

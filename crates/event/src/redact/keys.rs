@@ -24,6 +24,10 @@ pub(super) fn normal(key: &str) -> Cow<'_, str> {
     if key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
         return Cow::Borrowed(key);
     }
+    if key.is_ascii() {
+        let kept = key.bytes().filter(u8::is_ascii_alphanumeric);
+        return Cow::Owned(kept.map(|b| char::from(b.to_ascii_lowercase())).collect());
+    }
     Cow::Owned(key.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect())
 }
 

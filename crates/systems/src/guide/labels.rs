@@ -1,5 +1,6 @@
 //! The guide's column labels, however they are spelled, and which log has which.
 
+use crate::catalog::squeeze;
 use std::collections::HashMap;
 
 /// Labels that a record of each log has, without case, spaces, underscores and dashes: all of the first list and one of the
@@ -43,8 +44,4 @@ impl Labels {
     pub(super) fn name(&self, label: &str) -> Option<&str> {
         self.names.get(label).map(String::as_str)
     }
-}
-
-fn squeeze(name: &str) -> String {
-    name.chars().filter(|c| !matches!(c, ' ' | '_' | '-')).flat_map(char::to_lowercase).collect()
 }

@@ -4,11 +4,11 @@
 
 use super::TRACES;
 use crate::Reason;
-use crate::object::{self, Object};
+use crate::object::{self, each, pick};
 use crate::protobuf::{Fields, Value};
-use crate::split::{self, MAX_MADE};
+use crate::split::MAX_MADE;
 use base64::Engine as _;
-use event::json::write_string;
+use event::json::{JsonError, Reader, write_string};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -112,58 +112,64 @@ fn too_much() -> Reason {
     Reason::new("batch_too_large", "the span events of this request would be over 64 MiB; send fewer at once")
 }
 
-fn too_deep() -> Reason {
-    Reason::new("too_deep", "a value stands more than 8 lists or maps deep")
-}
+/// What stands in place of a value that is deeper than [`MAX_DEPTH`]: one attribute is no reason to lose its event or the others.
+const TOO_DEEP: &str = "\"not kept: deeper than 8 lists or maps\"";
 
 // JSON
 
 /// Whether a record is a request of traces.
 pub(super) fn is_traces(text: &str) -> bool {
-    object::at(text, &[TRACES]).is_some_and(|list| list.starts_with('['))
+    object::has_list(text, TRACES)
 }
 
 /// The span events of one request in JSON. `made` counts the bytes of all of a body.
 pub(super) fn events<'t>(text: &str, made: &mut usize) -> Vec<Result<Cow<'t, str>, Reason>> {
     let mut all = Vec::new();
-    if let Err(reason) = walk(text, made, &mut all) {
-        all.push(Err(reason));
+    if let Err(e) = walk(text, made, &mut all) {
+        all.push(Err(broken(e)));
     }
     all
 }
 
-/// The elements of a list inside an object; none where there is no such list.
-fn list<'t>(text: &'t str, path: &[&str]) -> Result<Vec<Cow<'t, str>>, Reason> {
-    split::wrapped(text, path).unwrap_or_default().into_iter().map(|piece| piece.text).collect()
+fn broken(e: JsonError) -> Reason {
+    Reason::new(e.code, e.to_string())
 }
 
-fn walk(text: &str, made: &mut usize, all: &mut Vec<Result<Cow<'_, str>, Reason>>) -> Result<(), Reason> {
-    for resource in list(text, &[TRACES])? {
+fn walk(text: &str, made: &mut usize, all: &mut Vec<Result<Cow<'_, str>, Reason>>) -> Result<(), JsonError> {
+    let [resources] = pick(&mut Reader::new(text), [TRACES])?;
+    each(resources, &mut |r| {
+        let [resource, scopes] = pick(r, ["resource", "scopeSpans"])?;
         let mut place = Place::default();
-        for attribute in list(&resource, &["resource", "attributes"])? {
-            place.service.extend(pair(&attribute)?.filter(|(name, _)| name.starts_with(SERVICE)));
+        if let Some(resource) = resource.filter(|raw| raw.starts_with('{')) {
+            let [attributes] = pick(&mut Reader::new(resource), ["attributes"])?;
+            place.service = pairs(attributes, 0)?;
+            place.service.retain(|(name, _)| name.starts_with(SERVICE));
         }
-        for scope in list(&resource, &["scopeSpans"])? {
-            for span in list(&scope, &["spans"])? {
-                let events = list(&span, &["events"])?;
-                if events.is_empty() {
-                    continue;
+        each(scopes, &mut |r| {
+            let [spans] = pick(r, ["spans"])?;
+            each(spans, &mut |r| {
+                let [trace, span, name, events] = pick(r, ["traceId", "spanId", "name", "events"])?;
+                if events.is_none_or(|list| list == "[]") {
+                    return Ok(());
                 }
-                let mut head = Object::parse(&span)?;
-                let mut text = |name: &str| head.text(name).unwrap_or_default().into_owned();
-                (place.trace, place.span, place.span_name) = (text("traceId"), text("spanId"), text("name"));
-                for event in events {
+                (place.trace, place.span, place.span_name) = (said(trace), said(span), said(name));
+                each(events, &mut |r| {
                     // One event that is broken is no reason to lose the others.
-                    match json_event(&event) {
+                    match json_event(r.skip(1)?) {
                         Ok(Some(event)) => all.push(add(record(&event, &place), made).map(Cow::Owned)),
                         Ok(None) => {}
-                        Err(reason) => all.push(Err(reason)),
+                        Err(e) => all.push(Err(broken(e))),
                     }
-                }
-            }
-        }
-    }
-    Ok(())
+                    Ok(())
+                })
+            })
+        })
+    })
+}
+
+/// What a text in quotes says; nothing where it is none.
+fn said(raw: Option<&str>) -> String {
+    raw.and_then(|raw| object::decode(&Cow::Borrowed(raw))).unwrap_or_default().into_owned()
 }
 
 fn add(record: String, made: &mut usize) -> Result<String, Reason> {
@@ -171,62 +177,75 @@ fn add(record: String, made: &mut usize) -> Result<String, Reason> {
     if *made > MAX_MADE { Err(too_much()) } else { Ok(record) }
 }
 
-fn json_event(text: &str) -> Result<Option<Event>, Reason> {
-    let mut native = Object::parse(text)?;
-    let name = native.text("name").unwrap_or_default().into_owned();
+fn json_event(text: &str) -> Result<Option<Event>, JsonError> {
+    let [name, nanos, attributes] = pick(&mut Reader::new(text), ["name", "timeUnixNano", "attributes"])?;
+    let name = said(name);
     if !is_ours(&name) {
         return Ok(None);
     }
     // A number in quotes, as the format has it; some exporters leave the quotes away.
-    let nanos = native.raw("timeUnixNano").map(|raw| raw.trim_matches('"').to_owned()).unwrap_or_default();
-    let mut event = Event { name, nanos, attributes: Vec::new() };
-    for attribute in list(text, &["attributes"])? {
-        event.attributes.extend(pair(&attribute)?);
-    }
-    Ok(Some(event))
+    let nanos = nanos.map(|raw| raw.trim_matches('"').to_owned()).unwrap_or_default();
+    Ok(Some(Event { name, nanos, attributes: pairs(attributes, 0)? }))
 }
 
-/// `{"key": …, "value": {"stringValue": …}}`
-fn pair(text: &str) -> Result<Option<(String, String)>, Reason> {
-    let Some(key) = Object::parse(text)?.text("key").map(Cow::into_owned) else { return Ok(None) };
-    Ok(Some((key, plain(object::at(text, &["value"]).unwrap_or("null"), 0)?)))
+/// `[{"key": …, "value": {"stringValue": …}}, …]`; what has no key is passed over.
+fn pairs(list: Option<&str>, depth: usize) -> Result<Vec<(String, String)>, JsonError> {
+    let mut all = Vec::new();
+    each(list.filter(|raw| raw.starts_with('[')), &mut |r| {
+        let [key, value] = pick(r, ["key", "value"])?;
+        if let Some(key) = key.filter(|raw| raw.starts_with('"')) {
+            all.push((said(Some(key)), plain(value.unwrap_or("null"), depth)?));
+        }
+        Ok(())
+    })?;
+    Ok(all)
 }
 
 /// A typed value as plain JSON; what is of no known type stays as it is.
-fn plain(value: &str, depth: usize) -> Result<String, Reason> {
+fn plain(value: &str, depth: usize) -> Result<String, JsonError> {
     if depth > MAX_DEPTH {
-        return Err(too_deep());
+        return Ok(TOO_DEEP.to_owned());
     }
-    let of = |name: &str| object::at(value, &[name]);
-    if let Some(raw) = of("stringValue").or_else(|| of("boolValue")).or_else(|| of("bytesValue")) {
+    if !value.starts_with('{') {
+        return Ok(value.to_owned());
+    }
+    const TYPES: [&str; 7] =
+        ["stringValue", "boolValue", "bytesValue", "intValue", "doubleValue", "arrayValue", "kvlistValue"];
+    let [text, truth, bytes, int, double, list, pairs_of] = pick(&mut Reader::new(value), TYPES)?;
+    if let Some(raw) = text.or(truth).or(bytes) {
         return Ok(raw.to_owned());
     }
-    if let Some(raw) = of("intValue") {
+    if let Some(raw) = int {
         return Ok(raw.trim_matches('"').parse().map_or_else(|_| raw.to_owned(), whole));
     }
-    if let Some(raw) = of("doubleValue") {
+    if let Some(raw) = double {
         return Ok(raw.to_owned());
     }
-    let mut out = String::new();
-    if of("arrayValue").is_some() {
-        out.push('[');
-        for (i, element) in list(value, &["arrayValue", "values"])?.iter().enumerate() {
-            out.push_str(if i > 0 { "," } else { "" });
-            out.push_str(&plain(element, depth + 1)?);
-        }
+    if let Some(holder) = list {
+        let mut out = String::from("[");
+        each(inside(holder)?, &mut |r| {
+            if out.len() > 1 {
+                out.push(',');
+            }
+            out.push_str(&plain(r.skip(1)?, depth + 1)?);
+            Ok(())
+        })?;
         out.push(']');
         return Ok(out);
     }
-    if of("kvlistValue").is_some() {
-        let mut pairs = Vec::new();
-        for element in list(value, &["kvlistValue", "values"])? {
-            if let Some(key) = Object::parse(&element)?.text("key").map(Cow::into_owned) {
-                pairs.push((key, plain(object::at(&element, &["value"]).unwrap_or("null"), depth + 1)?));
-            }
-        }
-        return Ok(map(&pairs));
+    match pairs_of {
+        Some(holder) => Ok(map(&pairs(inside(holder)?, depth + 1)?)),
+        None => Ok(value.to_owned()),
     }
-    Ok(value.to_owned())
+}
+
+/// The list in `{"values": […]}`.
+fn inside(holder: &str) -> Result<Option<&str>, JsonError> {
+    if !holder.starts_with('{') {
+        return Ok(None);
+    }
+    let [values] = pick(&mut Reader::new(holder), ["values"])?;
+    Ok(values.filter(|raw| raw.starts_with('[')))
 }
 
 /// An object of values, alone.
@@ -329,7 +348,7 @@ fn key_value(message: &[u8], depth: usize) -> Result<(String, String), Reason> {
 
 fn any_value(message: &[u8], depth: usize) -> Result<String, Reason> {
     if depth > MAX_DEPTH {
-        return Err(too_deep());
+        return Ok(TOO_DEEP.to_owned());
     }
     // Of a choice the last field counts.
     let mut out = "null".to_owned();

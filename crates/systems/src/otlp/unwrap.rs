@@ -3,6 +3,7 @@
 //! Owns: where records stand, and how much all of their texts together may be.
 
 use crate::Reason;
+use crate::object::{each, has_list, pick};
 use crate::split::{self, MAX_MADE, Piece};
 use event::json::{JsonError, Reader};
 use std::borrow::Cow;
@@ -13,7 +14,7 @@ pub(super) fn records(text: &str) -> Vec<Piece<'_>> {
     let mut made = Made { pieces: Vec::new(), left: MAX_MADE };
     for piece in split::records(text) {
         match &piece.text {
-            Ok(Cow::Borrowed(request)) if split::wrapped(request, &["resourceLogs"]).is_some() => {
+            Ok(Cow::Borrowed(request)) if has_list(request, "resourceLogs") => {
                 let before = made.pieces.len();
                 if resources(request, &mut made).is_err() {
                     // Whatever could not be walked is kept as one text rather than in parts.
@@ -57,52 +58,26 @@ impl Made<'_> {
 }
 
 fn resources(request: &str, made: &mut Made<'_>) -> Result<(), JsonError> {
-    each(request, "resourceLogs", &mut |logs| {
-        let resource = with_url(logs, "resource")?;
-        each(logs, "scopeLogs", &mut |logs| {
-            let scope = with_url(logs, "scope")?;
-            each(logs, "logRecords", &mut |record| {
-                made.push(&resource, &scope, record);
+    let [all] = pick(&mut Reader::new(request), ["resourceLogs"])?;
+    each(all, &mut |r| {
+        let [resource, url, scopes] = pick(r, ["resource", "schemaUrl", "scopeLogs"])?;
+        let resource = with_url(resource, url);
+        each(scopes, &mut |r| {
+            let [scope, url, records] = pick(r, ["scope", "schemaUrl", "logRecords"])?;
+            let scope = with_url(scope, url);
+            each(records, &mut |r| {
+                made.push(&resource, &scope, r.skip(1)?);
                 Ok(())
             })
         })
     })
 }
 
-/// A member that is an object, with the `schemaUrl` that stands beside it; `{}` where there is none.
-fn with_url(holder: &str, name: &str) -> Result<String, JsonError> {
-    let mut text = member(holder, name)?.filter(|raw| raw.starts_with('{')).unwrap_or("{}").to_owned();
-    if let Some(url) = member(holder, "schemaUrl")?.filter(|raw| raw.len() > 2) {
-        text.pop();
-        let comma = if text.trim_end().ends_with('{') { "" } else { "," };
-        text.push_str(&format!("{comma}\"schemaUrl\":{url}}}"));
-    }
-    Ok(text)
-}
-
-fn member<'t>(object: &'t str, name: &str) -> Result<Option<&'t str>, JsonError> {
-    let mut r = Reader::new(object);
-    r.open(b'{')?;
-    let (mut first, mut found) = (true, None);
-    while let Some(key) = r.key(first)? {
-        first = false;
-        let value = r.skip(1)?;
-        if key == name {
-            found = Some(value);
-        }
-    }
-    Ok(found)
-}
-
-/// Calls `take` with every element of a list in an object. No such member, or null, is an empty list.
-fn each(object: &str, name: &str, take: &mut dyn FnMut(&str) -> Result<(), JsonError>) -> Result<(), JsonError> {
-    let Some(list) = member(object, name)?.filter(|raw| *raw != "null") else { return Ok(()) };
-    let mut r = Reader::new(list);
-    r.open(b'[')?;
-    let mut first = true;
-    while r.element(first)? {
-        first = false;
-        take(r.skip(1)?)?;
-    }
-    Ok(())
+/// What is an object, with the `schemaUrl` that stands beside it; `{}` where there is none.
+fn with_url<'t>(object: Option<&'t str>, url: Option<&str>) -> Cow<'t, str> {
+    let object = object.filter(|raw| raw.starts_with('{')).unwrap_or("{}");
+    let Some(url) = url.filter(|raw| raw.len() > 2) else { return Cow::Borrowed(object) };
+    let open = object.strip_suffix('}').unwrap_or(object);
+    let comma = if open.trim_end().ends_with('{') { "" } else { "," };
+    Cow::Owned(format!("{open}{comma}\"schemaUrl\":{url}}}"))
 }

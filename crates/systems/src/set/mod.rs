@@ -12,14 +12,15 @@
 //! * The time is `toe`, when it happened; else CAEP's `event_timestamp`; else `iat`, when the token was made.
 //! * Whom it is about is `sub_id`, or `subject` in older events, in one of several formats (RFC 9493).
 //!
-//! A token's header and signature are not kept: without the exact bytes they prove nothing.
-//!
-//! Not here: whether the signature is right. Keys and signatures are the caller's; [`payload`] opens the token and nothing
-//! else, so a record says what the token says, not that its issuer said so.
+//! A token's header and signature are not kept: without the exact bytes they prove nothing. [`payload`] opens the token and
+//! nothing else; whether its issuer signed it is for [`Keys::verify`] to say, which the caller asks where it knows the keys.
 
 mod read;
+mod signature;
 #[cfg(test)]
 mod tests;
+
+pub use signature::Keys;
 
 use crate::detect::Sample;
 use crate::envelope::Envelope;

@@ -237,6 +237,11 @@ pub(crate) fn message(text: &str) -> Option<String> {
         .map(Into::into)
 }
 
+/// Whether a text is the ARN of a topic, whose messages can be checked.
+pub fn is_topic(arn: &str) -> bool {
+    host(arn).is_some() && arn.split(':').count() == 6 && arn.len() <= 512
+}
+
 /// The host that SNS has in a topic's region: `arn:aws:sns:eu-central-1:123456789012:name` is at
 /// `sns.eu-central-1.amazonaws.com`.
 fn host(topic: &str) -> Option<String> {

@@ -10,6 +10,7 @@
 mod open;
 mod prepare;
 mod send;
+mod shape;
 mod split;
 mod state;
 
@@ -26,7 +27,8 @@ use serde::{Deserialize, Serialize};
 use self::open::Input;
 use self::prepare::Chain;
 use self::send::{Batch, Delivered, Place, Senders, Target};
-use self::split::{Pieces, Refused};
+use self::shape::Shape;
+use self::split::{Native, Pieces, Refused};
 use self::state::Progress;
 use super::http::{Client, tenant_path};
 use super::interrupt::Stop;
@@ -44,13 +46,14 @@ const MAX_ANSWER: u64 = 16 << 20;
 /// Send a file of records to a tenant
 #[derive(Debug, Clone, clap::Args)]
 pub struct IngestArgs {
-    /// JSON array, JSON object or NDJSON, plain or compressed with gzip or zstd; - reads stdin
+    /// JSON array, JSON object, NDJSON, or what a system writes, plain or compressed with gzip or zstd; - reads stdin
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Tenant to send to
     #[arg(long, value_name = "TENANT")]
     pub tenant: String,
-    /// Records are in this system's native shape (auto: told by the shape)
+    /// Records are in this system's own shape, or in that of a source of the tenant; records: in ours [default: told by how
+    /// the file begins; stdin: ours]
     #[arg(long, value_name = "NAME")]
     pub system: Option<String>,
     /// Batches on their way at the same time; 1 keeps the order of the file
@@ -88,6 +91,9 @@ pub struct Counts {
     pub duplicate: u64,
     /// Refused.
     pub rejected: u64,
+    /// Of the accepted and duplicate ones, those that were not understood and are kept as they came.
+    #[serde(default)]
+    pub unparsed: u64,
     /// Of the duplicates, those in batches that had been sent before without an answer coming back: they may be ours.
     pub duplicate_after_retry: u64,
 }
@@ -97,6 +103,7 @@ impl Counts {
         self.accepted += other.accepted;
         self.duplicate += other.duplicate;
         self.rejected += other.rejected;
+        self.unparsed += other.unparsed;
         self.duplicate_after_retry += other.duplicate_after_retry;
     }
 
@@ -105,11 +112,13 @@ impl Counts {
     }
 }
 
-/// A record that is not in.
+/// A record that is not in, or only as it came.
 #[derive(Debug, Clone)]
 struct Rejected {
     line: u64,
     record: u64,
+    /// Not understood, and kept.
+    kept: bool,
     refused: Refused,
 }
 
@@ -124,8 +133,12 @@ pub fn run_ingest(args: &IngestArgs) -> Outcome {
 
 fn ingest(args: &IngestArgs, stop: Stop, console: &mut Console<'_>) -> Outcome {
     let client = Client::new(&args.connect)?;
-    let target = format!("{} {} {}", client.base(), args.tenant, args.system.as_deref().unwrap_or("records"));
-    let path = match &args.system {
+    let shape = Shape::find(&args.file, args.system.as_deref())?;
+    if let Shape::Native(system, Some(sure)) = &shape {
+        note(&format!("the records look like {system}'s ({sure} % sure); --system NAME says what they are"));
+    }
+    let target = format!("{} {} {}", client.base(), args.tenant, shape.system().unwrap_or("records"));
+    let path = match shape.system() {
         Some(system) => tenant_path(&args.tenant, &["ingest", system]),
         None => tenant_path(&args.tenant, &["records"]),
     };
@@ -138,10 +151,15 @@ fn ingest(args: &IngestArgs, stop: Stop, console: &mut Console<'_>) -> Outcome {
     };
     let earlier =
         state.as_ref().filter(|path| path.try_exists().unwrap_or(true)).and_then(|path| state::read(path, &target));
-    let (source, earlier) = Source::open(&args.file, earlier)?;
+    let native = match shape.system() {
+        None => Native::No,
+        Some("guide" | "auto") => Native::Table,
+        Some(_) => Native::Lines,
+    };
+    let (source, earlier) = Source::open(&args.file, native, earlier)?;
 
     let patience = Duration::from_secs(args.give_up_after);
-    let to = Target { client, path, patience, stop: stop.clone() };
+    let to = Target { client, path, native: shape != Shape::Plain, patience, stop: stop.clone() };
     let mut run = Run {
         bar: bar(args.quiet, source.size),
         errors: Errors::open(args.errors.as_deref())?,
@@ -160,9 +178,10 @@ fn ingest(args: &IngestArgs, stop: Stop, console: &mut Console<'_>) -> Outcome {
         begun_at: source.records,
         tree_size: None,
         failed: None,
+        shape,
     };
     let senders = Senders::start(&to, usize::from(args.in_flight));
-    run.send_all(source, senders, &to, usize::from(args.in_flight), args.system.is_none());
+    run.send_all(source, senders, &to, usize::from(args.in_flight));
     run.finish(args, console)
 }
 
@@ -177,9 +196,9 @@ struct Source {
 
 impl Source {
     /// Opens the file and steps over what an earlier run dealt with, if the content is still the same.
-    fn open(path: &Path, earlier: Option<Progress>) -> Result<(Source, Option<Counts>), Failure> {
+    fn open(path: &Path, native: Native, earlier: Option<Progress>) -> Result<(Source, Option<Counts>), Failure> {
         let fresh = |input: Input| Source {
-            pieces: Pieces::new(input.reader),
+            pieces: Pieces::new(input.reader, native),
             chain: Chain::default(),
             records: 0,
             taken: input.taken,
@@ -205,18 +224,20 @@ impl Source {
     }
 
     /// The next batch; `None` at the end of the file.
-    fn batch(&mut self, number: u64, with_id: bool) -> std::io::Result<Option<Batch>> {
+    fn batch(&mut self, number: u64, plain: bool) -> std::io::Result<Option<Batch>> {
         let mut batch = Batch { number, ..Batch::default() };
         while batch.sent.len() + batch.refused.len() < BATCH_RECORDS && batch.body.len() < BATCH_BYTES {
             let Some(piece) = self.pieces.next()? else { break };
             self.chain.push(&piece);
             self.records += 1;
-            match prepare::line(&piece, &self.chain, with_id) {
+            match prepare::line(&piece, &self.chain, plain) {
                 Ok(line) => {
                     batch.body.extend_from_slice(&line);
                     batch.sent.push(Place { line: piece.line, record: self.records, end: batch.body.len() });
                 }
-                Err(refused) => batch.refused.push(Rejected { line: piece.line, record: self.records, refused }),
+                Err(refused) => {
+                    batch.refused.push(Rejected { line: piece.line, record: self.records, kept: false, refused })
+                }
             }
         }
         batch.records = self.records;
@@ -242,17 +263,18 @@ struct Run {
     tree_size: Option<u64>,
     /// Why the run ends early; the first reason counts.
     failed: Option<Failure>,
+    shape: Shape,
 }
 
 impl Run {
-    fn send_all(&mut self, mut source: Source, mut senders: Senders, to: &Target, in_flight: usize, with_id: bool) {
+    fn send_all(&mut self, mut source: Source, mut senders: Senders, to: &Target, in_flight: usize) {
         let mut number = 0;
         while self.failed.is_none() {
             if to.stop.is_set() {
                 self.failed = Some(send::interrupted());
                 break;
             }
-            match source.batch(number, with_id) {
+            match source.batch(number, !to.native) {
                 Ok(Some(batch)) => senders.send(batch),
                 Ok(None) => break,
                 Err(e) => {
@@ -282,12 +304,19 @@ impl Run {
             return;
         };
         self.tree_size = self.tree_size.max(delivered.tree_size);
+        if let Some((system, sure)) = delivered.detected.take()
+            && self.shape.system() == Some("auto")
+        {
+            self.bar.suspend(|| note(&format!("the server takes the records for {system}'s ({sure} % sure)")));
+            self.shape = Shape::Native(system, Some(sure));
+        }
         delivered.rejected.sort_by_key(|rejected| rejected.record);
         for rejected in &delivered.rejected {
             self.errors.add(rejected, &self.bar);
         }
         // Records that the server counts as rejected and does not list.
-        self.errors.unlisted += delivered.counts.rejected.saturating_sub(delivered.rejected.len() as u64);
+        let listed = delivered.rejected.iter().filter(|rejected| !rejected.kept).count() as u64;
+        self.errors.unlisted += delivered.counts.rejected.saturating_sub(listed);
         let failed = delivered.failed.is_some();
         if let Some(failure) = delivered.failed {
             let failure = if to.stop.is_set() { send::interrupted() } else { failure };
@@ -329,6 +358,14 @@ impl Run {
         }
     }
 
+    /// How sure it is whose records they are, where that was told by the shape.
+    fn sure(&self) -> Option<u8> {
+        match self.shape {
+            Shape::Native(_, sure) => sure,
+            Shape::Plain => None,
+        }
+    }
+
     fn finish(mut self, args: &IngestArgs, console: &mut Console<'_>) -> Outcome {
         self.errors.finish()?;
         // Batches past the one that failed are in, too.
@@ -343,14 +380,17 @@ impl Run {
             let summary = serde_json::json!({
                 "tenant": args.tenant, "complete": self.failed.is_none(), "records": counts.total(),
                 "accepted": counts.accepted, "duplicate": counts.duplicate, "rejected": counts.rejected,
+                "unparsed": counts.unparsed, "system": self.shape.system(), "confidence": self.sure(),
                 "duplicate_after_retry": counts.duplicate_after_retry, "tree_size": self.tree_size,
                 "seconds": (self.begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
             });
             console.line(summary.to_string())?;
         } else {
-            let Counts { accepted, duplicate, rejected, .. } = counts;
+            let Counts { accepted, duplicate, rejected, unparsed, .. } = counts;
+            let kept =
+                if unparsed > 0 { format!("; {unparsed} not understood and kept as they came") } else { String::new() };
             console.line(format!(
-                "{} records: {accepted} accepted, {duplicate} duplicate, {rejected} rejected",
+                "{} records: {accepted} accepted, {duplicate} duplicate, {rejected} rejected{kept}",
                 counts.total()
             ))?;
         }
@@ -402,16 +442,19 @@ impl Errors {
     }
 
     fn add(&mut self, rejected: &Rejected, bar: &ProgressBar) {
-        let Rejected { line, record, refused: Refused { code, detail } } = rejected;
+        let Rejected { line, record, kept, refused: Refused { code, detail } } = rejected;
+        let status = if *kept { "unparsed" } else { "rejected" };
         if let Some((path, file)) = &mut self.file {
-            let text = serde_json::json!({"line": line, "record": record, "code": code, "detail": detail});
+            let text =
+                serde_json::json!({"line": line, "record": record, "status": status, "code": code, "detail": detail});
             if let Err(e) = writeln!(file, "{text}") {
                 self.failed.get_or_insert_with(|| Failure::file("write", path, &e));
             }
         }
         if self.shown < SHOWN {
             self.shown += 1;
-            bar.suspend(|| note(&format!("line {line}: {detail} ({code})")));
+            let word = if *kept { "kept as it came: " } else { "" };
+            bar.suspend(|| note(&format!("line {line}: {word}{detail} ({code})")));
         } else {
             self.hidden += 1;
         }
@@ -424,7 +467,7 @@ impl Errors {
                 Some((path, _)) => format!("all are in {}", path.display()),
                 None => "--errors FILE lists all of them".to_owned(),
             };
-            note(&format!("and {more} more rejected; {place}"));
+            note(&format!("and {more} more; {place}"));
         }
         if let Some((path, file)) = &mut self.file {
             file.flush().map_err(|e| Failure::file("write", path, &e))?;

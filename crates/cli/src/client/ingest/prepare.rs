@@ -42,16 +42,24 @@ impl Chain {
     }
 }
 
-/// The line to send for a piece. With `with_id`, a record without an id gets one.
-pub(super) fn line(piece: &Piece, chain: &Chain, with_id: bool) -> Result<Vec<u8>, Refused> {
+/// The line to send for a piece. A plain record without an id gets one; a system's own goes as it is, whatever it is.
+pub(super) fn line(piece: &Piece, chain: &Chain, plain: bool) -> Result<Vec<u8>, Refused> {
     let bytes = piece.text.as_ref().map_err(Clone::clone)?;
+    if !plain {
+        let mut out = bytes.clone();
+        // Only JSON may be put on one line.
+        if out.starts_with(b"{") && join_lines(&mut out).is_err() {
+            out.clone_from(bytes);
+        }
+        out.push(b'\n');
+        return Ok(out);
+    }
     let text = std::str::from_utf8(bytes).map_err(|e| {
         Refused::new("invalid_utf8", format!("the record is not UTF-8 at byte {}; send text as UTF-8", e.valid_up_to()))
     })?;
     let head = read_head(text)?;
     let mut out = Vec::with_capacity(text.len() + 48);
     match head.id {
-        _ if !with_id => out.extend_from_slice(bytes),
         Id::Given => out.extend_from_slice(bytes),
         Id::Null { from, to } => {
             out.extend_from_slice(&bytes[..from]);

@@ -51,7 +51,10 @@ pub(super) struct Place {
 pub(super) struct Delivered {
     pub(super) batch: Batch,
     pub(super) counts: Counts,
+    /// Refused ones, and those kept as they came.
     pub(super) rejected: Vec<Rejected>,
+    /// What the server says the records are, and how sure it is.
+    pub(super) detected: Option<(String, u8)>,
     pub(super) tree_size: Option<u64>,
     /// What ended it early; the other members then say how far it came.
     pub(super) failed: Option<Failure>,
@@ -62,6 +65,8 @@ pub(super) struct Delivered {
 pub(super) struct Target {
     pub(super) client: Client,
     pub(super) path: String,
+    /// Whether one text may hold several records, and so the answer be for more than was sent.
+    pub(super) native: bool,
     /// How long a batch may stay without success.
     pub(super) patience: Duration,
     pub(super) stop: Stop,
@@ -73,6 +78,12 @@ struct Answer {
     duplicate: u64,
     rejected: u64,
     #[serde(default)]
+    unparsed: u64,
+    #[serde(default)]
+    system: Option<String>,
+    #[serde(default)]
+    confidence: Option<u8>,
+    #[serde(default)]
     tree_size: Option<u64>,
     #[serde(default)]
     results: Vec<Item>,
@@ -81,6 +92,8 @@ struct Answer {
 #[derive(Deserialize)]
 struct Item {
     #[serde(default)]
+    status: String,
+    #[serde(default)]
     line: Option<u64>,
     #[serde(default)]
     code: Option<String>,
@@ -88,6 +101,13 @@ struct Item {
     field: String,
     #[serde(default)]
     detail: String,
+}
+
+impl Answer {
+    /// How many records it is for.
+    fn count(&self) -> u64 {
+        self.accepted.saturating_add(self.duplicate).saturating_add(self.rejected)
+    }
 }
 
 /// Threads that send batches.
@@ -151,6 +171,7 @@ fn deliver(target: &Target, batch: Batch) -> Delivered {
     let mut done = Delivered {
         counts: Counts { rejected: batch.refused.len() as u64, ..Counts::default() },
         rejected: batch.refused.clone(),
+        detected: None,
         tree_size: None,
         failed: None,
         batch,
@@ -168,6 +189,7 @@ fn deliver(target: &Target, batch: Batch) -> Delivered {
         match post(target, body, sent.len(), &mut done.counts) {
             Ok(answer) => {
                 done.tree_size = answer.tree_size.or(done.tree_size);
+                done.detected = answer.system.clone().zip(answer.confidence).or(done.detected);
                 let rejected = rejections(&answer, sent);
                 done.rejected.extend(rejected);
             }
@@ -191,21 +213,25 @@ fn deliver(target: &Target, batch: Batch) -> Delivered {
 
 fn refused_by(problem: &Problem, place: &Place) -> Rejected {
     let code = if problem.code.is_empty() { format!("http_{}", problem.status) } else { problem.code.clone() };
-    Rejected { line: place.line, record: place.record, refused: Refused { code, detail: problem.line() } }
+    Rejected { line: place.line, record: place.record, kept: false, refused: Refused { code, detail: problem.line() } }
 }
 
-/// The rejected ones of an answer, with their lines in the file.
+/// The ones of an answer that were rejected or kept as they came, with their lines in the file. Where the answer is for other than
+/// the texts that were sent, which of them it means is not known: then it is the batch's first.
 fn rejections(answer: &Answer, sent: &[Place]) -> Vec<Rejected> {
+    let several = answer.count() != sent.len() as u64;
     let listed = answer.results.iter().filter_map(|item| {
         let code = item.code.clone()?;
-        let place = usize::try_from(item.line?).ok()?.checked_sub(1).and_then(|at| sent.get(at))?;
+        let at = if several { Some(0) } else { usize::try_from(item.line?).ok()?.checked_sub(1) };
+        let place = at.and_then(|at| sent.get(at))?;
         // The detail usually names the field itself.
         let detail = if item.field.is_empty() || item.detail.contains(&item.field) {
             item.detail.clone()
         } else {
             format!("{}: {}", item.field, item.detail)
         };
-        Some(Rejected { line: place.line, record: place.record, refused: Refused { code, detail } })
+        let kept = item.status == "unparsed";
+        Some(Rejected { line: place.line, record: place.record, kept, refused: Refused { code, detail } })
     });
     listed.collect()
 }
@@ -224,10 +250,11 @@ fn post(target: &Target, body: &[u8], records: usize, counts: &mut Counts) -> Re
         };
         let trouble = match target.client.call(&ask).and_then(|reply| reply.bytes(super::MAX_ANSWER)) {
             Ok(bytes) => {
-                let answer = read_answer(&bytes, records)?;
+                let answer = read_answer(&bytes, records, target.native)?;
                 counts.accepted += answer.accepted;
                 counts.duplicate += answer.duplicate;
                 counts.rejected += answer.rejected;
+                counts.unparsed += answer.unparsed;
                 if uncertain {
                     counts.duplicate_after_retry += answer.duplicate;
                 }
@@ -251,14 +278,14 @@ fn post(target: &Target, body: &[u8], records: usize, counts: &mut Counts) -> Re
     }
 }
 
-fn read_answer(bytes: &[u8], records: usize) -> Result<Answer, Trouble> {
+fn read_answer(bytes: &[u8], records: usize, native: bool) -> Result<Answer, Trouble> {
     // Not one to repeat: the records may well be in, and the server speaks another language.
     let unusable = Trouble::Unusable;
     let answer: Answer = serde_json::from_slice(bytes).map_err(|e| {
         unusable(format!("the answer to a batch is not of the shape expected: {e}; is this an Indelible server?"))
     })?;
-    let answered = answer.accepted.saturating_add(answer.duplicate).saturating_add(answer.rejected);
-    if answered != records as u64 {
+    let answered = answer.count();
+    if answered != records as u64 && (!native || answered > u64::from(u32::MAX)) {
         return Err(unusable(format!("a batch of {records} records was answered for {answered}")));
     }
     Ok(answer)

@@ -47,6 +47,8 @@ enum Shape {
     Objects,
     /// Inside an array; false before its first element.
     Array(bool),
+    /// One text that cannot be taken apart here.
+    Whole,
     /// Nothing more comes.
     Done,
 }
@@ -59,6 +61,18 @@ pub(super) struct Pieces<R> {
     line: u64,
     /// Lines that were read while looking for the end of an object and found to be records of their own.
     again: VecDeque<Line>,
+    native: Native,
+}
+
+/// What is known of records that are a system's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Native {
+    /// They are JSON.
+    No,
+    /// They may be lines of a log, and those may begin with a bracket.
+    Lines,
+    /// They may be a table, whose first line names the columns of all others and whose cells may hold line breaks.
+    Table,
 }
 
 struct Line {
@@ -99,8 +113,8 @@ impl Depth {
 }
 
 impl<R: BufRead> Pieces<R> {
-    pub(super) fn new(reader: R) -> Pieces<R> {
-        Pieces { reader, shape: Shape::Unknown, line: 1, again: VecDeque::new() }
+    pub(super) fn new(reader: R, native: Native) -> Pieces<R> {
+        Pieces { reader, shape: Shape::Unknown, line: 1, again: VecDeque::new(), native }
     }
 
     /// The next record; `None` at the end.
@@ -113,6 +127,7 @@ impl<R: BufRead> Pieces<R> {
             Shape::Done | Shape::Unknown => Ok(None),
             Shape::Lines => Ok(self.line()?.map(|line| Piece { line: line.number, text: line.text })),
             Shape::Objects => self.object(),
+            Shape::Whole => self.whole().map(Some),
         }
     }
 
@@ -128,6 +143,10 @@ impl<R: BufRead> Pieces<R> {
         }
         match self.skip_space()? {
             None => self.shape = Shape::Done,
+            // A time or an id in brackets begins a line of a log, and no list of objects.
+            Some(b'[')
+                if self.native != Native::No
+                    && self.reader.fill_buf()?.get(1).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'-') => {}
             Some(b'[') => {
                 self.reader.consume(1);
                 self.shape = Shape::Array(false);
@@ -140,9 +159,18 @@ impl<R: BufRead> Pieces<R> {
                     self.shape = Shape::Objects;
                 }
             }
+            Some(_) if self.native == Native::Table => self.shape = Shape::Whole,
             Some(_) => {}
         }
         Ok(())
+    }
+
+    /// All that is left, as it is.
+    fn whole(&mut self) -> io::Result<Piece> {
+        let mut text = Vec::new();
+        self.reader.by_ref().take(MAX_TEXT as u64 + 1).read_to_end(&mut text)?;
+        self.shape = Shape::Done;
+        Ok(Piece { line: self.line, text: if text.len() > MAX_TEXT { Err(Refused::too_large()) } else { Ok(text) } })
     }
 
     /// Whether the lines from here make one object together. They are kept in `again` either way.
@@ -335,7 +363,7 @@ mod tests {
 
     fn split(bytes: &[u8]) -> Vec<(u64, Result<String, String>)> {
         let all = |capacity| {
-            let mut pieces = Pieces::new(BufReader::with_capacity(capacity, bytes));
+            let mut pieces = Pieces::new(BufReader::with_capacity(capacity, bytes), Native::No);
             std::iter::from_fn(|| pieces.next().unwrap())
                 .map(|p| (p.line, p.text.map(|t| String::from_utf8_lossy(&t).into_owned()).map_err(|r| r.code)))
                 .collect::<Vec<_>>()
@@ -396,7 +424,7 @@ mod tests {
     }
 
     fn split_fast(bytes: &[u8]) -> Vec<(u64, Result<String, String>)> {
-        let mut pieces = Pieces::new(bytes);
+        let mut pieces = Pieces::new(bytes, Native::No);
         std::iter::from_fn(|| pieces.next().unwrap())
             .map(|p| (p.line, p.text.map(|t| String::from_utf8_lossy(&t).into_owned()).map_err(|r| r.code)))
             .collect()

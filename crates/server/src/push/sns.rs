@@ -1,0 +1,114 @@
+//! Messages of Amazon SNS, and subscriptions that it wants confirmed.
+//!
+//! Owns the order of things and the certificates that were fetched. What may be believed is `systems::sns`' matter.
+
+use super::{Push, accept, refused};
+use crate::app::App;
+use crate::intake;
+use crate::native::Posted;
+use crate::problem::Problem;
+use axum::body::Bytes;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use lru::LruCache;
+use parking_lot::Mutex;
+use serde_json::json;
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use systems::sns::{Message, Step};
+
+/// Certificates that are kept: SNS has one per region, and a new one every year or so.
+const KEPT: usize = 64;
+/// A certificate is some 2 KiB, the answer to a confirmation less.
+const MAX_FETCHED: usize = 64 << 10;
+/// How long an address that could not be read is left alone, microseconds.
+const PAUSE: i64 = 30 * 1_000_000;
+
+/// A certificate; or until when it is not asked for again.
+type Found = Result<Arc<Vec<u8>>, i64>;
+
+/// Certificates by their address, which names their content.
+pub struct Certificates(Mutex<LruCache<String, Found>>);
+
+impl Default for Certificates {
+    fn default() -> Certificates {
+        Certificates(Mutex::new(LruCache::new(NonZeroUsize::new(KEPT).unwrap_or(NonZeroUsize::MIN))))
+    }
+}
+
+/// Takes what SNS posted.
+pub async fn take(app: &App, push: &Push, peer: Option<IpAddr>, body: &Bytes) -> Result<Response, Problem> {
+    let message =
+        Message::parse(body).map_err(|e| Problem::bad(e.code, format!("this is no message of SNS: {}", e.detail)))?;
+    let admitted = match message.admit(&push.settings.sns_topics, app.store().now()) {
+        Ok(admitted) => admitted,
+        Err(reason) => return Err(refused::record(app, push, peer, &reason).await),
+    };
+    let certificate = certificate(app, admitted.certificate_url()).await?;
+    let step = match admitted.verify(&certificate) {
+        Ok(step) => step,
+        Err(reason) => return Err(refused::record(app, push, peer, &reason).await),
+    };
+    match step {
+        Step::Take { text, .. } => accept(app, push, Posted::inside(text)).await,
+        Step::Confirm { topic, url } => {
+            note(app, push, "indelible.sns.confirm", &topic).await?;
+            fetch(app, url).await?;
+            Ok(done(&json!({ "confirmed": topic })))
+        }
+        Step::Ended { topic, .. } => {
+            note(app, push, "indelible.sns.ended", &topic).await?;
+            Ok(done(&json!({ "ended": topic })))
+        }
+    }
+}
+
+fn done(answer: &serde_json::Value) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], answer.to_string()).into_response()
+}
+
+/// A record of what SNS asked for and is done.
+async fn note(app: &App, push: &Push, action: &str, topic: &str) -> Result<(), Problem> {
+    let record = json!({
+        "log": "audit", "source": "indelible", "action": action, "outcome": "success",
+        "target": { "id": push.source.name, "type": "source", "name": push.source.name },
+        "request_id": crate::problem::request_id(), "attributes": { "topic": topic },
+    });
+    let taken = intake::take(app, Arc::clone(&push.tenant), Bytes::from(record.to_string()), None).await?;
+    match taken.refused.first() {
+        None => Ok(()),
+        Some((_, code, _, detail)) => {
+            Err(Problem::internal("what SNS asks for could not be recorded", &format!("{code}: {detail}")))
+        }
+    }
+}
+
+async fn certificate(app: &App, url: &str) -> Result<Arc<Vec<u8>>, Problem> {
+    let now = app.store().now();
+    match app.certificates.0.lock().get(url) {
+        Some(Ok(certificate)) => return Ok(Arc::clone(certificate)),
+        Some(Err(until)) if now < *until => return Err(later()),
+        _ => {}
+    }
+    let fetched = fetch(app, url.to_owned()).await;
+    let kept = fetched.as_ref().map(|bytes| Arc::new(bytes.clone())).map_err(|_| now.saturating_add(PAUSE));
+    app.certificates.0.lock().put(url.to_owned(), kept);
+    fetched.map(Arc::new)
+}
+
+async fn fetch(app: &App, url: String) -> Result<Vec<u8>, Problem> {
+    let fetch = Arc::clone(&app.options.fetch);
+    let fetched = tokio::task::spawn_blocking(move || fetch.get(&url, MAX_FETCHED))
+        .await
+        .map_err(|e| Problem::internal("SNS could not be asked", &e))?;
+    fetched.map_err(|e| {
+        tracing::warn!(error = e, "SNS could not be asked for a certificate or a confirmation");
+        later()
+    })
+}
+
+/// SNS sends again after this.
+fn later() -> Problem {
+    Problem::busy("SNS could not be asked for its certificate or to confirm; nothing was stored, send it again", 30)
+}
