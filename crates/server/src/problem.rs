@@ -73,11 +73,6 @@ impl Problem {
         self
     }
 
-    /// What it says.
-    pub fn detail(&self) -> &str {
-        &self.detail
-    }
-
     /// A 401 that offers HTTP basic authentication too. Not for addresses that a browser asks: it would open a window.
     #[must_use]
     pub fn asking_for_basic(mut self) -> Problem {

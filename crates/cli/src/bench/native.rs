@@ -214,6 +214,8 @@ const OWN: &[&str] = &[
     "\"jti\":\"",
     "\"requestId\":\"",
     "\"correlationId\":\"req-",
+    // The correlation id of a line in WSO2's log, which pairs the two forms of one action.
+    "] [",
 ];
 /// People and things that the records speak of.
 const OTHERS: u64 = 5_000;

@@ -55,7 +55,7 @@ fn everything(home: &Home) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 fn journal_file(home: &Home) -> PathBuf {
-    let mut files = std::fs::read_dir(home.data().join("journal")).unwrap().map(|e| e.unwrap().path());
+    let files = std::fs::read_dir(home.data().join("journal")).unwrap().map(|e| e.unwrap().path());
     files.max_by_key(|p| std::fs::metadata(p).unwrap().len()).unwrap()
 }
 
@@ -215,7 +215,7 @@ fn segmented() -> Home {
 }
 
 fn segment_file(home: &Home, extension: &str) -> PathBuf {
-    let mut files = std::fs::read_dir(home.data().join("segments")).unwrap().map(|e| e.unwrap().path());
+    let files = std::fs::read_dir(home.data().join("segments")).unwrap().map(|e| e.unwrap().path());
     files.filter(|p| p.extension().is_some_and(|e| e == extension)).max().unwrap()
 }
 

@@ -16,6 +16,9 @@ use std::fmt::Write as _;
 /// How deep lists and maps may stand in each other in a value. Ory's have none; OTLP has no limit.
 const MAX_DEPTH: usize = 8;
 
+/// So many names are compared one with another; of more a table is made.
+const FEW: usize = 32;
+
 /// The start of the names of a resource that a record keeps: which server it was.
 const SERVICE: &str = "service.";
 
@@ -67,6 +70,18 @@ fn record(event: &Event, place: &Place) -> String {
 /// Appends an object of values. Of a name that stands there more than once the last counts; the others get a number.
 fn members(out: &mut String, name: &str, values: &[(String, String)]) {
     let _ = write!(out, ",\"{name}\":{{");
+    let each_once = values.len() <= FEW
+        && values.iter().enumerate().all(|(i, (key, _))| values.iter().take(i).all(|(other, _)| other != key));
+    if each_once {
+        for (i, (key, value)) in values.iter().enumerate() {
+            out.push_str(if i > 0 { "," } else { "" });
+            write_string(out, key);
+            out.push(':');
+            out.push_str(value);
+        }
+        out.push('}');
+        return;
+    }
     let mut left: HashMap<&str, usize> = HashMap::with_capacity(values.len());
     for (key, _) in values {
         *left.entry(key).or_default() += 1;
