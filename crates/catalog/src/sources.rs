@@ -147,6 +147,20 @@ impl Catalog {
     /// When there is no such tenant, something breaks its rule, there are [`MAX_SOURCES`] already, or it cannot be
     /// written.
     pub fn put_source(&self, tenant: u32, spec: &SourceSpec<'_>, now: i64) -> Result<(Source, bool)> {
+        self.save_source(tenant, spec, now, false)
+    }
+
+    /// As [`Catalog::put_source`], where another thing stands behind the name from now on, so that nothing known of the
+    /// old one holds: position, counts and what was compared begin again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Catalog::put_source`].
+    pub fn replace_source(&self, tenant: u32, spec: &SourceSpec<'_>, now: i64) -> Result<(Source, bool)> {
+        self.save_source(tenant, spec, now, true)
+    }
+
+    fn save_source(&self, tenant: u32, spec: &SourceSpec<'_>, now: i64, anew: bool) -> Result<(Source, bool)> {
         self.known_tenant(tenant)?;
         spec.check()?;
         let names: Vec<&str> = spec.secrets.keys().map(String::as_str).collect();
@@ -163,7 +177,11 @@ impl Catalog {
                 }
             }
             let created = old.is_none();
-            let mut source = old.filter(|o| o.system == spec.system && o.kind == spec.kind).unwrap_or_else(|| Source {
+            let kept = old.filter(|o| !anew && o.system == spec.system && o.kind == spec.kind);
+            if kept.is_none() && !created {
+                tx.execute("DELETE FROM source_span WHERE tenant = ?1 AND name = ?2", (tenant, spec.name))?;
+            }
+            let mut source = kept.unwrap_or_else(|| Source {
                 tenant,
                 name: spec.name.into(),
                 system: spec.system.into(),

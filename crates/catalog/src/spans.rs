@@ -44,19 +44,20 @@ macro_rules! select {
 
 impl Catalog {
     /// Adds a span, durably. One without a gap is joined with those it touches: it says from then on what the newest look
-    /// said, and counts add up. A gap with the same beginning is replaced. Says `false` where the source is gone.
+    /// said, and counts add up. A gap with the same beginning is replaced. Says `false` where the source is gone, or is
+    /// not the one that was `made` then (its `created_at`; `None` means whichever has the name).
     ///
     /// # Errors
     ///
     /// When it cannot be read or written.
-    pub fn add_span(&self, span: &SourceSpan) -> Result<bool> {
+    pub fn add_span(&self, span: &SourceSpan, made: Option<i64>) -> Result<bool> {
         if span.to <= span.from {
             return Ok(true);
         }
         self.db.write("save what was looked at", |tx| {
             let there: i64 = tx.query_row(
-                "SELECT count(*) FROM source WHERE tenant = ?1 AND name = ?2",
-                (span.tenant, &span.name),
+                "SELECT count(*) FROM source WHERE tenant = ?1 AND name = ?2 AND (?3 IS NULL OR created_at = ?3)",
+                (span.tenant, &span.name, made),
                 |row| row.get(0),
             )?;
             if there == 0 {

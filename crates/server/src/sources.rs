@@ -129,8 +129,12 @@ pub async fn put(
         "system": put.system, "kind": put.kind, "settings": settings, "secret_names": secrets.keys().collect::<Vec<_>>(),
     });
     record(&app, &caller, "indelible.source.put", &name, old.as_ref(), after).await?;
-    let (source, created) = catalog.put_source(caller.tenant.number, &spec, app.store().now())?;
-    app.pulls.changed();
+    let now = app.store().now();
+    let (source, created) = match old.as_ref().is_some_and(|old| is_another(old, &settings)) {
+        true => catalog.replace_source(caller.tenant.number, &spec, now)?,
+        false => catalog.put_source(caller.tenant.number, &spec, now)?,
+    };
+    app.pulls.changed(caller.tenant.number, &name);
     Ok(answer(if created { StatusCode::CREATED } else { StatusCode::OK }, &shown(&source)))
 }
 
@@ -148,8 +152,14 @@ pub async fn remove(
     let old = catalog.source(caller.tenant.number, &name)?.ok_or_else(Problem::not_found)?;
     record(&app, &caller, "indelible.source.delete", &name, Some(&old), Value::Null).await?;
     catalog.delete_source(caller.tenant.number, &name)?;
-    app.pulls.changed();
+    app.pulls.changed(caller.tenant.number, &name);
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Whether another system, or another part of it, is meant now: how far the old one was read says nothing of it.
+fn is_another(old: &Source, settings: &Value) -> bool {
+    let before: Value = serde_json::from_str(&old.settings).unwrap_or_default();
+    ["url", "realm", "path"].iter().any(|name| before[*name] != settings[*name])
 }
 
 /// The body's own words are never quoted: it may hold secrets.

@@ -88,21 +88,40 @@ fn spans_that_touch_are_one_and_gaps_stay_apart() {
     let folder = Folder::new();
     let catalog = with_source(&folder);
     for (from, to) in [(0, 10), (20, 30), (40, 50), (30, 35), (10, 15), (5, 5)] {
-        assert!(catalog.add_span(&span(from, to, None)).unwrap());
+        assert!(catalog.add_span(&span(from, to, None), None).unwrap());
     }
-    assert!(catalog.add_span(&span(12, 22, Some("lost"))).unwrap());
+    assert!(catalog.add_span(&span(12, 22, Some("lost")), None).unwrap());
     let of = |from, to| {
         let all = catalog.spans(1, "kc", from, to).unwrap();
         all.into_iter().map(|s| (s.from, s.to, s.gap.is_some())).collect::<Vec<_>>()
     };
     assert_eq!(of(0, 100), [(0, 15, false), (12, 22, true), (20, 35, false), (40, 50, false)]);
     assert_eq!(of(15, 20), [(12, 22, true)]);
-    catalog.add_span(&span(14, 45, None)).unwrap();
+    catalog.add_span(&span(14, 45, None), None).unwrap();
     assert_eq!(of(0, 100), [(0, 50, false), (12, 22, true)]);
-    assert!(!catalog.add_span(&SourceSpan { name: "none".into(), ..span(0, 1, None) }).unwrap());
+    assert!(!catalog.add_span(&SourceSpan { name: "none".into(), ..span(0, 1, None) }, None).unwrap());
     assert!(catalog.check().unwrap().is_empty());
     catalog.delete_source(1, "kc").unwrap();
     assert_eq!(catalog.spans(1, "kc", 0, 100).unwrap(), []);
+}
+
+#[test]
+fn what_was_compared_is_forgotten_where_something_else_stands_behind_the_name() {
+    let folder = Folder::new();
+    let catalog = with_source(&folder);
+    let secrets = BTreeMap::new();
+    let spec = SourceSpec { name: "kc", system: "keycloak", kind: "pull", settings: r#"{"a":1}"#, secrets: &secrets };
+    catalog.add_span(&span(0, 10, None), None).unwrap();
+    assert_eq!(catalog.put_source(1, &spec, 5).unwrap().0.created_at, 1);
+    assert_eq!(catalog.spans(1, "kc", 0, 100).unwrap().len(), 1);
+    let (source, created) = catalog.replace_source(1, &spec, 6).unwrap();
+    assert_eq!((source.created_at, created), (6, false));
+    assert_eq!(catalog.spans(1, "kc", 0, 100).unwrap(), []);
+    assert!(!catalog.add_span(&span(0, 10, None), Some(1)).unwrap(), "a run of the old one");
+    catalog.add_span(&span(0, 10, None), Some(6)).unwrap();
+    catalog.put_source(1, &SourceSpec { system: "okta", ..spec }, 7).unwrap();
+    assert_eq!(catalog.spans(1, "kc", 0, 100).unwrap(), []);
+    assert!(catalog.check().unwrap().is_empty());
 }
 
 #[test]
@@ -113,7 +132,7 @@ fn rot_is_found() {
         let folder = Folder::new();
         let catalog = with_source(&folder);
         catalog.create_job(1, "a", "n", "fetch", "{}", 5).unwrap();
-        catalog.add_span(&span(0, 10, None)).unwrap();
+        catalog.add_span(&span(0, 10, None), None).unwrap();
         Connection::open(folder.db()).unwrap().execute(sql, []).unwrap();
         let read = catalog.job(1, "a").map(drop).and(catalog.spans(1, "kc", 0, 10).map(drop));
         assert!(read.unwrap_err().is_damage(), "{sql}");

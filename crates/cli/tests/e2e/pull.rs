@@ -237,8 +237,13 @@ fn a_wrong_token_is_told_and_a_retry_after_mending_it_works() {
     eventually("it is known to fail", || source(&server, "okta")["failures"].as_u64().unwrap() >= 1);
     let shown = source(&server, "okta");
     assert!(shown["last_error"].as_str().unwrap().contains("401"), "{shown}");
-    let jobs = server.admin.get("/v1/t/acme/jobs").ok();
-    let failed = jobs["items"][0].clone();
+    let mut first = String::new();
+    eventually("its job is there", || {
+        let jobs = server.admin.get("/v1/t/acme/jobs").ok();
+        first = jobs["items"][0]["id"].as_str().unwrap_or_default().to_owned();
+        !first.is_empty()
+    });
+    let failed = ended(&server, &first);
     assert_eq!((&failed["status"], &failed["type"]), (&json!("failed"), &json!("fetch")), "{failed}");
     assert!(failed["stacktrace"].as_str().unwrap().contains("401"), "{failed}");
     let unknown = server.admin.get(&format!("/v1/t/acme/completeness?from={}", at(-600))).ok();
@@ -385,6 +390,24 @@ fn a_record_that_cannot_be_stored_is_a_gap_and_those_beside_it_are_here() {
     assert_eq!(answer["complete"], "no", "{answer}");
     assert!(answer["sources"][0]["gaps"][0]["why"].as_str().unwrap().contains("cannot be stored"), "{answer}");
     assert!(source(&server, "okta")["refused"].as_u64().unwrap() >= 1);
+}
+
+#[test]
+fn another_address_is_another_system_and_is_read_from_the_beginning() {
+    let first = Peer::start(|_| Said::ok(json!([okta_event(1, millis(-60))])));
+    let second = Peer::start(|_| Said::ok(json!([okta_event(2, millis(-1800))])));
+    let server = with_tenant();
+    put(&server, "acme", "okta", &okta_source(&first, "hush-hush"));
+    eventually("the first is read", || stored(&server, "okta").0 == 1);
+    run(&server, "okta/check", &json!({ "from": at(-3000), "to": at(-900) }).to_string());
+    let mut body = okta_source(&second, "hush-hush");
+    body["settings"]["paused"] = true.into();
+    put(&server, "acme", "okta", &body);
+    // Of the second nothing was compared.
+    let answer = server.admin.get(&format!("/v1/t/acme/completeness?from={}&to={}", at(-2900), at(-1000))).ok();
+    assert_eq!(answer["complete"], "unknown", "{answer}");
+    run(&server, "okta/fetch", "");
+    assert_eq!(stored(&server, "okta"), (2, 2));
 }
 
 #[test]

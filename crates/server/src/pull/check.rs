@@ -34,7 +34,11 @@ pub(super) async fn compare(walk: &mut Walk, span: Window, total: &mut Took) -> 
             filled: took.fresh,
             gap: None,
         };
-        walk.app.store().catalog().add_span(&checked).map_err(|e| End::Ours(e.to_string()))?;
+        walk.app
+            .store()
+            .catalog()
+            .add_span(&checked, Some(walk.source.created_at))
+            .map_err(|e| End::Ours(e.to_string()))?;
         total.theirs += took.theirs;
         total.fresh += took.fresh;
         total.refused += took.refused;

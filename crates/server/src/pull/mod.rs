@@ -87,8 +87,11 @@ struct Slot {
 }
 
 impl Pulls {
-    /// Reads the list of sources anew: one was made, changed or removed.
-    pub(crate) fn changed(&self) {
+    /// A source was made, changed or removed: the list is read anew, and the source looked at now, whatever it waited for.
+    pub(crate) fn changed(&self, tenant: u32, name: &str) {
+        if let Some(slot) = self.slots.lock().get_mut(&(tenant, name.to_owned())) {
+            slot.due = 0;
+        }
         self.list.lock().0 = i64::MIN;
         self.wake.notify_one();
     }
@@ -208,7 +211,9 @@ fn lag(app: &App, sources: &[Source]) {
     let mut worst: BTreeMap<&'static str, f64> = BTreeMap::new();
     for source in sources {
         let Ok(pull) = puller(&source.system) else { continue };
-        if let Some((until, _)) = until(source, pull) {
+        if let Some((until, plan)) = until(source, pull)
+            && !plan.paused
+        {
             let behind = now.saturating_sub(until) as f64 / SECOND as f64;
             worst.entry(pull.system()).and_modify(|w| *w = w.max(behind)).or_insert(behind);
         }

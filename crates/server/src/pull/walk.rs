@@ -275,7 +275,7 @@ impl Walk {
             filled: 0,
             gap: Some(cause.to_owned()),
         };
-        self.app.store().catalog().add_span(&span).map_err(|e| ours(e.to_string()))?;
+        self.app.store().catalog().add_span(&span, Some(self.source.created_at)).map_err(|e| ours(e.to_string()))?;
         metrics::counter!("indelible_source_gaps_total", "system" => self.pull.system()).increment(1);
         Ok(())
     }
