@@ -62,9 +62,11 @@ pub fn derive(change: &Change, known: &str, new: Option<&str>) -> Derived {
     let mut derived = Derived { name: name_in(known, change.names), ..Derived::default() };
     match (change.says, new) {
         (Says::Part, Some(new)) => {
-            let Some((old, new)) = common(known, new, change.inside) else { return derived };
-            derived.diff = event::diff::diff(&old, &new).ok().flatten().map(|diff| diff.json);
-            derived.old = Some(old);
+            let Some(common) = common(known, new, change.inside) else { return derived };
+            if let Some((was, is)) = &common.changed {
+                derived.diff = event::diff::diff(was, is).ok().flatten().map(|diff| diff.json);
+            }
+            derived.old = Some(common.old);
         }
         (Says::Gone, None) => derived.old = Some(known.to_owned()),
         _ => {}
@@ -131,19 +133,36 @@ fn is_object(text: &str) -> bool {
     text.trim_start().starts_with('{')
 }
 
-/// The members that both have, in either state. `None` where there are none, or one is no object.
-fn common(known: &str, new: &str, inside: &[&str]) -> Option<(String, String)> {
+/// The members that both states have.
+struct Common {
+    /// With their old values.
+    old: String,
+    /// Of them those that are not the same text now: old and new. A state is canonical, so the same text is the same value,
+    /// and only what differs needs to be compared.
+    changed: Option<(String, String)>,
+}
+
+/// `None` where there are none, or one of the two is no object.
+fn common(known: &str, new: &str, inside: &[&str]) -> Option<Common> {
     let (mut known, mut new) = (Object::parse(known).ok()?, Object::parse(new).ok()?);
-    let (mut old, mut now) = (Object::default(), Object::default());
+    let (mut old, mut was_changed, mut is_changed) = (Object::default(), Object::default(), Object::default());
     let names: Vec<String> = new.names().map(str::to_owned).collect();
     for name in names {
         let Some((was, is)) = known.take_member(&name).zip(new.take_member(&name)) else { continue };
         let both = inside.contains(&name.as_str()).then(|| common(&was, &is, &[])).flatten();
-        let (was, is) = both.map_or((was, is), |(was, is)| (Cow::Owned(was), Cow::Owned(is)));
-        old.add(name.clone(), was);
-        now.add(name, is);
+        let (kept, changed) = match both {
+            Some(both) => (Cow::Owned(both.old), both.changed.map(|(was, is)| (Cow::Owned(was), Cow::Owned(is)))),
+            None if was == is => (was, None),
+            None => (was.clone(), Some((was, is))),
+        };
+        if let Some((was, is)) = changed {
+            was_changed.add(name.clone(), was);
+            is_changed.add(name.clone(), is);
+        }
+        old.add(name, kept);
     }
-    (!old.is_empty()).then(|| (text(&old), text(&now)))
+    let changed = (!was_changed.is_empty()).then(|| (text(&was_changed), text(&is_changed)));
+    (!old.is_empty()).then(|| Common { old: text(&old), changed })
 }
 
 /// `known` with the members of `new` in their place. `None` where one is no object.

@@ -214,3 +214,40 @@ fn sessions_and_grants_are_told_of_by_events() {
     let taken = shown("grants", &format!("grant_id:{}", given["grant_id"].as_str().unwrap()));
     assert_eq!((&taken["status"], &taken["client"]), (&json!("revoked"), &json!("app")), "{taken}");
 }
+
+#[test]
+fn ory_identities_too() {
+    let server = Server::start(&[]);
+    server.admin.put("/v1/t/acme", &json!({ "redaction": { "keep_traits": true } }).to_string());
+    let action = |event: &str, second: u32, email: &str| {
+        json!({
+            "event": event, "timestamp": format!("2026-11-20T12:00:{second:02}.000Z"), "flow": { "id": format!("f{second}") },
+            "identity": { "id": "i1", "state": "active", "traits": { "email": email } },
+            "request_method": "POST", "request_url": "https://login.example/self-service/x", "request_headers": {},
+        })
+        .to_string()
+    };
+    for sent in [action("registration", 1, "ann@old.example"), action("settings", 2, "ann@new.example")] {
+        assert_eq!(server.admin.post("/v1/t/acme/ingest/ory", sent).ok()["accepted"], 1);
+    }
+    let found = |q: &str| {
+        let page = server.admin.page("acme", "records", &[("q", q)]);
+        assert_eq!(page["items"].as_array().unwrap().len(), 1, "{page}");
+        page["items"][0].clone()
+    };
+    let changed = found("action:settings");
+    assert_eq!(
+        changed["diff"],
+        json!({ "traits": { "email": { "__old": "ann@old.example", "__new": "ann@new.example" } } }),
+        "{changed}"
+    );
+    let event = |name: &str, second: u32, active: &str| {
+        json!({ "name": name, "timestamp": format!("2026-11-20T12:00:{second:02}Z"),
+            "eventAttributes": { "IdentityID": "i2", "IdentityActive": active } })
+    };
+    let sent = json!([event("IdentityCreated", 1, "true"), event("IdentityUpdated", 2, "false")]);
+    server.admin.post("/v1/t/acme/ingest/ory-network", sent.to_string()).ok();
+    let off = found("action:IdentityUpdated");
+    assert_eq!(off["diff"], json!({ "active": { "__old": true, "__new": false } }), "{off}");
+    assert_eq!(off["attributes"]["_indelible"], json!({ "derived": ["old", "diff"], "inferred": ["new"] }));
+}
