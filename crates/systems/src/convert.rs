@@ -195,7 +195,8 @@ mod tests {
     fn a_kept_record_read_again_names_what_it_was_kept_as() {
         let event = r#"{"specversion":"1.0","type":"t","source":"s","id":"1"}"#;
         let made = read_again("cloudevents", event, &TimeZone::UTC).unwrap();
-        assert_eq!(made["attributes"]["_indelible"], json!({ "time": "arrival", "unparsed": "kept-1" }), "{made}");
+        let marks = json!({ "inferred": ["log", "outcome", "level"], "time": "arrival", "unparsed": "kept-1" });
+        assert_eq!(made["attributes"]["_indelible"], marks, "{made}");
         assert_eq!(made["time"], "2026-11-20T12:00:00.000000Z", "when it came");
         // Without an id of its own its text is what names it, so that it is stored once.
         let login = r#"{"type":"LOGIN","realmId":"r","time":1795170000000}"#;

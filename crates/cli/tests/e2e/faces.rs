@@ -88,9 +88,11 @@ fn every_face_shows_the_records_of_the_ordinary_reads_page_by_page() {
     assert_eq!(uids, ids(&plain));
     assert!(failed["items"].as_array().unwrap().iter().all(|e| e["status_id"] == 2), "{failed}");
     reader.get("/v1/t/acme/as/ocsf/records?q=colour:red").problem(400, "unknown_key");
-    // A view of latest states shows the latest record of each.
+    // A view of latest states shows the latest record of each, whatever log it is from.
     let sessions = reader.get(&format!("/v1/t/acme/as/cloudevents/sessions?{ALL}")).ok();
-    assert_eq!(sessions["items"][0]["data"]["session"]["id"], "s-1", "{sessions}");
+    let shown = sessions["items"].as_array().unwrap();
+    assert!(shown.iter().any(|event| event["data"]["session"]["id"] == "s-1"), "{sessions}");
+    assert!(shown.iter().all(|event| event["data"]["session"]["status"].is_string()), "{sessions}");
     // One per line, for programs that read as it comes.
     let reply =
         reader.get_with(&format!("/v1/t/acme/as/ocsf/records?{ALL}&limit=3"), &[("accept", "application/x-ndjson")]);
