@@ -54,7 +54,7 @@ lint: ## format, clippy, docs, licences and bans, allowed arrows, words, generat
 	cargo xtask words
 	cargo deny --log-level warn check licenses bans sources
 	cargo clippy $(LOCKED) --workspace --all-targets -- -D warnings
-	cargo doc $(LOCKED) --workspace --no-deps --quiet
+	RUSTDOCFLAGS="-D warnings" cargo doc $(LOCKED) --workspace --no-deps --quiet
 	cargo xtask gen --check
 
 .PHONY: gen

@@ -4,7 +4,8 @@ use libfuzzer_sys::fuzz_target;
 use systems::pull::{Answer, PULLS, Window, token};
 
 fuzz_target!(|data: &[u8]| {
-    let (head, body) = data.iter().position(|b| *b == 0).map_or((&data[..0], data), |at| (&data[..at], &data[at + 1..]));
+    let (head, body) =
+        data.iter().position(|b| *b == 0).map_or((&data[..0], data), |at| (&data[..at], &data[at + 1..]));
     let link = String::from_utf8_lossy(head).into_owned();
     let headers = [("link", &link), ("retry-after", &link)].map(|(n, v)| (n.to_owned(), v.clone()));
     let answer = Answer { status: 200, headers: &headers, body };

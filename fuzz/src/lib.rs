@@ -11,19 +11,8 @@ pub mod lang;
 #[path = "../../crates/query/src/cursor.rs"]
 pub mod cursor;
 
-/// The entry check of SQL text.
 #[allow(dead_code, missing_docs)]
-pub mod sql {
-    #[path = "../../../crates/query/src/sql/dialect.rs"]
-    mod dialect;
-    #[path = "../../../crates/query/src/sql/parse.rs"]
-    mod parse;
-
-    /// Whether a text is one query of bounded size.
-    pub fn entry(text: &str) -> crate::engine::Result<()> {
-        parse::parse(text).map(drop)
-    }
-}
+pub mod sql;
 
 /// Errors as `query` has them.
 pub mod engine {
@@ -44,21 +33,8 @@ pub mod engine {
 #[path = "../../crates/server/src/decompress.rs"]
 pub mod decompress;
 
-/// A saved proof, as `indelible verify FILE` checks it.
 #[allow(dead_code, missing_docs)]
-pub mod proof {
-    #[path = "../../../crates/cli/src/client/verify/entry.rs"]
-    mod entry;
-    #[path = "../../../crates/cli/src/client/verify/file.rs"]
-    pub mod file;
-    #[path = "../../../crates/cli/src/client/verify/parts.rs"]
-    mod parts;
-
-    /// Compares parts, in any number and cut anywhere, with a record.
-    pub fn compare(parts: &[(String, Option<Vec<u8>>)], record: &serde_json::Map<String, serde_json::Value>) -> bool {
-        parts::compare(parts, record).is_ok()
-    }
-}
+pub mod proof;
 
 #[allow(dead_code, missing_docs)]
 #[path = "../../crates/cli/src/settings.rs"]

@@ -43,7 +43,7 @@ pub struct Settings {
     pub high_water: Option<PathBuf>,
     /// Proxies whose `X-Request-Id` is believed.
     pub trusted_proxies: Vec<IpAddr>,
-    /// Proxy for what the server reads from others, such as http://proxy.example:3128; straight there if absent.
+    /// Proxy for what the server reads from others, such as `http://proxy.example:3128`; straight there if absent.
     pub outbound_proxy: Option<String>,
     /// PEM file of the certificate authorities that others are believed by; the public ones if absent.
     pub outbound_ca_file: Option<PathBuf>,

@@ -1,7 +1,7 @@
 //! What a record says about the state of an entity, and what follows from the state known before it.
 //!
 //! Owns: the words for that ([`Change`]), how a part of a state is laid over the whole ([`after`]), what old state and
-//! difference follow ([`derive`]), and the mark on what was derived ([`mark`]). All of it is text in, text out. Not here:
+//! difference follow ([`derive()`]), and the mark on what was derived ([`mark`]). All of it is text in, text out. Not here:
 //! which native records say something (each system's folder), and where states are kept and for how long (the caller).
 //!
 //! Identity systems tend to send the state after a change and never the one before. What they send is often a part: the

@@ -81,7 +81,7 @@ mod tests {
         assert_eq!(plan.confirm, [r#"source:keycloak attributes.resourcePath:"users/u1/logout""#]);
         let (calls, _) = asked(&Aim::Grants { user: "u1".into(), known: vec!["a".into(), "b".into()] });
         assert_eq!(calls.len(), 2);
-        assert!(calls[1].ends_with("/users/u1/consents/b"));
+        assert!(calls[1].ends_with("users/u1/consents/b"));
         let none = Aim::Grants { user: "u1".into(), known: vec![] };
         assert!(matches!(planned("keycloak", &settings, &none), Err(Cannot::NotIts(_))));
         let error = planned("keycloak", &json!({"url": "https://kc.example"}), &session()).unwrap_err();
