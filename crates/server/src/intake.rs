@@ -30,6 +30,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a batch waits for rows to move to segments, where the tail is nearly full, before it is sent back.
 const ROOM_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Bytes of a body that are prepared where they came in: some tens of microseconds of work, which is what two changes of
+/// thread cost.
+const SMALL: usize = 8 << 10;
+
 /// Query of `POST …/records`.
 #[derive(Debug, Default, Deserialize)]
 pub struct Options {
@@ -128,11 +132,12 @@ pub struct Taken {
 /// # Errors
 /// A problem with nothing stored.
 pub async fn take(app: &App, tenant: Arc<Tenant>, body: Bytes, encoding: Option<String>) -> Result<Taken, Problem> {
-    take_with(app, tenant, move |app, tenant| {
+    let small = encoding.is_none() && body.len() <= SMALL;
+    let make = move |app: &App, tenant: &Arc<Tenant>| {
         let body = prepare::decompress(&body, encoding.as_deref())?;
         prepare::plain(app, tenant, &body)
-    })
-    .await
+    };
+    if small { take_prepared(app, tenant, On::This, make).await } else { take_with(app, tenant, make).await }
 }
 
 /// Takes in what `make` prepares, on a thread for such work.
@@ -144,6 +149,28 @@ pub async fn take_with(
     tenant: Arc<Tenant>,
     make: impl FnOnce(&App, &Arc<Tenant>) -> Result<Prepared, Problem> + Send + 'static,
 ) -> Result<Taken, Problem> {
+    take_prepared(app, tenant, On::Another, make).await
+}
+
+/// Which thread prepares a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum On {
+    /// The one that answers requests: the work is less than handing it over.
+    This,
+    /// One for such work, so that requests are answered meanwhile.
+    Another,
+}
+
+/// As [`take_with`].
+///
+/// # Errors
+/// A problem with nothing stored.
+async fn take_prepared(
+    app: &App,
+    tenant: Arc<Tenant>,
+    on: On,
+    make: impl FnOnce(&App, &Arc<Tenant>) -> Result<Prepared, Problem> + Send + 'static,
+) -> Result<Taken, Problem> {
     let permit =
         app.intake.clone().acquire_owned().await.map_err(|e| Problem::internal("the server is stopping", &e))?;
     // Holding the permit, so that writers slow down together instead of being sent away one by one.
@@ -151,11 +178,14 @@ pub async fn take_with(
     while app.store().ledger().is_crowded() && waiting.elapsed() < ROOM_PATIENCE {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let prepared = {
-        let (app, tenant) = (app.clone(), Arc::clone(&tenant));
-        tokio::task::spawn_blocking(move || make(&app, &tenant))
-            .await
-            .map_err(|e| Problem::internal("a batch could not be prepared", &e))??
+    let prepared = match on {
+        On::This => make(app, &tenant)?,
+        On::Another => {
+            let (app, tenant) = (app.clone(), Arc::clone(&tenant));
+            tokio::task::spawn_blocking(move || make(&app, &tenant))
+                .await
+                .map_err(|e| Problem::internal("a batch could not be prepared", &e))??
+        }
     };
     drop(permit);
     let taken = seal(app, tenant, prepared).await?;
