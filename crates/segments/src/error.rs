@@ -54,6 +54,9 @@ pub enum Error {
         /// Why.
         what: String,
     },
+    /// The caller asked to give it up. What was written so far is of no use.
+    #[error("given up, as asked")]
+    Stopped,
     /// A caller's predicate failed, or a batch did not have the expected columns.
     #[error("could not compute on columns: {0}")]
     Compute(#[from] ArrowError),

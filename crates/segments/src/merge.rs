@@ -26,17 +26,17 @@ const OWN_FILE_ROWS: u64 = 65_536;
 /// Merges segments into new ones of at most `max_rows` rows (rounded up to whole row groups). A tenant with
 /// 65,536 rows or more gets files of its own; the others share.
 ///
-/// `new_id` names each output, `throttle` is called with the rows written since its last call and may sleep.
+/// `new_id` names each output, `throttle` is called with the rows written since its last call; it may sleep, and an error of it ends the work.
 /// The outputs are on disk, durably, when this returns; after an error none of them may be used.
 ///
 /// # Errors
-/// Errors of reading the inputs and writing the outputs.
+/// Errors of reading the inputs and writing the outputs, and `throttle`'s.
 pub fn write_merged(
     dir: &Dir,
     new_id: &mut dyn FnMut() -> u64,
     inputs: &[Arc<Segment>],
     max_rows: u64,
-    throttle: &mut dyn FnMut(u64),
+    throttle: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<Vec<SegmentInfo>> {
     let mut totals: BTreeMap<u32, u64> = BTreeMap::new();
     for slice in inputs.iter().flat_map(|s| &s.info().slices) {
@@ -64,7 +64,7 @@ pub fn write_merged(
         pick.at += n;
         let goes_on = pick.refill()?;
         if chunk.rows >= BATCH_ROWS {
-            throttle(out.write(&mut chunk)?);
+            throttle(out.write(&mut chunk)?)?;
         }
         // The first feed moved on: put it back where it belongs.
         let moved = feeds.remove(0);
@@ -73,7 +73,7 @@ pub fn write_merged(
             feeds.insert(place, moved);
         }
     }
-    throttle(out.write(&mut chunk)?);
+    throttle(out.write(&mut chunk)?)?;
     out.finish()
 }
 

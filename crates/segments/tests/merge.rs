@@ -21,7 +21,11 @@ fn merge(dir: &Path, parts: &[Vec<Row>], max_rows: u64) -> (Vec<SegmentInfo>, u6
         id
     };
     let mut throttled = 0;
-    let infos = write_merged(&Dir::local(dir), &mut new_id, &inputs, max_rows, &mut |n| throttled += n).unwrap();
+    let mut throttle = |n| {
+        throttled += n;
+        Ok(())
+    };
+    let infos = write_merged(&Dir::local(dir), &mut new_id, &inputs, max_rows, &mut throttle).unwrap();
     (infos, throttled)
 }
 

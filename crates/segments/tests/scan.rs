@@ -391,7 +391,7 @@ fn a_merged_segment_answers_the_same() {
         id += 1;
         id
     };
-    let infos = write_merged(&Dir::local(dir.path()), &mut new_id, &inputs, 1 << 30, &mut |_| {}).unwrap();
+    let infos = write_merged(&Dir::local(dir.path()), &mut new_id, &inputs, 1 << 30, &mut |_| Ok(())).unwrap();
     // Three tenants of about 53,000: they share one file.
     assert_eq!(infos.len(), 1);
     let rows = f.rows.clone();

@@ -58,8 +58,13 @@ impl Store {
     /// called every few thousand rows.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] for the first row that differs or is missing.
-    pub(crate) fn admit(&self, infos: &[SegmentInfo], leaves: &mut Leaves, pace: &mut dyn FnMut(u64)) -> Result<()> {
+    /// [`Error::Mismatch`] for the first row that differs or is missing; `pace`'s.
+    pub(crate) fn admit(
+        &self,
+        infos: &[SegmentInfo],
+        leaves: &mut Leaves,
+        pace: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<()> {
         let dir = self.folder.segments();
         for info in infos {
             let mut walk = Walk::new(self, info)?;
@@ -67,7 +72,7 @@ impl Store {
             segments::admit(&dir, info, &mut |row: RowRef<'_>| {
                 rows += 1;
                 if rows % PACED_ROWS == 0 {
-                    pace(rows);
+                    pace(rows)?;
                 }
                 walk.row(row, leaves)
             })?;

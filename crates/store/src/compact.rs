@@ -30,6 +30,7 @@ impl Store {
                 match self.merge_once(self.settings.compaction_share) {
                     Ok(true) if !self.stopping() => {}
                     Ok(_) => break,
+                    Err(_) if self.stopping() => return,
                     Err(e) => {
                         self.counters.failures.fetch_add(1, Ordering::Relaxed);
                         tracing::error!(error = %e, "segments could not be merged; they stay as they are");
@@ -62,6 +63,11 @@ impl Store {
             leaves.expect(slice.tenant, slice.min_index, slice.max_index - slice.min_index + 1);
         }
         let mut budget = Budget::new(share);
+        // A stop does not wait for a merge: the inputs stay, and the outputs so far are removed.
+        let rest = |budget: &mut Budget| {
+            budget.rest();
+            if self.stopping() { Err(segments::Error::Stopped) } else { Ok(()) }
+        };
         for input in &inputs {
             let mut walk = Walk::new(self, input.info())?;
             let mut n = 0u64;
@@ -69,10 +75,7 @@ impl Store {
                 let (tenant, leaf) = walk.leaf(&row)?;
                 leaves.put(tenant, row.index, leaf);
                 n += 1;
-                if n.is_multiple_of(4096) {
-                    budget.rest();
-                }
-                Ok(())
+                if n.is_multiple_of(4096) { rest(&mut budget).map_err(Into::into) } else { Ok(()) }
             })?;
         }
         let dir = self.folder.segments();
@@ -90,14 +93,14 @@ impl Store {
             },
             &inputs,
             OUTPUT_ROWS,
-            &mut |_| budget.rest(),
+            &mut |_| rest(&mut budget),
         );
         let done = (|| -> Result<()> {
             if let Some(e) = failed {
                 return Err(e.into());
             }
             let outputs = written?;
-            self.admit(&outputs, &mut leaves, &mut |_| budget.rest())?;
+            self.admit(&outputs, &mut leaves, &mut |_| rest(&mut budget).map_err(Into::into))?;
             let opened = outputs.iter().map(|i| Segment::open(&dir, i.clone())).collect::<Result<Vec<_>, _>>()?;
             let retire: Vec<u64> = inputs.iter().map(|s| s.info().id).collect();
             let _changing = self.changing.lock();

@@ -115,7 +115,10 @@ impl Store {
                 infos.push(write_segment(&dir, id, sorted.by_ref().take(MAX_ROWS))?);
             }
             drop(sorted);
-            self.admit(&infos, &mut leaves, &mut |_| budget.rest_at(share()))?;
+            self.admit(&infos, &mut leaves, &mut |_| {
+                budget.rest_at(share());
+                Ok(())
+            })?;
             drop(rows);
             let opened = infos.iter().map(|i| Segment::open(&dir, i.clone())).collect::<Result<Vec<_>, _>>()?;
             self.catalog.commit_store(StoreCommit {
@@ -162,6 +165,10 @@ impl Store {
     /// The share of a core that a flush takes now. Rows in the tail are durable and readable, so a burst of
     /// writes has the processor first, until the tail fills up.
     fn flush_share(&self) -> f64 {
+        // A stop waits for it.
+        if self.stopping() {
+            return 1.0;
+        }
         let full = self.ledger.tail_bytes() as f64 / self.settings.tail_bytes.max(1) as f64;
         UNHURRIED + (1.0 - UNHURRIED) * ((full - HURRIES_FROM) / (HURRIES_FULLY - HURRIES_FROM)).clamp(0.0, 1.0)
     }

@@ -58,6 +58,30 @@ fn a_flush_cuts_the_journal() {
     assert_eq!(world.store().segments().len(), 4, "an empty tail makes no segment");
 }
 
+/// A merge that takes a small share of a core may take minutes.
+#[test]
+fn a_stop_does_not_wait_for_a_merge() {
+    let mut world = World::new();
+    for _ in 0..2 {
+        world.more("acme", 20_000);
+        world.store().flush().unwrap();
+    }
+    world.settings.merge_at = 2;
+    // About half a second of rest for every 4,096 rows: some twelve seconds in all.
+    world.settings.compaction_share = 0.01;
+    world.reopen();
+    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    assert_eq!(world.store().segments().len(), 2, "the merge is going on");
+    let started = std::time::Instant::now();
+    world.close();
+    let took = started.elapsed();
+    let files = common::files(&world.folder().dir.join("segments"), "parquet");
+    world.settings.compaction_share = 0.0;
+    world.open().unwrap();
+    assert!(took < std::time::Duration::from_secs(4), "{took:?}");
+    assert_eq!((files.len(), world.store().segments().len()), (2, 2), "as it was, and nothing left over: {files:?}");
+}
+
 #[test]
 fn a_crash_at_any_stage_loses_nothing() {
     let mut world = World::new();

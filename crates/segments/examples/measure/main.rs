@@ -144,7 +144,7 @@ fn main() {
         next += 1;
         next
     };
-    let merged = write_merged(&Dir::local(dir.path()), &mut id, &inputs, most as u64, &mut |_| {}).unwrap();
+    let merged = write_merged(&Dir::local(dir.path()), &mut id, &inputs, most as u64, &mut |_| Ok(())).unwrap();
     per_record("merge", start.elapsed(), n);
     bytes(&merged);
     let segments: Vec<_> = merged.iter().map(|i| Segment::open(&Dir::local(dir.path()), i.clone()).unwrap()).collect();
