@@ -1,9 +1,10 @@
 //! Segment files: raw bytes, and a sound pair with some bytes changed and the checksums over them made right again, so that
 //! what is behind the checksums is reached. Opening and reading every row never panics.
 #![no_main]
+use disk::Dir;
 use indelible_fuzz::{edited, scratch};
 use libfuzzer_sys::fuzz_target;
-use segments::{Dir, RowRef, Segment, SegmentInfo, SliceInfo, idx_path, parquet_path};
+use segments::{IdKey, RowRef, Segment, SegmentInfo, SliceInfo, idx_path, parquet_path};
 use std::sync::OnceLock;
 
 const ROWS: u64 = 300;
@@ -30,7 +31,7 @@ fn sound() -> &'static Sound {
                 let time = 1_790_000_000_000_000 - (n as i64) * 1_000_000;
                 let mut row = Vec::new();
                 event::encode::put(&mut row, event::Field::Id, format!("id-{n:04}").as_bytes());
-                event::encode::put_time(&mut row, time);
+                event::encode::put_time(&mut row, event::Field::Time, time);
                 event::encode::put(&mut row, event::Field::Log, b"event");
                 event::encode::put(&mut row, event::Field::Action, b"login");
                 (tenant, format!("tenant-{tenant}"), row, n % 100)
@@ -82,7 +83,7 @@ fn read(parquet: &[u8], idx: &[u8], info: &SegmentInfo) {
     });
     assert!(rows <= info.rows, "never more rows than the catalog has");
     for tenant in 0..4 {
-        let _ = segment.may_contain_id(tenant, "id-0007");
+        let _ = segment.may_contain_id(IdKey::new(tenant, "id-0007"));
         let _ = segment.rows_by_index(tenant, 0..50, |_| Ok::<(), segments::Error>(()));
     }
 }
