@@ -1,22 +1,18 @@
-//! The description of the API (OpenAPI 3.1), made from one table of routes.
-//!
-//! Committed as `api/openapi.json` and compared there; a test checks that it names the routes the router has.
-
-use serde_json::{Map, Value, json};
+//! The operations of the API, one entry each. What document they make is the matter of the module above.
 
 /// One operation.
-struct Route {
-    method: &'static str,
-    path: &'static str,
-    summary: &'static str,
+pub(super) struct Route {
+    pub(super) method: &'static str,
+    pub(super) path: &'static str,
+    pub(super) summary: &'static str,
     /// Scope the key needs; `administrator`, or empty where no key is needed.
-    scope: &'static str,
+    pub(super) scope: &'static str,
     /// Query parameters: name and what it is.
-    query: &'static [(&'static str, &'static str)],
+    pub(super) query: &'static [(&'static str, &'static str)],
     /// Media types of the body, if it takes one.
-    body: &'static [&'static str],
+    pub(super) body: &'static [&'static str],
     /// Status and media type of success.
-    success: (&'static str, &'static str),
+    pub(super) success: (&'static str, &'static str),
 }
 
 const JSON: &str = "application/json";
@@ -51,7 +47,7 @@ const FACE_PAGE: &[(&str, &str)] = &[
     ("proof", "`false`: without where the records stand in the ledger"),
 ];
 
-const ROUTES: &[Route] = &[
+pub(super) const ROUTES: &[Route] = &[
     Route {
         method: "get",
         path: "/",
@@ -432,42 +428,6 @@ const ROUTES: &[Route] = &[
         success: ("204", JSON),
     },
     Route {
-        method: "get",
-        path: "/v1/t/{tenant}/sources",
-        summary: "The systems records come from, without their secrets",
-        scope: "admin",
-        query: &[],
-        body: &[],
-        success: ("200", JSON),
-    },
-    Route {
-        method: "put",
-        path: "/v1/t/{tenant}/sources/{name}",
-        summary: "Make a source or change it: `system`, `kind`, `settings`, `secrets`",
-        scope: "admin",
-        query: &[],
-        body: &[JSON],
-        success: ("200", JSON),
-    },
-    Route {
-        method: "get",
-        path: "/v1/t/{tenant}/sources/{name}",
-        summary: "A source, how far it was read and what came from it",
-        scope: "admin",
-        query: &[],
-        body: &[],
-        success: ("200", JSON),
-    },
-    Route {
-        method: "delete",
-        path: "/v1/t/{tenant}/sources/{name}",
-        summary: "Remove a source and its secrets; its records stay",
-        scope: "admin",
-        query: &[],
-        body: &[],
-        success: ("204", JSON),
-    },
-    Route {
         method: "post",
         path: "/v1/t/{tenant}/sources/{name}/fetch",
         summary: "Look for new records of a source now; answers with the job",
@@ -567,70 +527,3 @@ const ROUTES: &[Route] = &[
         success: ("200", BYTES),
     },
 ];
-
-/// The document.
-pub fn document() -> Value {
-    let mut paths: Map<String, Value> = Map::new();
-    for route in ROUTES {
-        let parameters: Vec<Value> = route
-            .path
-            .split('/')
-            .filter_map(|p| p.strip_prefix('{')?.strip_suffix('}'))
-            .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
-            .chain(route.query.iter().map(|(name, what)| json!({ "name": name, "in": "query", "description": what, "schema": { "type": "string" } })))
-            .collect();
-        let mut operation = json!({
-            "summary": route.summary,
-            "parameters": parameters,
-            "responses": {
-                route.success.0: { "description": "done", "content": { route.success.1: {} } },
-                "default": { "description": "a problem document", "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } } },
-            },
-        });
-        if !route.scope.is_empty() {
-            operation["security"] = json!([{ "key": [] }]);
-            operation["description"] = format!("Needs the scope `{}`.", route.scope).into();
-        }
-        if !route.body.is_empty() {
-            let content: Map<String, Value> = route.body.iter().map(|m| ((*m).to_owned(), json!({}))).collect();
-            operation["requestBody"] = json!({ "required": true, "content": content });
-        }
-        let path = paths.entry(route.path).or_insert_with(|| json!({}));
-        path[route.method] = operation;
-    }
-    json!({
-        "openapi": "3.1.0",
-        "info": { "title": "Indelible", "version": env!("CARGO_PKG_VERSION"), "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" } },
-        "paths": paths,
-        "components": {
-            "securitySchemes": { "key": { "type": "http", "scheme": "bearer" } },
-            "schemas": { "Problem": {
-                "type": "object",
-                "required": ["status", "code", "detail", "errors"],
-                "properties": {
-                    "type": { "type": "string" }, "title": { "type": "string" }, "status": { "type": "integer" },
-                    "code": { "type": "string" }, "detail": { "type": "string" }, "request_id": { "type": ["string", "null"] },
-                    "errors": { "type": "array", "items": { "type": "object" } },
-                },
-            } },
-        },
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_the_routes_that_the_router_has() {
-        let source = include_str!("app.rs");
-        let routed: std::collections::BTreeSet<String> = source
-            .split(".route(\"")
-            .skip(1)
-            .filter_map(|r| r.split('"').next())
-            .map(|p| p.replace("{*path}", "{path}"))
-            .collect();
-        let described: std::collections::BTreeSet<String> = ROUTES.iter().map(|r| r.path.to_owned()).collect();
-        assert_eq!(routed, described);
-    }
-}
