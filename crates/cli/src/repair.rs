@@ -192,7 +192,7 @@ fn mend(folder: &Folder, found: &Diagnosis) -> Result<Vec<String>, Failure> {
 
 fn new_mark(folder: &Folder) -> Result<String, Failure> {
     let aside = set_aside(&folder.high_water)?;
-    store::verify::new_high_water(folder).map_err(|e| Failure::other(e.to_string()))?;
+    store::repair::new_high_water(folder).map_err(|e| Failure::other(e.to_string()))?;
     let mut said = "the high-water mark was made anew from the records in the folder".to_owned();
     if let Some(aside) = aside {
         said.push_str(&format!("; the damaged one is kept as {}", aside.display()));

@@ -11,10 +11,11 @@ use crate::verify::{self, Finding, Lost, Report, slug};
 use catalog::Catalog;
 use ledger::frame::{Frame, Group};
 use ledger::salvage::{Hole, Rewrite, sound_frames};
-use ledger::{LedgerId, highwater};
+use ledger::{LedgerId, highwater, journal};
 use merkle::Frontier;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What is wrong with a folder, and what that means.
 #[derive(Debug, Clone, Default)]
@@ -229,6 +230,37 @@ fn add(runs: &mut Vec<(u64, u64)>, first: u64, last: u64) {
         Some(run) if run.1.checked_add(1) == Some(first) => run.1 = last,
         _ => runs.push((first, last)),
     }
+}
+
+/// Makes a new high-water mark from the records in a folder, which was checked before.
+///
+/// # Errors
+/// Where the folder could not be read or the mark not written.
+pub fn new_high_water(folder: &Folder) -> Result<()> {
+    let _lock = folder.lock()?;
+    let catalog = Catalog::open_read_only(&folder.disk, &folder.catalog())?;
+    let ledger_id: [u8; 16] = catalog
+        .meta("ledger.id")?
+        .and_then(|id| id.try_into().ok())
+        .ok_or_else(|| Error::Folder("the ledger's id is missing or damaged".into()))?;
+    let mut trees: HashMap<u32, Frontier> = HashMap::new();
+    for (tenant, _, bytes) in catalog.frontiers()? {
+        let frontier = Frontier::from_bytes(&bytes).map_err(|e| Error::Folder(format!("tenant {tenant}: {e}")))?;
+        trees.insert(tenant, frontier);
+    }
+    journal::read(folder.disk.as_ref(), &folder.journal(), &ledger_id, catalog.flushed_seq()?, |frame| {
+        for group in frame.groups {
+            let tree = trees.entry(group.tenant).or_default();
+            for (kind, commitment, _) in group.records {
+                tree.push(ledger::leaf_of(kind, frame.recorded_at, &commitment));
+            }
+        }
+        Ok(())
+    })?;
+    let mark = highwater::HighWater::open(Arc::clone(&folder.disk), &folder.high_water, ledger_id, true)?;
+    let heads: Vec<_> = trees.iter().map(|(tenant, tree)| (*tenant, tree.size(), tree.root())).collect();
+    mark.advance(&heads)?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -3,6 +3,12 @@
 //! Owns what is compared with what, and the words about it. It opens nothing for writing and believes nothing
 //! that can be derived: every row is hashed again, every file compared with its checksum.
 
+mod stored;
+
+pub(crate) use stored::{ReadRow, check_segments, cores, slug, twice};
+
+use stored::locked;
+
 use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::keys::KeyStore;
@@ -11,10 +17,8 @@ use catalog::{Catalog, Tenant};
 use event::commit;
 use ledger::{Hash, highwater, journal};
 use merkle::Frontier;
-use segments::Segment;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// One thing that is not as it was sealed.
@@ -341,273 +345,6 @@ fn name_records(folder: &Folder, catalog: &Catalog, leaves: &BTreeMap<u32, Leave
     Ok(())
 }
 
-pub(crate) fn slug(catalog: &Catalog, tenant: u32) -> Option<String> {
-    catalog.tenant_by_number(tenant).map(|t| t.slug.clone())
-}
-
-/// A part of the check of one segment.
-enum Job {
-    /// Its files against their hashes.
-    Files,
-    /// Rows of one row group.
-    Rows(std::ops::Range<u64>),
-}
-
-/// A row read: tenant, index, leaf, when it was sealed.
-pub(crate) type ReadRow = (u32, u64, Hash, i64);
-
-/// Takes rows in batches, with the segment they are from, and empties the batch; adds what is wrong with them.
-/// Says whether to go on.
-pub(crate) type Sink<'a> = dyn Fn(u64, &mut Vec<ReadRow>, &mut Vec<Finding>) -> bool + Sync + 'a;
-
-/// Rows that are handed on at a time.
-const BATCH: usize = 4096;
-
-pub(crate) fn twice(folder: &Folder, catalog: &Catalog, segment: u64, tenant: u32, index: u64) -> Finding {
-    Finding {
-        file: segments::parquet_path(&folder.segments().path, segment),
-        tenant: slug(catalog, tenant),
-        index: Some(index),
-        what: "the index stands twice or beyond the tree".into(),
-    }
-}
-
-/// A segment being checked.
-struct Checked<'a> {
-    info: &'a segments::SegmentInfo,
-    file: PathBuf,
-    segment: Option<Arc<Segment>>,
-    findings: Mutex<Vec<Finding>>,
-    /// The first row that could not be read, and why.
-    unread: Mutex<Option<(u64, String)>>,
-    file_error: Mutex<Option<String>>,
-}
-
-/// What the threads of the check share.
-struct Shared<'a> {
-    folder: &'a Folder,
-    catalog: &'a Catalog,
-    keys: &'a KeyStore,
-    sink: &'a Sink<'a>,
-    /// Whoever takes the rows wants no more.
-    enough: AtomicBool,
-    records: AtomicU64,
-    progress: &'a (dyn Fn(u64) + Sync),
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-/// As many threads as there are cores, eight at most.
-pub(crate) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(2, |n| n.get()).min(8)
-}
-
-/// Checks the files of segments and hashes every row of them again, row groups side by side on `threads`. Gives the
-/// rows read and what is wrong.
-pub(crate) fn check_segments(
-    folder: &Folder,
-    catalog: &Catalog,
-    keys: &KeyStore,
-    list: &[segments::SegmentInfo],
-    threads: usize,
-    sink: &Sink<'_>,
-    progress: &(dyn Fn(u64) + Sync),
-) -> (u64, Vec<Finding>) {
-    let dir = folder.segments();
-    let mut all = Vec::new();
-    let mut jobs = Vec::new();
-    for info in list {
-        let opened = Segment::open_rows(&dir, info.clone());
-        jobs.push((all.len(), Job::Files));
-        if let Ok(segment) = &opened {
-            jobs.extend(segment.row_groups().map(|rows| (all.len(), Job::Rows(rows))));
-        }
-        let (segment, unread) = match opened {
-            Ok(segment) => (Some(segment), None),
-            Err(e) => (None, Some((0, e.to_string()))),
-        };
-        all.push(Checked {
-            info,
-            file: segments::parquet_path(&dir.path, info.id),
-            segment,
-            findings: Mutex::default(),
-            unread: Mutex::new(unread),
-            file_error: Mutex::default(),
-        });
-    }
-    let (records, enough) = (AtomicU64::new(0), AtomicBool::new(false));
-    let shared = Shared { folder, catalog, keys, sink, enough, records, progress };
-    let next = AtomicUsize::new(0);
-    let work = || {
-        while let Some((of, job)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if shared.enough.load(Ordering::Relaxed) {
-                return;
-            }
-            match (all.get(*of), job) {
-                (Some(checked), Job::Files) => check_files(&shared, checked),
-                (Some(checked), Job::Rows(rows)) => check_rows(&shared, checked, rows),
-                (None, _) => {}
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(work);
-        }
-        work();
-    });
-    let mut findings = Vec::new();
-    for checked in all {
-        findings.extend(checked.findings.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner));
-        let unread = locked(&checked.unread).take().map(|(_, what)| what);
-        if let Some(what) = unread.or_else(|| locked(&checked.file_error).take()) {
-            // Which records that concerns is known when all segments have been read.
-            findings.push(Finding { file: checked.file, tenant: None, index: None, what });
-        }
-    }
-    (shared.records.into_inner(), findings)
-}
-
-fn check_files(shared: &Shared<'_>, checked: &Checked<'_>) {
-    match segments::verify_files(&shared.folder.segments(), checked.info) {
-        Ok(()) => {}
-        Err(segments::Error::Filters { path, what }) => {
-            locked(&checked.findings).push(Finding { file: path, tenant: None, index: None, what });
-        }
-        // Said at the end, unless a record can be named.
-        Err(e) => *locked(&checked.file_error) = Some(e.to_string()),
-    }
-}
-
-fn check_rows(shared: &Shared<'_>, checked: &Checked<'_>, rows: &std::ops::Range<u64>) {
-    let Some(segment) = &checked.segment else { return };
-    let mut findings = Vec::new();
-    let mut batch: Vec<ReadRow> = Vec::with_capacity(BATCH);
-    let mut tenant: Option<Arc<Tenant>> = None;
-    let hand_on = |batch: &mut Vec<ReadRow>, findings: &mut Vec<Finding>| {
-        let n = batch.len() as u64;
-        (shared.progress)(shared.records.fetch_add(n, Ordering::Relaxed) + n);
-        if !(shared.sink)(checked.info.id, batch, findings) {
-            shared.enough.store(true, Ordering::Relaxed);
-        }
-        batch.clear();
-    };
-    let mut visit = |r: segments::RowRef<'_>, number: u32| {
-        if shared.enough.load(Ordering::Relaxed) {
-            return;
-        }
-        if tenant.as_ref().is_none_or(|t| t.number != number) {
-            tenant = shared.catalog.tenant_by_number(number);
-        }
-        let wrong = |what: String| Finding {
-            file: checked.file.clone(),
-            tenant: tenant.as_ref().map(|t| t.slug.clone()),
-            index: Some(r.index),
-            what,
-        };
-        let Some(t) = &tenant else {
-            findings.push(wrong("its tenant is not in the catalog".into()));
-            return;
-        };
-        if t.slug != r.tenant {
-            findings.push(wrong(format!("the row says it belongs to {}", r.tenant)));
-        }
-        match commit::commitment(r.row, &mut shared.keys.reader(t)) {
-            Ok(c) => batch.push((number, r.index, ledger::leaf_of(r.kind, r.recorded_at, &c), r.recorded_at)),
-            Err(e) => findings.push(wrong(e.to_string())),
-        }
-        if batch.len() == BATCH {
-            hand_on(&mut batch, &mut findings);
-        }
-    };
-    if let Some((at, what)) = read_rows(segment, rows, &mut visit) {
-        let mut unread = locked(&checked.unread);
-        if unread.as_ref().is_none_or(|(first, _)| at < *first) {
-            *unread = Some((at, what));
-        }
-    }
-    hand_on(&mut batch, &mut findings);
-    locked(&checked.findings).extend(findings);
-}
-
-/// Every one of these rows that can be read; otherwise the first that cannot, and why.
-fn read_rows(
-    segment: &Arc<Segment>,
-    rows: &std::ops::Range<u64>,
-    visit: &mut dyn FnMut(segments::RowRef<'_>, u32),
-) -> Option<(u64, String)> {
-    let page = segments::PAGE_ROWS as u64;
-    let mut error = None;
-    for slice in &segment.info().slices {
-        let mut at = slice.row_start.max(rows.start);
-        let end = (slice.row_start + slice.rows).min(rows.end);
-        let mut visit = |row: segments::RowRef<'_>| visit(row, slice.tenant);
-        let mut by_page = false;
-        while at < end {
-            let next_page = (at / page + 1) * page;
-            let until = if by_page { next_page.min(end) } else { end };
-            let Err((read, e)) = read_range(segment, slice.tenant, at..until, &mut visit) else {
-                at = until;
-                continue;
-            };
-            at += read;
-            // Batches are larger than pages: what is left is read page by page, and of a page that cannot be read
-            // the rows before the damage, which are read without it.
-            if by_page {
-                let reads = |rows: std::ops::Range<u64>| read_range(segment, slice.tenant, rows, &mut |_| {}).is_ok();
-                let sound = first(at..until, |row| !reads(at..row + 1));
-                let again = read_range(segment, slice.tenant, at..sound, &mut visit);
-                error.get_or_insert_with(|| (sound, again.err().map_or(e, |(_, e)| e).to_string()));
-                // A page of long texts has fewer rows: behind its end there may be sound ones.
-                at = first(sound + 1..until, |row| reads(row..row + 1));
-            }
-            by_page = true;
-        }
-    }
-    error
-}
-
-/// The first row for which `holds`, which it does not before and does from there on; the end where it never does.
-fn first(rows: std::ops::Range<u64>, holds: impl Fn(u64) -> bool) -> u64 {
-    let (mut low, mut high) = (rows.start, rows.end.max(rows.start));
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if holds(middle) {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
-    }
-    low
-}
-
-/// Reads rows of one tenant. On an error: how many were visited before it.
-fn read_range(
-    segment: &Arc<Segment>,
-    tenant: u32,
-    rows: std::ops::Range<u64>,
-    visit: &mut dyn FnMut(segments::RowRef<'_>),
-) -> std::result::Result<(), (u64, segments::Error)> {
-    let projection: Vec<usize> = (0..segments::columns::COUNT).collect();
-    let mut request = segments::ScanRequest::new(tenant, &projection);
-    request.rows = Some(rows);
-    let mut read = 0;
-    let result = segment.scan(&request).and_then(|scan| {
-        for batch in scan {
-            let batch = batch?;
-            segments::batch_to_rows(&batch, |r| -> Result<(), segments::Error> {
-                visit(r);
-                read += 1;
-                Ok(())
-            })?;
-        }
-        Ok(())
-    });
-    result.map_err(|e| (read, e))
-}
-
 /// One tenant: no index missing, the tree of the leaves is the stored one, its tiles, its mark, its checkpoint.
 fn check_tenant(
     folder: &Folder,
@@ -692,35 +429,4 @@ fn missing(tenant: &str, of: &Leaves) -> Vec<Lost> {
         }
     }
     runs
-}
-
-/// Makes a new high-water mark from the records in a folder, which was checked before.
-///
-/// # Errors
-/// Where the folder could not be read or the mark not written.
-pub fn new_high_water(folder: &Folder) -> Result<()> {
-    let _lock = folder.lock()?;
-    let catalog = Catalog::open_read_only(&folder.disk, &folder.catalog())?;
-    let ledger_id: [u8; 16] = catalog
-        .meta("ledger.id")?
-        .and_then(|id| id.try_into().ok())
-        .ok_or_else(|| Error::Folder("the ledger's id is missing or damaged".into()))?;
-    let mut trees: HashMap<u32, Frontier> = HashMap::new();
-    for (tenant, _, bytes) in catalog.frontiers()? {
-        let frontier = Frontier::from_bytes(&bytes).map_err(|e| Error::Folder(format!("tenant {tenant}: {e}")))?;
-        trees.insert(tenant, frontier);
-    }
-    journal::read(folder.disk.as_ref(), &folder.journal(), &ledger_id, catalog.flushed_seq()?, |frame| {
-        for group in frame.groups {
-            let tree = trees.entry(group.tenant).or_default();
-            for (kind, commitment, _) in group.records {
-                tree.push(ledger::leaf_of(kind, frame.recorded_at, &commitment));
-            }
-        }
-        Ok(())
-    })?;
-    let mark = highwater::HighWater::open(Arc::clone(&folder.disk), &folder.high_water, ledger_id, true)?;
-    let heads: Vec<_> = trees.iter().map(|(tenant, tree)| (*tenant, tree.size(), tree.root())).collect();
-    mark.advance(&heads)?;
-    Ok(())
 }

@@ -69,7 +69,7 @@ fn a_missing_or_foreign_mark_is_refused() {
     refused(&mut world, &["not this ledger's"]);
 
     fs::remove_file(&mark).unwrap();
-    store::verify::new_high_water(&world.folder()).unwrap();
+    store::repair::new_high_water(&world.folder()).unwrap();
     world.open().unwrap();
     world.check();
     world.close();
