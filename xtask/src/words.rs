@@ -2,6 +2,7 @@
 //!
 //! Looks at every file that git tracks or would take up; the list is `xtask/words.txt`.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
@@ -15,7 +16,8 @@ const SNIFF: usize = 8000;
 /// Every place found, one a line.
 pub(crate) fn run(root: &Path) -> Result<String, String> {
     let list = std::fs::read_to_string(root.join(LIST)).map_err(|e| format!("could not read {LIST}: {e}"))?;
-    let words = words(&list);
+    let mut words = words(&list);
+    words.extend(own(root, std::env::var_os("HOME").as_deref()));
     let files = crate::output(Command::new("git").current_dir(root).args([
         "ls-files",
         "-z",
@@ -39,6 +41,13 @@ pub(crate) fn run(root: &Path) -> Result<String, String> {
 
 fn words(list: &str) -> Vec<String> {
     list.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).map(str::to_lowercase).collect()
+}
+
+/// The home folder and the tree's own, as beginnings of paths. Folders that are everybody's are none of them.
+fn own(root: &Path, home: Option<&OsStr>) -> Vec<String> {
+    let everybodys = |folder: &&Path| *folder == std::env::temp_dir() || folder.parent().is_none();
+    let folders = [home.map(Path::new), Some(root)].into_iter().flatten().filter(|folder| !everybodys(folder));
+    folders.map(|folder| folder.to_string_lossy().to_lowercase() + "/").collect()
 }
 
 /// Line numbers and words found. Bytes that are not text are looked through as one line.
@@ -78,6 +87,12 @@ mod tests {
         assert_eq!(lines("\nHOME=/den/ann\n\"/den/b\""), [2, 3]);
         assert_eq!(lines("file:///den/ann"), [1]);
         assert_eq!(lines("https://example.org/den/page and a/den/b and $X/den/"), [0usize; 0]);
+    }
+
+    #[test]
+    fn the_folders_of_this_machine_are_looked_for() {
+        assert_eq!(own(Path::new("/den/Tree"), Some(OsStr::new("/nest"))), ["/nest/", "/den/tree/"]);
+        assert_eq!(own(Path::new("/"), None), [""; 0], "the root folder is everybody's");
     }
 
     #[test]
