@@ -2,6 +2,8 @@
 //!
 //! Owns what a command is called and which part of the product it starts. Nothing may import this crate.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod bench;
 mod client;
 mod demo;

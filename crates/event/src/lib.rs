@@ -5,6 +5,8 @@
 //! pass and gives the stored form ([`encode`]); [`commit`] hashes that form. Everything is driven by the
 //! field table ([`fields`]).
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 pub mod batch;
 pub mod commit;
 pub mod diff;

@@ -7,6 +7,8 @@
 //!
 //! Counters, per tenant: `stored ≤ signed-or-sealed ≤ sealed`; what [`Ledger::submit`] answered is sealed.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 pub mod checkpoints;
 pub mod frame;
 pub mod highwater;

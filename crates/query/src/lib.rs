@@ -3,6 +3,8 @@
 //! Owns what a query means and how it is run. Pages and look-ups walk the segments newest first themselves and
 //! stop at the page; SQL runs on DataFusion over the same scan. Writes nothing, and knows no HTTP.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod aggregate;
 mod cursor;
 mod engine;

@@ -4,6 +4,8 @@
 //! is done is done elsewhere: `event`, `ledger` and `store` take in, `query` reads. No Parquet, Arrow or
 //! DataFusion type appears here.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod admin;
 mod app;
 mod auth;
