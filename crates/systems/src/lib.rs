@@ -4,10 +4,12 @@
 //! envelope), `native.rs` (envelope → native, where it is asked for) and `tests.rs` (every quirk). [`SYSTEMS`] lists
 //! them. What they share: [`object`] looks into a native record without building it, [`envelope`] writes what was
 //! found, [`moment`] reads times, [`catalog`] knows the events' names, [`memory`] what a record needs to know of those before
-//! it, [`change`] what it says about an entity's state, `sessions` what it means for a session or grant, [`mod@detect`] tells systems apart, and [`mod@convert`] drives it all for one request body.
+//! it, [`change`] what it says about an entity's state, `sessions` what it means for a session or grant, [`mod@detect`]
+//! tells systems apart, and [`mod@convert`] drives it all for one request body. `sns`, `set` and `asgardeo::websub` check
+//! what their senders sign, with keys that they are given.
 //!
-//! Not here: whether an envelope may be stored, what is secret in it, and its canonical form (`event::parse`); HTTP, keys,
-//! signatures, clocks. An adapter validates and redacts nothing: it moves texts.
+//! Not here: whether an envelope may be stored, what is secret in it, and its canonical form (`event::parse`); HTTP, where keys
+//! come from, clocks. An adapter validates and redacts nothing: it moves texts.
 //!
 //! **Nothing is lost.** A member that an adapter takes fills a field of the envelope; every other member goes to
 //! `attributes` as it stands, under its native name and in its native place. A record that is not understood becomes an
