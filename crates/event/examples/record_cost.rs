@@ -14,8 +14,8 @@ impl Keys for OneKey {
     fn tenant(&mut self) -> &SaltKey {
         &self.0
     }
-    fn person(&mut self, _: &str) -> Result<&SaltKey, Infallible> {
-        Ok(&self.0)
+    fn person(&mut self, _: &str) -> Result<SaltKey, Infallible> {
+        Ok(self.0)
     }
 }
 

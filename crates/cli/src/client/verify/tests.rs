@@ -27,18 +27,17 @@ struct Ledger {
     files: BTreeMap<String, Vec<u8>>,
 }
 
-/// The tenant's key, and that of the person asked for last.
-struct OneKey(SaltKey, SaltKey);
+/// The tenant's key.
+struct OneKey(SaltKey);
 impl Keys for OneKey {
     type Error = std::convert::Infallible;
     fn tenant(&mut self) -> &SaltKey {
         &self.0
     }
-    fn person(&mut self, reference: &str) -> Result<&SaltKey, Self::Error> {
+    fn person(&mut self, reference: &str) -> Result<SaltKey, Self::Error> {
         let mut key = [1; 32];
         key[..reference.len().min(32)].copy_from_slice(&reference.as_bytes()[..reference.len().min(32)]);
-        self.1 = SaltKey::new(&key);
-        Ok(&self.1)
+        Ok(SaltKey::new(&key))
     }
 }
 
@@ -65,9 +64,7 @@ impl Ledger {
     fn changed(size: u64, change: impl Fn(u64, &mut [u8; 47])) -> Ledger {
         let rows: Vec<Vec<u8>> = (0..size).map(row).collect();
         let entries = rows.iter().zip(0..).map(|(row, n)| {
-            let commitment =
-                commitment_with(row, &mut OneKey(SaltKey::new(&[7; 32]), SaltKey::new(&[0; 32])), |_, _, _| {})
-                    .unwrap();
+            let commitment = commitment_with(row, &mut OneKey(SaltKey::new(&[7; 32])), |_, _, _| {}).unwrap();
             let mut entry = entry(EntryKind::Record, START + n as i64 / 3, &commitment);
             change(n, &mut entry);
             entry
@@ -117,7 +114,7 @@ impl Ledger {
         let row = &self.rows[index as usize];
         let entry = self.entries[index as usize];
         let mut opened = Vec::new();
-        commitment_with(row, &mut OneKey(SaltKey::new(&[7; 32]), SaltKey::new(&[0; 32])), |part, salt, _| {
+        commitment_with(row, &mut OneKey(SaltKey::new(&[7; 32])), |part, salt, _| {
             let name = format!("{:?}", part.part).to_lowercase();
             opened.push(json!({"name": name, "salt": STANDARD.encode(salt), "bytes": STANDARD.encode(part.bytes)}));
         })
