@@ -49,6 +49,8 @@ pub struct BatchBuilder {
     recorded_at: Vec<i64>,
     kind: Vec<u8>,
     fields: Vec<Option<Column>>,
+    /// Rows of the batch before, and the bytes of each text in it: the next is likely to be as large.
+    before: (usize, Vec<usize>),
     rows: usize,
     bytes: usize,
 }
@@ -63,11 +65,12 @@ impl BatchBuilder {
     /// An empty builder.
     pub fn new() -> BatchBuilder {
         BatchBuilder {
-            tenant: Text::new(),
+            tenant: Text::new(0, 0),
             index: Vec::new(),
             recorded_at: Vec::new(),
             kind: Vec::new(),
             fields: (0..event::fields::COUNT).map(|_| None).collect(),
+            before: (0, vec![0; event::fields::COUNT]),
             rows: 0,
             bytes: 0,
         }
@@ -133,7 +136,8 @@ impl BatchBuilder {
             let bad = || Some(RowError::BadValue { field: stored.field.spec().path, at: stored.at });
             let kind = stored.field.spec().kind;
             let Some(slot) = self.fields.get_mut(stored.field as usize) else { return Err(bad()) };
-            let column = slot.get_or_insert_with(|| Column::new(kind));
+            let (rows, bytes) = (self.before.0, self.before.1.get(stored.field as usize).copied().unwrap_or(0));
+            let column = slot.get_or_insert_with(|| Column::new(kind, rows, bytes));
             match (column, kind) {
                 (Column::Text(text), Kind::Text | Kind::Json) => {
                     id |= stored.field == Field::Id;
@@ -183,12 +187,17 @@ impl BatchBuilder {
             TimestampMicrosecondArray::from(std::mem::take(&mut self.recorded_at)).with_timezone("UTC"),
         ));
         arrays.push(Arc::new(UInt8Array::from(std::mem::take(&mut self.kind))));
-        for (slot, spec) in self.fields.iter_mut().zip(schema.fields().iter().skip(FIRST_FIELD)) {
+        let kept = self.fields.iter_mut().zip(&mut self.before.1);
+        for ((slot, bytes), spec) in kept.zip(schema.fields().iter().skip(FIRST_FIELD)) {
             arrays.push(match slot.take() {
                 None => new_null_array(spec.data_type(), rows),
-                Some(mut column) => column.finish(rows)?,
+                Some(mut column) => {
+                    *bytes = column.bytes();
+                    column.finish(rows)?
+                }
             });
         }
+        self.before.0 = rows;
         self.rows = 0;
         self.bytes = 0;
         Ok(RecordBatch::try_new(schema, arrays)?)
@@ -203,11 +212,20 @@ enum Column {
 }
 
 impl Column {
-    fn new(kind: Kind) -> Column {
+    /// A column with room for so many rows, and for so many bytes of text.
+    fn new(kind: Kind, rows: usize, bytes: usize) -> Column {
         match kind {
-            Kind::Text | Kind::Json | Kind::List => Column::Text(Text::new()),
-            Kind::Time => Column::Time(Values::new()),
-            Kind::Bool => Column::Bool(Values::new()),
+            Kind::Text | Kind::Json | Kind::List => Column::Text(Text::new(rows, bytes)),
+            Kind::Time => Column::Time(Values::new(rows)),
+            Kind::Bool => Column::Bool(Values::new(rows)),
+        }
+    }
+
+    /// Bytes of its texts.
+    fn bytes(&self) -> usize {
+        match self {
+            Column::Text(c) => c.data.len(),
+            Column::Time(_) | Column::Bool(_) => 0,
         }
     }
 
@@ -244,8 +262,10 @@ struct Text {
 }
 
 impl Text {
-    fn new() -> Text {
-        Text { offsets: vec![0], data: Vec::new(), nulls: NullBufferBuilder::new(0) }
+    fn new(rows: usize, bytes: usize) -> Text {
+        let mut offsets = Vec::with_capacity(rows + 1);
+        offsets.push(0);
+        Text { offsets, data: Vec::with_capacity(bytes + bytes / 16), nulls: NullBufferBuilder::new(0) }
     }
 
     fn backfill(&mut self, row: usize) {
@@ -275,7 +295,7 @@ impl Text {
 
     fn finish(&mut self, rows: usize) -> Result<ArrayRef> {
         self.backfill(rows);
-        let mut done = std::mem::replace(self, Text::new());
+        let mut done = std::mem::replace(self, Text::new(0, 0));
         let offsets = OffsetBuffer::new(ScalarBuffer::from(done.offsets));
         Ok(Arc::new(StringArray::try_new(offsets, Buffer::from_vec(done.data), done.nulls.finish())?))
     }
@@ -288,8 +308,8 @@ struct Values<T> {
 }
 
 impl<T: Default + Clone> Values<T> {
-    fn new() -> Values<T> {
-        Values { values: Vec::new(), nulls: NullBufferBuilder::new(0) }
+    fn new(rows: usize) -> Values<T> {
+        Values { values: Vec::with_capacity(rows), nulls: NullBufferBuilder::new(0) }
     }
 
     fn backfill(&mut self, row: usize) {
