@@ -1,16 +1,19 @@
 //! Merging small segments into large ones, in the background and on a budget.
 //!
 //! Size-tiered: eight segments ([`merge_at`](crate::Settings)) of one size class become one of the next, so a row
-//! is rewritten about log8(rows ÷ flush) times. A merge is admitted like a flush, against the leaves of its inputs, and swaps
+//! is rewritten about log8(rows ÷ flush) times. A merge is admitted like a flush, against the sealed tree, and swaps
 //! the set in one catalog transaction. Readers that have the old files open keep them.
 
-use crate::admit::{Leaves, Walk};
+use crate::admit::Walk;
 use crate::budget::Budget;
 use crate::error::Result;
+use crate::leaves::Leaves;
 use crate::store::{Store, row_of};
+use crate::trees::BLOCK;
 use catalog::StoreCommit;
 use segments::{Segment, write_merged};
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -21,13 +24,20 @@ const LARGE_ROWS: u64 = 1 << 20;
 const MERGE_ROWS: u64 = 4 << 20;
 /// Most rows of an output.
 const OUTPUT_ROWS: u64 = 2 << 20;
+/// Part of the set share that merging takes while writers are pressing.
+const PRESSED: f64 = 0.4;
+/// Sets of segments due at once from which merging takes its share whatever the writers do, so that it never falls behind
+/// without end.
+const BEHIND: usize = 8;
+/// Where so large a part of an input's rows is wanted, it is read from end to end rather than by index.
+const SPARSE: u64 = 16;
 
 impl Store {
     /// Runs merges while there are any, for as long as the store is open.
     pub(crate) fn merge(&self) {
         while !self.pause(Duration::from_millis(500)) {
             loop {
-                match self.merge_once(self.settings.compaction_share) {
+                match self.merge_once(&|| self.merge_share()) {
                     Ok(true) if !self.stopping() => {}
                     Ok(_) => break,
                     Err(_) if self.stopping() => return,
@@ -48,35 +58,93 @@ impl Store {
     /// # Errors
     /// The first merge that failed; what was merged before it stays.
     pub fn compact(&self) -> Result<()> {
-        while self.merge_once(1.0)? {}
+        while self.merge_once(&|| 1.0)? {}
         Ok(())
     }
 
-    /// One merge, if one is due. `share` is the part of a core it may take.
-    fn merge_once(&self, share: f64) -> Result<bool> {
+    /// The part of a core that merging may take now.
+    fn merge_share(&self) -> f64 {
+        let pressed = self.ledger.tail_bytes() > self.settings.tail_bytes / 4;
+        let behind = self.segments().len() >= BEHIND * self.settings.merge_at;
+        self.settings.compaction_share * if pressed && !behind { PRESSED } else { 1.0 }
+    }
+
+    /// What the outputs of a merge must hash to: the roots of the tree's blocks that the inputs hold whole, and the leaves
+    /// of the other rows.
+    fn expected(&self, inputs: &[Arc<Segment>]) -> Result<Leaves> {
+        let mut held: BTreeMap<u32, Vec<(Range<u64>, u64)>> = BTreeMap::new();
+        for slice in inputs.iter().flat_map(|s| &s.info().slices) {
+            held.entry(slice.tenant).or_default().push((slice.min_index..slice.max_index + 1, slice.rows));
+        }
+        let mut leaves = Leaves::default();
+        for (tenant, mut parts) in held {
+            parts.sort_unstable_by_key(|(range, _)| range.start);
+            let hull = parts.first().map_or(0, |(r, _)| r.start)..parts.iter().map(|(r, _)| r.end).max().unwrap_or(0);
+            // Where records between are in other segments, nothing is known to be whole.
+            let whole = parts.iter().map(|(_, rows)| rows).sum::<u64>() == hull.end - hull.start;
+            let mut at = hull.start;
+            let blocks = hull.start.div_ceil(BLOCK)..hull.end / BLOCK;
+            let mut tile: Option<(u64, Vec<u8>)> = None;
+            for number in blocks.filter(|_| whole) {
+                if tile.as_ref().is_none_or(|(of, _)| *of != number / BLOCK) {
+                    tile = Some((number / BLOCK, self.catalog.tile(tenant, 1, number / BLOCK)?.unwrap_or_default()));
+                }
+                let hashes = tile.as_ref().map(|(_, bytes)| bytes.as_chunks::<32>().0).unwrap_or_default();
+                if let Some(root) = hashes.get((number % BLOCK) as usize) {
+                    leaves.expect(tenant, at..number * BLOCK);
+                    leaves.expect_block(tenant, number, *root);
+                    at = (number + 1) * BLOCK;
+                }
+            }
+            leaves.expect(tenant, at..hull.end);
+        }
+        Ok(leaves)
+    }
+
+    /// Takes the leaves that are expected one by one from an input.
+    fn leaves_of(&self, input: &Segment, leaves: &mut Leaves, rest: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        let slices = input.info().slices.iter();
+        let wanted: Vec<(u32, Range<u64>)> = slices
+            .flat_map(|s| leaves.ranges(s.tenant, s.min_index..s.max_index + 1).into_iter().map(|r| (s.tenant, r)))
+            .collect();
+        if wanted.iter().map(|(_, range)| range.end - range.start).sum::<u64>() * SPARSE < input.info().rows {
+            for (number, range) in wanted {
+                let tenant = self.tenant(number)?;
+                input.rows_by_index(number, range, |row| -> Result<()> {
+                    let sealed =
+                        self.sealed(&tenant, row.index, row.recorded_at, row.kind, row.row, input.info().id)?;
+                    leaves.put(number, row.index, sealed.leaf);
+                    Ok(())
+                })?;
+                rest()?;
+            }
+            return Ok(());
+        }
+        let mut walk = Walk::new(self, input.info())?;
+        let mut n = 0u64;
+        input.rows(&mut |row| -> Result<()> {
+            let (tenant, leaf) = walk.leaf(&row)?;
+            leaves.put(tenant, row.index, leaf);
+            n += 1;
+            if n.is_multiple_of(4096) { rest() } else { Ok(()) }
+        })
+    }
+
+    /// One merge, if one is due. `share` says again and again what part of a core it may take.
+    fn merge_once(&self, share: &dyn Fn() -> f64) -> Result<bool> {
         let inputs = due(&self.segments(), self.settings.merge_at.max(2));
         if inputs.is_empty() {
             return Ok(false);
         }
-        let mut leaves = Leaves::default();
-        for slice in inputs.iter().flat_map(|s| &s.info().slices) {
-            leaves.expect(slice.tenant, slice.min_index, slice.max_index - slice.min_index + 1);
-        }
-        let mut budget = Budget::new(share);
+        let mut budget = Budget::new(share());
         // A stop does not wait for a merge: the inputs stay, and the outputs so far are removed.
         let rest = |budget: &mut Budget| {
-            budget.rest();
+            budget.rest_at(share());
             if self.stopping() { Err(segments::Error::Stopped) } else { Ok(()) }
         };
+        let mut leaves = self.expected(&inputs)?;
         for input in &inputs {
-            let mut walk = Walk::new(self, input.info())?;
-            let mut n = 0u64;
-            input.rows(&mut |row| -> Result<()> {
-                let (tenant, leaf) = walk.leaf(&row)?;
-                leaves.put(tenant, row.index, leaf);
-                n += 1;
-                if n.is_multiple_of(4096) { rest(&mut budget).map_err(Into::into) } else { Ok(()) }
-            })?;
+            self.leaves_of(input, &mut leaves, &mut || rest(&mut budget).map_err(Into::into))?;
         }
         let dir = self.folder.segments();
         let mut failed = None;

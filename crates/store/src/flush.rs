@@ -4,9 +4,9 @@
 //! next start) → admit (the same) → one catalog transaction (**the commit**: from here the rows are stored)
 //! → show the segment → let the tail go and cut the journal (a crash before: the next start skips the frames).
 
-use crate::admit::Leaves;
 use crate::budget::Budget;
 use crate::error::{Error, Result};
+use crate::leaves::Leaves;
 use crate::store::{Store, row_of};
 use catalog::{StoreCommit, TileRow};
 use event::Field;
@@ -76,7 +76,7 @@ impl Store {
                     what: format!("the tail does not go on at index {}", frontier.size()),
                 });
             }
-            leaves.expect(tenant.number, *first, size - first);
+            leaves.expect(tenant.number, *first..*size);
             for row in &tail {
                 leaves.put(tenant.number, row.index, row.leaf);
                 frontier.push_with(row.leaf, |height, index, hash| tiles.push(tenant.number, height, index, hash));

@@ -15,6 +15,7 @@ mod flush;
 pub mod folder;
 mod ids;
 mod keys;
+mod leaves;
 pub mod rebuild;
 pub mod repair;
 mod scrub;

@@ -10,7 +10,7 @@ use merkle::tile::{WIDTH, tile_root};
 use std::collections::{BTreeMap, HashMap};
 
 /// Leaves of one block.
-const BLOCK: u64 = WIDTH as u64;
+pub(crate) const BLOCK: u64 = WIDTH as u64;
 
 /// Hashes of tile levels from 1 up, end to end, by level and number.
 pub(crate) type TileMap = BTreeMap<(u8, u64), Vec<u8>>;
@@ -33,13 +33,48 @@ pub(crate) struct Tree {
     size: u64,
     /// Roots of the blocks that are whole.
     blocks: Vec<Option<Hash>>,
-    open: HashMap<u64, Open>,
+    open: HashMap<u64, Block>,
 }
 
+/// Leaves that stand side by side, being filled in any order.
 #[derive(Debug)]
-struct Open {
+pub(crate) struct Block {
     missing: usize,
     leaves: Vec<Option<Hash>>,
+}
+
+impl Block {
+    /// Room for so many leaves.
+    pub fn new(width: usize) -> Block {
+        Block { missing: width, leaves: vec![None; width] }
+    }
+
+    pub fn put(&mut self, place: usize, leaf: Hash) -> Put {
+        let Some(slot) = self.leaves.get_mut(place) else { return Put::Beyond };
+        match slot {
+            Some(kept) if *kept == leaf => Put::Again,
+            Some(_) => Put::Differs,
+            None => {
+                *slot = Some(leaf);
+                self.missing -= 1;
+                Put::Kept
+            }
+        }
+    }
+
+    /// The root of a whole block of 256, once all leaves are there.
+    pub fn root(&self) -> Option<Hash> {
+        if self.missing > 0 {
+            return None;
+        }
+        let bytes: Vec<u8> = self.leaves.iter().flatten().flatten().copied().collect();
+        tile_root(&bytes)
+    }
+
+    /// The first place without a leaf.
+    pub fn first_missing(&self) -> usize {
+        self.leaves.iter().position(Option::is_none).unwrap_or(0)
+    }
 }
 
 /// Trees by tenant.
@@ -69,22 +104,19 @@ impl Tree {
         let number = index / BLOCK;
         let whole = self.blocks.get(number as usize).copied();
         let width = (self.size - number * BLOCK).min(BLOCK) as usize;
-        let open = self.open.entry(number).or_insert_with(|| Open { missing: width, leaves: vec![None; width] });
-        let Some(slot) = open.leaves.get_mut((index % BLOCK) as usize) else { return Put::Beyond };
-        match slot {
-            Some(kept) if *kept == leaf => return Put::Again,
-            Some(_) => return Put::Differs,
-            None => *slot = Some(leaf),
+        let open = self.open.entry(number).or_insert_with(|| Block::new(width));
+        let put = open.put((index % BLOCK) as usize, leaf);
+        if put != Put::Kept {
+            return put;
         }
-        open.missing -= 1;
         // A last block that is not full stays open: its leaves are the end of the tree.
-        if open.missing == 0 && width as u64 == BLOCK {
-            let bytes: Vec<u8> = open.leaves.iter().flatten().flatten().copied().collect();
-            let root = tile_root(&bytes);
+        if width as u64 == BLOCK
+            && let Some(root) = open.root()
+        {
             self.open.remove(&number);
             let Some(place) = self.blocks.get_mut(number as usize) else { return Put::Beyond };
-            let before = std::mem::replace(place, root);
-            if before.is_some() && before != root {
+            let before = place.replace(root);
+            if before.is_some_and(|before| before != root) {
                 return Put::Differs;
             }
         }
@@ -123,8 +155,7 @@ impl Tree {
     }
 
     fn first_missing(&self, number: u64) -> u64 {
-        let at = self.open.get(&number).and_then(|o| o.leaves.iter().position(Option::is_none)).unwrap_or(0);
-        number * BLOCK + at as u64
+        number * BLOCK + self.open.get(&number).map_or(0, Block::first_missing) as u64
     }
 }
 
