@@ -437,6 +437,11 @@ impl Ledger {
         self.tail_bytes() > self.inner.config.tail_bytes / 8 * 7
     }
 
+    /// Whether the tail is half full: rows come faster than they move to segments.
+    pub fn is_filling(&self) -> bool {
+        self.tail_bytes() > self.inner.config.tail_bytes / 2
+    }
+
     /// Why the ledger takes nothing any more, if so.
     pub fn failure(&self) -> Option<String> {
         self.inner.failed.read().clone()

@@ -68,6 +68,8 @@ pub struct Inner {
     pub ids: Ids,
     /// Batches being prepared.
     pub intake: Arc<Semaphore>,
+    /// Batches prepared at once while the tail is filling up: one core is left to moving rows to segments.
+    pub pressed: Arc<Semaphore>,
     /// What native records need to know of those before them.
     pub memories: native::Memories,
     /// Jobs being done.
@@ -99,6 +101,11 @@ pub struct Inner {
     rules: RwLock<HashMap<u32, (String, Arc<Rules>)>>,
 }
 
+/// The cores there are, less one, and at least one.
+fn all_cores_but_one() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get() - 1).max(1)
+}
+
 impl std::ops::Deref for App {
     type Target = Inner;
     fn deref(&self) -> &Inner {
@@ -121,6 +128,7 @@ impl App {
             certificates: push::Certificates::default(),
             refusals: push::Refusals::default(),
             intake: Arc::new(Semaphore::new(INTAKE_AT_ONCE)),
+            pressed: Arc::new(Semaphore::new(all_cores_but_one())),
             reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
             waits: Arc::new(Semaphore::new(WAITS_AT_ONCE)),
             tails: Arc::new(Semaphore::new(TAILS_AT_ONCE)),

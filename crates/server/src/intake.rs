@@ -178,6 +178,10 @@ async fn take_prepared(
     while app.store().ledger().is_crowded() && waiting.elapsed() < ROOM_PATIENCE {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    let pressed = match app.store().ledger().is_filling() {
+        true => app.pressed.clone().acquire_owned().await.ok(),
+        false => None,
+    };
     let prepared = match on {
         On::This => make(app, &tenant)?,
         On::Another => {
@@ -187,7 +191,7 @@ async fn take_prepared(
                 .map_err(|e| Problem::internal("a batch could not be prepared", &e))??
         }
     };
-    drop(permit);
+    drop((permit, pressed));
     let taken = seal(app, tenant, prepared).await?;
     for (_, code, ..) in &taken.refused {
         metrics::counter!("indelible_records_rejected_total", "code" => *code).increment(1);
