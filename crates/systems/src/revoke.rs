@@ -431,6 +431,21 @@ pub(crate) mod tests {
 
     proptest! {
         #[test]
+        fn whatever_is_answered_only_a_success_shows_it(
+            status in any::<u16>(),
+            bytes in proptest::collection::vec(any::<u8>(), 0..100),
+            text in r#"[\[{]("active":(true|false|\PC{0,9}))?[\]}]"#,
+        ) {
+            for over in [Over::Inactive, Over::NoneLeft] {
+                let shown = Shown { call: call("GET", "http://h:1".into()), over };
+                for body in [bytes.as_slice(), text.as_bytes()] {
+                    prop_assert!(!shown.says(status, body) || status == 200);
+                    shown.says(200, body);
+                }
+            }
+        }
+
+        #[test]
         fn an_id_stays_in_its_place(id in "\\PC{1,30}", user in "\\PC{1,30}", client in "\\PC{1,30}") {
             let aims = [
                 Aim::Session { id: id.clone(), user: None },

@@ -64,7 +64,7 @@ impl Ory {
         let (public, admin) = (port(), port());
         let url = |port: u16| format!("http://127.0.0.1:{port}");
         settings["dsn"] = json!("memory");
-        settings["log"] = json!({ "level": "warning" });
+        settings["log"] = json!({ "level": "error" });
         settings["serve"]["public"] = json!({ "host": "127.0.0.1", "port": public });
         settings["serve"]["admin"] = json!({ "host": "127.0.0.1", "port": admin });
         if name == "kratos" {
@@ -94,11 +94,12 @@ impl Ory {
             .spawn()
             .unwrap();
         let client = |port: u16| Client::new(&url(port), None);
-        let ory = Ory { child, folder, public: client(public), admin: client(admin) };
+        let mut ory = Ory { child, folder, public: client(public), admin: client(admin) };
         let ready = if name == "kratos" { "/admin/health/ready" } else { "/health/ready" };
         let until = Instant::now() + PATIENCE;
         while !ory.admin.send(Method::GET, ready, &[], b"").is_ok_and(|answer| answer.status == 200) {
-            assert!(Instant::now() < until, "{name} does not come up: {}", ory.log());
+            let gone = ory.child.try_wait().unwrap();
+            assert!(gone.is_none() && Instant::now() < until, "{name} does not come up ({gone:?}): {}", ory.log());
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
         ory
