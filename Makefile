@@ -30,6 +30,7 @@ demo: ## build and start a server filled with a month of invented records (DATA=
 	trap 'rm -rf "$$folder"' EXIT; trap : INT TERM; \
 	"$(CARGO_TARGET_DIR)/debug/indelible" demo --data "$$folder/data"
 
+# The first time it builds Ory's Kratos and Hydra, four minutes on two cores; INDELIBLE_WITHOUT_ORY=1 leaves them and their tests out.
 .PHONY: test
 test: ## every test, with the independent checkers (Go, OpenSSL, DuckDB)
 	@scripts/prerequisites test

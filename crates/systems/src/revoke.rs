@@ -91,7 +91,7 @@ impl Aim {
 /// One request to a connector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// `DELETE` or `POST`.
+    /// `DELETE` or `POST`; `GET` where something is only looked at.
     pub method: &'static str,
     /// The whole address.
     pub url: String,
@@ -132,8 +132,40 @@ pub struct Plan {
     /// Filter texts over envelopes: done once a record that came afterwards matches each. Empty where the system says
     /// nothing of it.
     pub confirm: Vec<String>,
+    /// Where the system shows afterwards that it is over, whether an event comes or not.
+    pub shown: Option<Shown>,
     /// What a person should know before: one sentence.
     pub effect: &'static str,
+}
+
+/// A look at what a system has afterwards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// A `GET`.
+    pub call: Call,
+    /// What its answer says when it is over.
+    pub over: Over,
+}
+
+/// What an answer says when it is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// An object whose `active` is `false`.
+    Inactive,
+    /// A list with nothing in it.
+    NoneLeft,
+}
+
+impl Shown {
+    /// Whether this answer says that it is over. One that says something else, or nothing, does not.
+    pub fn says(&self, status: u16, body: &[u8]) -> bool {
+        let body = || serde_json::from_slice::<Value>(body).unwrap_or_default();
+        status == 200
+            && match self.over {
+                Over::Inactive => body().get("active") == Some(&Value::Bool(false)),
+                Over::NoneLeft => body().as_array().is_some_and(Vec::is_empty),
+            }
+    }
 }
 
 /// A connector as it is configured.
@@ -304,6 +336,7 @@ fn webhook(connector: &Connector<'_>, aim: &Aim, operation: &Operation<'_>) -> R
         access: Access::Open,
         calls: vec![call],
         confirm,
+        shown: None,
         effect: "a service of yours is told; what it does cannot be known here",
     })
 }
@@ -358,6 +391,26 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn only_an_answer_that_says_so_shows_that_it_is_over() {
+        let shown = |over| Shown { call: call("GET", "http://h:1".into()), over };
+        for (over, status, body, says) in [
+            (Over::Inactive, 200, r#"{"id":"s1","active":false}"#, true),
+            (Over::Inactive, 200, r#"{"id":"s1","active":true}"#, false),
+            (Over::Inactive, 200, r#"{"id":"s1"}"#, false),
+            (Over::Inactive, 500, r#"{"active":false}"#, false),
+            (Over::Inactive, 404, r#"{"error":{}}"#, false),
+            (Over::Inactive, 200, "[]", false),
+            (Over::NoneLeft, 200, "[]", true),
+            (Over::NoneLeft, 200, r#"[{"id":"s1"}]"#, false),
+            (Over::NoneLeft, 200, "{}", false),
+            (Over::NoneLeft, 200, "<html>", false),
+            (Over::NoneLeft, 204, "", false),
+        ] {
+            assert_eq!(shown(over).says(status, body.as_bytes()), says, "{over:?} {status} {body}");
+        }
+    }
+
+    #[test]
     fn which_connector_serves_which_source() {
         let none = BTreeMap::new();
         let serves = |system, settings: &Value, source| Connector { system, settings, secrets: &none }.serves(source);
@@ -378,6 +431,21 @@ pub(crate) mod tests {
 
     proptest! {
         #[test]
+        fn whatever_is_answered_only_a_success_shows_it(
+            status in any::<u16>(),
+            bytes in proptest::collection::vec(any::<u8>(), 0..100),
+            text in r#"[\[{]("active":(true|false|\PC{0,9}))?[\]}]"#,
+        ) {
+            for over in [Over::Inactive, Over::NoneLeft] {
+                let shown = Shown { call: call("GET", "http://h:1".into()), over };
+                for body in [bytes.as_slice(), text.as_bytes()] {
+                    prop_assert!(!shown.says(status, body) || status == 200);
+                    shown.says(200, body);
+                }
+            }
+        }
+
+        #[test]
         fn an_id_stays_in_its_place(id in "\\PC{1,30}", user in "\\PC{1,30}", client in "\\PC{1,30}") {
             let aims = [
                 Aim::Session { id: id.clone(), user: None },
@@ -388,7 +456,10 @@ pub(crate) mod tests {
             let settings = json!({"url": "http://h:1/base", "realm": "shop", "client_id": "us"});
             for aim in aims {
                 for (system, _) in CONNECTORS {
-                    for call in planned(system, &settings, &aim).into_iter().flat_map(|plan| plan.calls) {
+                    let calls = planned(system, &settings, &aim)
+                        .into_iter()
+                        .flat_map(|plan| plan.calls.into_iter().chain(plan.shown.map(|shown| shown.call)));
+                    for call in calls {
                         prop_assert!(call.url.starts_with("http://h:1/base"), "{}", call.url);
                         prop_assert!(!call.url.contains("..") && !call.url.contains(' ') && !call.url.contains('#'));
                         prop_assert!(call.url.matches('?').count() <= 1);

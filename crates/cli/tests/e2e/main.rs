@@ -29,6 +29,7 @@ mod pull;
 mod push;
 mod random;
 mod reading;
+mod real_ory;
 mod rebuild;
 mod redaction;
 mod repair;

@@ -1,6 +1,7 @@
 //! Sessions and grants are revoked where they came from, confirmed by the source's own word, and every step is a record.
 //!
-//! The peers here speak the shapes of the admin interfaces; they are no Kratos, Hydra or Keycloak.
+//! The peers here speak the shapes of the admin interfaces; they are no Kratos, Hydra or Keycloak. Those are in `real_ory` and
+//! `keycloak`.
 
 use crate::http::Client;
 use crate::server::{Server, eventually};
@@ -53,8 +54,9 @@ fn a_session_is_revoked_and_confirmed_by_kratos() {
     let peer = Peer::start(
         |_| done(204),
         move |asked| {
-            let id = asked.line.rsplit('/').next().unwrap();
-            says(&client, &[ory("SessionRevoked", &json!({ "IdentityID": "i1", "SessionID": id }))]);
+            if let Some(id) = asked.line.strip_prefix("DELETE /admin/sessions/") {
+                says(&client, &[ory("SessionRevoked", &json!({ "IdentityID": "i1", "SessionID": id }))]);
+            }
         },
     );
     connector(&server, "kratos", "kratos", &json!({ "url": peer.url }), "token");
@@ -73,8 +75,9 @@ fn a_session_is_revoked_and_confirmed_by_kratos() {
         "{answer}"
     );
     let asked = peer.asked();
-    assert_eq!((asked.len(), asked[0].line.as_str()), (1, "DELETE /admin/sessions/s1"));
-    assert_eq!(asked[0].header("authorization"), format!("Bearer {SECRET}"));
+    // It is asked what it shows, which here is nothing; the event says it.
+    assert_eq!(peer.lines(), ["DELETE /admin/sessions/s1", "GET /admin/sessions/s1"]);
+    assert!(asked.iter().all(|asked| asked.header("authorization") == format!("Bearer {SECRET}")));
     assert_eq!(steps(&server, &answer["operation"]), ["requested", "sent", "answered", "confirmed", "ended"]);
     let status = |id: &str| server.admin.column("acme", "sessions", &[("q", &format!("session_id:{id}"))], "status");
     assert_eq!((status("s1"), status("s2")), (vec!["revoked".to_owned()], vec!["active".to_owned()]));
@@ -86,6 +89,48 @@ fn a_session_is_revoked_and_confirmed_by_kratos() {
     );
     let audit = server.admin.page("acme", "audit_logs", &nothing);
     assert!(!audit.to_string().contains(SECRET) && !server.home.logs().contains(SECRET), "no secret anywhere");
+}
+
+#[test]
+fn a_source_that_sends_no_event_is_asked_what_it_shows() {
+    let server = Server::start(&[]);
+    signed_in(&server);
+    let peer = Peer::start(
+        |asked| Answer {
+            body: match asked.line.as_str() {
+                "GET /admin/sessions/s1" => r#"{"id":"s1","active":false}"#,
+                "GET /admin/identities/i1/sessions?active=true" => "[]",
+                _ => "",
+            },
+            ..done(if asked.line.starts_with("GET") { 200 } else { 204 })
+        },
+        |_: &Asked| {},
+    );
+    connector(&server, "kratos", "kratos", &json!({ "url": peer.url }), "token");
+    let started = Instant::now();
+    let answer = server.admin.post("/v1/t/acme/sessions/s1/revoke?wait=20", "").ok();
+    assert_eq!(answer["state"], "confirmed", "{answer}");
+    assert_eq!(answer["detail"], "revoked and confirmed: asked afterwards, the system shows it as ended", "{answer}");
+    assert!(started.elapsed() < Duration::from_secs(15), "no event is waited for");
+    assert_eq!(steps(&server, &answer["operation"]), ["requested", "sent", "answered", "confirmed", "ended"]);
+    let sessions = |member: &str| {
+        let session = |id: &str| server.admin.column("acme", "sessions", &[("q", &format!("session_id:{id}"))], member);
+        [session("s1"), session("s2")].concat()
+    };
+    assert_eq!(
+        (sessions("status").join(" "), sessions("user_id").join(" ")),
+        ("revoked active".into(), "i1 i1".into())
+    );
+    let preview = server.admin.post("/v1/t/acme/sessions/s1/revoke?preview=true", "").ok();
+    assert_eq!(preview["sessions"][0]["status"], "revoked", "{preview}");
+    assert_eq!(preview["connectors"].as_array().unwrap().len(), 1, "our own record is no source: {preview}");
+
+    let all = server.admin.post("/v1/t/acme/sessions/revoke?wait=20", json!({ "user_id": "i1" }).to_string()).ok();
+    assert_eq!(all["state"], "confirmed", "{all}");
+    assert_eq!(
+        (sessions("status").join(" "), sessions("user_id").join(" ")),
+        ("revoked revoked".into(), "i1 i1".into())
+    );
 }
 
 #[test]

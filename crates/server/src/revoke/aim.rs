@@ -1,6 +1,7 @@
 //! What a request to revoke means: the sessions and grants it hits, whose they are, and which sources told of them.
 //!
-//! Owns reading that from the records. Records of our own say nothing here: only a source can tell of its sessions.
+//! Owns reading that from the records. Records of our own say nothing here, because only a source can tell of its sessions; but
+//! for those that say what a source showed when it was asked.
 
 use crate::app::App;
 use catalog::Tenant;
@@ -47,16 +48,21 @@ fn said(record: &Value, path: &str) -> Option<String> {
     value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-/// The records of sources that tell of something, newest sealed first.
+/// Our own, which is no source.
+const OWN: &str = "indelible";
+
+/// The records of sources that tell of something, and those of what a source showed, newest sealed first.
 fn told(app: &App, tenant: &Arc<Tenant>, filter: &str) -> query::Result<Vec<Value>> {
     let mut found = items(app, tenant, View::Records, filter)?;
-    found.retain(|record| said(record, "source").is_some_and(|source| source != "indelible"));
+    found.retain(|record| {
+        said(record, "source").is_some_and(|source| source != OWN) || said(record, "session.status").is_some()
+    });
     found.sort_by_key(|record| std::cmp::Reverse(record["index"].as_u64()));
     Ok(found)
 }
 
 fn sources(records: &[Value]) -> BTreeSet<String> {
-    records.iter().filter_map(|record| said(record, "source")).collect()
+    records.iter().filter_map(|record| said(record, "source")).filter(|source| source != OWN).collect()
 }
 
 /// Whose it is: what a record says of the session itself, or who acted when it began.

@@ -244,7 +244,7 @@ fn preview(found: &Found, planned: &[Planned], skipped: &[Skipped]) -> Value {
             let requests: Vec<String> = p.plan.calls.iter().map(|c| format!("{} {}", c.method, c.url)).collect();
             json!({
                 "name": p.name, "system": p.system, "requests": requests, "effect": p.plan.effect,
-                "confirmable": !p.plan.confirm.is_empty(),
+                "confirmable": !p.plan.confirm.is_empty() || p.plan.shown.is_some(),
             })
         })
         .collect();

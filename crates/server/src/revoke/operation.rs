@@ -15,7 +15,7 @@ use query::{Access, View};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use systems::revoke::{Access as How, Aim, Call, Plan};
+use systems::revoke::{Access as How, Aim, Call, Plan, Shown};
 use tokio::time::Instant;
 
 /// How long the source's confirming event is waited for.
@@ -24,8 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(250);
 /// How long a connector may take to answer.
 const CALL: Duration = Duration::from_secs(10);
-/// The longest answer to a request for a token.
-const MAX_TOKEN: u64 = 64 << 10;
+/// The longest answer that is read: to a request for a token, and to the look afterwards.
+const MAX_ANSWER: u64 = 64 << 10;
+/// So many sessions of a user are written down as ended, one by one.
+const MAX_ENDED: usize = 100;
 /// An operation whose last step is older than this, and no end, was cut off: calls and patience are over by then.
 const CUT_OFF: i64 = 120 * 1_000_000;
 
@@ -51,6 +53,8 @@ pub(super) struct Operation {
 enum End {
     /// The source said so itself.
     Confirmed,
+    /// The source showed so when it was asked.
+    Shown,
     /// It answered that it was done, and said nothing more in time.
     NotConfirmed,
     /// The same, and it never says more.
@@ -62,7 +66,7 @@ enum End {
 impl End {
     fn state(&self) -> &'static str {
         match self {
-            End::Confirmed => "confirmed",
+            End::Confirmed | End::Shown => "confirmed",
             End::NotConfirmed => "not_confirmed",
             End::NotConfirmable => "not_confirmable",
             End::Failed(_) => "failed",
@@ -72,6 +76,7 @@ impl End {
     fn detail(&self) -> String {
         match self {
             End::Confirmed => "revoked and confirmed".into(),
+            End::Shown => "revoked and confirmed: asked afterwards, the system shows it as ended".into(),
             End::NotConfirmed => format!("not confirmed after {} s", PATIENCE.as_secs()),
             End::NotConfirmable => "revoked; the system sends no event that would confirm it".into(),
             End::Failed(why) => why.clone(),
@@ -102,6 +107,18 @@ impl Operation {
 
     /// Writes a step down.
     async fn step(&self, app: &App, step: &str, outcome: &str, details: Value) -> Result<(), Problem> {
+        self.step_of(app, step, outcome, details, None).await
+    }
+
+    /// The same; `ended` is a session that the source showed as over, which is then so in the view of sessions too.
+    async fn step_of(
+        &self,
+        app: &App,
+        step: &str,
+        outcome: &str,
+        details: Value,
+        ended: Option<&str>,
+    ) -> Result<(), Problem> {
         let (kind, id) = self.aim.target();
         let mut attributes = self.aim.members();
         if let (Some(attributes), Value::Object(details)) = (attributes.as_object_mut(), details) {
@@ -110,11 +127,17 @@ impl Operation {
                 attributes.insert("http_request_id".into(), request.as_str().into());
             }
         }
-        let record = json!({
+        let mut record = json!({
             "log": "audit", "source": "indelible", "action": format!("indelible.revoke.{step}"), "outcome": outcome,
             "level": if outcome == "success" { "info" } else { "warn" },
             "actor": self.actor, "target": { "id": id, "type": kind }, "request_id": self.id, "attributes": attributes,
         });
+        if let Some(session) = ended {
+            record["session"] = json!({ "id": session, "status": "revoked" });
+            if let Some(user) = self.aim.user() {
+                record["session"]["user_id"] = user.into();
+            }
+        }
         let taken = crate::intake::take_own(app, Arc::clone(&self.tenant), record.to_string()).await?;
         match taken.refused.first() {
             None => Ok(()),
@@ -208,6 +231,10 @@ impl Operation {
         if recorded.is_err() {
             tracing::error!(operation = self.id, "the answer to a revocation could not be recorded");
         }
+        if self.shown(&planned.plan).await {
+            self.ended(app, named(json!({ "detail": End::Shown.detail() }))).await;
+            return End::Shown;
+        }
         if planned.plan.confirm.is_empty() {
             return End::NotConfirmable;
         }
@@ -219,6 +246,37 @@ impl Operation {
             tracing::error!(operation = self.id, "the end of a revocation could not be recorded");
         }
         end
+    }
+
+    /// Whether the source, asked now, shows that it is over. What it does not show it may still say.
+    async fn shown(&self, plan: &Plan) -> bool {
+        let (Some(shown), access) = (plan.shown.clone(), plan.access.clone()) else { return false };
+        let looked = tokio::task::spawn_blocking(move || look(&access, &shown)).await;
+        match looked.unwrap_or_else(|_| Err("the look was cut off".into())) {
+            Ok(over) => over,
+            Err(why) => {
+                tracing::warn!(why, operation = self.id, "what became of a revocation could not be looked at");
+                false
+            }
+        }
+    }
+
+    /// Writes down what the source showed: of each session that it was about.
+    async fn ended(&self, app: &App, details: Value) {
+        let sessions: &[String] = match &*self.aim {
+            Aim::Session { id, .. } => std::slice::from_ref(id),
+            Aim::Sessions { known, .. } => known,
+            Aim::Grant { .. } | Aim::Grants { .. } => &[],
+        };
+        let mut steps: Vec<Option<&str>> = sessions.iter().take(MAX_ENDED).map(|id| Some(id.as_str())).collect();
+        if steps.is_empty() {
+            steps.push(None);
+        }
+        for session in steps {
+            if self.step_of(app, "confirmed", "success", details.clone(), session).await.is_err() {
+                tracing::error!(operation = self.id, "the end of a revocation could not be recorded");
+            }
+        }
     }
 
     /// Waits until a record that was sealed from `from` on matches each of the filters.
@@ -261,21 +319,40 @@ impl Operation {
     }
 }
 
-/// Sends a plan's requests one after the other. Gives their statuses, or why not all were done; never a secret.
-fn send(plan: &Plan) -> Result<Vec<u16>, String> {
-    let agent = ureq::Agent::config_builder()
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .proxy(None)
         .timeout_global(Some(CALL))
         .user_agent(concat!("indelible/", env!("CARGO_PKG_VERSION")))
         .build()
-        .new_agent();
-    let token = match &plan.access {
-        How::Open => None,
-        How::Bearer(token) => Some(token.clone()),
-        How::Token(call) => Some(token(&agent, call)?),
-    };
+        .new_agent()
+}
+
+/// What lets us in, if anything has to.
+fn bearer(agent: &ureq::Agent, access: &How) -> Result<Option<String>, String> {
+    match access {
+        How::Open => Ok(None),
+        How::Bearer(token) => Ok(Some(token.clone())),
+        How::Token(call) => token(agent, call).map(Some),
+    }
+}
+
+/// Asks whether it is over.
+fn look(access: &How, shown: &Shown) -> Result<bool, String> {
+    let agent = agent();
+    let token = bearer(&agent, access)?;
+    let mut response = ask(&agent, &shown.call, token.as_deref())?;
+    let status = response.status().as_u16();
+    let body = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
+    Ok(shown.says(status, &body.map_err(|e| format!("its answer cannot be read: {e}"))?))
+}
+
+/// Sends a plan's requests one after the other. Gives their statuses, or why not all were done; never a secret.
+fn send(plan: &Plan) -> Result<Vec<u16>, String> {
+    let agent = agent();
+    let token = bearer(&agent, &plan.access)?;
     let mut statuses = Vec::new();
     for call in &plan.calls {
         let status = ask(&agent, call, token.as_deref())?.status().as_u16();
@@ -298,7 +375,7 @@ fn token(agent: &ureq::Agent, call: &Call) -> Result<String, String> {
             "answered {status} to the request for a token; check the connector's client and its secret"
         ));
     }
-    let body = response.body_mut().with_config().limit(MAX_TOKEN).read_to_vec();
+    let body = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
     let body: Option<Value> = body.ok().and_then(|body| serde_json::from_slice(&body).ok());
     let token = body.as_ref().and_then(|body| body["access_token"].as_str());
     token.map(str::to_owned).ok_or_else(|| "gave no `access_token`".into())

@@ -41,7 +41,7 @@ pub(crate) fn plan(connector: &Connector<'_>, aim: &Aim) -> Result<Plan, Cannot>
             (calls, confirm, "the consents that are known are gone; each client has to ask again")
         }
     };
-    Ok(Plan { access: Access::Token(token(connector, url, realm)?), calls, confirm, effect })
+    Ok(Plan { access: Access::Token(token(connector, url, realm)?), calls, confirm, shown: None, effect })
 }
 
 /// The request for a token of the service account.

@@ -13,6 +13,9 @@ use std::borrow::Cow;
 /// the server is configured to pass on.
 const ADDRESSES: &[&str] = &["True-Client-Ip", "Cf-Connecting-Ip", "X-Real-Ip"];
 
+/// The id of what has none yet.
+const NO_ID: &str = "00000000-0000-0000-0000-000000000000";
+
 pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
     out.id_by_content(text);
@@ -65,7 +68,10 @@ fn action<'a>(
         out.set(Field::Outcome, "unknown");
     }
     identity(native, text, out);
-    out.take(native, "session.id", Field::SessionId);
+    // Before a new session is stored its id is all zeros; that is nobody's.
+    if native.text("session.id").is_some_and(|id| id != NO_ID) {
+        out.take(native, "session.id", Field::SessionId);
+    }
     if let Some(end) =
         object::at(text, &["session", "expires_at"]).and_then(|end| moment::read(end, Stamp::Micros, context.zone))
     {
@@ -79,13 +85,15 @@ fn action<'a>(
             out.copy_raw(address, Field::Ip);
         }
     }
-    for (path, field) in [
-        (["request_headers", "User-Agent", "0"].as_slice(), Field::UserAgent),
-        (&["session", "devices", "0", "ip_address"], Field::Ip),
-        (&["session", "devices", "0", "user_agent"], Field::UserAgent),
-    ] {
+    for path in [["request_headers", "User-Agent", "0"].as_slice(), &["session", "devices", "0", "user_agent"]] {
         if let Some(raw) = object::at(text, path) {
-            out.copy_raw(raw, field);
+            out.copy_raw(raw, Field::UserAgent);
+        }
+    }
+    if let Some(raw) = object::at(text, &["session", "devices", "0", "ip_address"]) {
+        match decode(&Cow::Borrowed(raw)).and_then(|text| events::without_port(&text)) {
+            Some(address) if out.is_empty(Field::Ip) => out.set(Field::Ip, address),
+            _ => out.copy_raw(raw, Field::Ip),
         }
     }
     Ok(())

@@ -1,29 +1,33 @@
 //! The admin interfaces of Kratos (sessions) and Hydra (consents, and its own sign-in sessions).
 //!
 //! Both have the setting `url`, the address of the admin interface, and the secret `token` where something in front of it asks
-//! for one. Each says what it did with an event in its traces; Hydra says nothing of its sign-in sessions.
+//! for one. Hydra says with an event in its traces that a consent is gone, and nothing of its sign-in sessions. Kratos has an
+//! event for a user who signs out; of sessions that its admin interface ends it says nothing (seen in 1.3.1), so it is asked
+//! afterwards whether they are over.
 
-use crate::revoke::{Aim, Cannot, Connector, Plan, all_revoked, call, encode, is, revoked};
+use crate::revoke::{Aim, Cannot, Connector, Over, Plan, Shown, all_revoked, call, encode, is, revoked};
 
 pub(crate) fn kratos(connector: &Connector<'_>, aim: &Aim) -> Result<Plan, Cannot> {
     let url = connector.url()?;
-    let (request, confirm) = match aim {
-        Aim::Session { id, .. } => (format!("{url}/admin/sessions/{}", encode(id)), vec![revoked(id)]),
+    let (request, confirm, over) = match aim {
+        Aim::Session { id, .. } => (format!("{url}/admin/sessions/{}", encode(id)), vec![revoked(id)], Over::Inactive),
         Aim::Sessions { user, known } => {
             let confirm = match known.as_slice() {
                 [] => vec![format!("action:SessionRevoked {}", is("actor.id", user))],
                 known => all_revoked(known),
             };
-            (format!("{url}/admin/identities/{}/sessions", encode(user)), confirm)
+            (format!("{url}/admin/identities/{}/sessions", encode(user)), confirm, Over::NoneLeft)
         }
         Aim::Grant { .. } | Aim::Grants { .. } => {
             return Err(Cannot::NotIts("Kratos has no grants; they are Hydra's"));
         }
     };
+    let look = if over == Over::NoneLeft { format!("{request}?active=true") } else { request.clone() };
     Ok(Plan {
         access: connector.bearer(),
         calls: vec![call("DELETE", request)],
         confirm,
+        shown: Some(Shown { call: call("GET", look), over }),
         effect: "the session is not accepted any more from the next request on; tokens made of it are good until they expire",
     })
 }
@@ -52,7 +56,7 @@ pub(crate) fn hydra(connector: &Connector<'_>, aim: &Aim) -> Result<Plan, Cannot
             "all consents of the user and every token given for them are gone; each client has to ask again",
         ),
     };
-    Ok(Plan { access: connector.bearer(), calls: vec![call("DELETE", request)], confirm, effect })
+    Ok(Plan { access: connector.bearer(), calls: vec![call("DELETE", request)], confirm, shown: None, effect })
 }
 
 #[cfg(test)]
@@ -68,15 +72,23 @@ mod tests {
         Ok((format!("{} {}", plan.calls[0].method, plan.calls[0].url), plan.confirm))
     }
 
+    /// How Kratos is asked whether it is over.
+    fn look(aim: &Aim) -> (String, Over) {
+        let shown = planned("kratos", &json!({"url": "http://ory:4434/"}), aim).unwrap().shown.unwrap();
+        (format!("{} {}", shown.call.method, shown.call.url), shown.over)
+    }
+
     #[test]
     fn what_is_asked_of_kratos() {
         let (request, confirm) = asked("kratos", &session()).unwrap();
         assert_eq!(request, "DELETE http://ory:4434/admin/sessions/s%2F1");
         assert_eq!(confirm, [r#"(session_id:"s/1" OR session.id:"s/1") session.status:revoked"#]);
+        assert_eq!(look(&session()), ("GET http://ory:4434/admin/sessions/s%2F1".into(), Over::Inactive));
         let all = Aim::Sessions { user: "i1".into(), known: vec!["s1".into(), "s2".into()] };
         let (request, confirm) = asked("kratos", &all).unwrap();
         assert_eq!(request, "DELETE http://ory:4434/admin/identities/i1/sessions");
         assert_eq!(confirm.len(), 2, "each of them says so");
+        assert_eq!(look(&all), ("GET http://ory:4434/admin/identities/i1/sessions?active=true".into(), Over::NoneLeft));
         let grant = Aim::Grant { id: "g".into(), user: "i1".into(), client: "c".into() };
         assert!(matches!(asked("kratos", &grant), Err(Cannot::NotIts(_))));
     }

@@ -13,6 +13,7 @@ use event::Field;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 use std::borrow::Cow;
+use std::net::SocketAddr;
 
 /// Attributes that any event may have. A family's own come first and win.
 const COMMON: &[(&str, Field)] = &[
@@ -110,6 +111,7 @@ pub(crate) fn fill<'a>(name: &str, attributes: &mut Object<'a>, out: &mut Envelo
     out.set(Field::Outcome, outcome);
     out.set(Field::Level, level);
 
+    address(attributes, out);
     let subject = attributes.text("OAuth2Subject");
     let machine = attributes.text("OAuth2GrantType").is_some_and(|grant| grant == "client_credentials");
     let others = other_spellings(family, attributes);
@@ -170,6 +172,14 @@ pub(crate) fn change_of_stored(envelope: &Value) -> Option<Change> {
 pub(crate) const STATES: &str =
     "action:[IdentityCreated,IdentityUpdated,IdentityDeleted,registration,settings,verification,recovery]";
 
+/// Where no proxy stands before a server its `ClientIP` is the peer of the connection, with the port. The field has the address
+/// alone; the attribute stays as it is.
+fn address(attributes: &mut Object<'_>, out: &mut Envelope<'_>) {
+    if let Some(address) = attributes.text("ClientIP").and_then(|text| without_port(&text)) {
+        out.set(Field::Ip, address);
+    }
+}
+
 /// What an event says about the identity it names: not much more than whether it is active.
 fn identity(name: &str, attributes: &mut Object<'_>, out: &mut Envelope<'_>) {
     let Some(id) = out.text(Field::TargetId).map(Cow::into_owned) else { return };
@@ -210,6 +220,11 @@ fn outcome(name: &str) -> (&'static str, &'static str) {
         "PermissionsChecked" => ("unknown", "info"),
         _ => ("success", "info"),
     }
+}
+
+/// The address of `192.0.2.9:4242` or `[2001:db8::9]:4242`; `None` where there is no port.
+pub(crate) fn without_port(text: &str) -> Option<String> {
+    text.parse::<SocketAddr>().ok().map(|peer| peer.ip().to_string())
 }
 
 /// A SHA-256 in hex.
