@@ -7,6 +7,7 @@
 mod access;
 mod bad_input;
 mod changes;
+mod contember_table;
 mod counting;
 mod crash;
 mod duckdb;
@@ -24,6 +25,7 @@ mod ops;
 mod otlp;
 mod paging;
 mod peer;
+mod postgres;
 mod proofs;
 mod pull;
 mod push;

@@ -5,6 +5,7 @@
 
 use super::http::{Got, Http};
 use super::plan::{Plan, Position, SECOND};
+use super::postgres::Postgres;
 use crate::app::App;
 use crate::intake;
 use crate::jobs::{self, Task};
@@ -18,6 +19,7 @@ use ledger::Outcome;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
+use systems::pull::sql::{Database, Sql};
 use systems::pull::{self, Ask, Config, Page, Pull, Trouble, Window};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -68,6 +70,8 @@ pub(super) struct Walk {
     pub task: Option<Task>,
     config: Config,
     http: Http,
+    /// Where it is a database.
+    database: Option<Postgres>,
     token: Option<(String, i64)>,
     /// Held from the request for a page until its records are durable.
     turn: Option<OwnedSemaphorePermit>,
@@ -79,9 +83,13 @@ impl Walk {
     /// Settings that cannot be used any more, or secrets that cannot be read.
     pub(super) fn new(app: &App, tenant: &Arc<Tenant>, source: Source) -> Result<Walk, Problem> {
         let config = super::config(&app.store().catalog().source_secrets(tenant.number, &source.name)?, &source)?;
-        let pull = super::puller(&source.system)?;
+        let pull = super::puller(&source.system, &config.settings)?;
         pull.check(&config).map_err(|e| Problem::bad("invalid_source", e.detail))?;
         let plan = Plan::of(&config.settings, source.created_at, pull)?;
+        let database = match pull.sql() {
+            Some(_) => Some(Database::of(&config).map_err(|e| Problem::bad("invalid_source", e.detail))?),
+            None => None,
+        };
         let http = Http::new(config.text("url").unwrap_or_default(), app.options.version);
         Ok(Walk {
             app: app.clone(),
@@ -92,6 +100,7 @@ impl Walk {
             task: None,
             config,
             http,
+            database: database.map(Postgres::new),
             token: None,
             turn: None,
             request_id: app.ids.next(app.store().now()),
@@ -137,9 +146,14 @@ impl Walk {
                 let turn = Arc::clone(&self.app.pulls.turns).acquire_owned().await;
                 self.turn = Some(turn.map_err(|_| End::Stopping)?);
             }
-            let trouble = match self.once(stream, window, page).await {
+            let got = match self.pull.sql() {
+                Some(sql) => self.rows(sql, window, page).await,
+                None => self.once(stream, window, page).await.map_err(End::Trouble),
+            };
+            let trouble = match got {
                 Ok(page) => return Ok(page),
-                Err(trouble) => trouble,
+                Err(End::Trouble(trouble)) => trouble,
+                Err(end) => return Err(end),
             };
             self.turn = None;
             match trouble {
@@ -159,6 +173,17 @@ impl Walk {
         let ask = self.pull.ask(&self.config, &token, stream, window, page).map_err(refused)?;
         let got = self.send(ask).await?;
         self.pull.read(window, page, &got.answer(), self.now())
+    }
+
+    /// A page of a database. One that is under way is left when the job is cancelled.
+    async fn rows(&self, sql: &dyn Sql, window: Window, page: Option<&str>) -> Result<Page, End> {
+        let refused = |why: String| End::Trouble(Trouble::Refused(why));
+        let statement = sql.statement(&self.config, window, page).map_err(|e| refused(e.detail))?;
+        let database = self.database.as_ref().ok_or_else(|| refused("its settings name no database".into()))?;
+        match database.query(statement, || self.go_on().is_ok()).await {
+            Some(rows) => Ok(sql.rows(window, page, rows?)?),
+            None => Err(self.go_on().err().unwrap_or(End::Cancelled)),
+        }
     }
 
     async fn token(&mut self) -> Result<String, Trouble> {
