@@ -15,6 +15,7 @@ mod faces;
 mod faults;
 mod folder;
 mod guides;
+mod heard;
 mod http;
 mod import;
 mod intake;

@@ -87,11 +87,13 @@ mkdir data && chmod 755 .";
         let rules =
             "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\nhost all all ::1/128 scram-sha-256\n";
         std::fs::write(data.join("pg_hba.conf"), rules).unwrap();
+        // Where ALTER SYSTEM can change it.
+        std::fs::write(data.join("postgresql.auto.conf"), "ssl = on\n").unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let log = std::fs::File::create(path.join("log")).unwrap();
         let mut command = as_user(&programs().join("postgres"), path);
         command.arg("-D").arg(&data).arg("-k").arg(path).args(["-p", &port.to_string()]);
-        for option in ["listen_addresses=localhost", "fsync=off", "log_statement=all", "ssl=on"] {
+        for option in ["listen_addresses=localhost", "fsync=off", "log_statement=all"] {
             command.args(["-c", option]);
         }
         for (name, file) in [("ssl_cert_file", "server.crt"), ("ssl_key_file", "server.key")] {

@@ -7,14 +7,12 @@ use super::http::{Got, Http};
 use super::plan::{Plan, Position, SECOND};
 use super::postgres::Postgres;
 use crate::app::App;
-use crate::intake;
+use crate::gap;
 use crate::jobs::{self, Task};
 use crate::native;
-use crate::prepare;
 use crate::problem::Problem;
 use axum::http::StatusCode;
-use catalog::{Source, SourceCounts, SourceNews, SourceSpan, Tenant};
-use event::time;
+use catalog::{Source, SourceCounts, SourceNews, Tenant};
 use ledger::Outcome;
 use serde_json::json;
 use std::sync::Arc;
@@ -268,41 +266,10 @@ impl Walk {
     /// Records that something is missing for good: an entry of its own kind in the ledger, and a row to look it up by.
     /// The same gap told again is the same entry.
     pub(super) async fn gap(&self, window: Window, cause: &str) -> Result<(), End> {
-        let name = &self.source.name;
-        let (from, to) = (time::format(window.from), time::format(window.to));
-        let record = json!({
-            "id": format!("gap:{name}:{}:{}", window.from, window.to),
-            "log": "audit",
-            "time": to,
-            "source": "indelible",
-            "action": "indelible.gap",
-            "outcome": "unknown",
-            "level": "error",
-            "target": { "id": name, "type": "source", "name": name },
-            "message": format!("records of {name} from {from} to {to} are missing: {cause}"),
-            "attributes": { "source": name, "system": self.pull.system(), "from": from, "to": to, "cause": cause },
-        })
-        .to_string();
-        let make = move |app: &App, tenant: &Arc<Tenant>| prepare::gap(app, tenant, &record);
-        let ours = |what: String| End::Ours(format!("a gap could not be recorded: {what}"));
-        let taken = intake::take_with(&self.app, Arc::clone(&self.tenant), make).await;
-        let taken = taken.map_err(|p| ours(p.detail().to_owned()))?;
-        if let Some((_, code, ..)) = taken.refused.first() {
-            return Err(ours((*code).to_owned()));
-        }
-        let span = SourceSpan {
-            tenant: self.tenant.number,
-            name: name.clone(),
-            from: window.from,
-            to: window.to,
-            checked_at: self.now(),
-            records: 0,
-            filled: 0,
-            gap: Some(cause.to_owned()),
-        };
-        self.app.store().catalog().add_span(&span, Some(self.source.created_at)).map_err(|e| ours(e.to_string()))?;
-        metrics::counter!("indelible_source_gaps_total", "system" => self.pull.system()).increment(1);
-        Ok(())
+        let id = format!("gap:{}:{}:{}", self.source.name, window.from, window.to);
+        gap::record(&self.app, &self.tenant, &self.source, id, window, cause)
+            .await
+            .map_err(|what| End::Ours(format!("a gap could not be recorded: {what}")))
     }
 
     /// Tells of records that a page could not give.

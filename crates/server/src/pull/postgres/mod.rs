@@ -2,6 +2,10 @@
 //!
 //! [`line`] is the connection, [`talk`] what is said over it. Beside sockets and TLS nothing is decided here: what is asked
 //! is `systems::pull::sql`'s matter.
+//!
+//! Not `tokio-postgres`: a task per connection and a bridge to TLS are much for a session that asks one question after
+//! another, and it turns on a feature of `tokio-util` with which all of DataFusion is built anew. Its own
+//! `postgres-protocol` is what is used of it.
 
 mod line;
 mod talk;
