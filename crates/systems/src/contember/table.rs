@@ -143,6 +143,7 @@ impl Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pull::sql::SslMode;
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -256,5 +257,4 @@ mod tests {
             }
         }
     }
-    use crate::pull::sql::SslMode;
 }
