@@ -29,7 +29,11 @@ pub mod engine {
     pub type Result<T> = std::result::Result<T, Error>;
 }
 
-#[allow(missing_docs)]
+#[allow(dead_code, missing_docs)]
+#[path = "../../crates/server/src/pull/postgres/talk.rs"]
+pub mod talk;
+
+#[allow(dead_code, missing_docs)]
 #[path = "../../crates/server/src/decompress.rs"]
 pub mod decompress;
 

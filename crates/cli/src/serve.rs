@@ -181,12 +181,13 @@ where
     ready(address);
     tracing::info!(%address, data = %settings.data.display(), "ready");
     let background = tokio::spawn(server::run_background(app.clone(), stopping.clone()));
-    let serving = server::serve(listener, app, connections(settings.max_connections), stopping.clone());
+    let serving = server::serve(listener, app.clone(), connections(settings.max_connections), stopping.clone());
     let mut late = stopping;
     tokio::select! {
         () = serving => {
             // What is under way in the background ends at its next step, or is gone on with at the next start.
             let _ = background.await;
+            server::finish(&app).await;
             Ok(())
         }
         // Streams never end by themselves.

@@ -1,6 +1,7 @@
 //! The application's state, its routes, and what happens around every request.
 
 use crate::body::{self, Budget};
+use crate::heard::Heard;
 use crate::ids::Ids;
 use crate::problem::{Problem, REQUEST_ID};
 use crate::states::States;
@@ -76,6 +77,8 @@ pub struct Inner {
     pub(crate) jobs: jobs::Jobs,
     /// Sources being fetched from.
     pub(crate) pulls: pull::Pulls,
+    /// What was heard of sources that send.
+    pub(crate) heard: Heard,
     /// The last known states of entities.
     pub(crate) states: States,
     /// Readers of the sources' records.
@@ -123,6 +126,7 @@ impl App {
             memories: native::Memories::default(),
             jobs: jobs::Jobs::default(),
             pulls: pull::Pulls::default(),
+            heard: Heard::default(),
             states: States::default(),
             readers: native::Readers::default(),
             certificates: push::Certificates::default(),

@@ -2,10 +2,11 @@
 //!
 //! Owns the answer, from what comparisons left behind (`catalog::SourceSpan`): *no* where a gap lies in the range, *yes*
 //! where all of it was compared and whole, and *unknown* with the reason for every other span. A source that pushes is
-//! counted and never asked, so for it the answer is unknown, and says what was counted. Not here: comparing (`pull`).
+//! counted and never asked: of it only what its own numbers say is known (`heard`). Not here: comparing (`pull`).
 
 use crate::app::App;
 use crate::auth;
+use crate::heard::verdict as heard;
 use crate::problem::Problem;
 use crate::pull::{self, Known};
 use axum::extract::{Path, Query, State};
@@ -125,16 +126,6 @@ fn shown(source: &Source, verdict: &Verdict, spans: &[SourceSpan], from: i64, to
 
 /// What can be said of `from..to`.
 fn judge(source: &Source, known: Option<&Known>, spans: &[SourceSpan], from: i64, to: i64, now: i64) -> Verdict {
-    let Some(known) = known else {
-        let seen = source
-            .last_seen
-            .map_or_else(|| "nothing came yet".to_owned(), |at| format!("the last at {}", time::format(at)));
-        let why = format!(
-            "it pushes and cannot be asked what it has; {} records were counted here, {seen}",
-            source.counts.received
-        );
-        return Verdict { gaps: Vec::new(), unknown: vec![Part { from, to, why }] };
-    };
     let gaps: Vec<Part> = spans
         .iter()
         .filter_map(|s| {
@@ -142,6 +133,10 @@ fn judge(source: &Source, known: Option<&Known>, spans: &[SourceSpan], from: i64
             s.gap.as_ref().filter(|_| from < to).map(|why| Part { from, to, why: why.clone() })
         })
         .collect();
+    let Some(known) = known else {
+        let unknown = heard::unknown(source, from, to, now).into_iter();
+        return Verdict { gaps, unknown: unknown.map(|(from, to, why)| Part { from, to, why }).collect() };
+    };
     if let Some(why) = known.unknowable {
         return Verdict { gaps, unknown: vec![Part { from, to, why: why.to_owned() }] };
     }

@@ -16,6 +16,8 @@ mod connections;
 mod decompress;
 mod deriving;
 mod faces;
+mod gap;
+mod heard;
 mod ids;
 mod intake;
 mod jobs;
@@ -36,11 +38,17 @@ mod states;
 
 pub use app::{App, Options, router};
 pub use connections::serve;
+pub use heard::finish;
 pub use intake::take;
 pub use openapi::document;
 pub use problem::Problem;
-pub use pull::run as run_background;
 pub use push::Fetch;
+
+/// Looks after every source until `stop`: fetches from those that are asked, and writes what was heard of the others. Called
+/// once; [`finish`] comes after it and after the last request.
+pub async fn run_background(app: App, stop: tokio::sync::watch::Receiver<bool>) {
+    tokio::join!(pull::run(app.clone(), stop.clone()), heard::run(app, stop));
+}
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -6,6 +6,7 @@
 
 use crate::app::App;
 use crate::auth;
+use crate::heard::{self, Said};
 use crate::intake::{self, Options, Taken};
 use crate::prepare::{self, Prepared};
 use crate::problem::Problem;
@@ -103,17 +104,19 @@ pub struct Reader {
     pub system: Adapter,
     /// In which zone.
     pub zone: TimeZone,
+    /// Where in a record its number is, if the source numbers them.
+    pub sequence: Option<Arc<str>>,
 }
 
 impl Reader {
     /// A system's adapter.
     pub fn known(system: &'static dyn System, zone: TimeZone) -> Reader {
-        Reader { system: Adapter::Known(system), zone }
+        Reader { system: Adapter::Known(system), zone, sequence: None }
     }
 
     /// A tenant's own rules.
     pub fn mapped(mapping: Mapping, zone: TimeZone) -> Reader {
-        Reader { system: Adapter::Mapped(Arc::new(mapping)), zone }
+        Reader { system: Adapter::Mapped(Arc::new(mapping)), zone, sequence: None }
     }
 }
 
@@ -127,6 +130,8 @@ pub struct Posted {
     event: Vec<(String, Vec<u8>)>,
     /// What is known of its sender's signature.
     signature: Option<&'static str>,
+    /// Who sent it; `None` where it was fetched.
+    from: Option<heard::From>,
 }
 
 impl Posted {
@@ -138,13 +143,18 @@ impl Posted {
         let of_event = |name: &str| binary && (name.starts_with("ce-") || name == "content-type");
         let event = headers.iter().filter(|(name, _)| of_event(name.as_str()));
         let event = event.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
-        Posted { body, encoding: intake::encoding(headers), kind, event, signature: None }
+        Posted { body, encoding: intake::encoding(headers), kind, event, signature: None, from: None }
     }
 
     /// A body that came inside another, such as the message in an envelope.
     pub fn inside(text: String) -> Posted {
         let kind = "application/json".to_owned();
-        Posted { body: Bytes::from(text), encoding: None, kind, event: Vec::new(), signature: None }
+        Posted { body: Bytes::from(text), encoding: None, kind, event: Vec::new(), signature: None, from: None }
+    }
+
+    /// The same, sent to this source, or as this system, by this sender.
+    pub(crate) fn of(self, name: &str, sender: &str) -> Posted {
+        Posted { from: Some(heard::From { name: name.to_owned(), sender: sender.to_owned() }), ..self }
     }
 
     /// The same, its signature checked and right.
@@ -238,6 +248,8 @@ pub async fn post(
         reader(&app, &caller.tenant, &name)?
     };
     more.insert("system".into(), reader.system.name().into());
+    let source = if name == "auto" { reader.system.name().to_owned() } else { name };
+    let posted = posted.of(&source, &caller.principal.key_id);
     let taken = take(&app, &caller.tenant, reader, posted, Empty::Refused).await?;
     more.insert("unparsed".into(), taken.unparsed.len().into());
     intake::reply(&app, &caller.tenant, &taken, asked, more).await
@@ -314,17 +326,26 @@ pub async fn take(
     empty: Empty,
 ) -> Result<Taken, Problem> {
     let label = label(&reader.system);
+    let from = posted.from.clone();
+    let (said, system) = (Arc::new(Mutex::new(Said::default())), reader.system.name().to_owned());
+    let told = Arc::clone(&said);
     let taken = intake::take_with(app, Arc::clone(tenant), move |app, tenant| {
         let name = reader.system.name();
         let body = posted.content(name == "cloudevents")?;
         let memory = app.memories.of(tenant);
         let natives = Natives::convert(&reader, &body, &posted, &mut memory.lock())
             .map_err(|e| Problem::bad(e.code, format!("the body is not {name}'s: {}", e.detail)))?;
+        if posted.from.is_some() {
+            *told.lock() = Said::of(&natives, reader.sequence.as_deref());
+        }
         // An export request of nothing is `{}` in JSON, and no byte at all in Protocol Buffers.
         let nothing = natives.list.is_empty() || matches!(body.trim_ascii(), b"" | b"{}");
         if nothing && empty == Empty::Taken { Ok(Prepared::default()) } else { prepare::native(app, tenant, &natives) }
     })
     .await?;
+    if let Some(from) = from {
+        app.heard.note(tenant.number, &from, &system, &said.lock(), &taken, app.store().now());
+    }
     metrics::counter!("indelible_records_unparsed_total", "system" => label).increment(taken.unparsed.len() as u64);
     Ok(taken)
 }

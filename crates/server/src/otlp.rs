@@ -145,7 +145,9 @@ async fn take(
         None => own_tenant(app, headers)?,
     };
     let caller = auth::writer(app, headers, &slug)?;
-    native::take(app, &caller.tenant, signal.reader(), Posted::new(headers, body), Empty::Taken).await
+    let reader = signal.reader();
+    let posted = Posted::new(headers, body).of(reader.system.name(), &caller.principal.key_id);
+    native::take(app, &caller.tenant, reader, posted, Empty::Taken).await
 }
 
 /// The tenant that the request's key belongs to.

@@ -159,7 +159,7 @@ pub async fn remove(
 /// Whether another system, or another part of it, is meant now: how far the old one was read says nothing of it.
 fn is_another(old: &Source, settings: &Value) -> bool {
     let before: Value = serde_json::from_str(&old.settings).unwrap_or_default();
-    ["url", "realm", "path"].iter().any(|name| before[*name] != settings[*name])
+    ["url", "realm", "path", "schema"].iter().any(|name| before[*name] != settings[*name])
 }
 
 /// The body's own words are never quoted: it may hold secrets.

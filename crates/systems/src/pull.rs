@@ -14,6 +14,8 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub mod sql;
+
 /// Records asked for at a time, at most.
 pub const MAX_PAGE: usize = 1000;
 /// The longest page token that is believed.
@@ -272,6 +274,11 @@ pub trait Pull: Sync {
         None
     }
 
+    /// How it is asked where it is a database. Then it is asked that way only.
+    fn sql(&self) -> Option<&dyn sql::Sql> {
+        None
+    }
+
     /// The request for a token, where one is needed.
     ///
     /// # Errors
@@ -300,7 +307,7 @@ pub trait Pull: Sync {
     fn read(&self, window: Window, page: Option<&str>, answer: &Answer<'_>, now: i64) -> Result<Page, Trouble>;
 }
 
-/// The systems that can be asked.
+/// The systems that can be asked over HTTP.
 pub static PULLS: &[&dyn Pull] = &[
     &crate::asgardeo::pull::AsgardeoSearch,
     &crate::contember::pull::ContemberAuthLog,
@@ -309,9 +316,13 @@ pub static PULLS: &[&dyn Pull] = &[
     &crate::ory_network::pull::OryEvents,
 ];
 
-/// How this system is asked, if it can be.
-pub fn find(system: &str) -> Option<&'static dyn Pull> {
-    PULLS.iter().copied().find(|p| p.system() == system)
+/// The systems whose database can be asked.
+pub static TABLES: &[&dyn Pull] = &[&crate::contember::table::ContemberTable];
+
+/// How this system is asked, if it can be, with settings of this kind.
+pub fn find(system: &str, settings: &Map<String, Value>) -> Option<&'static dyn Pull> {
+    let list = if sql::is_database(settings) { TABLES } else { PULLS };
+    list.iter().copied().find(|p| p.system() == system)
 }
 
 /// The request for a token by OAuth 2.0 client credentials, or a password where `username` is set.

@@ -1,9 +1,10 @@
 //! The guides of `docs/systems`: every command in them is run, in order, against the real binary, and what is shown to come of it must.
 //!
 //! A guide is Markdown. A block fenced `sh` is run by bash from the repository's root, with `INDELIBLE_URL` and `INDELIBLE_KEY` set and the
-//! program in the path; a block fenced `text` right after it is its output, to the letter. Blocks of other kinds (settings of
+//! program in the path (and, for Contember's, a PostgreSQL with its table); a block fenced `text` right after it is its output, to the letter. Blocks of other kinds (settings of
 //! other systems, commands on their side) are not run.
 
+use crate::postgres::Postgres;
 use crate::server::{BINARY, Server};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -68,12 +69,19 @@ fn every_command_of_every_guide_does_what_it_says() {
         let steps = steps(&std::fs::read_to_string(&guide).unwrap());
         assert!(name == "README.md" || !steps.is_empty(), "{name} has no command");
         let server = Server::start(&[]);
+        let database = (name == "contember.md").then(Postgres::start);
         let path = format!("{}:{}", Path::new(BINARY).parent().unwrap().display(), std::env::var("PATH").unwrap());
         for step in steps {
             let mut command = Command::new("bash");
             command.args(["-eu", "-o", "pipefail", "-c", &step.script]).current_dir(root()).env("PATH", &path);
             command.env("INDELIBLE_URL", server.url()).env("INDELIBLE_KEY", server.key());
             command.env("HOME", server.home.path()).env("XDG_CACHE_HOME", server.home.path());
+            if let Some(database) = &database {
+                command
+                    .env("TENANT_DB", database.owner_url())
+                    .env("TENANT_HOST", format!("localhost:{}", database.port));
+                command.env("TENANT_CA", database.ca());
+            }
             let done = command.output().unwrap();
             // CSV has the line ends of RFC 4180.
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace("\r\n", "\n");

@@ -16,24 +16,24 @@ fn millis(seconds: i64) -> i64 {
 }
 
 /// Records of a system that are stored, and how many different ids they have.
-fn stored(server: &Server, source: &str) -> (u64, u64) {
+pub fn stored(server: &Server, source: &str) -> (u64, u64) {
     let sql = format!("SELECT count(*) AS n, count(DISTINCT id) AS d FROM records WHERE source = '{source}'");
     let row = &server.admin.sql("acme", &sql)[0];
     (row[0].as_u64().unwrap(), row[1].as_u64().unwrap())
 }
 
-fn source(server: &Server, name: &str) -> Value {
+pub fn source(server: &Server, name: &str) -> Value {
     server.admin.get(&format!("/v1/t/acme/sources/{name}")).ok()
 }
 
 /// Asks for a run and waits for its end.
-fn run(server: &Server, what: &str, body: &str) -> Value {
+pub fn run(server: &Server, what: &str, body: &str) -> Value {
     let made = server.admin.post(&format!("/v1/t/acme/sources/{what}"), body);
     assert_eq!(made.status, 202, "{made}");
     ended(server, made.json()["id"].as_str().unwrap())
 }
 
-fn ended(server: &Server, id: &str) -> Value {
+pub fn ended(server: &Server, id: &str) -> Value {
     let mut job = Value::Null;
     eventually("the job is over", || {
         job = server.admin.get(&format!("/v1/t/acme/jobs/{id}")).ok();
@@ -42,7 +42,7 @@ fn ended(server: &Server, id: &str) -> Value {
     job
 }
 
-fn with_tenant() -> Server {
+pub fn with_tenant() -> Server {
     let server = Server::start(&[]);
     server.admin.put("/v1/t/acme", "{}");
     server

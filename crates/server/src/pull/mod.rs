@@ -3,7 +3,7 @@
 //! Owns the schedule. A source of kind `pull` is looked at every `interval_seconds`; after failures later and later, up to
 //! five minutes, or when its system says. Every `check_minutes` it is compared as well ([`check`]). One run per source at a
 //! time, [`AT_ONCE`] pages in all. [`walk`] asks, [`fetch`] and [`check`] say what to ask for, [`plan`] reads settings and
-//! positions, [`http`] is the way out; how a system is asked is in `systems::pull`.
+//! positions, [`http`] and [`postgres`] are the ways out; how a system is asked is in `systems::pull`.
 //!
 //! A run that ends anywhere, by `kill -9` too, is gone on with from the saved position: its last page may come again, and
 //! is known by its ids then.
@@ -12,6 +12,7 @@ mod check;
 mod fetch;
 mod http;
 mod plan;
+mod postgres;
 mod walk;
 
 use crate::app::App;
@@ -117,8 +118,8 @@ fn config(secrets: &BTreeMap<String, SecretText>, source: &Source) -> Result<Con
     Ok(Config { settings, secrets })
 }
 
-fn puller(system: &str) -> Result<&'static dyn Pull, Problem> {
-    systems::pull::find(system).ok_or_else(|| {
+fn puller(system: &str, settings: &Map<String, Value>) -> Result<&'static dyn Pull, Problem> {
+    systems::pull::find(system, settings).ok_or_else(|| {
         let names: Vec<&str> = systems::pull::PULLS.iter().map(|p| p.system()).collect();
         Problem::bad("invalid_source", format!("{system} cannot be asked for its records; {} can", names.join(", ")))
     })
@@ -135,8 +136,11 @@ pub(crate) fn validate(
 ) -> Result<(), Problem> {
     let secrets = secrets.iter().map(|(name, text)| (name.clone(), text.expose().to_owned())).collect();
     let config = Config { settings: settings.clone(), secrets };
-    let pull = puller(system)?;
+    let pull = puller(system, settings)?;
     pull.check(&config).map_err(|e| Problem::bad("invalid_source", e.detail))?;
+    if let Some(Err(why)) = config.text("ca").map(postgres::check_ca) {
+        return Err(Problem::bad("invalid_source", why));
+    }
     Plan::of(settings, 0, pull).map(drop)
 }
 
@@ -210,8 +214,7 @@ fn lag(app: &App, sources: &[Source]) {
     let now = app.store().now();
     let mut worst: BTreeMap<&'static str, f64> = BTreeMap::new();
     for source in sources {
-        let Ok(pull) = puller(&source.system) else { continue };
-        if let Some((until, plan)) = until(source, pull)
+        if let Some((pull, until, plan)) = until(source)
             && !plan.paused
         {
             let behind = now.saturating_sub(until) as f64 / SECOND as f64;
@@ -223,12 +226,13 @@ fn lag(app: &App, sources: &[Source]) {
     }
 }
 
-/// Everything before that moment was asked for; and the source's plan.
-fn until(source: &Source, pull: &'static dyn Pull) -> Option<(i64, Plan)> {
+/// How a source is asked; everything before that moment was asked for; and the source's plan.
+fn until(source: &Source) -> Option<(&'static dyn Pull, i64, Plan)> {
     let config = config(&BTreeMap::new(), source).ok()?;
+    let pull = puller(&source.system, &config.settings).ok()?;
     let plan = Plan::of(&config.settings, source.created_at, pull).ok()?;
     let until = Position::of(source).until(&pull.streams(&config), plan.since);
-    Some((until, plan))
+    Some((pull, until, plan))
 }
 
 /// Starts a run of a source, where it is time and none is under way.
@@ -445,8 +449,7 @@ pub(crate) struct Known {
 
 /// As [`Known`]; `None` for a source that cannot be asked.
 pub(crate) fn known(app: &App, source: &Source) -> Option<Known> {
-    let pull = puller(&source.system).ok().filter(|_| source.kind == "pull")?;
-    let (until, plan) = until(source, pull)?;
+    let (pull, until, plan) = until(source).filter(|_| source.kind == "pull")?;
     let slots = app.pulls.slots.lock();
     let last_error = slots.get(&(source.tenant, source.name.clone())).and_then(|s| s.last_error.clone());
     Some(Known {
@@ -461,8 +464,7 @@ pub(crate) fn known(app: &App, source: &Source) -> Option<Known> {
 
 /// How it goes with a source that is fetched from: what `GET …/sources/{name}` adds.
 pub(crate) fn status(app: &App, source: &Source) -> Option<Map<String, Value>> {
-    let pull = puller(&source.system).ok().filter(|_| source.kind == "pull")?;
-    let (until, plan) = until(source, pull)?;
+    let (_, until, plan) = until(source).filter(|_| source.kind == "pull")?;
     let now = app.store().now();
     let mut out = Map::new();
     out.insert("fetched_until".into(), time::format(until).into());

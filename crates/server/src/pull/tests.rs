@@ -2,7 +2,7 @@ use super::plan::Stream;
 use super::*;
 
 fn okta() -> &'static dyn Pull {
-    puller("okta").unwrap()
+    puller("okta", &Map::new()).unwrap()
 }
 
 fn plan(settings: Value) -> Result<Plan, Problem> {

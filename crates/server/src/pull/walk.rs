@@ -5,19 +5,19 @@
 
 use super::http::{Got, Http};
 use super::plan::{Plan, Position, SECOND};
+use super::postgres::Postgres;
 use crate::app::App;
-use crate::intake;
+use crate::gap;
 use crate::jobs::{self, Task};
 use crate::native;
-use crate::prepare;
 use crate::problem::Problem;
 use axum::http::StatusCode;
-use catalog::{Source, SourceCounts, SourceNews, SourceSpan, Tenant};
-use event::time;
+use catalog::{Source, SourceCounts, SourceNews, Tenant};
 use ledger::Outcome;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
+use systems::pull::sql::{Database, Sql};
 use systems::pull::{self, Ask, Config, Page, Pull, Trouble, Window};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -68,6 +68,8 @@ pub(super) struct Walk {
     pub task: Option<Task>,
     config: Config,
     http: Http,
+    /// Where it is a database.
+    database: Option<Postgres>,
     token: Option<(String, i64)>,
     /// Held from the request for a page until its records are durable.
     turn: Option<OwnedSemaphorePermit>,
@@ -79,9 +81,13 @@ impl Walk {
     /// Settings that cannot be used any more, or secrets that cannot be read.
     pub(super) fn new(app: &App, tenant: &Arc<Tenant>, source: Source) -> Result<Walk, Problem> {
         let config = super::config(&app.store().catalog().source_secrets(tenant.number, &source.name)?, &source)?;
-        let pull = super::puller(&source.system)?;
+        let pull = super::puller(&source.system, &config.settings)?;
         pull.check(&config).map_err(|e| Problem::bad("invalid_source", e.detail))?;
         let plan = Plan::of(&config.settings, source.created_at, pull)?;
+        let database = match pull.sql() {
+            Some(_) => Some(Database::of(&config).map_err(|e| Problem::bad("invalid_source", e.detail))?),
+            None => None,
+        };
         let http = Http::new(config.text("url").unwrap_or_default(), app.options.version);
         Ok(Walk {
             app: app.clone(),
@@ -92,6 +98,7 @@ impl Walk {
             task: None,
             config,
             http,
+            database: database.map(Postgres::new),
             token: None,
             turn: None,
             request_id: app.ids.next(app.store().now()),
@@ -137,9 +144,14 @@ impl Walk {
                 let turn = Arc::clone(&self.app.pulls.turns).acquire_owned().await;
                 self.turn = Some(turn.map_err(|_| End::Stopping)?);
             }
-            let trouble = match self.once(stream, window, page).await {
+            let got = match self.pull.sql() {
+                Some(sql) => self.rows(sql, window, page).await,
+                None => self.once(stream, window, page).await.map_err(End::Trouble),
+            };
+            let trouble = match got {
                 Ok(page) => return Ok(page),
-                Err(trouble) => trouble,
+                Err(End::Trouble(trouble)) => trouble,
+                Err(end) => return Err(end),
             };
             self.turn = None;
             match trouble {
@@ -159,6 +171,17 @@ impl Walk {
         let ask = self.pull.ask(&self.config, &token, stream, window, page).map_err(refused)?;
         let got = self.send(ask).await?;
         self.pull.read(window, page, &got.answer(), self.now())
+    }
+
+    /// A page of a database. One that is under way is left when the job is cancelled.
+    async fn rows(&self, sql: &dyn Sql, window: Window, page: Option<&str>) -> Result<Page, End> {
+        let refused = |why: String| End::Trouble(Trouble::Refused(why));
+        let statement = sql.statement(&self.config, window, page).map_err(|e| refused(e.detail))?;
+        let database = self.database.as_ref().ok_or_else(|| refused("its settings name no database".into()))?;
+        match database.query(statement, || self.go_on().is_ok()).await {
+            Some(rows) => Ok(sql.rows(window, page, rows?)?),
+            None => Err(self.go_on().err().unwrap_or(End::Cancelled)),
+        }
     }
 
     async fn token(&mut self) -> Result<String, Trouble> {
@@ -243,41 +266,10 @@ impl Walk {
     /// Records that something is missing for good: an entry of its own kind in the ledger, and a row to look it up by.
     /// The same gap told again is the same entry.
     pub(super) async fn gap(&self, window: Window, cause: &str) -> Result<(), End> {
-        let name = &self.source.name;
-        let (from, to) = (time::format(window.from), time::format(window.to));
-        let record = json!({
-            "id": format!("gap:{name}:{}:{}", window.from, window.to),
-            "log": "audit",
-            "time": to,
-            "source": "indelible",
-            "action": "indelible.gap",
-            "outcome": "unknown",
-            "level": "error",
-            "target": { "id": name, "type": "source", "name": name },
-            "message": format!("records of {name} from {from} to {to} are missing: {cause}"),
-            "attributes": { "source": name, "system": self.pull.system(), "from": from, "to": to, "cause": cause },
-        })
-        .to_string();
-        let make = move |app: &App, tenant: &Arc<Tenant>| prepare::gap(app, tenant, &record);
-        let ours = |what: String| End::Ours(format!("a gap could not be recorded: {what}"));
-        let taken = intake::take_with(&self.app, Arc::clone(&self.tenant), make).await;
-        let taken = taken.map_err(|p| ours(p.detail().to_owned()))?;
-        if let Some((_, code, ..)) = taken.refused.first() {
-            return Err(ours((*code).to_owned()));
-        }
-        let span = SourceSpan {
-            tenant: self.tenant.number,
-            name: name.clone(),
-            from: window.from,
-            to: window.to,
-            checked_at: self.now(),
-            records: 0,
-            filled: 0,
-            gap: Some(cause.to_owned()),
-        };
-        self.app.store().catalog().add_span(&span, Some(self.source.created_at)).map_err(|e| ours(e.to_string()))?;
-        metrics::counter!("indelible_source_gaps_total", "system" => self.pull.system()).increment(1);
-        Ok(())
+        let id = format!("gap:{}:{}:{}", self.source.name, window.from, window.to);
+        gap::record(&self.app, &self.tenant, &self.source, id, window, cause)
+            .await
+            .map_err(|what| End::Ours(format!("a gap could not be recorded: {what}")))
     }
 
     /// Tells of records that a page could not give.

@@ -34,6 +34,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use systems::{Mapping, set::Keys};
 
+/// The sender of what is let in without a key.
+const SIGNATURE: &str = "its signature";
 /// The kind of source that this is about.
 pub const KIND: &str = "push";
 /// The system of a source that brings its own rules.
@@ -65,6 +67,10 @@ pub struct Settings {
     issuer: Option<String>,
     /// The audience that tokens must have.
     audience: Option<String>,
+    /// Where in a record its number is, a JSON pointer: the source counts its records, one by one.
+    sequence: Option<String>,
+    /// How long a number is waited for before its absence is a gap.
+    settle_seconds: Option<i64>,
     /// Whatever people want to remember.
     #[serde(rename = "note")]
     _note: Option<Value>,
@@ -98,6 +104,13 @@ pub fn check(system: &str, settings: &Value, secret: impl Fn(&str) -> Option<Sec
     if let Some(zone) = &settings.zone {
         TimeZone::get(zone)
             .map_err(|_| bad("`settings.zone` is no time zone; it is a name such as Europe/Prague".into()))?;
+    }
+    let pointer = |text: &String| text.len() <= 200 && text.len() > 1 && text.starts_with('/') && !text.contains('~');
+    if settings.sequence.as_ref().is_some_and(|text| !pointer(text)) {
+        return Err(bad("`settings.sequence` is where a record has its number, such as /sequence or /meta/seq".into()));
+    }
+    if settings.settle_seconds.is_some_and(|n| !(0..=86_400).contains(&n)) {
+        return Err(bad("`settings.settle_seconds` is a whole number from 0 to 86400".into()));
     }
     if settings.sns_topics.iter().any(|topic| !systems::sns::is_topic(topic)) {
         return Err(bad("`settings.sns_topics` are ARNs such as arn:aws:sns:eu-central-1:123456789012:ory".into()));
@@ -136,12 +149,19 @@ pub fn reader(source: &Source) -> Result<Reader, Problem> {
     let settings = settings(source)?;
     let zone = settings.zone.as_deref().and_then(|zone| TimeZone::get(zone).ok()).unwrap_or(TimeZone::UTC);
     let damaged = |e: &dyn std::fmt::Display| Problem::internal("a source's settings cannot be used", e);
-    match &settings.mapping {
-        Some(rules) => Ok(Reader::mapped(mapping(rules).map_err(|e| damaged(&e))?, zone)),
+    let reader = match &settings.mapping {
+        Some(rules) => Reader::mapped(mapping(rules).map_err(|e| damaged(&e))?, zone),
         None => systems::find(&source.system)
             .map(|system| Reader::known(system, zone))
-            .ok_or_else(|| damaged(&"there is no such system any more")),
-    }
+            .ok_or_else(|| damaged(&"there is no such system any more"))?,
+    };
+    Ok(Reader { sequence: settings.sequence.as_deref().map(Arc::from), ..reader })
+}
+
+/// Where a source's records have their numbers, and how many seconds one is waited for; `None` where they have none.
+pub(crate) fn numbering(source: &Source) -> Option<(String, i64)> {
+    let settings = settings(source).ok()?;
+    settings.sequence.map(|pointer| (pointer, settings.settle_seconds.unwrap_or(crate::heard::SETTLE)))
 }
 
 fn settings(source: &Source) -> Result<Settings, Problem> {
@@ -227,7 +247,7 @@ pub async fn take(
         Some((push, Proof::Token)) => Ok(Some(set::take_signed(app, push, peer, headers, body).await)),
         None if is_token(headers) && push.as_ref().map_or(name, |push| push.source.system.as_str()) == "set" => {
             let caller = auth::writer(app, headers, slug)?;
-            Ok(Some(set::take_with_key(app, &caller.tenant, name, headers, body).await?))
+            Ok(Some(set::take_with_key(app, &caller, name, headers, body).await?))
         }
         None => {
             // A key opens every door. Without one, whoever knocks at a source that signs forgot the signature.
@@ -247,7 +267,9 @@ async fn accept(app: &App, push: &Push, posted: Posted) -> Result<Response, Prob
     let asked = Options::default().check()?;
     let mut more = Map::new();
     more.insert("system".into(), reader.system.name().into());
-    let taken = native::take(app, &push.tenant, reader, posted.signed(), Empty::Refused).await?;
+    let taken =
+        native::take(app, &push.tenant, reader, posted.of(&push.source.name, SIGNATURE).signed(), Empty::Refused)
+            .await?;
     more.insert("unparsed".into(), taken.unparsed.len().into());
     intake::reply(app, &push.tenant, &taken, asked, more).await
 }

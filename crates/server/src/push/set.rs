@@ -3,8 +3,9 @@
 //! Owns those answers, and which token is let in. Without keys in the source a key of ours lets it in, and its records are marked as
 //! not checked.
 
-use super::{Push, SET_SECRET, refused};
+use super::{Push, SET_SECRET, SIGNATURE, refused};
 use crate::app::App;
+use crate::auth::Caller;
 use crate::intake::Taken;
 use crate::native::{self, Empty, Posted};
 use crate::prepare;
@@ -12,10 +13,8 @@ use crate::problem::Problem;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use catalog::Tenant;
 use serde_json::{Value, json};
 use std::net::IpAddr;
-use std::sync::Arc;
 use systems::Reason;
 use systems::set::{Keys, payload};
 
@@ -33,13 +32,14 @@ pub async fn take_signed(app: &App, push: &Push, peer: Option<IpAddr>, headers: 
 /// A problem document, where it is none of the token's.
 pub async fn take_with_key(
     app: &App,
-    tenant: &Arc<Tenant>,
+    caller: &Caller,
     name: &str,
     headers: &HeaderMap,
     body: &Bytes,
 ) -> Result<Response, Problem> {
+    let tenant = &caller.tenant;
     let reader = native::reader(app, tenant, name)?;
-    let posted = Posted::new(headers, body.clone());
+    let posted = Posted::new(headers, body.clone()).of(name, &caller.principal.key_id);
     if let Err(problem) = opened(headers, body) {
         return Ok(failure(problem));
     }
@@ -68,7 +68,8 @@ async fn signed(
         return Err(refused::record(app, push, peer, &reason).await);
     }
     let reader = native::reader(app, &push.tenant, &push.source.name)?;
-    native::take(app, &push.tenant, reader, Posted::new(headers, body.clone()).signed(), Empty::Refused).await
+    let posted = Posted::new(headers, body.clone()).of(&push.source.name, SIGNATURE).signed();
+    native::take(app, &push.tenant, reader, posted, Empty::Refused).await
 }
 
 /// The body's token, and its claims.

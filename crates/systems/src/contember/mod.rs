@@ -15,6 +15,7 @@
 mod native;
 pub mod pull;
 mod read;
+pub mod table;
 #[cfg(test)]
 mod tests;
 

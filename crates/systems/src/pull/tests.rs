@@ -90,7 +90,7 @@ fn a_token_is_asked_for_and_read() {
     person.secrets = [("password".to_owned(), "p w".to_owned())].into();
     let ask = oauth(&person, "https://t".into()).unwrap();
     assert_eq!(ask.body, "grant_type=password&username=a%26b&password=p%20w&client_id=indelible");
-    let url = find("keycloak").unwrap().login(&enough("keycloak")).unwrap().unwrap().url;
+    let url = find("keycloak", &Map::new()).unwrap().login(&enough("keycloak")).unwrap().unwrap().url;
     assert_eq!(url, "https://kc.example/realms/my%20realm/protocol/openid-connect/token");
     assert_eq!(token(&answer(200, &[], r#"{"access_token":"t","expires_in":60}"#), NOW), Ok(("t".into(), 60)));
     assert!(matches!(token(&answer(401, &[], "{}"), NOW), Err(Trouble::Refused(_))));
@@ -104,7 +104,7 @@ fn keycloak_events(times: impl Iterator<Item = i64>) -> String {
 
 #[test]
 fn keycloak_walks_back_until_it_is_past_the_beginning() {
-    let pull = find("keycloak").unwrap();
+    let pull = find("keycloak", &Map::new()).unwrap();
     let window = Window { from: NOW - 2_000 * MS, to: NOW };
     // A full page, all inside: on.
     let page = pull.read(window, None, &answer(200, &[], &keycloak_events((1..=500).map(|n| NOW - n * MS))), NOW);
@@ -126,7 +126,7 @@ fn keycloak_walks_back_until_it_is_past_the_beginning() {
 
 #[test]
 fn okta_follows_the_cursor_and_never_the_address() {
-    let pull = find("okta").unwrap();
+    let pull = find("okta", &Map::new()).unwrap();
     let window = Window { from: NOW - 1_000 * MS, to: NOW };
     let body = json!([{ "uuid": "1", "published": event::time::format(NOW - MS) }]).to_string();
     let link = |next: &str| {
@@ -159,7 +159,7 @@ fn contember_entries(times: &[i64], more: bool) -> String {
 
 #[test]
 fn contember_moves_by_time_and_tells_of_a_millisecond_it_cannot_read() {
-    let pull = find("contember").unwrap();
+    let pull = find("contember", &Map::new()).unwrap();
     let window = Window { from: NOW - 10 * MS, to: NOW };
     let read = |page: Option<&str>, times: &[i64], more| {
         pull.read(window, page, &answer(200, &[], &contember_entries(times, more)), NOW).unwrap()
@@ -185,7 +185,7 @@ fn contember_moves_by_time_and_tells_of_a_millisecond_it_cannot_read() {
 
 #[test]
 fn asgardeo_asks_with_milliseconds_in_quotes_and_goes_on_by_token() {
-    let pull = find("asgardeo").unwrap();
+    let pull = find("asgardeo", &Map::new()).unwrap();
     let window = Window { from: NOW - 1_000 * MS, to: NOW };
     let ask = pull.ask(&enough("asgardeo"), "t", "log", window, None).unwrap();
     let sent: Value = serde_json::from_str(&ask.body).unwrap();
@@ -200,7 +200,7 @@ fn asgardeo_asks_with_milliseconds_in_quotes_and_goes_on_by_token() {
 
 #[test]
 fn a_queried_event_of_ory_is_written_as_a_streamed_one() {
-    let pull = find("ory-network").unwrap();
+    let pull = find("ory-network", &Map::new()).unwrap();
     let window = Window { from: NOW - 1_000 * MS, to: NOW };
     let event = json!({ "name": "LoginSucceeded", "timestamp": event::time::format(NOW - MS),
         "attributes": [{ "key": "IdentityID", "value": "i1" }, { "key": "ClientIP", "value": "192.0.2.1" }] });

@@ -1,0 +1,183 @@
+//! Sources that send: they are counted and listed by themselves, and of those that number their records it is known what did
+//! not come.
+
+use crate::pull::source;
+use crate::server::{Server, at, eventually};
+use crate::sources::put;
+use serde_json::{Value, json};
+
+fn login(n: usize) -> String {
+    json!({ "id": format!("kc-{n}"), "time": 1_795_176_000_000u64 + n as u64, "type": "LOGIN", "realmId": "acme", "clientId": "app", "userId": "u" })
+        .to_string()
+}
+
+/// What is answered of one source for the last two hours, up to ten seconds ago.
+fn of(server: &Server, name: &str) -> Value {
+    let range = format!("from={}&to={}", at(-7200), at(-10));
+    let answer = server.admin.get(&format!("/v1/t/acme/completeness?{range}")).ok();
+    let all = answer["sources"].as_array().unwrap();
+    all.iter().find(|s| s["source"] == name).cloned().unwrap_or(Value::Null)
+}
+
+fn why(answer: &Value) -> String {
+    answer["unknown"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| p["why"].as_str().unwrap().to_owned())
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+#[test]
+fn who_sends_is_counted_and_listed_and_nobody_claims_to_know_more() {
+    let server = Server::start(&[]);
+    server.admin.put("/v1/t/acme", "{}");
+    assert_eq!(of(&server, "keycloak"), Value::Null);
+    let other = server.tenant_key("acme", &["write"]);
+    server.admin.post("/v1/t/acme/ingest/keycloak", [login(1), login(2)].join("\n")).ok();
+    other.post("/v1/t/acme/ingest/keycloak", [login(2), login(3)].join("\n")).ok();
+    let log = json!({ "resourceLogs": [{ "scopeLogs": [{ "logRecords": [{ "timeUnixNano": "1795176000000000000", "body": { "stringValue": "hello" } }] }] }] });
+    other.post("/v1/t/acme/otlp/v1/logs", log.to_string()).ok();
+    eventually("both are listed", || of(&server, "keycloak")["sequence"] == 4 && of(&server, "otlp")["sequence"] == 1);
+    let told = of(&server, "keycloak");
+    assert_eq!((&told["complete"], &told["kind"]), (&json!("unknown"), &json!("push")), "{told}");
+    let words = why(&told);
+    let seen = told["last_seen"].as_str().unwrap().to_owned();
+    assert!(words.contains("4 records were counted here from 2 senders") && words.contains(&seen), "{words}");
+    let shown = source(&server, "keycloak");
+    assert_eq!(
+        (&shown["received"], &shown["duplicate"], &shown["refused"]),
+        (&json!(4), &json!(1), &json!(0)),
+        "{shown}"
+    );
+    let gaps = server.cli(&["gaps", "acme", "--from", &at(-7200)]);
+    assert_eq!(gaps.code, Some(1), "{}", gaps.out);
+    assert!(gaps.out.contains("keycloak (keycloak): it cannot be known"), "{}", gaps.out);
+
+    // Both kinds of an end keep what was written.
+    let server = server.kill().start();
+    assert_eq!(of(&server, "keycloak")["sequence"], 4);
+    server.admin.post("/v1/t/acme/ingest/keycloak", login(4)).ok();
+    // An end in order writes what is left, however fresh.
+    let server = server.stop().start();
+    assert_eq!(of(&server, "keycloak")["sequence"], 5);
+
+    // Where the system is fetched from as well, that source is asked what there is, and no other is made.
+    server.admin.put("/v1/t/both", "{}");
+    let body = json!({ "system": "okta", "kind": "pull", "settings": { "url": "http://127.0.0.1:9", "paused": true }, "secrets": { "token": "t" } });
+    put(&server, "both", "org", &body);
+    let event = r#"{"uuid":"o1","published":"2026-11-20T12:00:00.000Z","eventType":"user.session.start","outcome":{"result":"SUCCESS"}}"#;
+    server.admin.post("/v1/t/both/ingest/okta", event).ok();
+    server.admin.post("/v1/t/both/ingest/keycloak", login(9)).ok();
+    eventually("the other system is listed", || {
+        let all = server.admin.get("/v1/t/both/sources").ok();
+        let names: Vec<&str> = all["items"].as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect();
+        names == ["keycloak", "org"]
+    });
+    server.stop().verify().ok();
+}
+
+/// The time of the event with this number.
+fn moment(base: &str, n: i64) -> String {
+    let base: jiff::Timestamp = base.parse().unwrap();
+    format!("{:.6}", base.checked_add(jiff::Span::new().seconds(n)).unwrap())
+}
+
+/// Events with these numbers, a second apart by their number.
+fn send(server: &Server, base: &str, numbers: impl IntoIterator<Item = i64>) {
+    let lines: Vec<String> = numbers
+        .into_iter()
+        .map(|n| {
+            json!({ "aggregateID": "a1", "aggregateType": "user", "resourceOwner": "o", "instanceID": "i", "version": "v2", "sequence": n,
+                "event_type": "user.human.added", "created_at": moment(base, n), "userID": "u", "event_payload": "e30=" })
+            .to_string()
+        })
+        .collect();
+    let answer = server.admin.post("/v1/t/acme/ingest/z", lines.join("\n")).ok();
+    assert_eq!((&answer["rejected"], &answer["unparsed"]), (&json!(0), &json!(0)), "{answer}");
+}
+
+fn numbered() -> Server {
+    let server = Server::start(&[]);
+    server.admin.put("/v1/t/acme", "{}");
+    let body =
+        json!({ "system": "zitadel", "kind": "push", "settings": { "sequence": "/sequence", "settle_seconds": 2 } });
+    let made = put(&server, "acme", "z", &body);
+    assert_eq!(made.status, 201, "{made}");
+    server
+}
+
+fn highest(server: &Server) -> i64 {
+    let position = source(server, "z")["position"].as_str().unwrap_or("{}").to_owned();
+    let state: Value = serde_json::from_str(&position).unwrap();
+    state["sequence"]["runs"].as_array().and_then(|runs| runs.last()?["high"].as_i64()).unwrap_or(0)
+}
+
+#[test]
+fn a_number_that_does_not_come_is_a_gap_signed_into_the_ledger() {
+    let server = numbered();
+    let base = at(-3600);
+    assert!(why(&of(&server, "z")).contains("none with a number came yet"));
+    // Late and out of order, but there: no hole.
+    send(&server, &base, [1, 2, 3, 7, 5, 4]);
+    send(&server, &base, [6, 8]);
+    eventually("they are counted", || highest(&server) == 8);
+    let answer = |from: i64, to: i64| {
+        let range = format!("from={}&to={}", moment(&base, from), moment(&base, to));
+        let answer = server.admin.get(&format!("/v1/t/acme/completeness?{range}")).ok();
+        (answer["complete"].as_str().unwrap().to_owned(), answer["sources"][0].clone())
+    };
+    eventually("between the first and the last nothing is missing", || answer(3, 6).0 == "yes");
+    let (word, told) = answer(-5, 60);
+    assert_eq!(word, "unknown", "{told}");
+    let words = why(&told);
+    assert!(words.contains("before number 1") && words.contains("up to its number 8"), "{words}");
+
+    send(&server, &base, (21..=30).chain(40..=44));
+    eventually("what did not come is missing", || answer(3, 43).1["gaps"].as_array().unwrap().len() == 2);
+    let (word, told) = answer(3, 41);
+    assert_eq!(word, "no", "{told}");
+    assert!(told["gaps"][0]["why"].as_str().unwrap().contains("numbers 9 to 20 did not come"), "{told}");
+    assert_eq!(answer(23, 28).0, "yes");
+    let gaps = server.cli(&["gaps", "acme", "--from", &moment(&base, 10), "--to", &moment(&base, 30)]);
+    assert_eq!(gaps.code, Some(6), "{}", gaps.out);
+    assert!(gaps.out.contains("z (zitadel): records are missing") && gaps.out.contains("9 to 20"), "{}", gaps.out);
+    // Each is one entry of the ledger, of the kind gap.
+    let page = server.admin.page("acme", "audit-logs", &[("q", "action:indelible.gap")]);
+    let items = page["items"].as_array().unwrap();
+    assert_eq!(items.len(), 2, "{page}");
+    let id = crate::http::encode(items[0]["id"].as_str().unwrap());
+    let proof = server.admin.get(&format!("/v1/t/acme/records/{id}/proof?wait=checkpoint")).ok();
+    use base64::Engine as _;
+    let entry = base64::engine::general_purpose::STANDARD.decode(proof["entry"].as_str().unwrap()).unwrap();
+    assert_eq!((entry.len(), entry[1]), (47, 5), "{proof}");
+    // An end in order loses no count: the next number follows, and one that is left out is a gap again.
+    let server = server.stop().start();
+    send(&server, &base, [45, 47]);
+    eventually("the third is told", || of(&server, "z")["gaps"].as_array().unwrap().len() == 3);
+    server.stop().verify().ok();
+}
+
+#[test]
+fn what_was_not_counted_before_a_kill_is_not_known_and_no_gap() {
+    let server = numbered();
+    let base = at(-3600);
+    send(&server, &base, 1..=5);
+    eventually("they are counted", || highest(&server) == 5);
+    // These are stored; whether they were counted when the server dies, nobody can say.
+    send(&server, &base, 6..=9);
+    let server = server.kill().start();
+    let counted = highest(&server);
+    send(&server, &base, 15..=20);
+    eventually("they are counted", || highest(&server) == 20);
+    eventually("the hole is not waited for any more", || !why(&of(&server, "z")).contains("not here yet"));
+    let told = of(&server, "z");
+    assert_eq!(
+        (&told["complete"], told["gaps"].as_array().unwrap().len()),
+        (&json!("unknown"), 0),
+        "{counted}: {told}"
+    );
+    assert!(why(&told).contains("counting was broken off"), "{told}");
+    server.stop().verify().ok();
+}
