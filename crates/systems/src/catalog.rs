@@ -3,6 +3,7 @@
 //! Owns: `catalog.csv`, its one reader, and looking names up. A name that is not here is no error: it is taken in and
 //! shown as unknown.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -43,17 +44,23 @@ impl Names {
 
     /// The event of this name, whatever its case, spaces and dashes: for sources that spell one name in several ways.
     pub fn get_loose(&self, name: &str) -> Option<&'static Entry> {
-        self.get(name).or_else(|| self.loose.get(&squeeze(name)).copied())
+        self.get(name).or_else(|| self.loose.get(squeeze(name).as_ref()).copied())
     }
 }
 
 /// A name without its case, spaces and dashes.
-pub fn squeeze(name: &str) -> String {
-    if name.is_ascii() {
-        let kept = name.bytes().filter(|b| !matches!(b, b' ' | b'-' | b'_'));
-        return kept.map(|b| char::from(b.to_ascii_lowercase())).collect();
+pub fn squeeze(name: &str) -> Cow<'_, str> {
+    let kept = |c: &char| !matches!(c, ' ' | '-' | '_');
+    if name.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase() && kept(&char::from(b))) {
+        return Cow::Borrowed(name);
     }
-    name.chars().filter(|c| !matches!(c, ' ' | '-' | '_')).flat_map(char::to_lowercase).collect()
+    let mut out = String::with_capacity(name.len());
+    if name.is_ascii() {
+        out.extend(name.chars().filter(kept).map(|c| c.to_ascii_lowercase()));
+    } else {
+        out.extend(name.chars().filter(kept).flat_map(char::to_lowercase));
+    }
+    Cow::Owned(out)
 }
 
 /// Every entry, in the order of the file: by system, then by name.
@@ -106,17 +113,22 @@ pub fn find(system: &str, name: &str) -> Option<&'static Entry> {
 
 /// The names of a system; none for one that has no names.
 pub fn of(system: &str) -> &'static Names {
-    static BY_SYSTEM: LazyLock<HashMap<&'static str, Names>> = LazyLock::new(|| {
-        let mut all: HashMap<&str, Names> = HashMap::new();
+    // So few that comparing is cheaper than hashing, and every record asks.
+    static BY_SYSTEM: LazyLock<Vec<(&'static str, Names)>> = LazyLock::new(|| {
+        let mut all: Vec<(&str, Names)> = Vec::new();
         for entry in entries() {
-            let names = all.entry(entry.system.as_str()).or_default();
-            names.exact.insert(&entry.name, entry);
-            names.loose.insert(squeeze(&entry.name), entry);
+            if all.last().is_none_or(|(system, _)| *system != entry.system) {
+                all.push((&entry.system, Names::default()));
+            }
+            if let Some((_, names)) = all.last_mut() {
+                names.exact.insert(&entry.name, entry);
+                names.loose.insert(squeeze(&entry.name).into_owned(), entry);
+            }
         }
         all
     });
     static NONE: LazyLock<Names> = LazyLock::new(Names::default);
-    BY_SYSTEM.get(system).unwrap_or(&NONE)
+    BY_SYSTEM.iter().find(|(known, _)| *known == system).map_or(&NONE, |(_, names)| names)
 }
 
 #[cfg(test)]

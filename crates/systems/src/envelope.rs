@@ -7,7 +7,7 @@ use crate::change::Change;
 use crate::moment::{self, Stamp};
 use crate::object::Object;
 use crate::{Context, Reason};
-use event::fields::{COUNT, FIELDS};
+use event::fields::{COUNT, FIELDS, Spec};
 use event::json::write_string;
 use event::parse::MAX_ID;
 use event::{Field, Kind};
@@ -123,10 +123,16 @@ impl<'a> Envelope<'a> {
     /// Moves the texts that are named as fields of the envelope, for senders that use its words: `actor.id`, `ip`, `outcome`.
     /// A word that its field does not know stays; so do an id, a time and a source, which the system has its own of.
     pub fn take_named(&mut self, native: &mut Object<'a>) {
-        for spec in FIELDS.iter().filter(|s| s.kind == Kind::Text && !matches!(s.field, Field::Id | Field::Source)) {
-            let known = |said: Option<Cow<'_, str>>, words: &[&str]| said.is_some_and(|t| words.contains(&t.as_ref()));
-            if event::parse::allowed(spec.field).is_none_or(|words| known(native.text(spec.path), words)) {
-                self.take(native, spec.path, spec.field);
+        for (name, specs) in NAMED.iter() {
+            if !native.has(name) {
+                continue;
+            }
+            for spec in specs {
+                let known =
+                    |said: Option<Cow<'_, str>>, words: &[&str]| said.is_some_and(|t| words.contains(&t.as_ref()));
+                if event::parse::allowed(spec.field).is_none_or(|words| known(native.text(spec.path), words)) {
+                    self.take(native, spec.path, spec.field);
+                }
             }
         }
         for (path, field) in [("old", Field::Old), ("new", Field::New)] {
@@ -151,7 +157,11 @@ impl<'a> Envelope<'a> {
 
     /// Takes JSON that stands in a text in quotes, if it is sound; as text it stays where it is.
     pub fn take_quoted_json(&mut self, native: &mut Object<'a>, path: &str, field: Field) -> bool {
-        let Some(inside) = native.text(path) else { return false };
+        native.text(path).is_some_and(|inside| self.take_decoded(native, path, inside, field))
+    }
+
+    /// The same where `inside`, the text at `path`, was looked at before.
+    pub fn take_decoded(&mut self, native: &mut Object<'a>, path: &str, inside: Cow<'a, str>, field: Field) -> bool {
         if serde_json::from_str::<&serde_json::value::RawValue>(&inside).is_err() || inside.trim() == "null" {
             return false;
         }
@@ -398,6 +408,24 @@ impl<'a> Envelope<'a> {
         }
         out.push('}');
     }
+}
+
+/// The fields that a sender may name, by the first name of their paths: most records have none that begins with most of these.
+static NAMED: LazyLock<Vec<(&str, Vec<&Spec>)>> = LazyLock::new(|| {
+    let mut all: Vec<(&str, Vec<&Spec>)> = Vec::new();
+    for spec in nameable() {
+        let name = spec.path.split_once('.').map_or(spec.path, |(name, _)| name);
+        match all.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, specs)) => specs.push(spec),
+            None => all.push((name, vec![spec])),
+        }
+    }
+    all
+});
+
+/// The fields that senders may fill by the envelope's own names: texts, but not what each system has its own of.
+pub(crate) fn nameable() -> impl Iterator<Item = &'static Spec> {
+    FIELDS.iter().filter(|s| s.kind == Kind::Text && !matches!(s.field, Field::Id | Field::Source))
 }
 
 /// A comma, unless the next member is the first.

@@ -83,9 +83,10 @@ impl<'a> Object<'a> {
 
     /// The object that holds the last name of a dotted path, and that name.
     fn holder<'p>(&mut self, path: &'p str) -> Option<(&mut Object<'a>, &'p str)> {
-        match path.split_once('.') {
+        // Paths are a few letters long, which `split_once` is not made for.
+        match path.bytes().position(|b| b == b'.').and_then(|dot| path.split_at_checked(dot)) {
             None => Some((self, path)),
-            Some((outer, inner)) => self.inner(outer)?.holder(inner),
+            Some((outer, inner)) => self.inner(outer)?.holder(inner.strip_prefix('.').unwrap_or(inner)),
         }
     }
 
@@ -117,6 +118,11 @@ impl<'a> Object<'a> {
     /// The members' names, in order, without those that were taken.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.members.iter().filter(|n| !matches!(n.member, Member::Taken)).map(|n| n.key.as_ref())
+    }
+
+    /// The same, free of the object where they stand in its text as they are.
+    pub fn keys(&self) -> impl Iterator<Item = Cow<'a, str>> {
+        self.members.iter().filter(|n| !matches!(n.member, Member::Taken)).map(|n| n.key.clone())
     }
 
     /// The JSON text of a member whose name may have dots in it, left where it is.
@@ -308,35 +314,52 @@ pub fn at<'t>(raw: &'t str, steps: &[&str]) -> Option<&'t str> {
 /// Where it is no object, or its text breaks off.
 pub fn pick<'t, const N: usize>(r: &mut Reader<'t>, names: [&str; N]) -> Result<[Option<&'t str>; N], JsonError> {
     let mut found = [None; N];
-    r.open(b'{')?;
-    let mut first = true;
-    while let Some(key) = r.key(first)? {
-        first = false;
+    members(r, &mut |key, r| {
         let value = r.skip(1)?;
         for (name, place) in names.iter().zip(&mut found) {
             if key == *name {
                 *place = Some(value);
             }
         }
-    }
+        Ok(())
+    })?;
     Ok(found)
 }
 
-/// Calls `take` with a reader before every element of a list; it MUST read that element. Nothing, and `null`, is an empty list.
+/// Calls `take` with each name of the object that the reader stands before, and with the reader before its value, which it MUST
+/// read. So what stands inside can be read in the same pass.
 ///
 /// # Errors
-/// Where it is no list, or its text breaks off.
+/// Where it is no object, or its text breaks off, or what `take` says.
+pub fn members<'t>(
+    r: &mut Reader<'t>,
+    take: &mut dyn FnMut(&str, &mut Reader<'t>) -> Result<(), JsonError>,
+) -> Result<(), JsonError> {
+    r.open(b'{')?;
+    let mut first = true;
+    while let Some(key) = r.key(first)? {
+        first = false;
+        take(&key, r)?;
+    }
+    Ok(())
+}
+
+/// Calls `take` before every element of the list that the reader stands before; it MUST read that element. `null` is an empty list.
+///
+/// # Errors
+/// Where it is no list, or its text breaks off, or what `take` says.
 pub fn each<'t>(
-    list: Option<&'t str>,
+    r: &mut Reader<'t>,
     take: &mut dyn FnMut(&mut Reader<'t>) -> Result<(), JsonError>,
 ) -> Result<(), JsonError> {
-    let Some(list) = list.filter(|raw| *raw != "null") else { return Ok(()) };
-    let mut r = Reader::new(list);
+    if r.next_kind()? == Next::Null {
+        return r.null();
+    }
     r.open(b'[')?;
     let mut first = true;
     while r.element(first)? {
         first = false;
-        take(&mut r)?;
+        take(r)?;
     }
     Ok(())
 }

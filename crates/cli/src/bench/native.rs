@@ -2,8 +2,9 @@
 //!
 //! Owns: many distinct records out of each system's samples, and sending them two ways in turn: as the system sends them
 //! (`…/ingest/{system}`), and as the envelopes that they become (`…/records`). The two hold the same, so their ratio is the price of
-//! the conversion and of nothing else. The generator's own records are sent as well, as the rate that everybody knows. Not here: the
-//! wire (`http`), and starting a server.
+//! the conversion and of nothing else. The generator's own records are sent as well, as the rate that everybody knows. Told which
+//! process the server is, it says what a record costs it beside how many it takes: on a machine that does other work, only that is
+//! worth comparing. Not here: the wire (`http`), and starting a server.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
@@ -40,6 +41,9 @@ pub struct NativeArgs {
     /// Only this system; may be given several times.
     #[arg(long)]
     system: Vec<String>,
+    /// Process id of the server, on this machine, to measure its processor time per record as well.
+    #[arg(long)]
+    pid: Option<u32>,
 }
 
 /// A system, its samples, and whether a sample is sent whole because it is what holds its records together.
@@ -75,7 +79,7 @@ const SAMPLES: &[Samples] = samples! {
     "ory-network" false ["events.ndjson"],
     "otlp" true ["logs.json"],
     "set" false ["session-revoked.json"],
-    "wso2" false ["audit.log"],
+    "wso2" true ["audit.log"],
     "zitadel" false ["search.json"],
 };
 
@@ -105,7 +109,7 @@ pub fn run(
         let (native, same) = bodies(samples, args)?;
         let records: u64 = native.iter().map(|(_, count)| count).sum();
         let bytes = |bodies: &Bodies| bodies.iter().map(|(body, _)| body.len()).sum::<usize>() as f64;
-        let mut rates: [Vec<f64>; 3] = Default::default();
+        let (mut rates, mut costs): ([Vec<f64>; 3], [Vec<f64>; 3]) = Default::default();
         for turn in 0..args.rounds {
             let at = |way: &str| format!("/v1/t/{tenant}-{run}-{}-{turn}-{way}", samples.system);
             let ways = [
@@ -115,8 +119,15 @@ pub fn run(
             ];
             for step in 0..ways.len() {
                 let way = (step + turn as usize) % ways.len();
-                if let (Some((path, bodies)), Some(rates)) = (ways.get(way), rates.get_mut(way)) {
+                if let (Some((path, bodies)), Some(rates), Some(costs)) =
+                    (ways.get(way), rates.get_mut(way), costs.get_mut(way))
+                {
+                    let before = args.pid.map(processor_time).transpose()?;
                     rates.push(send(target, path, bodies, args.connections)?);
+                    if let Some((pid, before)) = args.pid.zip(before) {
+                        let sent: u64 = bodies.iter().map(|(_, count)| count).sum();
+                        costs.push((processor_time(pid)? - before) * 1e6 / sent as f64);
+                    }
                 }
             }
         }
@@ -127,14 +138,40 @@ pub fn run(
             native_rate / same_rate,
             native_rate / plain_rate
         );
+        let measured = args.pid.is_some();
+        // What the server still does with the records of one way when the next begins evens out over the rounds, in a mean.
+        let [native_cost, same_cost, plain_cost] = costs.map(|costs| costs.iter().sum::<f64>() / costs.len() as f64);
+        if measured {
+            eprintln!(
+                "{:12} {native_cost:>9.1} µs native, {same_cost:>9.1} µs the same as envelopes ({:.2}), {plain_cost:>9.1} µs plain ({:.2})",
+                "",
+                same_cost / native_cost,
+                plain_cost / native_cost
+            );
+        }
+        let cost = |micros: f64| measured.then(|| round(micros));
         emit(members(json!({
             "bench": "native", "system": samples.system, "records": records, "batch": args.batch, "connections": args.connections,
             "rounds": args.rounds, "native_bytes": round(bytes(&native) / records as f64),
             "envelope_bytes": round(bytes(&same) / records as f64), "native_per_s": native_rate.round(), "same_per_s": same_rate.round(),
             "plain_per_s": plain_rate.round(), "of_same": round(native_rate / same_rate), "of_plain": round(native_rate / plain_rate),
+            "native_us": cost(native_cost), "same_us": cost(same_cost), "plain_us": cost(plain_cost),
+            "of_same_us": cost(same_cost / native_cost), "of_plain_us": cost(plain_cost / native_cost),
         })))?;
     }
     Ok(())
+}
+
+/// The processor time that a process has used so far, all threads, in seconds: `utime` and `stime` of proc_pid_stat(5), whose unit
+/// is a hundredth of a second on every Linux that this is built for.
+fn processor_time(pid: u32) -> Result<f64, Fault> {
+    let path = format!("/proc/{pid}/stat");
+    let text = std::fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))?;
+    // The second field is a name in parentheses, and may hold anything; `utime` is the 12th after it.
+    let mut after = text.rsplit_once(')').map_or("", |(_, after)| after).split_whitespace().skip(11);
+    let mut ticks = || after.next().and_then(|field| field.parse::<u64>().ok());
+    let used = ticks().zip(ticks()).ok_or_else(|| format!("{path} has no processor time"))?;
+    Ok((used.0 + used.1) as f64 / 100.0)
 }
 
 /// The generator's records.
@@ -323,7 +360,14 @@ mod tests {
 
     #[test]
     fn every_system_has_samples_that_become_distinct_records() {
-        let args = NativeArgs { count: 2_000, batch: 500, connections: 1, rounds: 1, system: Vec::new() };
+        let args = NativeArgs {
+            count: 2 * OTHERS + 100,
+            batch: 500,
+            connections: 1,
+            rounds: 1,
+            system: Vec::new(),
+            pid: None,
+        };
         let known: Vec<&str> = systems::SYSTEMS.iter().map(|s| s.name()).collect();
         assert_eq!(SAMPLES.iter().map(|s| s.system).collect::<Vec<_>>(), known);
         for samples in SAMPLES {
@@ -336,8 +380,21 @@ mod tests {
             assert!(envelopes.len() as u64 >= args.count, "{}", samples.system);
             let distinct: HashSet<String> = envelopes.iter().map(Value::to_string).collect();
             assert_eq!(distinct.len(), envelopes.len(), "{}: {}", samples.system, envelopes[0]);
+            let ids: HashSet<&str> = envelopes.iter().filter_map(|e| e["id"].as_str()).collect();
+            let named = envelopes.iter().filter(|e| e.get("id").is_some()).count();
+            assert_eq!(ids.len(), named, "{}: an id stands for one record: {}", samples.system, envelopes[0]);
             assert_eq!(native.iter().map(|b| b.1).sum::<u64>(), envelopes.len() as u64);
         }
+    }
+
+    #[test]
+    fn processor_time_of_a_process_is_read() {
+        let used = || processor_time(std::process::id()).unwrap();
+        let (before, started) = (used(), Instant::now());
+        while used() == before {
+            assert!(started.elapsed() < Duration::from_secs(60), "nothing is counted");
+        }
+        assert!(processor_time(u32::MAX).is_err());
     }
 
     #[test]

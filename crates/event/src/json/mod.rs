@@ -365,8 +365,13 @@ impl<'a> Reader<'a> {
             Next::Object | Next::Array => {
                 let mut open = 0usize;
                 loop {
-                    match self.peek() {
-                        None => return Err(self.unexpected("a closing bracket")),
+                    let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+                    let Some(next) = rest.iter().position(|b| matches!(b, b'"' | b'{' | b'[' | b'}' | b']')) else {
+                        self.at += rest.len();
+                        return Err(self.unexpected("a closing bracket"));
+                    };
+                    self.at += next;
+                    match rest.get(next) {
                         Some(b'"') => {
                             self.skip_string()?;
                             continue;
@@ -377,8 +382,7 @@ impl<'a> Reader<'a> {
                                 return Err(too_deep(self.at));
                             }
                         }
-                        Some(b'}' | b']') => open -= 1,
-                        Some(_) => {}
+                        _ => open -= 1,
                     }
                     self.at += 1;
                     if open == 0 {

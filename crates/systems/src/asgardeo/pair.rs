@@ -14,12 +14,16 @@ use crate::split::Piece;
 use crate::wso2::line::{self, Line};
 use event::json::write_string;
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 /// How far apart two records of one request may stand: two writers share one file.
 const NEAR: usize = 8;
 
+/// The member that only v2 has.
+const V2: &str = "\"initiatorType\"";
+
 /// What is looked at in one record.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Look {
     v2: bool,
     action: String,
@@ -41,19 +45,26 @@ pub(super) fn is_pair(native: &mut Object<'_>) -> bool {
 /// Makes one record of two that say the same; the others stay as they are.
 pub(crate) fn pair<'a>(text: &str, pieces: Vec<Piece<'a>>) -> Vec<Piece<'a>> {
     // Bodies of one shape are the rule, and cheap to know.
-    let marked = text.matches("\"initiatorType\"").count();
+    let marked = text.matches(V2).count();
     if marked == 0 || marked >= pieces.len() {
         return pieces;
     }
-    let looks: Vec<Option<Look>> = pieces.iter().map(|piece| piece.text.as_deref().ok().and_then(look)).collect();
+    // Only what stands near a v2 record is looked at, and that once.
+    let looks = vec![OnceCell::<Option<Look>>::new(); pieces.len()];
+    let look_at = |i: usize| -> Option<&Look> {
+        let text = pieces.get(i)?.text.as_deref().ok()?;
+        looks.get(i)?.get_or_init(|| look(text)).as_ref()
+    };
     let mut partner: Vec<Option<usize>> = vec![None; pieces.len()];
-    for (i, v2) in looks.iter().enumerate() {
-        let Some(v2) = v2.as_ref().filter(|look| look.v2) else { continue };
+    for (i, piece) in pieces.iter().enumerate() {
+        if !piece.text.as_deref().is_ok_and(|text| text.contains(V2)) {
+            continue;
+        }
+        let Some(v2) = look_at(i).filter(|look| look.v2) else { continue };
         let near = (1..=NEAR).flat_map(|step| [i.checked_sub(step), Some(i + step)]).flatten();
         let found = near.into_iter().find(|j| {
             let free = partner.get(*j).is_some_and(Option::is_none);
-            let legacy = looks.get(*j).and_then(Option::as_ref);
-            free && legacy.is_some_and(|legacy| same(v2, legacy, j.abs_diff(i) == 1))
+            free && look_at(*j).is_some_and(|legacy| same(v2, legacy, j.abs_diff(i) == 1))
         });
         if let Some(j) = found {
             for (at, with) in [(i, j), (j, i)] {
@@ -70,7 +81,7 @@ pub(crate) fn pair<'a>(text: &str, pieces: Vec<Piece<'a>>) -> Vec<Piece<'a>> {
             Some(j) if j < i => {}
             Some(j) => {
                 let other = pieces.get(j).unwrap_or(piece);
-                let is_v2 = looks.get(i).and_then(Option::as_ref).is_some_and(|look| look.v2);
+                let is_v2 = look_at(i).is_some_and(|look| look.v2);
                 let (v2, legacy) = if is_v2 { (piece, other) } else { (other, piece) };
                 out.push(Piece { line: piece.line, text: Ok(Cow::Owned(together(v2, legacy))) });
             }
@@ -103,7 +114,7 @@ fn look(text: &str) -> Option<Look> {
     let action = text("action").or_else(|| text("actionId"))?;
     Some(Look {
         v2,
-        action: squeeze(&action),
+        action: squeeze(&action).into_owned(),
         request: text("requestId").or(request),
         initiator: text("initiatorId"),
         failed,

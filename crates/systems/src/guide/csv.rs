@@ -25,7 +25,7 @@ pub(super) fn rows(text: &str) -> Option<Vec<Piece<'_>>> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
     let mut rows = reader.records();
     let header = rows.next()?.ok()?;
-    Labels::new(header.iter()).log()?;
+    Labels::new(header.iter().map(Cow::Borrowed)).log()?;
     let (mut left, mut lines) = (MAX_MADE, Lines { text, at: 0, line: 1 });
     let pieces = rows.map(|row| {
         let row = row.map_err(|e| Reason::new("invalid_csv", format!("the row cannot be read: {e}")));

@@ -33,6 +33,7 @@ use crate::detect::Sample;
 use crate::envelope::Envelope;
 use crate::split::{self, Piece};
 use crate::{Context, Reason, System};
+use std::borrow::Cow;
 
 /// The adapter.
 #[derive(Debug)]
@@ -46,14 +47,11 @@ impl System for Guide {
     }
 
     fn looks_like(&self, sample: &Sample<'_>) -> u8 {
-        let labels = match &sample.object {
-            Some(object) => labels::Labels::new(object.names()),
-            None => match csv::header(sample.first) {
-                Some(header) => labels::Labels::new(header.iter()),
-                None => return 0,
-            },
+        let log = match &sample.object {
+            Some(object) => labels::Labels::new(object.keys()).log(),
+            None => csv::header(sample.first).and_then(|row| labels::Labels::new(row.iter().map(Cow::Borrowed)).log()),
         };
-        labels.log().map_or(0, |_| 92)
+        log.map_or(0, |_| 92)
     }
 
     fn split<'a>(&self, text: &'a str) -> Vec<Piece<'a>> {

@@ -122,7 +122,7 @@ const COMMON: &[(&str, Field)] = &[
 
 pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
-    let labels = Labels::new(native.names());
+    let labels = Labels::new(native.keys());
     let log = labels.log().and_then(|log| LOGS.iter().find(|known| known.name == log)).ok_or_else(|| {
         Reason::new("unknown_log", "the names are those of none of the six logs; send the columns that the guide lists")
     })?;
@@ -164,7 +164,7 @@ fn said(native: &mut Object<'_>, name: &str) -> bool {
 }
 
 /// A record's own id; a number counts within its log. What is a status of something gets a hash.
-fn id<'a>(log: &Log, labels: &Labels, native: &mut Object<'a>, text: &str, out: &mut Envelope<'a>) {
+fn id<'a>(log: &Log, labels: &Labels<'_>, native: &mut Object<'a>, text: &str, out: &mut Envelope<'a>) {
     if let Some(name) = labels.name("id").filter(|_| log.records) {
         out.id(native, name);
         let number = native.raw(name).filter(|raw| raw.bytes().all(|b| b.is_ascii_digit())).cloned();
@@ -180,7 +180,7 @@ fn id<'a>(log: &Log, labels: &Labels, native: &mut Object<'a>, text: &str, out: 
 /// A text that is an address or a name, or an object with an id, a name, an address.
 fn named<'a>(native: &mut Object<'a>, name: &str, place: &Named, out: &mut Envelope<'a>) {
     if let Some(inside) = native.inner(name) {
-        let labels = Labels::new(inside.names());
+        let labels = Labels::new(inside.keys());
         let parts: [(&[&str], Option<Field>); 3] = [
             (&["id"], Some(place.id)),
             (&["email"], place.email),
@@ -214,7 +214,7 @@ fn word<'a>(native: &mut Object<'a>, name: &str, field: Field, out: &mut Envelop
     }
 }
 
-fn audit<'a>(labels: &Labels, native: &mut Object<'a>, out: &mut Envelope<'a>) {
+fn audit<'a>(labels: &Labels<'_>, native: &mut Object<'a>, out: &mut Envelope<'a>) {
     for (label, field) in [("oldentity", Field::Old), ("newentity", Field::New)] {
         if let Some(name) = labels.name(label) {
             entity(native, name, field, out);
@@ -249,7 +249,7 @@ fn entity<'a>(native: &mut Object<'a>, name: &str, field: Field, out: &mut Envel
 }
 
 /// Addresses as a list, or as one text with commas or semicolons.
-fn addressees<'a>(labels: &Labels, native: &mut Object<'a>, out: &mut Envelope<'a>) {
+fn addressees<'a>(labels: &Labels<'_>, native: &mut Object<'a>, out: &mut Envelope<'a>) {
     for (label, field) in
         [("recipient", Field::NotificationRecipient), ("cc", Field::NotificationCc), ("bcc", Field::NotificationBcc)]
     {
@@ -280,9 +280,9 @@ fn addressees<'a>(labels: &Labels, native: &mut Object<'a>, out: &mut Envelope<'
 }
 
 /// What the details of a session say that the envelope has a field for.
-fn details<'a>(labels: &Labels, native: &mut Object<'a>, out: &mut Envelope<'a>) {
+fn details<'a>(labels: &Labels<'_>, native: &mut Object<'a>, out: &mut Envelope<'a>) {
     let Some(inside) = labels.name("details").and_then(|name| native.inner(name)) else { return };
-    let own = Labels::new(inside.names());
+    let own = Labels::new(inside.keys());
     for (label, field) in
         [("claims", Field::SessionClaims), ("tokenclaims", Field::SessionClaims), ("scopes", Field::SessionScopes)]
     {
@@ -293,7 +293,7 @@ fn details<'a>(labels: &Labels, native: &mut Object<'a>, out: &mut Envelope<'a>)
 }
 
 /// How it ended, if the record says so: a column of our own exports, a status, or the event's type.
-fn outcome<'a>(log: &Log, labels: &Labels, native: &mut Object<'a>, out: &mut Envelope<'a>) {
+fn outcome<'a>(log: &Log, labels: &Labels<'_>, native: &mut Object<'a>, out: &mut Envelope<'a>) {
     if let Some(name) = labels.name("outcome") {
         word(native, name, Field::Outcome, out);
     }

@@ -3,7 +3,7 @@
 use super::{ADMIN, NAME, USER, change, line};
 use crate::envelope::Envelope;
 use crate::moment::{self, Stamp};
-use crate::object::{Object, decode};
+use crate::object::Object;
 use crate::{Context, Reason, catalog, sessions};
 use event::Field;
 use std::borrow::Cow;
@@ -91,10 +91,12 @@ fn admin<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Re
     let target = target.or_else(|| (resource == "REALM").then_some(realm.as_ref()));
     // A path that ends in another entity comes with that one's representation.
     let name = if subject.is_some() { Field::SubjectName } else { Field::TargetName };
-    if let Some(text) = native.raw("representation").and_then(decode).and_then(|text| name_in(&text)) {
-        out.set_raw(name, text);
+    if let Some(text) = native.text("representation") {
+        if let Some(called) = name_in(&text) {
+            out.set_raw(name, called);
+        }
+        out.take_decoded(native, "representation", text, state);
     }
-    out.take_quoted_json(native, "representation", state);
     out.set(Field::TargetType, resource.clone());
     for (field, id) in [(Field::TargetId, target), (Field::SubjectId, subject)] {
         if let Some(id) = id.filter(|id| !id.is_empty()) {

@@ -3,9 +3,10 @@
 use super::NAME;
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
-use crate::object::{self, Object};
+use crate::object::{Object, pick};
 use crate::{Context, Reason, catalog};
 use event::Field;
+use event::json::Reader;
 
 /// Members that are one text in the envelope, whichever log it is.
 const FIELDS: &[(&str, Field)] = &[
@@ -36,6 +37,9 @@ const EVENTS: &[&str] = &[
     "system.push.",
     "system.org.rate_limit",
 ];
+
+/// Targets that are looked at; a list has two or three.
+const TARGETS: usize = 4;
 
 pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
@@ -99,23 +103,32 @@ fn targets<'a>(log: &str, native: &mut Object<'a>, out: &mut Envelope<'a>) {
         [Field::SubjectId, Field::SubjectType, Field::SubjectName],
     ]
     .into_iter();
-    for position in 0..4 {
-        let Some(target) = object::at(&targets, &[&position.to_string()]) else { break };
-        let application = object::at(target, &["type"]).is_some_and(|kind| kind == "\"AppInstance\"");
-        let [id, kind, name] = if application && log == "event" {
+    let mut list = Reader::new(&targets);
+    if list.open(b'[').is_err() {
+        return;
+    }
+    for position in 0..TARGETS {
+        // A list that breaks off is found out once it stands in the envelope.
+        if !list.element(position == 0).unwrap_or(false) {
+            break;
+        }
+        let Ok(target) = list.skip(1) else { break };
+        let [id, kind, name, changed] =
+            pick(&mut Reader::new(target), ["id", "type", "displayName", "changeDetails"]).unwrap_or_default();
+        let fields = if log == "event" && kind == Some("\"AppInstance\"") {
             [Some(Field::ClientId), None, Some(Field::ClientName)]
         } else {
             let Some(place) = places.next() else { continue };
             place.map(Some)
         };
-        for (member, field) in [("id", id), ("type", kind), ("displayName", name)] {
-            if let (Some(field), Some(raw)) = (field, object::at(target, &[member])) {
+        for (raw, field) in [id, kind, name].into_iter().zip(fields) {
+            if let (Some(field), Some(raw)) = (field, raw) {
                 out.copy_raw(raw, field);
             }
         }
         // What changed is said of one target; the list itself stays, so this is not taken from it.
-        if let (Some(from), Some(to)) =
-            (object::at(target, &["changeDetails", "from"]), object::at(target, &["changeDetails", "to"]))
+        let states = changed.and_then(|changed| pick(&mut Reader::new(changed), ["from", "to"]).ok());
+        if let Some([Some(from), Some(to)]) = states
             && out.is_empty(Field::Old)
             && out.is_empty(Field::New)
         {

@@ -4,11 +4,12 @@
 
 use super::TRACES;
 use crate::Reason;
-use crate::object::{self, each, pick};
+use crate::object::{self, each, members, pick};
+use crate::otlp::request::{Lists, walk};
 use crate::protobuf::{Fields, Value};
 use crate::split::MAX_MADE;
 use base64::Engine as _;
-use event::json::{JsonError, Reader, write_string};
+use event::json::{JsonError, Next, Reader, write_string};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -22,22 +23,25 @@ const FEW: usize = 32;
 /// The start of the names of a resource that a record keeps: which server it was.
 const SERVICE: &str = "service.";
 
-/// One span event, values as JSON text.
+/// Names and their values as JSON text.
+type Pairs<'t> = Vec<(Cow<'t, str>, Cow<'t, str>)>;
+
+/// One span event.
 #[derive(Debug, Default)]
-struct Event {
-    name: String,
-    nanos: String,
-    attributes: Vec<(String, String)>,
+struct Event<'t> {
+    name: Cow<'t, str>,
+    nanos: Cow<'t, str>,
+    attributes: Pairs<'t>,
 }
 
 /// What an event's record also says.
-#[derive(Debug, Default, Clone)]
-struct Place {
-    trace: String,
-    span: String,
-    span_name: String,
+#[derive(Debug, Default)]
+struct Place<'t> {
+    trace: Cow<'t, str>,
+    span: Cow<'t, str>,
+    span_name: Cow<'t, str>,
     /// Of the resource, what begins with [`SERVICE`].
-    service: Vec<(String, String)>,
+    service: Pairs<'t>,
 }
 
 /// Whether a span event may be Ory's.
@@ -46,8 +50,8 @@ fn is_ours(name: &str) -> bool {
 }
 
 /// The record, as one line of JSON.
-fn record(event: &Event, place: &Place) -> String {
-    let mut out = String::with_capacity(512);
+fn record(event: &Event<'_>, place: &Place<'_>) -> String {
+    let mut out = String::with_capacity(1024);
     let text = |out: &mut String, name: &str, value: &str| {
         out.push_str(if out.is_empty() { "{" } else { "," });
         write_string(out, name);
@@ -56,20 +60,22 @@ fn record(event: &Event, place: &Place) -> String {
     };
     text(&mut out, "name", &event.name);
     text(&mut out, "timeUnixNano", &event.nanos);
-    members(&mut out, "attributes", &event.attributes);
+    write_members(&mut out, "attributes", &event.attributes);
     for (name, value) in [("traceId", &place.trace), ("spanId", &place.span), ("span", &place.span_name)] {
         if !value.is_empty() {
             text(&mut out, name, value);
         }
     }
-    members(&mut out, "resource", &place.service);
+    write_members(&mut out, "resource", &place.service);
     out.push('}');
     out
 }
 
 /// Appends an object of values. Of a name that stands there more than once the last counts; the others get a number.
-fn members(out: &mut String, name: &str, values: &[(String, String)]) {
-    let _ = write!(out, ",\"{name}\":{{");
+fn write_members(out: &mut String, name: &str, values: &Pairs<'_>) {
+    out.push_str(",\"");
+    out.push_str(name);
+    out.push_str("\":{");
     let each_once = values.len() <= FEW
         && values.iter().enumerate().all(|(i, (key, _))| values.iter().take(i).all(|(other, _)| other != key));
     if each_once {
@@ -91,7 +97,7 @@ fn members(out: &mut String, name: &str, values: &[(String, String)]) {
         if i > 0 {
             out.push(',');
         }
-        let more = left.get_mut(key.as_str()).map_or(0, |count| {
+        let more = left.get_mut(key.as_ref()).map_or(0, |count| {
             *count -= 1;
             *count
         });
@@ -140,7 +146,7 @@ pub(super) fn is_traces(text: &str) -> bool {
 /// The span events of one request in JSON. `made` counts the bytes of all of a body.
 pub(super) fn events<'t>(text: &str, made: &mut usize) -> Vec<Result<Cow<'t, str>, Reason>> {
     let mut all = Vec::new();
-    if let Err(e) = walk(text, made, &mut all) {
+    if let Err(e) = read(text, made, &mut all) {
         all.push(Err(broken(e)));
     }
     all
@@ -150,41 +156,71 @@ fn broken(e: JsonError) -> Reason {
     Reason::new(e.code, e.to_string())
 }
 
-fn walk(text: &str, made: &mut usize, all: &mut Vec<Result<Cow<'_, str>, Reason>>) -> Result<(), JsonError> {
-    let [resources] = pick(&mut Reader::new(text), [TRACES])?;
-    each(resources, &mut |r| {
-        let [resource, scopes] = pick(r, ["resource", "scopeSpans"])?;
-        let mut place = Place::default();
-        if let Some(resource) = resource.filter(|raw| raw.starts_with('{')) {
-            let [attributes] = pick(&mut Reader::new(resource), ["attributes"])?;
-            place.service = pairs(attributes, 0)?;
-            place.service.retain(|(name, _)| name.starts_with(SERVICE));
+const LISTS: Lists = Lists { resources: TRACES, scopes: "scopeSpans", items: "spans" };
+
+/// A span that has events, as JSON text.
+struct Span<'t> {
+    /// `traceId`, `spanId` and `name`.
+    named: [Option<&'t str>; 3],
+    events: Vec<&'t str>,
+}
+
+fn read(text: &str, made: &mut usize, all: &mut Vec<Result<Cow<'_, str>, Reason>>) -> Result<(), JsonError> {
+    walk(&mut Reader::new(text), &LISTS, &mut span, &mut |sent| {
+        let service = sent.resource.map_or(Ok(Vec::new()), service);
+        let mut place = match service {
+            Ok(service) => Place { service, ..Place::default() },
+            Err(e) => return all.push(Err(broken(e))),
+        };
+        for span in sent.scopes.into_iter().flat_map(|scope| scope.items) {
+            [place.trace, place.span, place.span_name] = span.named.map(said);
+            // One event that is broken is no reason to lose the others.
+            all.extend(span.events.into_iter().filter_map(|text| match json_event(text) {
+                Ok(event) => event.map(|event| add(record(&event, &place), made).map(Cow::Owned)),
+                Err(e) => Some(Err(broken(e))),
+            }));
         }
-        each(scopes, &mut |r| {
-            let [spans] = pick(r, ["spans"])?;
-            each(spans, &mut |r| {
-                let [trace, span, name, events] = pick(r, ["traceId", "spanId", "name", "events"])?;
-                if events.is_none_or(|list| list == "[]") {
-                    return Ok(());
-                }
-                (place.trace, place.span, place.span_name) = (said(trace), said(span), said(name));
-                each(events, &mut |r| {
-                    // One event that is broken is no reason to lose the others.
-                    match json_event(r.skip(1)?) {
-                        Ok(Some(event)) => all.push(add(record(&event, &place), made).map(Cow::Owned)),
-                        Ok(None) => {}
-                        Err(e) => all.push(Err(broken(e))),
-                    }
-                    Ok(())
-                })
-            })
-        })
     })
 }
 
+fn span<'t>(r: &mut Reader<'t>) -> Result<Span<'t>, JsonError> {
+    let mut span = Span { named: [None; 3], events: Vec::new() };
+    members(r, &mut |name, r| {
+        let place = match name {
+            "traceId" => 0,
+            "spanId" => 1,
+            "name" => 2,
+            "events" => {
+                return each(r, &mut |r| {
+                    span.events.push(r.skip(1)?);
+                    Ok(())
+                });
+            }
+            _ => return r.skip(1).map(|_| ()),
+        };
+        let value = r.skip(1)?;
+        if let Some(named) = span.named.get_mut(place) {
+            *named = Some(value);
+        }
+        Ok(())
+    })?;
+    Ok(span)
+}
+
+/// What a resource says of the server that it is.
+fn service(resource: &str) -> Result<Pairs<'_>, JsonError> {
+    if !resource.starts_with('{') {
+        return Ok(Vec::new());
+    }
+    let [attributes] = pick(&mut Reader::new(resource), ["attributes"])?;
+    let mut service = pairs(attributes, 0)?;
+    service.retain(|(name, _)| name.starts_with(SERVICE));
+    Ok(service)
+}
+
 /// What a text in quotes says; nothing where it is none.
-fn said(raw: Option<&str>) -> String {
-    raw.and_then(|raw| object::decode(&Cow::Borrowed(raw))).unwrap_or_default().into_owned()
+fn said(raw: Option<&str>) -> Cow<'_, str> {
+    raw.and_then(|raw| object::decode(&Cow::Borrowed(raw))).unwrap_or_default()
 }
 
 fn add(record: String, made: &mut usize) -> Result<String, Reason> {
@@ -192,24 +228,35 @@ fn add(record: String, made: &mut usize) -> Result<String, Reason> {
     if *made > MAX_MADE { Err(too_much()) } else { Ok(record) }
 }
 
-fn json_event(text: &str) -> Result<Option<Event>, JsonError> {
+fn json_event(text: &str) -> Result<Option<Event<'_>>, JsonError> {
     let [name, nanos, attributes] = pick(&mut Reader::new(text), ["name", "timeUnixNano", "attributes"])?;
     let name = said(name);
     if !is_ours(&name) {
         return Ok(None);
     }
     // A number in quotes, as the format has it; some exporters leave the quotes away.
-    let nanos = nanos.map(|raw| raw.trim_matches('"').to_owned()).unwrap_or_default();
+    let nanos = nanos.map_or("", |raw| raw.trim_matches('"')).into();
     Ok(Some(Event { name, nanos, attributes: pairs(attributes, 0)? }))
 }
 
 /// `[{"key": …, "value": {"stringValue": …}}, …]`; what has no key is passed over.
-fn pairs(list: Option<&str>, depth: usize) -> Result<Vec<(String, String)>, JsonError> {
+fn pairs(list: Option<&str>, depth: usize) -> Result<Pairs<'_>, JsonError> {
     let mut all = Vec::new();
-    each(list.filter(|raw| raw.starts_with('[')), &mut |r| {
-        let [key, value] = pick(r, ["key", "value"])?;
-        if let Some(key) = key.filter(|raw| raw.starts_with('"')) {
-            all.push((said(Some(key)), plain(value.unwrap_or("null"), depth)?));
+    let Some(list) = list.filter(|raw| raw.starts_with('[')) else { return Ok(all) };
+    each(&mut Reader::new(list), &mut |r| {
+        let (mut key, mut plain_value) = (None, Cow::Borrowed("null"));
+        members(r, &mut |name, r| {
+            match name {
+                "key" => key = Some(r.skip(1)?),
+                "value" => plain_value = plain(r, depth)?,
+                _ => {
+                    r.skip(1)?;
+                }
+            }
+            Ok(())
+        })?;
+        if key.is_some_and(|raw| raw.starts_with('"')) {
+            all.push((said(key), plain_value));
         }
         Ok(())
     })?;
@@ -217,41 +264,43 @@ fn pairs(list: Option<&str>, depth: usize) -> Result<Vec<(String, String)>, Json
 }
 
 /// A typed value as plain JSON; what is of no known type stays as it is.
-fn plain(value: &str, depth: usize) -> Result<String, JsonError> {
+fn plain<'t>(r: &mut Reader<'t>, depth: usize) -> Result<Cow<'t, str>, JsonError> {
     if depth > MAX_DEPTH {
-        return Ok(TOO_DEEP.to_owned());
+        r.skip(1)?;
+        return Ok(Cow::Borrowed(TOO_DEEP));
     }
-    if !value.starts_with('{') {
-        return Ok(value.to_owned());
+    if r.next_kind()? != Next::Object {
+        return r.skip(1).map(Cow::Borrowed);
     }
     const TYPES: [&str; 7] =
         ["stringValue", "boolValue", "bytesValue", "intValue", "doubleValue", "arrayValue", "kvlistValue"];
-    let [text, truth, bytes, int, double, list, pairs_of] = pick(&mut Reader::new(value), TYPES)?;
+    let mut whole_value = r.clone();
+    let [text, truth, bytes, int, double, list, pairs_of] = pick(r, TYPES)?;
     if let Some(raw) = text.or(truth).or(bytes) {
-        return Ok(raw.to_owned());
+        return Ok(Cow::Borrowed(raw));
     }
     if let Some(raw) = int {
-        return Ok(raw.trim_matches('"').parse().map_or_else(|_| raw.to_owned(), whole));
+        return Ok(raw.trim_matches('"').parse().map_or(Cow::Borrowed(raw), |number| Cow::Owned(whole(number))));
     }
     if let Some(raw) = double {
-        return Ok(raw.to_owned());
+        return Ok(Cow::Borrowed(raw));
     }
     if let Some(holder) = list {
         let mut out = String::from("[");
-        each(inside(holder)?, &mut |r| {
-            if out.len() > 1 {
-                out.push(',');
-            }
-            out.push_str(&plain(r.skip(1)?, depth + 1)?);
-            Ok(())
-        })?;
+        if let Some(values) = inside(holder)? {
+            each(&mut Reader::new(values), &mut |r| {
+                if out.len() > 1 {
+                    out.push(',');
+                }
+                out.push_str(&plain(r, depth + 1)?);
+                Ok(())
+            })?;
+        }
         out.push(']');
-        return Ok(out);
+        return Ok(Cow::Owned(out));
     }
-    match pairs_of {
-        Some(holder) => Ok(map(&pairs(inside(holder)?, depth + 1)?)),
-        None => Ok(value.to_owned()),
-    }
+    let Some(holder) = pairs_of else { return whole_value.skip(1).map(Cow::Borrowed) };
+    Ok(Cow::Owned(map(&pairs(inside(holder)?, depth + 1)?)))
 }
 
 /// The list in `{"values": […]}`.
@@ -264,9 +313,9 @@ fn inside(holder: &str) -> Result<Option<&str>, JsonError> {
 }
 
 /// An object of values, alone.
-fn map(pairs: &[(String, String)]) -> String {
+fn map(pairs: &Pairs<'_>) -> String {
     let mut out = String::new();
-    members(&mut out, "", pairs);
+    write_members(&mut out, "", pairs);
     // Without the `,"":` that stands before it.
     out.split_off(4)
 }
@@ -313,7 +362,7 @@ fn resource_spans(message: &[u8], out: &mut String) -> Result<(), Reason> {
     Ok(())
 }
 
-fn span_events(message: &[u8], place: &mut Place, out: &mut String) -> Result<(), Reason> {
+fn span_events(message: &[u8], place: &mut Place<'_>, out: &mut String) -> Result<(), Reason> {
     let (mut trace, mut span, mut name, mut events) = (&b""[..], &b""[..], &b""[..], Vec::new());
     for field in Fields::new(message) {
         match field? {
@@ -327,13 +376,13 @@ fn span_events(message: &[u8], place: &mut Place, out: &mut String) -> Result<()
     if events.is_empty() {
         return Ok(());
     }
-    (place.trace, place.span, place.span_name) = (hex(trace), hex(span), text(name));
+    (place.trace, place.span, place.span_name) = (hex(trace).into(), hex(span).into(), text(name).into());
     for event in events {
         let mut found = Event::default();
         for field in Fields::new(event) {
             match field? {
-                (1, value) => found.nanos = value.number().to_string(),
-                (2, value) => found.name = text(value.bytes()),
+                (1, value) => found.nanos = value.number().to_string().into(),
+                (2, value) => found.name = text(value.bytes()).into(),
                 (3, value) => found.attributes.push(key_value(value.bytes(), 0)?),
                 _ => {}
             }
@@ -349,7 +398,7 @@ fn span_events(message: &[u8], place: &mut Place, out: &mut String) -> Result<()
     Ok(())
 }
 
-fn key_value(message: &[u8], depth: usize) -> Result<(String, String), Reason> {
+fn key_value(message: &[u8], depth: usize) -> Result<(Cow<'static, str>, Cow<'static, str>), Reason> {
     let (mut key, mut value) = (String::new(), "null".to_owned());
     for field in Fields::new(message) {
         match field? {
@@ -358,7 +407,7 @@ fn key_value(message: &[u8], depth: usize) -> Result<(String, String), Reason> {
             _ => {}
         }
     }
-    Ok((key, value))
+    Ok((key.into(), value.into()))
 }
 
 fn any_value(message: &[u8], depth: usize) -> Result<String, Reason> {

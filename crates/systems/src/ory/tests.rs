@@ -289,6 +289,22 @@ fn one_broken_event_does_not_keep_the_others_out() {
 }
 
 #[test]
+fn what_was_read_before_a_trace_breaks_off_is_taken() {
+    let good = traces(&json!([{"timeUnixNano": "1795176000000000000", "name": "SessionIssued"}]));
+    // Between the spans a comma is missing; brackets and quotes are right.
+    let broken = good.replace("},{\"name\":\"without events\"", "} {\"name\":\"without events\"");
+    assert_ne!(broken, good);
+    let (mut taken, mut refused) = (0, Vec::new());
+    let mut memory = crate::Memory::default();
+    let mut take = |piece: crate::Converted<'_>| match piece.envelope {
+        Ok(_) => taken += 1,
+        Err(reason) => refused.push(reason.code),
+    };
+    crate::convert(&super::Ory, broken.as_bytes(), "", &mut memory, &jiff::tz::TimeZone::UTC, &mut take).unwrap();
+    assert_eq!((taken, refused), (1, vec!["invalid_json"]));
+}
+
+#[test]
 fn bodies_that_cannot_be_taken_apart() {
     for broken in [&b"\x0a\x05ab"[..], b"\xff", b"{\"resourceSpans\":[]}"] {
         assert_eq!(convert(broken, "application/x-protobuf").unwrap_err().code, "invalid_protobuf", "{broken:?}");

@@ -153,7 +153,7 @@ pub(crate) fn fill<'a>(name: &str, attributes: &mut Object<'a>, out: &mut Envelo
 /// What the events about an identity, and the Actions after a flow, say about its state. Its name in the ledger is the same
 /// whichever way it was heard of.
 pub(crate) fn change(name: &str, identity: &str) -> Option<Change> {
-    let says = match catalog::squeeze(name).as_str() {
+    let says = match catalog::squeeze(name).as_ref() {
         "identitycreated" | "registration" => Says::Begin,
         "identityupdated" | "settings" | "verification" | "recovery" => Says::Part,
         "identitydeleted" => Says::Gone,

@@ -9,47 +9,52 @@ const MAX_WHOLE: u64 = 1 << 53;
 /// The members of a list of attributes, each value as JSON text. `None` for what is no such list.
 pub(super) fn members<'b>(list: &str) -> Option<Object<'b>> {
     let mut object = Object::default();
-    pairs(list, 0, &mut |key, value| {
+    let mut r = Reader::new(list);
+    pairs(&mut r, 0, &mut |key, value| {
         object.add(key, value);
     })
     .ok()?;
+    r.end().ok()?;
     Some(object)
 }
 
 /// One value as JSON text. `None` for what is none of OTLP's.
 pub(super) fn plain(value: &str) -> Option<String> {
     let mut out = String::with_capacity(value.len());
-    any(value, 0, &mut out).ok()?;
+    let mut r = Reader::new(value);
+    any(&mut r, 0, &mut out).ok()?;
+    r.end().ok()?;
     Some(out)
 }
 
-fn pairs(list: &str, depth: usize, take: &mut dyn FnMut(String, String)) -> Result<(), JsonError> {
-    let mut r = Reader::new(list);
+fn pairs(r: &mut Reader<'_>, depth: usize, take: &mut dyn FnMut(String, String)) -> Result<(), JsonError> {
     r.open(b'[')?;
     let mut first = true;
     while r.element(first)? {
         first = false;
         r.open(b'{')?;
-        let (mut key, mut value, mut first) = (String::new(), "null".to_owned(), true);
+        let (mut key, mut value, mut first) = (String::new(), String::new(), true);
         while let Some(name) = r.key(first)? {
             first = false;
             match name.as_ref() {
                 "key" => key = r.string()?.into_owned(),
                 "value" => {
                     value.clear();
-                    any(r.skip(1)?, depth + 1, &mut value)?;
+                    any(r, depth + 1, &mut value)?;
                 }
                 _ => return Err(r.error("invalid_json", "an attribute has a key and a value and nothing else")),
             }
         }
+        if value.is_empty() {
+            value.push_str("null");
+        }
         take(key, value);
     }
-    r.end()
+    Ok(())
 }
 
 /// `AnyValue`: an object with one member that says the kind; an empty one says nothing.
-fn any(value: &str, depth: usize, out: &mut String) -> Result<(), JsonError> {
-    let mut r = Reader::new(value);
+fn any(r: &mut Reader<'_>, depth: usize, out: &mut String) -> Result<(), JsonError> {
     if depth > MAX_DEPTH {
         return Err(r.error("too_deep", "values nest too deep"));
     }
@@ -60,7 +65,7 @@ fn any(value: &str, depth: usize, out: &mut String) -> Result<(), JsonError> {
     r.open(b'{')?;
     let Some(kind) = r.key(true)? else {
         out.push_str("null");
-        return r.end();
+        return Ok(());
     };
     match kind.as_ref() {
         "stringValue" | "bytesValue" => write_string(out, &r.string()?),
@@ -76,20 +81,35 @@ fn any(value: &str, depth: usize, out: &mut String) -> Result<(), JsonError> {
         // `NaN` and the infinities come as texts.
         "doubleValue" if r.next_kind()? == Next::String => write_string(out, &r.string()?),
         "doubleValue" => out.push_str(r.number()?),
-        "arrayValue" => list(r.skip(1)?, depth, out)?,
+        "arrayValue" => {
+            out.push('[');
+            values(r, &mut |r| {
+                r.open(b'[')?;
+                let mut first = true;
+                while r.element(first)? {
+                    if !first {
+                        out.push(',');
+                    }
+                    first = false;
+                    any(r, depth + 1, out)?;
+                }
+                Ok(())
+            })?;
+            out.push(']');
+        }
         "kvlistValue" => {
             out.push('{');
             let start = out.len();
-            if let Some(values) = values(r.skip(1)?)? {
-                pairs(values, depth + 1, &mut |key, value| {
+            values(r, &mut |r| {
+                pairs(r, depth + 1, &mut |key, value| {
                     if out.len() > start {
                         out.push(',');
                     }
                     write_string(out, &key);
                     out.push(':');
                     out.push_str(&value);
-                })?;
-            }
+                })
+            })?;
             out.push('}');
         }
         _ => return Err(r.error("invalid_json", "a value of a kind that OTLP does not have")),
@@ -97,38 +117,23 @@ fn any(value: &str, depth: usize, out: &mut String) -> Result<(), JsonError> {
     if r.key(false)?.is_some() {
         return Err(r.error("invalid_json", "a value has one kind"));
     }
-    r.end()
-}
-
-fn list(value: &str, depth: usize, out: &mut String) -> Result<(), JsonError> {
-    out.push('[');
-    if let Some(values) = values(value)? {
-        let mut r = Reader::new(values);
-        r.open(b'[')?;
-        let mut first = true;
-        while r.element(first)? {
-            if !first {
-                out.push(',');
-            }
-            first = false;
-            any(r.skip(1)?, depth + 1, out)?;
-        }
-    }
-    out.push(']');
     Ok(())
 }
 
-/// The list in `{"values":[…]}`; an empty one may be left out.
-fn values(value: &str) -> Result<Option<&str>, JsonError> {
-    let mut r = Reader::new(value);
+/// Reads the list in `{"values":[…]}` with `read`; an empty one may be left out.
+fn values<'t>(
+    r: &mut Reader<'t>,
+    read: &mut dyn FnMut(&mut Reader<'t>) -> Result<(), JsonError>,
+) -> Result<(), JsonError> {
+    let only = "a list has `values` and nothing else";
     r.open(b'{')?;
-    let Some(name) = r.key(true)? else { return Ok(None) };
-    if name != "values" {
-        return Err(r.error("invalid_json", "a list has `values` and nothing else"));
+    match r.key(true)?.as_deref() {
+        None => return Ok(()),
+        Some("values") => read(r)?,
+        Some(_) => return Err(r.error("invalid_json", only)),
     }
-    let values = r.skip(1)?;
     match r.key(false)? {
-        None => Ok(Some(values)),
-        Some(_) => Err(r.error("invalid_json", "a list has `values` and nothing else")),
+        None => Ok(()),
+        Some(_) => Err(r.error("invalid_json", only)),
     }
 }

@@ -20,6 +20,7 @@
 mod attributes;
 pub mod protobuf;
 mod read;
+pub(crate) mod request;
 #[cfg(test)]
 mod tests;
 mod unwrap;

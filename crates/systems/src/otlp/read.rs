@@ -1,12 +1,13 @@
 //! A log record with its resource and scope → envelope.
 
 use super::attributes;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, nameable};
 use crate::moment::Stamp;
 use crate::object::Object;
 use crate::{Context, Reason};
 use event::Field;
-use event::fields::{FIELDS, Kind};
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// Semantic conventions for what the envelope has a field for; the newest spelling first.
 const CONVENTIONS: &[(&str, Field)] = &[
@@ -93,13 +94,24 @@ fn flatten(holder: &mut Object<'_>) {
     }
 }
 
+/// Names of attributes and what they fill, the envelope's own first: that is the order in which they count.
+static TABLE: LazyLock<Vec<(&str, Field)>> =
+    LazyLock::new(|| nameable().map(|s| (s.path, s.field)).chain(CONVENTIONS.iter().copied()).collect());
+
+/// Where each name stands in [`TABLE`].
+static NAMES: LazyLock<HashMap<&str, Vec<usize>>> = LazyLock::new(|| {
+    let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (place, (name, _)) in TABLE.iter().enumerate() {
+        places.entry(name).or_default().push(place);
+    }
+    places
+});
+
 /// Moves attributes that are named as a field, or as a semantic convention for one.
 fn named<'a>(attributes: &mut Object<'a>, out: &mut Envelope<'a>) {
-    let own = FIELDS
-        .iter()
-        .filter(|s| s.kind == Kind::Text && !matches!(s.field, Field::Id | Field::Source))
-        .map(|s| (s.path, s.field));
-    for (name, field) in own.chain(CONVENTIONS.iter().copied()) {
+    let mut places: Vec<usize> = attributes.names().filter_map(|name| NAMES.get(name)).flatten().copied().collect();
+    places.sort_unstable();
+    for (name, field) in places.into_iter().filter_map(|place| TABLE.get(place).copied()) {
         if !out.is_empty(field) {
             continue;
         }

@@ -64,6 +64,18 @@ fn records_of_several_scopes_and_lines() {
 }
 
 #[test]
+fn a_resource_and_a_scope_may_stand_after_their_records() {
+    let sent = format!(
+        r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{}],"scope":{{"name":"auth"}}}}],"resource":{{"attributes":[{}]}}}}]}}"#,
+        record(),
+        text("service.name", "shop")
+    );
+    let stored = one(NAME, &sent);
+    stored.expect(&[("actor.id", "u1"), ("attributes.scope.name", "auth")]);
+    assert_eq!(stored.value("attributes.resource")["attributes"]["service.name"], "shop");
+}
+
+#[test]
 fn values_become_plain() {
     let mut sent = record();
     sent["attributes"] = json!([

@@ -2,8 +2,9 @@
 //!
 //! Owns: where records stand, and how much all of their texts together may be.
 
+use super::request::{Lists, Scope, walk};
 use crate::Reason;
-use crate::object::{each, has_list, pick};
+use crate::object::has_list;
 use crate::split::{self, MAX_MADE, Piece};
 use event::json::{JsonError, Reader};
 use std::borrow::Cow;
@@ -57,19 +58,15 @@ impl Made<'_> {
     }
 }
 
+const LISTS: Lists = Lists { resources: "resourceLogs", scopes: "scopeLogs", items: "logRecords" };
+
 fn resources(request: &str, made: &mut Made<'_>) -> Result<(), JsonError> {
-    let [all] = pick(&mut Reader::new(request), ["resourceLogs"])?;
-    each(all, &mut |r| {
-        let [resource, url, scopes] = pick(r, ["resource", "schemaUrl", "scopeLogs"])?;
-        let resource = with_url(resource, url);
-        each(scopes, &mut |r| {
-            let [scope, url, records] = pick(r, ["scope", "schemaUrl", "logRecords"])?;
+    walk(&mut Reader::new(request), &LISTS, &mut |r| r.skip(1), &mut |sent| {
+        let resource = with_url(sent.resource, sent.url);
+        for Scope { scope, url, items } in sent.scopes {
             let scope = with_url(scope, url);
-            each(records, &mut |r| {
-                made.push(&resource, &scope, r.skip(1)?);
-                Ok(())
-            })
-        })
+            items.into_iter().for_each(|record| made.push(&resource, &scope, record));
+        }
     })
 }
 
