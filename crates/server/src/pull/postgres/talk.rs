@@ -17,14 +17,14 @@ use systems::pull::Trouble;
 use systems::pull::sql::{Database, Rows, SslMode, Statement};
 
 /// The longest message that is read, and the longest answer kept: a row is 4 MiB at most.
-pub(crate) const MAX_MESSAGE: usize = 8 << 20;
+pub const MAX_MESSAGE: usize = 8 << 20;
 /// Said once after logging in. Nothing of it needs a right.
 const SETTINGS: &str = "SET default_transaction_read_only = on; SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
 SET TimeZone = 'UTC'; SET search_path = pg_catalog";
 
 /// A session that is logged in.
 #[derive(Debug)]
-pub(crate) struct Talk<S: Read + Write> {
+pub struct Talk<S: Read + Write> {
     stream: S,
     buffer: BytesMut,
 }
@@ -34,7 +34,7 @@ impl<S: Read + Write> Talk<S> {
     ///
     /// # Errors
     /// [`Trouble`].
-    pub(crate) fn start(stream: S, database: &Database) -> Result<Talk<S>, Trouble> {
+    pub fn start(stream: S, database: &Database) -> Result<Talk<S>, Trouble> {
         let mut talk = Talk { stream, buffer: BytesMut::new() };
         let parameters = [
             ("user", database.user.as_str()),
@@ -55,7 +55,7 @@ impl<S: Read + Write> Talk<S> {
     ///
     /// # Errors
     /// [`Trouble`]; the session must not be used again.
-    pub(crate) fn run(&mut self, statement: &Statement) -> Result<Rows, Trouble> {
+    pub fn run(&mut self, statement: &Statement) -> Result<Rows, Trouble> {
         self.say(|out| {
             frontend::parse("", &statement.text, [], out)?;
             let text = |text: &String, out: &mut BytesMut| {
