@@ -142,7 +142,9 @@ pub async fn front(State(app): State<App>) -> Result<Html<String>, Problem> {
     let sentence = match (store.ledger().failure(), mismatches) {
         (Some(_), _) => "The journal has stopped taking records; see the server's log.".to_owned(),
         (None, 0) => format!(
-            "All {records} records of {tenants} {} are sealed in their ledgers; every row moved to a segment was read back and hashed to its leaf first.",
+            "All {} records of {} {} are sealed in their ledgers; every row moved to a segment was read back and hashed to its leaf first.",
+            thousands(records),
+            thousands(tenants as u64),
             if tenants == 1 { "tenant" } else { "tenants" }
         ),
         (None, n) => format!("{n} rows were found that are not what was sealed; run indelible verify."),
