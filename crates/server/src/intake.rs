@@ -178,10 +178,8 @@ async fn take_prepared(
     while app.store().ledger().is_crowded() && waiting.elapsed() < ROOM_PATIENCE {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let pressed = match app.store().ledger().is_filling() {
-        true => app.pressed.clone().acquire_owned().await.ok(),
-        false => None,
-    };
+    // One core is left to the flush.
+    let pressed = if app.store().ledger().is_filling() { app.pressed.clone().acquire_owned().await.ok() } else { None };
     let prepared = match on {
         On::This => make(app, &tenant)?,
         On::Another => {

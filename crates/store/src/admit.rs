@@ -15,8 +15,8 @@ use std::sync::atomic::Ordering;
 const PACED_ROWS: u64 = 4096;
 
 impl Store {
-    /// Reads the segments back and compares every row with its leaf; every leaf must be there once. `pace` is
-    /// called every few thousand rows.
+    /// Reads the segments back and compares every row's leaf with what `leaves` expects; all of that must be there
+    /// once. `pace` is called every few thousand rows.
     ///
     /// # Errors
     /// [`Error::Mismatch`] for the first row that differs or is missing; `pace`'s.
