@@ -3,10 +3,9 @@
 //! Owns the frozen hashing rules (`docs/formats/entry.md`). Not here: where keys come from (the caller
 //! gives them through [`Keys`]) and the tree that leaves go into (`merkle`).
 
-use crate::encode::{PartSlice, RowError, fields, part_text, parts};
-use crate::fields::{Field, Part};
+use crate::encode::{PartSlice, RowError, Stored, Visit, fields, walk};
+use crate::fields::{COUNT, FIELDS, Field, Part};
 use sha2::block_api::compress256;
-use sha2::{Digest, Sha256};
 
 /// SHA-256 output.
 pub type Hash = [u8; 32];
@@ -81,43 +80,80 @@ impl SaltKey {
     }
 
     fn salt(&self, id: &[u8], ordinal: u16) -> [u8; 16] {
-        let inner = finish(self.inner, &[id, &ordinal.to_be_bytes()]);
-        let full = finish(self.outer, &[&inner]);
+        let inner = finish(self.inner, BLOCK, &[id, &ordinal.to_be_bytes()]);
+        let full = short(self.outer, BLOCK, &inner);
         let mut salt = [0; 16];
         salt.copy_from_slice(&full[..16]);
         salt
     }
 }
 
-/// The hash of a message of which `state` has one block already.
-fn finish(mut state: [u32; 8], rest: &[&[u8]]) -> Hash {
+/// SHA-256 of a message in pieces. Most are one or two blocks here, where a hasher with a buffer of its own costs half as
+/// much again as the blocks do.
+#[inline]
+fn sha256(pieces: &[&[u8]]) -> Hash {
+    finish(START, 0, pieces)
+}
+
+/// As [`finish`], for a message whose length, at most 119 bytes, is known when this is compiled: it is put together without a
+/// copy of unknown length.
+#[inline]
+fn short<const N: usize>(mut state: [u32; 8], absorbed: usize, message: &[u8; N]) -> Hash {
+    const { assert!(N < 2 * BLOCK - 8) };
+    let mut blocks = [[0; BLOCK]; 2];
+    let bytes = blocks.as_flattened_mut();
+    bytes[..N].copy_from_slice(message);
+    bytes[N] = 0x80;
+    let end = if N < BLOCK - 8 { BLOCK } else { 2 * BLOCK };
+    bytes[end - 8..end].copy_from_slice(&((absorbed + N) as u64 * 8).to_be_bytes());
+    compress256(&mut state, &blocks[..end / BLOCK]);
+    bytes_of(state)
+}
+
+fn bytes_of(state: [u32; 8]) -> Hash {
+    let mut hash = [0; 32];
+    for (out, word) in hash.as_chunks_mut().0.iter_mut().zip(state) {
+        *out = word.to_be_bytes();
+    }
+    hash
+}
+
+/// The hash of a message of which `state` has `absorbed` bytes already, whole blocks.
+fn finish(mut state: [u32; 8], absorbed: usize, rest: &[&[u8]]) -> Hash {
     let mut block = [0; BLOCK];
-    let (mut filled, mut length) = (0, BLOCK as u64);
-    for mut part in rest.iter().copied() {
-        length += part.len() as u64;
-        while !part.is_empty() {
-            let (now, later) = part.split_at(part.len().min(BLOCK - filled));
+    let (mut filled, mut length) = (0, absorbed);
+    for mut piece in rest.iter().copied() {
+        length += piece.len();
+        if filled > 0 {
+            let (now, later) = piece.split_at(piece.len().min(BLOCK - filled));
             block[filled..filled + now.len()].copy_from_slice(now);
             filled += now.len();
-            part = later;
+            piece = later;
             if filled == BLOCK {
                 compress256(&mut state, &[block]);
-                (block, filled) = ([0; BLOCK], 0);
+                filled = 0;
             }
         }
+        let (whole, left) = piece.as_chunks();
+        if !whole.is_empty() {
+            compress256(&mut state, whole);
+        }
+        if !left.is_empty() {
+            block[..left.len()].copy_from_slice(left);
+            filled = left.len();
+        }
     }
-    block[filled] = 0x80;
+    let mut last = [0; BLOCK];
+    last[..filled].copy_from_slice(&block[..filled]);
+    last[filled] = 0x80;
+    block = last;
     if filled >= BLOCK - 8 {
         compress256(&mut state, &[block]);
         block = [0; BLOCK];
     }
-    block[BLOCK - 8..].copy_from_slice(&(length * 8).to_be_bytes());
+    block[BLOCK - 8..].copy_from_slice(&(length as u64 * 8).to_be_bytes());
     compress256(&mut state, &[block]);
-    let mut hash = [0; 32];
-    for (out, word) in hash.chunks_exact_mut(4).zip(state) {
-        out.copy_from_slice(&word.to_be_bytes());
-    }
-    hash
+    bytes_of(state)
 }
 
 impl std::fmt::Debug for SaltKey {
@@ -158,24 +194,47 @@ pub enum CommitError<E> {
 /// Frozen: of the fields present, the one with the lowest rank (`docs/formats/entry.md`); e-mail addresses and user names in
 /// lower case. The prefix keeps an id that looks like an address apart from the address.
 pub fn person_of(part: &PartSlice<'_>) -> Option<String> {
+    let mut whose = Whose::default();
+    fields(part.bytes).map_while(Result::ok).for_each(|stored| whose.field(&stored));
     let mut reference = String::new();
-    person_into(part, &mut reference).then_some(reference)
+    whose.reference(part, &mut reference).then_some(reference)
 }
 
-/// As [`person_of`], in a buffer that is used again; `false` where the part names nobody.
-fn person_into(part: &PartSlice<'_>, reference: &mut String) -> bool {
-    let mut best: Option<(u8, Field, &str)> = None;
-    for stored in fields(part.bytes).map_while(Result::ok) {
-        let Some(mut rank) = rank(stored.field) else { continue };
-        let Some(text) = stored.text().filter(|t| !t.is_empty()) else { continue };
-        if rank == NAME && text.contains('@') {
+/// The field of a part that says best whose it is, found as its fields go by.
+#[derive(Default)]
+struct Whose<'a>(Option<(u8, Field, &'a [u8])>);
+
+impl<'a> Whose<'a> {
+    #[inline]
+    fn field(&mut self, stored: &Stored<'a>) {
+        let mut rank = RANKS.get(stored.field as usize).copied().unwrap_or(NOBODY);
+        if rank == NOBODY || stored.value.is_empty() {
+            return;
+        }
+        if rank == NAME && stored.value.contains(&b'@') {
             rank = ADDRESS;
         }
-        if best.is_none_or(|(r, ..)| rank < r) {
-            best = Some((rank, stored.field, text));
+        if self.0.is_none_or(|(best, ..)| rank < best) {
+            self.0 = Some((rank, stored.field, stored.value));
         }
     }
-    let Some((_, field, text)) = best else { return false };
+
+    /// Writes the reference into a buffer that is used again; `false` where the part names nobody.
+    fn reference(&self, part: &PartSlice<'a>, reference: &mut String) -> bool {
+        let Some((_, field, value)) = self.0 else { return false };
+        if let Ok(text) = std::str::from_utf8(value) {
+            write_reference(field, text, reference);
+            return true;
+        }
+        // What is no text names nobody. No row that was sealed has such a field, so it is looked for only now.
+        let mut texts = Whose::default();
+        let sound = |stored: &Stored<'_>| stored.text().is_some();
+        fields(part.bytes).map_while(Result::ok).filter(sound).for_each(|stored| texts.field(&stored));
+        texts.0.is_some() && texts.reference(part, reference)
+    }
+}
+
+fn write_reference(field: Field, text: &str, reference: &mut String) {
     let (prefix, folds) = match field {
         Field::ActorEmail
         | Field::Email
@@ -200,15 +259,15 @@ fn person_into(part: &PartSlice<'_>, reference: &mut String) -> bool {
             reference.make_ascii_lowercase();
         }
     }
-    true
 }
 
 const ADDRESS: u8 = 0;
 const NAME: u8 = 9;
+const NOBODY: u8 = u8::MAX;
 
 /// How well a field says whose part it is: the lowest present wins. Frozen.
-fn rank(field: Field) -> Option<u8> {
-    Some(match field {
+const fn rank(field: Field) -> u8 {
+    match field {
         Field::ActorEmail => 0,
         Field::Email => 1,
         Field::ActorId | Field::TargetId | Field::SubjectId | Field::SessionUserId => 2,
@@ -220,17 +279,24 @@ fn rank(field: Field) -> Option<u8> {
         // An address here names the person better than an id does: see `ADDRESS`.
         Field::TargetName | Field::SubjectName => NAME,
         Field::NotificationRecipient | Field::NotificationCc | Field::NotificationBcc => 0,
-        _ => return None,
-    })
+        _ => NOBODY,
+    }
 }
+
+/// [`rank`] by field.
+const RANKS: [u8; COUNT] = {
+    let mut ranks = [NOBODY; COUNT];
+    let mut n = 0;
+    while n < COUNT {
+        ranks[n] = rank(FIELDS[n].field);
+        n += 1;
+    }
+    ranks
+};
 
 /// Digest of one part under its salt.
 pub fn part_digest(salt: &[u8; 16], bytes: &[u8]) -> Hash {
-    let mut h = Sha256::new();
-    h.update(PART_DOMAIN);
-    h.update(salt);
-    h.update(bytes);
-    h.finalize().into()
+    sha256(&[PART_DOMAIN, salt, bytes])
 }
 
 /// One opened part: what an outside verifier needs to recompute its digest.
@@ -249,42 +315,75 @@ pub struct OpenedPart {
 pub fn commitment_with<K: Keys>(
     row: &[u8],
     keys: &mut K,
-    mut each: impl FnMut(&PartSlice<'_>, [u8; 16], Hash),
+    each: impl FnMut(&PartSlice<'_>, [u8; 16], Hash),
 ) -> Result<Hash, CommitError<K::Error>> {
-    let id = part_text(row, Field::Id).ok_or(CommitError::NoId)?.as_bytes();
-    let mut failed = None;
-    let mut root = Root::default();
-    // The body and subject of a notification belong to its first addressee.
-    let mut first_recipient: Option<String> = None;
-    let mut reference = String::new();
-    parts(row, |part| {
-        if failed.is_some() {
+    let mut committing = Committing {
+        keys,
+        each,
+        id: &[],
+        whose: Whose::default(),
+        first_recipient: None,
+        reference: String::new(),
+        root: Root::default(),
+        failed: None,
+    };
+    walk(row, &mut committing)?;
+    match committing.failed {
+        _ if committing.id.is_empty() => Err(CommitError::NoId),
+        Some(e) => Err(CommitError::Key(e)),
+        None => Ok(committing.root.finish()),
+    }
+}
+
+/// A commitment being made, part by part.
+struct Committing<'a, 'k, K: Keys, E> {
+    keys: &'k mut K,
+    each: E,
+    id: &'a [u8],
+    whose: Whose<'a>,
+    /// The body and subject of a notification belong to its first addressee.
+    first_recipient: Option<String>,
+    reference: String,
+    root: Root,
+    failed: Option<K::Error>,
+}
+
+impl<'a, K: Keys, E: FnMut(&PartSlice<'_>, [u8; 16], Hash)> Visit<'a> for Committing<'a, '_, K, E> {
+    #[inline]
+    fn field(&mut self, stored: &Stored<'a>) {
+        if stored.field == Field::Id {
+            self.id = stored.text().unwrap_or_default().as_bytes();
+        } else {
+            self.whose.field(stored);
+        }
+    }
+
+    fn part(&mut self, part: PartSlice<'a>) {
+        let whose = std::mem::take(&mut self.whose);
+        // The id is the first field of all.
+        if self.failed.is_some() || self.id.is_empty() {
             return;
         }
-        let mut person = person_into(&part, &mut reference).then_some(reference.as_str());
+        let mut person = whose.reference(&part, &mut self.reference).then_some(self.reference.as_str());
         if part.part == Part::Recipient {
-            if first_recipient.is_none() {
-                first_recipient = person.map(str::to_owned);
+            if self.first_recipient.is_none() {
+                self.first_recipient = person.map(str::to_owned);
             }
-            person = person.or(first_recipient.as_deref());
+            person = person.or(self.first_recipient.as_deref());
         }
         let salt = match person {
-            None => keys.tenant().salt(id, part.ordinal),
-            Some(reference) => match keys.person(reference) {
-                Ok(key) => key.salt(id, part.ordinal),
+            None => self.keys.tenant().salt(self.id, part.ordinal),
+            Some(reference) => match self.keys.person(reference) {
+                Ok(key) => key.salt(self.id, part.ordinal),
                 Err(e) => {
-                    failed = Some(e);
+                    self.failed = Some(e);
                     return;
                 }
             },
         };
         let digest = part_digest(&salt, part.bytes);
-        each(&part, salt, digest);
-        root.push(digest);
-    })?;
-    match failed {
-        Some(e) => Err(CommitError::Key(e)),
-        None => Ok(root.finish()),
+        (self.each)(&part, salt, digest);
+        self.root.push(digest);
     }
 }
 
@@ -317,7 +416,9 @@ struct Root {
 
 impl Root {
     fn push(&mut self, digest: Hash) {
-        let mut node = Sha256::new().chain_update([0]).chain_update(digest).finalize().into();
+        let mut leaf = [0; 33];
+        leaf[1..].copy_from_slice(&digest);
+        let mut node = short(START, 0, &leaf);
         let mut height = 0;
         while self.parts >> height & 1 == 1
             && let Some(left) = self.subtrees.get(height)
@@ -333,14 +434,17 @@ impl Root {
     }
 
     fn node(left: &Hash, right: &Hash) -> Hash {
-        Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()
+        let mut node = [1; 65];
+        node[1..33].copy_from_slice(left);
+        node[33..].copy_from_slice(right);
+        short(START, 0, &node)
     }
 
     fn finish(self) -> Hash {
         let complete = self.subtrees.iter().enumerate().filter(|(height, _)| self.parts >> height & 1 == 1);
         complete
             .fold(None, |right, (_, left)| Some(right.map_or(*left, |right| Self::node(left, &right))))
-            .unwrap_or_else(|| Sha256::digest([]).into())
+            .unwrap_or_else(|| sha256(&[]))
     }
 }
 
@@ -358,13 +462,14 @@ pub fn entry(kind: EntryKind, recorded_at: i64, commitment: &Hash) -> [u8; ENTRY
 
 /// The leaf hash of an entry: `SHA-256(0x00 | entry)`.
 pub fn leaf_hash(entry: &[u8]) -> Hash {
-    Sha256::new().chain_update([0]).chain_update(entry).finalize().into()
+    sha256(&[&[0], entry])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::encode::put;
+    use sha2::{Digest, Sha256};
 
     struct Fixed(SaltKey);
     impl Keys for Fixed {
@@ -396,6 +501,28 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn a_hash_in_pieces_is_the_hash(message in proptest::collection::vec(0u8.., 0..300), cut: [proptest::sample::Index; 2]) {
+            let (a, b) = (cut[0].index(message.len() + 1), cut[1].index(message.len() + 1));
+            let (a, b) = (a.min(b), a.max(b));
+            let want: Hash = Sha256::digest(&message).into();
+            proptest::prop_assert_eq!(sha256(&[&message[..a], &message[a..b], &message[b..]]), want);
+        }
+
+        #[test]
+        fn what_is_no_text_names_nobody(values in proptest::collection::vec(proptest::option::of("[a@]{0,3}"), 4)) {
+            let named = [Field::ActorId, Field::ActorName, Field::ActorEmail, Field::Username];
+            let (mut row, mut texts) = (Vec::new(), Vec::new());
+            for (field, value) in named.iter().zip(&values) {
+                put(&mut row, *field, value.as_ref().map_or(&[0xff, b'@'], |text| text.as_bytes()));
+                if let Some(text) = value {
+                    put(&mut texts, *field, text.as_bytes());
+                }
+            }
+            let of = |bytes: &[u8]| person_of(&PartSlice { part: Part::Actor, ordinal: 0, bytes });
+            proptest::prop_assert_eq!(of(&row), of(&texts));
+        }
+
         #[test]
         fn a_salt_is_the_beginning_of_an_hmac(key: [u8; 32], id in proptest::collection::vec(0u8.., 0..200), ordinal: u16) {
             use hmac::{Hmac, KeyInit, Mac};

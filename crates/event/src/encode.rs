@@ -150,7 +150,31 @@ pub struct PartSlice<'a> {
 ///
 /// # Errors
 /// [`RowError`] where the bytes are not a row.
-pub fn parts<'a>(row: &'a [u8], mut each: impl FnMut(PartSlice<'a>)) -> Result<(), RowError> {
+pub fn parts<'a>(row: &'a [u8], each: impl FnMut(PartSlice<'a>)) -> Result<(), RowError> {
+    struct Each<F>(F);
+    impl<'a, F: FnMut(PartSlice<'a>)> Visit<'a> for Each<F> {
+        fn field(&mut self, _: &Stored<'a>) {}
+        fn part(&mut self, part: PartSlice<'a>) {
+            (self.0)(part);
+        }
+    }
+    walk(row, &mut Each(each))
+}
+
+/// What is told of a row by [`walk`].
+pub(crate) trait Visit<'a> {
+    /// A field of the part that ends next.
+    fn field(&mut self, stored: &Stored<'a>);
+    /// A part, behind its last field.
+    fn part(&mut self, part: PartSlice<'a>);
+}
+
+/// Goes over a row once.
+///
+/// # Errors
+/// [`RowError`] where the bytes are not a row.
+#[inline]
+pub(crate) fn walk<'a>(row: &'a [u8], visitor: &mut impl Visit<'a>) -> Result<(), RowError> {
     let mut start = 0;
     // The open part, and whether it is one list element.
     let mut open: Option<(Part, bool)> = None;
@@ -162,21 +186,17 @@ pub fn parts<'a>(row: &'a [u8], mut each: impl FnMut(PartSlice<'a>)) -> Result<(
         if let Some((part, was_list)) = open
             && (part != spec.part || list || was_list)
         {
-            each(PartSlice { part, ordinal, bytes: &row[start..stored.at] });
+            visitor.part(PartSlice { part, ordinal, bytes: &row[start..stored.at] });
             ordinal = ordinal.saturating_add(1);
             start = stored.at;
         }
         open = Some((spec.part, list));
+        visitor.field(&stored);
     }
     if let Some((part, _)) = open {
-        each(PartSlice { part, ordinal, bytes: &row[start..] });
+        visitor.part(PartSlice { part, ordinal, bytes: &row[start..] });
     }
     Ok(())
-}
-
-/// The digest input's text values of a part's fields, for deciding whose part it is.
-pub(crate) fn part_text(bytes: &[u8], field: Field) -> Option<&str> {
-    fields(bytes).map_while(Result::ok).find(|s| s.field == field).and_then(|s| s.text()).filter(|t| !t.is_empty())
 }
 
 #[cfg(test)]

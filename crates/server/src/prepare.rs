@@ -270,7 +270,7 @@ impl Work<'_> {
     }
 
     fn finish(mut self) -> Result<Prepared, Problem> {
-        self.out.batch.keys = self.salts.fresh;
+        self.out.batch.keys = self.salts.finish();
         self.out.batch.rows = self.rows;
         self.out.learned = self.deriving.learned;
         // An id that was made here is known from now on, but cannot have been used before.

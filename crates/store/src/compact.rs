@@ -110,10 +110,10 @@ impl Store {
         if wanted.iter().map(|(_, range)| range.end - range.start).sum::<u64>() * SPARSE < input.info().rows {
             for (number, range) in wanted {
                 let tenant = self.tenant(number)?;
+                let mut salts = self.keys.reader(&tenant);
                 input.rows_by_index(number, range, |row| -> Result<()> {
-                    let sealed =
-                        self.sealed(&tenant, row.index, row.recorded_at, row.kind, row.row, input.info().id)?;
-                    leaves.put(number, row.index, sealed.leaf);
+                    let sealed = self.sealed(&tenant, &mut salts, row, input.info().id)?;
+                    leaves.put(number, sealed.index, sealed.leaf);
                     Ok(())
                 })?;
                 rest()?;

@@ -56,6 +56,7 @@ impl Store {
     /// Where a segment or key could not be read: never "not there".
     pub fn find_ids(&self, tenant: &Arc<Tenant>, ids: &[&str]) -> Result<HashMap<String, Known>> {
         let mut found = HashMap::new();
+        let mut salts = self.keys.reader(tenant);
         // Hashed once for all segments.
         let keys: Vec<IdKey> = ids.iter().map(|id| IdKey::new(tenant.number, id)).collect();
         for segment in self.segments().iter() {
@@ -69,7 +70,7 @@ impl Store {
             }
             for index in self.indexes_of(segment, tenant.number, here)? {
                 segment.rows_by_index(tenant.number, index..index + 1, |row| -> Result<()> {
-                    let row = self.sealed(tenant, row.index, row.recorded_at, row.kind, row.row, segment.info().id)?;
+                    let row = self.sealed(tenant, &mut salts, row, segment.info().id)?;
                     if let Some(id) = id_of(&row.row).and_then(|id| std::str::from_utf8(id).ok()) {
                         found.insert(id.to_owned(), Known { index, commitment: row.commitment, leaf: row.leaf });
                     }

@@ -9,7 +9,7 @@ use event::{Keys, SaltKey};
 use ledger::{HashedKeys, PersonKey};
 use parking_lot::{Mutex, RwLock};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 const PERSON_DOMAIN: &[u8] = b"indelible/person/v1";
@@ -43,18 +43,25 @@ type Shard = Mutex<HashMap<(u32, [u8; 16]), Entry, HashedKeys>>;
 
 /// Persons remembered by one [`Salts`] (about 0.15 KiB each).
 const REMEMBERED: usize = 65_536;
+/// What so many batches remembered is kept for the next ones of their tenants: some 10 MiB each at most.
+const KEPT: usize = 8;
+/// One tenant's persons by their reference.
+type Persons = HashMap<Box<str>, SaltKey, ahash::RandomState>;
 
 /// Every tenant's keys.
 pub struct KeyStore {
     catalog: Arc<Catalog>,
     shards: Vec<Shard>,
     tenants: RwLock<HashMap<u32, SaltKey>>,
+    /// What batches remembered, by tenant, the latest last. Only keys that are durable.
+    kept: Mutex<VecDeque<(u32, Persons)>>,
 }
 
 impl KeyStore {
     /// A store over this catalog.
     pub fn new(catalog: Arc<Catalog>) -> KeyStore {
-        KeyStore { catalog, shards: (0..SHARDS).map(|_| Shard::default()).collect(), tenants: RwLock::default() }
+        let shards = (0..SHARDS).map(|_| Shard::default()).collect();
+        KeyStore { catalog, shards, tenants: RwLock::default(), kept: Mutex::default() }
     }
 
     fn shard(&self, person: &[u8; 16]) -> &Shard {
@@ -72,7 +79,11 @@ impl KeyStore {
 
     /// Keys for sealing: a person not known yet gets one.
     pub fn intake(&self, tenant: &Arc<Tenant>) -> Salts<'_> {
-        Salts { seals: true, ..self.reader(tenant) }
+        let mut kept = self.kept.lock();
+        let place = kept.iter().rposition(|(number, _)| *number == tenant.number);
+        let persons = place.and_then(|place| kept.remove(place)).map(|(_, persons)| persons).unwrap_or_default();
+        drop(kept);
+        Salts { seals: true, persons, ..self.reader(tenant) }
     }
 
     /// Keys for checking what is sealed: a person not known is an error.
@@ -82,7 +93,8 @@ impl KeyStore {
             tenant: Arc::clone(tenant),
             salt: self.tenant_salt(tenant),
             seals: false,
-            persons: HashMap::default(),
+            persons: Persons::default(),
+            once: Persons::default(),
             fresh: Vec::new(),
         }
     }
@@ -149,9 +161,11 @@ pub struct Salts<'a> {
     salt: SaltKey,
     /// Whether a person not known yet gets a key.
     seals: bool,
-    persons: HashMap<Box<str>, SaltKey, ahash::RandomState>,
+    persons: Persons,
+    /// Of a batch that is being sealed: those whose keys are in `fresh`. The next batch has to ask for them again.
+    once: Persons,
     /// Keys used that are not durable yet: the batch must carry them.
-    pub fresh: Vec<PersonKey>,
+    fresh: Vec<PersonKey>,
 }
 
 impl Salts<'_> {
@@ -168,8 +182,24 @@ impl Salts<'_> {
         };
         if self.seals && !entry.durable {
             self.fresh.push((person, entry.key));
+            self.once.insert(reference.into(), entry.salt);
+            return Ok(entry.salt);
         }
+        if self.persons.len() >= REMEMBERED {
+            self.persons.clear();
+        }
+        self.persons.insert(reference.into(), entry.salt);
         Ok(entry.salt)
+    }
+
+    /// The keys that the batch must carry. What else was asked for is kept for the next batch.
+    pub fn finish(mut self) -> Vec<PersonKey> {
+        let mut kept = self.store.kept.lock();
+        if kept.len() >= KEPT {
+            kept.pop_front();
+        }
+        kept.push_back((self.tenant.number, std::mem::take(&mut self.persons)));
+        self.fresh
     }
 }
 
@@ -184,12 +214,11 @@ impl Keys for Salts<'_> {
         if let Some(salt) = self.persons.get(reference) {
             return Ok(*salt);
         }
-        let salt = self.find(reference)?;
-        // A batch that is being sealed has far fewer; forgetting one would send its new key twice.
-        if self.persons.len() >= REMEMBERED && !self.seals {
-            self.persons.clear();
+        if !self.once.is_empty()
+            && let Some(salt) = self.once.get(reference)
+        {
+            return Ok(*salt);
         }
-        self.persons.insert(reference.into(), salt);
-        Ok(salt)
+        self.find(reference)
     }
 }

@@ -4,11 +4,13 @@
 //! tail. Not here: proofs (`merkle` makes them from tiles).
 
 use crate::error::{Error, Result};
+use crate::keys::Salts;
 use crate::store::Store;
 use catalog::Tenant;
 use event::commit::{self, CommitError, EntryKind};
 use ledger::Hash;
 use merkle::tile::{Tile, TileReader};
+use segments::RowRef;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -37,17 +39,10 @@ impl Row {
 }
 
 impl Store {
-    /// Recomputes what was sealed of a row that was read from a segment.
-    pub(crate) fn sealed(
-        &self,
-        tenant: &Arc<Tenant>,
-        index: u64,
-        recorded_at: i64,
-        kind: u8,
-        row: &[u8],
-        segment: u64,
-    ) -> Result<Row> {
-        let commitment = commit::commitment(row, &mut self.keys.reader(tenant)).map_err(|e| match e {
+    /// Recomputes what was sealed of a row that was read from a segment. `salts` are its tenant's.
+    pub(crate) fn sealed(&self, tenant: &Tenant, salts: &mut Salts<'_>, row: RowRef<'_>, segment: u64) -> Result<Row> {
+        let RowRef { index, recorded_at, kind, row, .. } = row;
+        let commitment = commit::commitment(row, salts).map_err(|e| match e {
             CommitError::Key(e) => e.into(),
             e => Error::Mismatch { segment, tenant: tenant.slug.clone(), index, what: e.to_string() },
         })?;
@@ -77,13 +72,14 @@ impl Store {
             .collect();
         let below = rows.first().map_or(range.end, |r| r.index);
         if below > range.start {
+            let mut salts = self.keys.reader(tenant);
             for segment in self.segments().iter() {
                 let Some(slice) = segment.slice(tenant.number) else { continue };
                 if slice.min_index >= below || slice.max_index < range.start {
                     continue;
                 }
                 segment.rows_by_index(tenant.number, range.start..below, |row| -> Result<()> {
-                    rows.push(self.sealed(tenant, row.index, row.recorded_at, row.kind, row.row, segment.info().id)?);
+                    rows.push(self.sealed(tenant, &mut salts, row, segment.info().id)?);
                     Ok(())
                 })?;
             }
