@@ -27,8 +27,17 @@ impl Segment {
     ///
     /// # Errors
     /// Errors of reading, and whatever `each` returns.
-    pub fn walk<E: From<Error>>(&self, mut each: impl FnMut(u64, &RecordBatch) -> Result<(), E>) -> Result<(), E> {
-        let shape = Shape::new(&(0..COUNT).collect::<Vec<_>>(), false)?;
+    pub fn walk<E: From<Error>>(&self, each: impl FnMut(u64, &RecordBatch) -> Result<(), E>) -> Result<(), E> {
+        self.walk_as(false, each)
+    }
+
+    /// As [`walk`](Self::walk); `coded` leaves dictionaries as they are.
+    fn walk_as<E: From<Error>>(
+        &self,
+        coded: bool,
+        mut each: impl FnMut(u64, &RecordBatch) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let shape = Shape::new(&(0..COUNT).collect::<Vec<_>>(), coded)?;
         for (number, group) in self.groups.iter().enumerate() {
             let all = 0..group.rows as usize;
             let mut decoder = guard(self.path(), || self.library(number, &shape, &[all], WALK_ROWS))?;
@@ -46,7 +55,8 @@ impl Segment {
     /// # Errors
     /// As [`Segment::walk`].
     pub fn rows<E: From<Error>>(&self, each: &mut dyn FnMut(RowRef<'_>) -> Result<(), E>) -> Result<(), E> {
-        self.walk(|_, batch| batch_to_rows(batch, &mut *each))
+        // A value of a dictionary is copied and checked once there, not once per row.
+        self.walk_as(true, |_, batch| batch_to_rows(batch, &mut *each))
     }
 }
 
