@@ -4,9 +4,15 @@ use super::{JsonError, Result, plain_run};
 
 /// Appends `text` as a canonical JSON string (RFC 8785, 3.2.2.2).
 pub fn write_string(out: &mut String, text: &str) {
+    out.reserve(text.len() + 2);
     out.push('"');
     let mut clean = 0;
     let plain = plain_run(text.as_bytes());
+    if plain == text.len() {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     for (i, b) in text.bytes().enumerate().skip(plain) {
         let escape = match b {
             b'"' => "\\\"",
