@@ -157,6 +157,13 @@ impl<'a> Reader<'a> {
         if self.peek() != Some(b'"') {
             return Err(self.unexpected("a key in quotes"));
         }
+        // Machines write nearly every key without an escape, and without a blank after it.
+        let (bytes, start) = (self.text.as_bytes(), self.at + 1);
+        let end = start + plain_run(bytes.get(start..).unwrap_or_default());
+        if let (Some(key), Some([b'"', b':'])) = (self.text.get(start..end), bytes.get(end..end + 2)) {
+            self.at = end + 2;
+            return Ok(Some(Cow::Borrowed(key)));
+        }
         let key = self.string()?;
         self.expect(b':', "`:`")?;
         Ok(Some(key))
