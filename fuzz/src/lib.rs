@@ -157,11 +157,30 @@ pub fn native(system: &str, body: &[u8]) {
     systems::detect(body);
     let first = envelopes(system, body);
     assert_eq!(first, envelopes(system, body));
+    as_fields(system, body);
     for envelope in &first {
         let envelope: serde_json::Value = serde_json::from_str(envelope).expect("what event accepts is JSON");
         assert_eq!(envelope["source"], system.name());
         system.to_native(&envelope);
     }
+}
+
+/// Fails where an envelope's fields are another record than its text.
+fn as_fields(system: &dyn systems::System, body: &[u8]) {
+    let rules = event::redact::Rules::default();
+    let parser = event::parse::Parser { rules: &rules, tenant: "acme", now: NOW };
+    let Ok(text) = systems::decode(system, body, "") else { return };
+    let origin = systems::Origin { content_type: "", zone: &jiff::tz::TimeZone::UTC, signature: None };
+    let (mut filled, mut memory) = (systems::Filled::default(), systems::Memory::default());
+    systems::fill(system, text.split(system), &origin, &mut memory, &mut filled, &mut |filled, read| {
+        let Ok(place) = read.envelope else { return };
+        let (mut of_fields, mut of_text, mut text) = (Vec::new(), Vec::new(), String::new());
+        if let Some(taken) = parser.take(filled.fields(&place), &mut || "made".to_owned(), &mut of_fields) {
+            filled.write(&place, &mut text);
+            assert_eq!(Ok(taken), parser.parse(&text, &mut || "made".to_owned(), &mut of_text));
+        }
+        assert_eq!(of_fields, of_text);
+    });
 }
 
 fn envelopes(system: &dyn systems::System, body: &[u8]) -> Vec<String> {

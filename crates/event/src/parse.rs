@@ -63,6 +63,17 @@ pub struct ValidEvent {
     pub fresh_time: bool,
 }
 
+/// A field's value as another reader than this one's found it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found<'a> {
+    /// JSON text, not looked at yet.
+    Json(&'a str),
+    /// A text, decoded.
+    Text(&'a str),
+    /// Microseconds UTC.
+    Time(i64),
+}
+
 /// What the records of one request are checked against.
 #[derive(Debug)]
 pub struct Parser<'r> {
@@ -100,21 +111,41 @@ impl Parser<'_> {
         fresh_id: &mut dyn FnMut() -> String,
         out: &mut Vec<u8>,
     ) -> Result<ValidEvent, Invalid> {
+        self.finish(Draft::read(text, self.tenant)?, fresh_id, out)
+    }
+
+    /// Checks one record whose fields were found already, each once, and appends its stored form to `out`: the very same that
+    /// [`parse`](Self::parse) makes of a text with these fields. `None`, with `out` as before, where anything about them is not
+    /// in order: which it is, and what to do, `parse` says of the text.
+    pub fn take<'f>(
+        &self,
+        fields: impl Iterator<Item = (Field, Found<'f>)>,
+        fresh_id: &mut dyn FnMut() -> String,
+        out: &mut Vec<u8>,
+    ) -> Option<ValidEvent> {
+        self.finish(Draft::of(fields)?, fresh_id, out).ok()
+    }
+
+    fn finish(
+        &self,
+        draft: Draft<'_>,
+        fresh_id: &mut dyn FnMut() -> String,
+        out: &mut Vec<u8>,
+    ) -> Result<ValidEvent, Invalid> {
         let start = out.len();
-        let result = self.parse_into(text, fresh_id, out);
+        let result = self.finish_into(draft, fresh_id, out);
         if result.is_err() {
             out.truncate(start);
         }
         result
     }
 
-    fn parse_into(
+    fn finish_into(
         &self,
-        text: &str,
+        mut draft: Draft<'_>,
         fresh_id: &mut dyn FnMut() -> String,
         out: &mut Vec<u8>,
     ) -> Result<ValidEvent, Invalid> {
-        let mut draft = Draft::read(text, self.tenant)?;
         let mut marks = Vec::new();
         let fresh = self.check(&mut draft, fresh_id)?;
         self.redact(&mut draft, &mut marks)?;

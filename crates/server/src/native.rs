@@ -24,10 +24,10 @@ use serde_json::{Map, json};
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::ops::{Deref, Range};
+use std::ops::Deref;
 use std::sync::Arc;
-use systems::change::Change;
-use systems::{Mapping, Memory, Origin, Reason, System};
+use systems::convert::Decoded;
+use systems::{Filled, Mapping, Memory, Origin, Read, System};
 
 /// Tenants whose earlier records are remembered, about 1 MiB each.
 const MEMORIES: usize = 256;
@@ -54,28 +54,6 @@ impl Memories {
     pub fn forget(&self, tenant: &Tenant, person: &str) {
         self.of(tenant).lock().forget(person);
     }
-}
-
-/// Where a record lies in [`Natives::text`].
-pub struct Places {
-    /// As the system sent it.
-    pub native: Range<usize>,
-    /// As an envelope.
-    pub envelope: Range<usize>,
-}
-
-/// One converted record.
-pub struct Native {
-    /// Line in NDJSON or a log, position in a list, from 1.
-    pub line: usize,
-    /// Where it is; or why nothing of it can be kept.
-    pub text: Result<Places, Reason>,
-    /// Why the envelope is an unparsed one.
-    pub unparsed: Option<Reason>,
-    /// See `systems::Converted`.
-    pub by_content: bool,
-    /// See `systems::Converted`.
-    pub change: Option<Change>,
 }
 
 /// Who reads a body: a system's adapter, or a tenant's own mapping.
@@ -178,45 +156,32 @@ impl Posted {
     }
 }
 
-/// The converted records of a body.
-pub struct Natives {
+/// The records of a body, read.
+pub struct Natives<'t> {
     /// Whose shape they had.
     pub system: Adapter,
-    /// All native records and envelopes, one after the other.
-    pub text: String,
+    /// Their envelopes.
+    pub filled: Filled,
     /// The records, in order.
-    pub list: Vec<Native>,
+    pub list: Vec<Read<'t>>,
 }
 
-impl Natives {
-    fn convert(reader: &Reader, body: &[u8], posted: &Posted, memory: &mut Memory) -> Result<Natives, Reason> {
+impl<'t> Natives<'t> {
+    fn read(reader: &Reader, text: &'t Decoded<'_>, posted: &Posted, memory: &Mutex<Memory>) -> Natives<'t> {
         let system = reader.system.clone();
-        let mut natives = Natives { system, text: String::with_capacity(body.len() * 3), list: Vec::new() };
-        let (text, list) = (&mut natives.text, &mut natives.list);
+        let mut natives = Natives { system, filled: Filled::with_capacity(text.len() * 2), list: Vec::new() };
+        let (filled, list) = (&mut natives.filled, &mut natives.list);
         let origin = Origin { content_type: &posted.kind, zone: &reader.zone, signature: posted.signature };
-        systems::convert_from(&*reader.system, body, &origin, memory, &mut |record| {
-            let mut put = |part: &str| {
-                let start = text.len();
-                text.push_str(part);
-                start..text.len()
-            };
-            list.push(Native {
-                line: record.line,
-                text: match record.envelope {
-                    Ok(envelope) => Ok(Places { native: put(record.native), envelope: put(envelope) }),
-                    Err(reason) => Err(reason.clone()),
-                },
-                unparsed: record.unparsed.cloned(),
-                by_content: record.by_content,
-                change: record.change,
-            });
-        })?;
-        Ok(natives)
+        let pieces = text.split(&*reader.system);
+        // Only from here on, and as short as can be: the tenant's other batches wait.
+        let mut memory = memory.lock();
+        systems::fill(&*reader.system, pieces, &origin, &mut memory, filled, &mut |_, read| list.push(read));
+        natives
     }
 
-    /// The text at a place.
-    pub fn at(&self, place: &Range<usize>) -> &str {
-        self.text.get(place.clone()).unwrap_or_default()
+    /// The time that a record says, microseconds UTC.
+    pub fn time(&self, n: usize) -> Option<i64> {
+        self.filled.at(self.list.get(n)?.envelope.as_ref().ok()?)
     }
 }
 
@@ -332,9 +297,9 @@ pub async fn take(
     let taken = intake::take_with(app, Arc::clone(tenant), move |app, tenant| {
         let name = reader.system.name();
         let body = posted.content(name == "cloudevents")?;
-        let memory = app.memories.of(tenant);
-        let natives = Natives::convert(&reader, &body, &posted, &mut memory.lock())
+        let text = systems::decode(&*reader.system, &body, &posted.kind)
             .map_err(|e| Problem::bad(e.code, format!("the body is not {name}'s: {}", e.detail)))?;
+        let natives = Natives::read(&reader, &text, &posted, &app.memories.of(tenant));
         if posted.from.is_some() {
             *told.lock() = Said::of(&natives, reader.sequence.as_deref());
         }

@@ -14,12 +14,14 @@ use axum::http::StatusCode;
 use catalog::Tenant;
 use event::batch::Body;
 use event::commit::{self, EntryKind};
-use event::parse::{Invalid, Parser};
+use event::parse::{Invalid, Parser, ValidEvent};
 use ledger::{Batch, Pending};
 use std::borrow::Cow;
 use std::sync::Arc;
 use store::Salts;
 use systems::change::Change;
+use systems::filled::Place;
+use systems::{Filled, Read};
 
 /// One record of a batch, as its sender knows it.
 pub struct Sent {
@@ -114,27 +116,27 @@ pub fn again(app: &App, tenant: &Arc<Tenant>, envelopes: &[String]) -> Result<Pr
 ///
 /// # Errors
 /// As [`plain`].
-pub fn native(app: &App, tenant: &Arc<Tenant>, natives: &Natives) -> Result<Prepared, Problem> {
+pub fn native(app: &App, tenant: &Arc<Tenant>, natives: &Natives<'_>) -> Result<Prepared, Problem> {
     check_count(natives.list.len())?;
-    work(app, tenant, natives.text.len() * 2, |work| {
-        for record in &natives.list {
-            let line = record.line;
-            let (text, native) = match &record.text {
-                Ok(places) => (natives.at(&places.envelope), natives.at(&places.native)),
+    work(app, tenant, natives.filled.len() * 2, |work| {
+        for read in &natives.list {
+            let line = read.line;
+            let native = match &read.native {
+                Ok(native) => native,
                 Err(e) => {
                     work.note(line, Err(Invalid { code: e.code, field: String::new(), detail: e.detail.clone() }));
                     continue;
                 }
             };
-            let mut taken = work.add(line, text, record.by_content, record.change.as_ref())?;
-            let mut why = record.unparsed.as_ref().map(|e| (e.code.to_owned(), e.detail.clone()));
-            if let (Err(e), None) = (&taken, &why) {
-                let kept = systems::unparsed(&*natives.system, native, e.code, &e.detail);
-                why = Some((e.code.to_owned(), e.detail.clone()));
-                taken = work.add(line, &kept, true, None)?;
-            }
-            if let (Ok(()), Some((code, detail))) = (&taken, why) {
-                work.out.unparsed.push((line, code, detail));
+            let why = match &read.envelope {
+                Ok(place) => work.add_filled(&natives.filled, place, read)?.map_err(|e| (e.code, e.detail)),
+                Err(e) => Err((e.code, e.detail.clone())),
+            };
+            let Err((code, detail)) = why else { continue };
+            let kept = systems::unparsed(&*natives.system, native, code, &detail);
+            let taken = work.add(line, &kept, true, None)?;
+            if taken.is_ok() {
+                work.out.unparsed.push((line, code.to_owned(), detail));
             }
             work.note(line, taken);
         }
@@ -225,10 +227,34 @@ impl Work<'_> {
         change: Option<&Change>,
     ) -> Result<Result<(), Invalid>, Problem> {
         let (ids, now) = (&self.app.ids, self.parser.now);
-        let mut event = match self.parser.parse(text, &mut || ids.next(now), &mut self.rows) {
-            Ok(event) => event,
-            Err(e) => return Ok(Err(e)),
-        };
+        match self.parser.parse(text, &mut || ids.next(now), &mut self.rows) {
+            Ok(event) => self.keep(line, event, by_content, change),
+            Err(e) => Ok(Err(e)),
+        }
+    }
+
+    /// The same with a record whose fields were found already.
+    fn add_filled(&mut self, filled: &Filled, place: &Place, read: &Read<'_>) -> Result<Result<(), Invalid>, Problem> {
+        let (ids, now) = (&self.app.ids, self.parser.now);
+        match self.parser.take(filled.fields(place), &mut || ids.next(now), &mut self.rows) {
+            Some(event) => self.keep(read.line, event, read.by_content, read.change.as_ref()),
+            // Something is not in order; what, the text tells.
+            None => {
+                let mut text = String::new();
+                filled.write(place, &mut text);
+                self.add(read.line, &text, read.by_content, read.change.as_ref())
+            }
+        }
+    }
+
+    /// Commits to a record that passed.
+    fn keep(
+        &mut self,
+        line: usize,
+        mut event: ValidEvent,
+        by_content: bool,
+        change: Option<&Change>,
+    ) -> Result<Result<(), Invalid>, Problem> {
         if !self.own && is_ours(self.rows.get(event.row.clone()).unwrap_or_default()) {
             self.rows.truncate(event.row.start);
             let detail = format!("`action` begins with `{REVOKED}`, which only this server writes; use another name");

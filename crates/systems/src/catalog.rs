@@ -54,13 +54,12 @@ pub fn squeeze(name: &str) -> Cow<'_, str> {
     if name.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase() && kept(&char::from(b))) {
         return Cow::Borrowed(name);
     }
-    let mut out = String::with_capacity(name.len());
-    if name.is_ascii() {
-        out.extend(name.chars().filter(kept).map(|c| c.to_ascii_lowercase()));
-    } else {
-        out.extend(name.chars().filter(kept).flat_map(char::to_lowercase));
+    if !name.is_ascii() {
+        return Cow::Owned(name.chars().filter(kept).flat_map(char::to_lowercase).collect());
     }
-    Cow::Owned(out)
+    let mut out = Vec::with_capacity(name.len());
+    out.extend(name.bytes().filter(|b| kept(&char::from(*b))).map(|b| b.to_ascii_lowercase()));
+    Cow::Owned(String::from_utf8(out).unwrap_or_default())
 }
 
 /// Every entry, in the order of the file: by system, then by name.

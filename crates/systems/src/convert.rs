@@ -1,15 +1,19 @@
 //! One request body of a system into envelopes, one record at a time.
 //!
-//! Owns: the order of things and what happens to a record that is not understood. The caller parses each envelope with
-//! `event::parse::Parser`; one that it refuses is made again with [`unparsed`], so that the record is kept all the same.
+//! Owns: the order of things and what happens to a record that is not understood. The caller gives each envelope to
+//! `event::parse::Parser`, as fields ([`fill`]) or as text ([`convert()`]); one that it refuses is made again with [`unparsed`], so that
+//! the record is kept all the same.
 
 use crate::change::Change;
 use crate::envelope::{Envelope, hash};
+use crate::filled::{Filled, Place};
 use crate::memory::Memory;
+use crate::split::Piece;
 use crate::{Context, Reason, System, sessions};
 use event::json::write_string;
 use event::redact::{self, Rules};
 use jiff::tz::TimeZone;
+use std::borrow::Cow;
 
 /// What one record of a body became.
 #[derive(Debug)]
@@ -66,55 +70,128 @@ pub fn convert_from(
     memory: &mut Memory,
     take: &mut dyn FnMut(Converted<'_>),
 ) -> Result<(), Reason> {
-    let Origin { content_type, zone, signature } = *origin;
-    let text = system.decode(body, content_type)?;
-    // Made text out of bytes that were none: whatever holds a replacement was not sent like that.
-    let lossy = matches!(text, std::borrow::Cow::Owned(_)) && text.contains('\u{fffd}');
-    let mut context = Context { memory, zone };
+    let text = decode(system, body, origin.content_type)?;
+    let mut filled = Filled::default();
     let mut out = String::with_capacity(1024);
-    for piece in system.split(&text) {
-        let line = piece.line;
-        let native = match &piece.text {
+    fill(system, text.split(system), origin, memory, &mut filled, &mut |filled, read| {
+        out.clear();
+        let Read { line, native, envelope, by_content, change } = read;
+        let native = match &native {
             Ok(native) => native.as_ref(),
             Err(reason) => {
-                take(Converted {
-                    line,
-                    native: "",
-                    envelope: Err(reason),
-                    unparsed: None,
-                    by_content: false,
-                    change: None,
-                });
-                continue;
+                let envelope = Err(reason);
+                return take(Converted { line, native: "", envelope, unparsed: None, by_content, change });
             }
         };
-        out.clear();
-        let read = if lossy && native.contains('\u{fffd}') {
-            Err(Reason::new("invalid_utf8", "the record is not UTF-8; the bytes that are not are kept as U+FFFD"))
-        } else {
-            let mut envelope = Envelope::new(system.name());
-            system.read(native, &mut context, &mut envelope).and_then(|()| {
-                sessions::fill(system.name(), &mut envelope);
-                if let Some(known) = signature {
-                    envelope.signature(known);
-                }
-                let (by_content, change) = (envelope.by_content(), envelope.take_change());
-                envelope.write(&mut out).map(|()| (by_content, change))
-            })
-        };
-        match read {
-            Ok((by_content, change)) => {
-                take(Converted { line, native, envelope: Ok(&out), unparsed: None, by_content, change });
-            }
-            Err(reason) => {
-                out.clear();
-                write_unparsed(system.name(), native, reason.code, &reason.detail, &mut out);
-                let unparsed = Some(&reason);
-                take(Converted { line, native, envelope: Ok(&out), unparsed, by_content: true, change: None });
-            }
+        match &envelope {
+            Ok(place) => filled.write(place, &mut out),
+            Err(reason) => write_unparsed(system.name(), native, reason.code, &reason.detail, &mut out),
         }
-    }
+        filled.clear();
+        take(Converted { line, native, envelope: Ok(&out), unparsed: envelope.as_ref().err(), by_content, change });
+    });
     Ok(())
+}
+
+/// A body as text.
+#[derive(Debug)]
+pub struct Decoded<'b> {
+    text: Cow<'b, str>,
+    /// Text was made out of bytes that were none: whatever holds a replacement was not sent like that.
+    lossy: bool,
+}
+
+/// The texts of a body's records.
+#[derive(Debug)]
+pub struct Pieces<'t> {
+    list: Vec<Piece<'t>>,
+    lossy: bool,
+}
+
+/// A body as text.
+///
+/// # Errors
+/// A body that cannot be taken apart at all.
+pub fn decode<'b>(system: &dyn System, body: &'b [u8], content_type: &str) -> Result<Decoded<'b>, Reason> {
+    let text = system.decode(body, content_type)?;
+    let lossy = matches!(text, Cow::Owned(_)) && text.contains('\u{fffd}');
+    Ok(Decoded { text, lossy })
+}
+
+impl Decoded<'_> {
+    /// The texts of its records.
+    pub fn split(&self, system: &dyn System) -> Pieces<'_> {
+        Pieces { list: system.split(&self.text), lossy: self.lossy }
+    }
+
+    /// How many bytes it has.
+    pub fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+}
+
+/// What one record of a body was read as.
+#[derive(Debug)]
+pub struct Read<'t> {
+    /// Line in NDJSON or a log, position in a list, from 1.
+    pub line: usize,
+    /// The native record's text; or why nothing of the record can be kept: to be reported as refused.
+    pub native: Result<Cow<'t, str>, Reason>,
+    /// Its envelope; or why it is not understood: then it is kept as an [`unparsed`] one.
+    pub envelope: Result<Place, Reason>,
+    /// See [`Converted`].
+    pub by_content: bool,
+    /// See [`Converted`].
+    pub change: Option<Change>,
+}
+
+/// Reads the records of a body into `filled`, and hands each to `take`, in order. One that is not understood never keeps the next
+/// ones out.
+pub fn fill<'t>(
+    system: &dyn System,
+    pieces: Pieces<'t>,
+    origin: &Origin<'_>,
+    memory: &mut Memory,
+    filled: &mut Filled,
+    take: &mut dyn FnMut(&mut Filled, Read<'t>),
+) {
+    let mut context = Context { memory, zone: origin.zone };
+    for Piece { line, text } in pieces.list {
+        let read = match &text {
+            Ok(text) if pieces.lossy && text.contains('\u{fffd}') => {
+                Err(Reason::new("invalid_utf8", "the record is not UTF-8; the bytes that are not are kept as U+FFFD"))
+            }
+            Ok(text) => one(system, text, origin, &mut context, filled),
+            Err(reason) => Err(reason.clone()),
+        };
+        let (envelope, by_content, change) = match read {
+            Ok((place, by_content, change)) => (Ok(place), by_content, change),
+            Err(reason) => (Err(reason), text.is_ok(), None),
+        };
+        take(filled, Read { line, native: text, envelope, by_content, change });
+    }
+}
+
+fn one(
+    system: &dyn System,
+    native: &str,
+    origin: &Origin<'_>,
+    context: &mut Context<'_>,
+    filled: &mut Filled,
+) -> Result<(Place, bool, Option<Change>), Reason> {
+    let mut envelope = Envelope::new(system.name());
+    system.read(native, context, &mut envelope)?;
+    sessions::fill(system.name(), &mut envelope);
+    if let Some(known) = origin.signature {
+        envelope.signature(known);
+    }
+    let (by_content, change) = (envelope.by_content(), envelope.take_change());
+    envelope.fill(filled).map(|place| (place, by_content, change))
 }
 
 /// Reads one record again that was kept as an [`unparsed`] one, under `id` since `arrived` (microseconds UTC), and appends its

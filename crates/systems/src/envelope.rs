@@ -1,9 +1,10 @@
-//! The envelope being filled: fields set in any order, written once as JSON text for `event::parse`.
+//! The envelope being filled: fields set in any order, for `event::parse`.
 //!
 //! Owns: which text stands in which field, the id, and the marks on what the source did not say itself. Not here:
 //! whether a value may stand there; `event::parse` decides.
 
 use crate::change::Change;
+use crate::filled::{Filled, Place, comma};
 use crate::moment::{self, Stamp};
 use crate::object::Object;
 use crate::{Context, Reason};
@@ -21,10 +22,18 @@ pub const MARKS: &str = "_indelible";
 /// What the marks say of a time that was read in the configured zone.
 const NO_ZONE: &str = "no zone in the source";
 
-/// A record on its way from a native form to the envelope's JSON text.
+/// Fields that most records have at most.
+const USUAL: usize = 24;
+
+/// A record on its way from a native form to the envelope.
 #[derive(Debug)]
 pub struct Envelope<'a> {
-    slots: [Slot<'a>; COUNT],
+    /// The values, in the order they came: most records have a quarter of the fields.
+    slots: Vec<Slot<'a>>,
+    /// By field: its place in `slots`, meaningful where `present` says so.
+    place: [u8; COUNT],
+    /// A bit per field that has a value.
+    present: u128,
     rest: Object<'a>,
     /// Envelope paths that were concluded, not said.
     inferred: Vec<&'static str>,
@@ -40,10 +49,10 @@ pub struct Envelope<'a> {
     change: Option<Change>,
 }
 
-#[derive(Debug, Clone, Default)]
+const _: () = assert!(COUNT <= 128);
+
+#[derive(Debug, Clone)]
 enum Slot<'a> {
-    #[default]
-    Empty,
     /// JSON text.
     Raw(Cow<'a, str>),
     /// A text still to be put in quotes.
@@ -55,7 +64,9 @@ impl<'a> Envelope<'a> {
     /// An empty one of this source.
     pub fn new(source: impl Into<Cow<'a, str>>) -> Envelope<'a> {
         let mut out = Envelope {
-            slots: [const { Slot::Empty }; COUNT],
+            slots: Vec::with_capacity(USUAL),
+            place: [0; COUNT],
+            present: 0,
             rest: Object::default(),
             inferred: Vec::new(),
             time_from: None,
@@ -71,14 +82,27 @@ impl<'a> Envelope<'a> {
     }
 
     fn put(&mut self, field: Field, slot: Slot<'a>) {
-        if let Some(place) = self.slots.get_mut(field as usize) {
-            *place = slot;
+        let Some(place) = self.place.get_mut(field as usize) else { return };
+        if self.present & (1 << field as u32) == 0 {
+            // One place per field, and there are far fewer than 256.
+            *place = self.slots.len() as u8;
+            self.present |= 1 << field as u32;
+            self.slots.push(slot);
+        } else if let Some(there) = self.slots.get_mut(usize::from(*place)) {
+            *there = slot;
         }
+    }
+
+    fn get(&self, field: Field) -> Option<&Slot<'a>> {
+        if self.is_empty(field) {
+            return None;
+        }
+        self.slots.get(usize::from(*self.place.get(field as usize)?))
     }
 
     /// Whether a field has no value yet.
     pub fn is_empty(&self, field: Field) -> bool {
-        matches!(self.slots.get(field as usize), None | Some(Slot::Empty))
+        self.present & (1 << field as u32) == 0
     }
 
     /// Sets a field to a text.
@@ -208,10 +232,10 @@ impl<'a> Envelope<'a> {
 
     /// The text in a field, if it has one.
     pub fn text(&self, field: Field) -> Option<Cow<'_, str>> {
-        match self.slots.get(field as usize)? {
+        match self.get(field)? {
             Slot::Text(text) => Some(Cow::Borrowed(text.as_ref())),
             Slot::Raw(raw) => event::json::Reader::new(raw).string().ok(),
-            Slot::Empty | Slot::Time(_) => None,
+            Slot::Time(_) => None,
         }
     }
 
@@ -222,7 +246,7 @@ impl<'a> Envelope<'a> {
 
     /// The record's time, microseconds UTC, once it is set.
     pub fn at(&self) -> Option<i64> {
-        match self.slots.get(Field::Time as usize) {
+        match self.get(Field::Time) {
             Some(Slot::Time(at)) => Some(*at),
             _ => None,
         }
@@ -318,55 +342,46 @@ impl<'a> Envelope<'a> {
         self.rest = native;
     }
 
-    /// Appends the envelope's JSON text.
+    /// Adds itself to those that are filled.
     ///
     /// # Errors
     /// Where a name that mattered stands twice, or the source uses the name of our own marks.
-    pub fn write(mut self, out: &mut String) -> Result<(), Reason> {
+    pub fn fill(mut self, out: &mut Filled) -> Result<Place, Reason> {
         if self.rest.has(MARKS) {
             return Err(Reason::new("reserved_field", format!("`{MARKS}` is a name of ours; rename it in the source")));
         }
         if self.rest.ambiguous() {
             return Err(Reason::new("duplicate_key", "a name that decides what the record means stands in it twice"));
         }
-        out.push('{');
-        let mut group = 0;
-        for place in ORDER.iter() {
-            let slot = self.slots.get(place.field as usize).unwrap_or(&Slot::Empty);
-            if matches!(slot, Slot::Empty) {
-                continue;
-            }
-            if group != place.group {
-                if group > 0 {
-                    out.push('}');
-                }
-                group = place.group;
-                comma(out);
-                out.push_str(&place.open);
-            } else {
-                comma(out);
-            }
-            out.push_str(&place.key);
-            match slot {
-                Slot::Empty => {}
-                Slot::Raw(raw) => out.push_str(raw),
-                Slot::Text(text) => write_string(out, text),
-                Slot::Time(at) => {
-                    out.push('"');
-                    event::time::write(*at, out);
-                    out.push('"');
-                }
+        let place = out.begin();
+        let mut left = self.present & !(1 << Field::Attributes as u32) & !(1 << Field::Redactions as u32);
+        while left != 0 {
+            let position = left.trailing_zeros() as usize;
+            left &= left - 1;
+            let Some(field) = FIELDS.get(position).map(|spec| spec.field) else { continue };
+            match self.get(field) {
+                Some(Slot::Raw(raw)) => out.json(field, raw),
+                Some(Slot::Text(text)) => out.text(field, text),
+                Some(Slot::Time(at)) => out.time(field, *at),
+                None => {}
             }
         }
-        if group > 0 {
-            out.push('}');
-        }
-        self.write_attributes(out);
-        out.push('}');
+        self.fill_attributes(out);
+        Ok(out.end(place))
+    }
+
+    /// Appends the envelope's JSON text.
+    ///
+    /// # Errors
+    /// As [`fill`](Self::fill).
+    pub fn write(self, out: &mut String) -> Result<(), Reason> {
+        let mut filled = Filled::default();
+        let place = self.fill(&mut filled)?;
+        filled.write(&place, out);
         Ok(())
     }
 
-    fn write_attributes(&self, out: &mut String) {
+    fn fill_attributes(&self, out: &mut Filled) {
         // The server makes an id where there is none; the way back must know that it is not the source's.
         let id_from = self.is_empty(Field::Id).then_some("made");
         let marks = [
@@ -381,30 +396,36 @@ impl<'a> Envelope<'a> {
         if !marked && self.rest.is_empty() {
             return;
         }
-        out.push_str(",\"attributes\":{");
-        self.rest.write_members(out);
-        if marked {
-            comma(out);
-            out.push('"');
-            out.push_str(MARKS);
-            out.push_str("\":{");
-            if !self.inferred.is_empty() {
-                out.push_str("\"inferred\":[");
-                for path in &self.inferred {
-                    comma(out);
-                    write_string(out, path);
-                }
-                out.push(']');
-            }
-            for (name, value) in marks {
-                if let Some(value) = value {
-                    comma(out);
-                    write_string(out, name);
-                    out.push(':');
-                    write_string(out, value);
-                }
+        out.json_with(Field::Attributes, |out| {
+            out.push('{');
+            self.rest.write_members(out);
+            if marked {
+                self.write_marks(&marks, out);
             }
             out.push('}');
+        });
+    }
+
+    fn write_marks(&self, marks: &[(&str, Option<&str>)], out: &mut String) {
+        comma(out);
+        out.push('"');
+        out.push_str(MARKS);
+        out.push_str("\":{");
+        if !self.inferred.is_empty() {
+            out.push_str("\"inferred\":[");
+            for path in &self.inferred {
+                comma(out);
+                write_string(out, path);
+            }
+            out.push(']');
+        }
+        for (name, value) in marks {
+            if let Some(value) = value {
+                comma(out);
+                write_string(out, name);
+                out.push(':');
+                write_string(out, value);
+            }
         }
         out.push('}');
     }
@@ -428,59 +449,15 @@ pub(crate) fn nameable() -> impl Iterator<Item = &'static Spec> {
     FIELDS.iter().filter(|s| s.kind == Kind::Text && !matches!(s.field, Field::Id | Field::Source))
 }
 
-/// A comma, unless the next member is the first.
-fn comma(out: &mut String) {
-    if !out.ends_with(['{', '[']) {
-        out.push(',');
-    }
-}
-
 /// SHA-256 in hex.
 pub fn hash(parts: &[&[u8]]) -> String {
     let mut state = Sha256::new();
     for part in parts {
         state.update(part);
     }
-    let mut out = String::with_capacity(64);
-    for byte in state.finalize() {
-        for digit in [byte >> 4, byte & 15] {
-            out.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-        }
-    }
-    out
+    let digit = |half: u8| if half < 10 { b'0' + half } else { b'a' - 10 + half };
+    state.finalize().iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|half| char::from(digit(half))).collect()
 }
-
-/// Where a field is written.
-struct Place {
-    field: Field,
-    /// The number of its group; 0 at the top.
-    group: usize,
-    /// What opens the group: `"actor":{`.
-    open: String,
-    /// `"id":`
-    key: String,
-}
-
-/// The fields in written order: each group in one piece.
-static ORDER: LazyLock<Vec<Place>> = LazyLock::new(|| {
-    let mut groups = Vec::new();
-    let mut order: Vec<Place> = FIELDS
-        .iter()
-        .filter(|spec| !matches!(spec.field, Field::Attributes | Field::Redactions))
-        .map(|spec| match spec.path.split_once('.') {
-            None => Place { field: spec.field, group: 0, open: String::new(), key: format!("\"{}\":", spec.path) },
-            Some((name, key)) => {
-                let group = 1 + groups.iter().position(|known| *known == name).unwrap_or_else(|| {
-                    groups.push(name);
-                    groups.len() - 1
-                });
-                Place { field: spec.field, group, open: format!("\"{name}\":{{"), key: format!("\"{key}\":") }
-            }
-        })
-        .collect();
-    order.sort_by_key(|place| place.group);
-    order
-});
 
 /// The text at an envelope path of one or two names, for the way back.
 pub fn text_at<'v>(envelope: &'v serde_json::Value, path: &str) -> Option<&'v str> {

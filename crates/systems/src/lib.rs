@@ -2,8 +2,8 @@
 //!
 //! One folder per system, each with the same files: `mod.rs` (what the system sends, in words), `read.rs` (native →
 //! envelope), `native.rs` (envelope → native, where it is asked for) and `tests.rs` (every quirk). [`SYSTEMS`] lists
-//! them. What they share: [`object`] looks into a native record without building it, [`envelope`] writes what was
-//! found, [`moment`] reads times, [`catalog`] knows the events' names, [`memory`] what a record needs to know of those before
+//! them. What they share: [`object`] looks into a native record without building it, [`envelope`] has what was
+//! found, [`filled`] keeps it for `event`, [`moment`] reads times, [`catalog`] knows the events' names, [`memory`] what a record needs to know of those before
 //! it, [`change`] what it says about an entity's state, `sessions` what it means for a session or grant, [`mod@detect`]
 //! tells systems apart, and [`mod@convert`] drives it all for one request body. `sns`, `set` and `asgardeo::websub` check
 //! what their senders sign, with keys that they are given.
@@ -28,6 +28,7 @@ pub mod convert;
 pub mod detect;
 pub mod envelope;
 pub mod faces;
+pub mod filled;
 pub mod guide;
 pub mod kanidm;
 pub mod keycloak;
@@ -53,8 +54,9 @@ mod testing;
 pub mod wso2;
 pub mod zitadel;
 
-pub use convert::{Converted, Origin, again, convert, convert_from, unparsed};
+pub use convert::{Converted, Origin, Read, again, convert, convert_from, decode, fill, unparsed};
 pub use detect::detect;
+pub use filled::Filled;
 pub use mapping::Mapping;
 pub use memory::Memory;
 

@@ -64,7 +64,9 @@ fn number(digits: &str, stamp: Stamp) -> Option<i64> {
         Stamp::UnixNanos => digits.parse::<i64>().ok()?.div_euclid(1000),
         Stamp::UnixSeconds => {
             let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-            let micros = format!("{fraction:0<6}").get(..6)?.parse::<u32>().ok()?;
+            let given = fraction.get(..fraction.len().min(6))?;
+            let missing = 6 - given.len() as u32;
+            let micros = if given.is_empty() { 0 } else { given.parse::<u32>().ok()? * 10u32.pow(missing) };
             let whole = whole.parse::<i64>().ok()?.checked_mul(1_000_000)?;
             // Only times before 1970 have a sign, and none of those is written with a fraction.
             whole.checked_add(if digits.starts_with('-') { 0 } else { i64::from(micros) })?

@@ -12,6 +12,8 @@ use std::borrow::Cow;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Object<'a> {
     members: Vec<Named<'a>>,
+    /// A bit for each name there ever was; several names share one.
+    names: u64,
     /// A name that was asked for and stands there twice.
     twice: bool,
 }
@@ -38,6 +40,11 @@ fn glance(name: &str) -> u32 {
     u32::from_le_bytes([bytes.len() as u8, at(0), at(bytes.len() / 2), at(bytes.len().saturating_sub(1))])
 }
 
+/// The bit of a name in [`Object::names`]. Most names that are asked for are not there, and most of those are known by it.
+fn bit(glance: u32) -> u64 {
+    1 << (glance.wrapping_mul(0x9e37_79b1) >> 26)
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Member<'a> {
     /// JSON text.
@@ -59,18 +66,27 @@ impl<'a> Object<'a> {
             return Err(Reason::new("wrong_type", "the record is not a JSON object"));
         }
         r.open(b'{').map_err(fail)?;
-        let mut members = Vec::with_capacity(16);
-        while let Some(key) = r.key(members.is_empty()).map_err(fail)? {
+        let mut object = Object { members: Vec::with_capacity(16), names: 0, twice: false };
+        while let Some(key) = r.key(object.members.is_empty()).map_err(fail)? {
             // One level deeper than it stands: it will stand in `attributes`.
             let value = r.skip(2).map_err(fail)?;
-            members.push(Named::new(key, Member::Raw(Cow::Borrowed(value))));
+            object.push(key, Member::Raw(Cow::Borrowed(value)));
         }
         r.end().map_err(fail)?;
-        Ok(Object { members, twice: false })
+        Ok(object)
+    }
+
+    fn push(&mut self, key: Cow<'a, str>, member: Member<'a>) {
+        let named = Named::new(key, member);
+        self.names |= bit(named.glance);
+        self.members.push(named);
     }
 
     fn find(&mut self, name: &str) -> Option<&mut Member<'a>> {
         let wanted = glance(name);
+        if self.names & bit(wanted) == 0 {
+            return None;
+        }
         let mut found = None;
         for (i, named) in self.members.iter().enumerate() {
             if named.glance == wanted && named.key == name && !matches!(named.member, Member::Taken) {
@@ -199,7 +215,7 @@ impl<'a> Object<'a> {
 
     /// Adds a member. `raw` MUST be one sound JSON value.
     pub fn add(&mut self, name: impl Into<Cow<'a, str>>, raw: impl Into<Cow<'a, str>>) {
-        self.members.push(Named::new(name.into(), Member::Raw(raw.into())));
+        self.push(name.into(), Member::Raw(raw.into()));
     }
 
     /// Adds a text.
@@ -211,7 +227,7 @@ impl<'a> Object<'a> {
 
     /// Adds an object.
     pub fn add_object(&mut self, name: impl Into<Cow<'a, str>>, object: Object<'a>) {
-        self.members.push(Named::new(name.into(), Member::Object(object)));
+        self.push(name.into(), Member::Object(object));
     }
 
     /// A name that was taken or asked for and stands in the object once more: what it says is not certain.
@@ -264,7 +280,7 @@ impl<'a> Object<'a> {
                 Named { glance, key: Cow::Owned(key.into_owned()), member }
             })
             .collect();
-        Object { members, twice: self.twice }
+        Object { members, names: self.names, twice: self.twice }
     }
 }
 

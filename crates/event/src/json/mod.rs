@@ -129,6 +129,7 @@ impl<'a> Reader<'a> {
         found
     }
 
+    #[inline]
     fn expect(&mut self, byte: u8, wanted: &str) -> Result<()> {
         self.space();
         if self.take(byte) { Ok(()) } else { Err(self.unexpected(wanted)) }
@@ -155,6 +156,13 @@ impl<'a> Reader<'a> {
         }
         if self.peek() != Some(b'"') {
             return Err(self.unexpected("a key in quotes"));
+        }
+        // Machines write nearly every key without an escape, and without a blank after it.
+        let (bytes, start) = (self.text.as_bytes(), self.at + 1);
+        let end = start + plain_run(bytes.get(start..).unwrap_or_default());
+        if let (Some(key), Some([b'"', b':'])) = (self.text.get(start..end), bytes.get(end..end + 2)) {
+            self.at = end + 2;
+            return Ok(Some(Cow::Borrowed(key)));
         }
         let key = self.string()?;
         self.expect(b':', "`:`")?;
@@ -362,53 +370,50 @@ impl<'a> Reader<'a> {
                 self.boolean()?;
             }
             Next::Null => self.null()?,
-            Next::Object | Next::Array => {
-                let mut open = 0usize;
-                loop {
-                    let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-                    let Some(next) = rest.iter().position(|b| matches!(b, b'"' | b'{' | b'[' | b'}' | b']')) else {
-                        self.at += rest.len();
-                        return Err(self.unexpected("a closing bracket"));
-                    };
-                    self.at += next;
-                    match rest.get(next) {
-                        Some(b'"') => {
-                            self.skip_string()?;
-                            continue;
-                        }
-                        Some(b'{' | b'[') => {
-                            open += 1;
-                            if depth + open > MAX_DEPTH {
-                                return Err(too_deep(self.at));
-                            }
-                        }
-                        _ => open -= 1,
-                    }
-                    self.at += 1;
-                    if open == 0 {
-                        break;
-                    }
-                }
-            }
+            Next::Object | Next::Array => self.skip_nested(depth)?,
         }
         Ok(&self.text[start..self.at])
     }
 
-    fn skip_string(&mut self) -> Result<()> {
-        self.at += 1;
+    fn skip_nested(&mut self, depth: usize) -> Result<()> {
         let bytes = self.text.as_bytes();
-        loop {
-            self.at += plain_run(bytes.get(self.at..).unwrap_or_default());
-            match bytes.get(self.at) {
-                None => return Err(self.unexpected("the end of a text in quotes")),
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(());
+        let (mut at, mut open) = (self.at, 0usize);
+        while let Some(b) = bytes.get(at) {
+            at += 1;
+            match b {
+                b'"' => match text_end(bytes, at) {
+                    Ok(end) => at = end,
+                    Err(end) => return Err(self.open_text(end)),
+                },
+                b'{' | b'[' => {
+                    open += 1;
+                    if depth + open > MAX_DEPTH {
+                        return Err(too_deep(at - 1));
+                    }
                 }
-                Some(b'\\') => self.at += 2,
-                Some(_) => self.at += 1,
+                b'}' | b']' => {
+                    open -= 1;
+                    if open == 0 {
+                        self.at = at;
+                        return Ok(());
+                    }
+                }
+                _ => {}
             }
         }
+        self.at = at;
+        Err(self.unexpected("a closing bracket"))
+    }
+
+    fn skip_string(&mut self) -> Result<()> {
+        self.at = text_end(self.text.as_bytes(), self.at + 1).map_err(|end| self.open_text(end))?;
+        Ok(())
+    }
+
+    /// The error of a text in quotes that goes on to the end of everything, at `end`.
+    fn open_text(&mut self, end: usize) -> JsonError {
+        self.at = end;
+        self.unexpected("the end of a text in quotes")
     }
 
     /// Checks that nothing but white space is left.
@@ -421,27 +426,53 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Where a text in quotes ends, after its closing quote, that goes on at `at`; or where the bytes end before it does.
+#[inline]
+fn text_end(bytes: &[u8], mut at: usize) -> std::result::Result<usize, usize> {
+    loop {
+        at += run(bytes.get(at..).unwrap_or_default(), quotes, |b| b == b'"' || b == b'\\');
+        match bytes.get(at) {
+            None => return Err(at),
+            Some(b'"') => return Ok(at + 1),
+            Some(_) => at += 2,
+        }
+    }
+}
+
 /// How many bytes come before the first that JSON's strings do not have as they are: a quote, a backslash or
-/// a control character. Eight at a time.
+/// a control character.
 #[inline]
 fn plain_run(bytes: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let special = |b: u8| b < 0x20 || b == b'"' || b == b'\\';
-    let mut at = 0;
-    for eight in bytes.chunks_exact(8) {
-        let word = u64::from_le_bytes(eight.try_into().unwrap_or_default());
-        // The high bit of each byte that is zero after the exclusive or; of each below 0x20. A byte after one
-        // that is found may be marked wrongly, which does not matter: the first one counts.
-        let zero = |w: u64| w.wrapping_sub(ONES) & !w & HIGH;
-        let found =
-            zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c)) | word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-        if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
+    run(
+        bytes,
+        |word| quotes(word) | word.wrapping_sub(ONES * 0x20) & !word & HIGH,
+        |b| b < 0x20 || b == b'"' || b == b'\\',
+    )
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// The high bit of each byte that is a quote or a backslash. A byte after one that is found may be marked wrongly, which does not
+/// matter: the first one counts.
+#[inline]
+fn quotes(word: u64) -> u64 {
+    let zero = |w: u64| w.wrapping_sub(ONES) & !w & HIGH;
+    zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c))
+}
+
+/// How many bytes come before the first that `ends` names. Eight at a time, in which `found` marks it.
+#[inline]
+fn run(bytes: &[u8], found: impl Fn(u64) -> u64, ends: impl Fn(u8) -> bool) -> usize {
+    let mut rest = bytes;
+    while let Some((eight, after)) = rest.split_first_chunk() {
+        let marks = found(u64::from_le_bytes(*eight));
+        if marks != 0 {
+            return bytes.len() - rest.len() + marks.trailing_zeros() as usize / 8;
         }
-        at += 8;
+        rest = after;
     }
-    at + bytes.get(at..).unwrap_or_default().iter().take_while(|b| !special(**b)).count()
+    bytes.len() - rest.len() + rest.iter().take_while(|b| !ends(**b)).count()
 }
 
 fn control(byte: u8, at: usize) -> JsonError {
@@ -469,6 +500,27 @@ mod tests {
         fn a_plain_run_ends_where_the_slow_way_says(text in "[ -~\"\\\\\u{1}\u{1f}\u{20}\u{7f}äöü\u{10ffff}]{0,40}") {
             let slow = text.bytes().position(|b| b < 0x20 || b == b'"' || b == b'\\').unwrap_or(text.len());
             proptest::prop_assert_eq!(plain_run(text.as_bytes()), slow);
+        }
+
+        #[test]
+        fn a_text_ends_where_the_slow_way_says(text in "[a-c\"\\\\\u{1}ä]{0,40}") {
+            let (mut escaped, mut slow) = (false, Err(text.len()));
+            for (i, b) in text.bytes().enumerate() {
+                match b {
+                    _ if escaped => escaped = false,
+                    b'\\' => escaped = true,
+                    b'"' => {
+                        slow = Ok(i + 1);
+                        break;
+                    }
+                    _ => {}
+                }
+            }
+            let found = text_end(text.as_bytes(), 0);
+            proptest::prop_assert_eq!(found.is_ok(), slow.is_ok());
+            if slow.is_ok() {
+                proptest::prop_assert_eq!(found, slow);
+            }
         }
     }
 

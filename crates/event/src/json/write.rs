@@ -4,31 +4,29 @@ use super::{JsonError, Result, plain_run};
 
 /// Appends `text` as a canonical JSON string (RFC 8785, 3.2.2.2).
 pub fn write_string(out: &mut String, text: &str) {
+    out.reserve(text.len() + 2);
     out.push('"');
-    let mut clean = 0;
-    let plain = plain_run(text.as_bytes());
-    for (i, b) in text.bytes().enumerate().skip(plain) {
-        let escape = match b {
-            b'"' => "\\\"",
-            b'\\' => "\\\\",
-            0x08 => "\\b",
-            0x09 => "\\t",
-            0x0a => "\\n",
-            0x0c => "\\f",
-            0x0d => "\\r",
-            0..=0x1f => "",
-            _ => continue,
-        };
-        out.push_str(&text[clean..i]);
-        clean = i + 1;
-        if escape.is_empty() {
-            use std::fmt::Write;
-            let _ = write!(out, "\\u{b:04x}");
-        } else {
-            out.push_str(escape);
+    let mut rest = text;
+    loop {
+        let (plain, after) = rest.split_at(plain_run(rest.as_bytes()));
+        out.push_str(plain);
+        let Some(b) = after.as_bytes().first() else { break };
+        match b {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            0x08 => out.push_str("\\b"),
+            0x09 => out.push_str("\\t"),
+            0x0a => out.push_str("\\n"),
+            0x0c => out.push_str("\\f"),
+            0x0d => out.push_str("\\r"),
+            _ => {
+                use std::fmt::Write;
+                let _ = write!(out, "\\u{b:04x}");
+            }
         }
+        // What is escaped is ASCII, so the rest begins with a whole character.
+        rest = &after[1..];
     }
-    out.push_str(&text[clean..]);
     out.push('"');
 }
 

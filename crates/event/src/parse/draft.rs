@@ -3,12 +3,13 @@
 //! Owns which key is which field, and the kinds of values each takes. Not here: which values a field may have,
 //! what is filled in, and what is removed (`super`).
 
-use super::{Invalid, wrong_type};
-use crate::fields::{COUNT, Field, Kind};
-use crate::json::{self, Next, Reader};
+use super::{Found, Invalid, wrong_type};
+use crate::fields::{COUNT, FIELDS, Field, Kind};
+use crate::json::{self, JsonError, Next, Reader};
 use crate::time;
 use Field as F;
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// Fields that most records have at most.
 const USUAL: usize = 24;
@@ -138,6 +139,32 @@ pub(super) struct Draft<'a> {
     seen: u128,
 }
 
+/// How deep the value of each field stands in a record's text: the members of a group one deeper.
+const DEPTHS: [u8; COUNT] = {
+    let mut depths = [1; COUNT];
+    let mut field = 0;
+    while field < COUNT {
+        let path = FIELDS[field].path.as_bytes();
+        let mut at = 0;
+        while at < path.len() {
+            if path[at] == b'.' {
+                depths[field] += 1;
+            }
+            at += 1;
+        }
+        field += 1;
+    }
+    depths
+};
+
+/// Times that their text gives back: the years 1 to 9999.
+const TIMES: Range<i64> = -62_135_596_800_000_000..253_402_300_800_000_000;
+
+/// An error of the record as a whole.
+fn whole(e: JsonError) -> Invalid {
+    Invalid::json("", e)
+}
+
 /// The bit of a group, past those of the fields.
 fn group_bit(key: &str) -> u32 {
     COUNT as u32 + GROUPS.iter().position(|g| *g == key).unwrap_or(GROUPS.len()) as u32
@@ -161,17 +188,56 @@ const GROUPS: [&str; 13] = [
 const _: () = assert!(COUNT + GROUPS.len() < 128);
 
 impl<'a> Draft<'a> {
-    /// Reads a record's text into its fields; `tenant` is whose it must be, if it says so.
-    pub fn read(text: &'a str, tenant: &str) -> Result<Draft<'a>, Invalid> {
-        let mut draft = Draft {
+    fn new() -> Draft<'a> {
+        Draft {
             values: Vec::with_capacity(USUAL),
             place: [0; COUNT],
             present: 0,
             extras: Vec::new(),
             redactions: None,
             seen: 0,
-        };
-        let whole = |e| Invalid::json("", e);
+        }
+    }
+
+    /// Takes fields that were found elsewhere; `None` where any of them is not as its place in a record's text has to be, or
+    /// cannot be told to be.
+    pub fn of(fields: impl Iterator<Item = (Field, Found<'a>)>) -> Option<Draft<'a>> {
+        let mut draft = Draft::new();
+        for (field, found) in fields {
+            match (found, field.spec().kind) {
+                // What stands there is said by whoever removed something, and read as part of a text only.
+                _ if field == F::Redactions => return None,
+                // The pass that makes it canonical looks at all of it, and finds what is wrong, its depth too.
+                (Found::Json(raw), Kind::Json)
+                    if raw.starts_with('{') || raw.starts_with('[') && field != F::Attributes =>
+                {
+                    draft.once("", field as u32, "").ok()?;
+                    draft.set(field, Slot::Raw(raw));
+                }
+                (Found::Json(raw), _) => {
+                    let mut r = Reader::new(raw);
+                    draft
+                        .value(field, &mut r, DEPTHS[field as usize].into())
+                        .and_then(|()| r.end().map_err(whole))
+                        .ok()?;
+                }
+                (Found::Text(text), Kind::Text) if memchr::memchr(0, text.as_bytes()).is_none() => {
+                    draft.once("", field as u32, "").ok()?;
+                    draft.set(field, Slot::Text(Cow::Borrowed(text)));
+                }
+                (Found::Time(at), Kind::Time) if TIMES.contains(&at) => {
+                    draft.once("", field as u32, "").ok()?;
+                    draft.set(field, Slot::Time(at));
+                }
+                _ => return None,
+            }
+        }
+        Some(draft)
+    }
+
+    /// Reads a record's text into its fields; `tenant` is whose it must be, if it says so.
+    pub fn read(text: &'a str, tenant: &str) -> Result<Draft<'a>, Invalid> {
+        let mut draft = Draft::new();
         let mut r = Reader::new(text);
         if r.next_kind().map_err(whole)? != Next::Object {
             return Err(Invalid::new("wrong_type", "", "a record is a JSON object"));

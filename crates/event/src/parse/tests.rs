@@ -168,3 +168,125 @@ fn a_difference_that_compared_arrays_by_position_says_so() {
     let (_, row) = parse(&record(r#"{"list":[1,2]}"#, r#"{"list":[2,1]}"#)).unwrap();
     assert_eq!(get(&row, F::Redactions), None);
 }
+
+/// What is found of a field, in all kinds, sound or not.
+fn found(kind: u8, text: &str, at: i64) -> Found<'_> {
+    match kind {
+        0 => Found::Json(text),
+        1 => Found::Text(text),
+        _ => Found::Time(at),
+    }
+}
+
+/// The text of a record with these fields, in groups as they come.
+fn as_text(fields: &[(Field, Found<'_>)]) -> String {
+    let mut out = String::from("{");
+    for (i, (field, found)) in fields.iter().enumerate() {
+        let (group, name) = field.spec().path.split_once('.').unwrap_or(("", field.spec().path));
+        let before = (i > 0).then(|| fields[i - 1].0.spec().path.split_once('.').map_or("", |(group, _)| group));
+        let goes_on = !group.is_empty() && before == Some(group);
+        if !goes_on && before.is_some_and(|before| !before.is_empty()) {
+            out.push('}');
+        }
+        out.push_str(if i > 0 { "," } else { "" });
+        if !goes_on && !group.is_empty() {
+            out.push_str(&format!("\"{group}\":{{"));
+        }
+        out.push_str(&format!("\"{name}\":"));
+        match found {
+            Found::Json(raw) => out.push_str(raw),
+            Found::Text(text) => json::write_string(&mut out, text),
+            Found::Time(at) => json::write_string(&mut out, &time::format(*at)),
+        }
+    }
+    out.push_str(if fields.last().is_some_and(|(field, _)| field.spec().path.contains('.')) { "}}" } else { "}" });
+    out
+}
+
+fn take(fields: &[(Field, Found<'_>)]) -> Option<(ValidEvent, Vec<u8>)> {
+    let rules = Rules::default();
+    let mut out = b"before".to_vec();
+    let parser = Parser { rules: &rules, tenant: "acme", now: NOW };
+    let event = parser.take(fields.iter().copied(), &mut || "fresh".into(), &mut out);
+    let row = out.split_off(6);
+    assert_eq!(out, b"before");
+    match event {
+        None => assert_eq!(row, b"", "what is refused leaves nothing"),
+        Some(_) => assert_eq!(event.as_ref().unwrap().row, 6..6 + row.len()),
+    }
+    event.map(|event| {
+        let back = |range: Range<usize>| range.start - 6..range.end - 6;
+        (ValidEvent { row: back(event.row.clone()), id: back(event.id.clone()), ..event }, row)
+    })
+}
+
+#[test]
+fn fields_that_were_found_are_the_record_that_their_text_is() {
+    let fields = [
+        (F::Log, Found::Text("event")),
+        (F::Time, Found::Time(NOW - 1)),
+        (F::Action, Found::Json(r#" "sign\u002din" "#)),
+        (F::Irreversible, Found::Json("true")),
+        (F::SessionExpiresAt, Found::Json(r#""2026-11-20T12:00:00+01:00""#)),
+        (F::SessionScopes, Found::Json(r#"["b","a"]"#)),
+        (F::NotificationRecipient, Found::Json(r#"["x@e.org","y@e.org"]"#)),
+        (F::Message, Found::Text("a \"quoted\"\n\u{1} password=hunter2")),
+        (F::Attributes, Found::Json(r#"{"b":1.0,"a":{"token":"x"}}"#)),
+        (F::Old, Found::Json(r#"{"n":1}"#)),
+        (F::New, Found::Json(r#"{"n":2}"#)),
+        (F::Ip, Found::Json("null")),
+    ];
+    let (event, row) = take(&fields).unwrap();
+    assert_eq!(Ok((event, row.clone())), parse(&as_text(&fields)));
+    assert_eq!(get(&row, F::Diff).unwrap(), r#"{"n":{"__old":1,"__new":2}}"#);
+    assert_eq!(get(&row, F::Action).unwrap(), "sign-in");
+}
+
+#[test]
+fn fields_that_are_not_in_order_are_for_the_text_to_explain() {
+    let log = (F::Log, Found::Text("job"));
+    assert!(take(&[log]).is_some());
+    for other in [
+        (F::Log, Found::Text("job")),
+        (F::Log, Found::Json("null")),
+        (F::Message, Found::Text("a\0b")),
+        (F::Message, Found::Json("\"a\" ")),
+        (F::Message, Found::Json("\"a\",\"email\":\"b\"")),
+        (F::Message, Found::Json("7")),
+        (F::Message, Found::Json("")),
+        (F::Message, Found::Time(0)),
+        (F::Time, Found::Time(253_402_300_800_000_000)),
+        (F::Time, Found::Time(NOW + 2 * DAY)),
+        (F::Attributes, Found::Json("[]")),
+        (F::Attributes, Found::Json("{\"a\":1}}")),
+        (F::Attributes, Found::Text("a")),
+        (F::Redactions, Found::Json("[]")),
+        (F::Id, Found::Text("")),
+    ] {
+        let refused = take(&[log, other]).is_none();
+        assert_eq!(refused, other != (F::Message, Found::Json("\"a\" ")), "{other:?}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn what_is_taken_is_what_its_text_says(
+        fields in proptest::collection::vec(
+            (0..crate::fields::COUNT, 0u8..4, 0usize..12, "[a-z\"\\\\{}\\[\\]:,0-9\u{0}\u{1}é ]{0,12}", -70_000_000_000_000_000i64..260_000_000_000_000_000), 0..10),
+    ) {
+        const SOUND: [&str; 12] = ["\"a\"", "\"b\\u00e9\"", "\"\"", "null", "true", "7", "{\"b\":1,\"a\":[2]}", "[]", "[\"x\"]",
+            "\"2026-11-20T12:00:00Z\"", "\"active\"", "{\"password\":\"x\"}"];
+        let mut sent = vec![(F::Log, Found::Text("job"))];
+        for (field, kind, sound, text, at) in &fields {
+            // Half of them as they should be, so that whole records are.
+            let found = if *kind == 3 { Found::Json(SOUND[*sound]) } else { found(*kind, text, *at) };
+            sent.push((crate::FIELDS[*field].field, found));
+        }
+        if let Some(taken) = take(&sent) {
+            let once: HashSet<Field> = sent.iter().map(|(field, _)| *field).collect();
+            proptest::prop_assert_eq!(once.len(), sent.len());
+            sent.sort_by_key(|(field, _)| field.spec().path.split_once('.').map_or("", |(group, _)| group));
+            proptest::prop_assert_eq!(Ok(taken), parse(&as_text(&sent)));
+        }
+    }
+}

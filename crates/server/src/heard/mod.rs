@@ -15,7 +15,6 @@ use crate::intake::Taken;
 use crate::native::Natives;
 use crate::push;
 use catalog::{Source, SourceCounts, SourceNews, SourceSpec};
-use event::time;
 use ledger::Outcome;
 use parking_lot::Mutex;
 use state::{Run, Sender, Sequence, State, joined};
@@ -64,22 +63,17 @@ pub(crate) struct Said {
 
 impl Said {
     /// Looks at the first and the last record, and at each where they are numbered.
-    pub(crate) fn of(natives: &Natives, pointer: Option<&str>) -> Said {
-        let at = |n: usize| {
-            let places = natives.list.get(n)?.text.as_ref().ok()?;
-            let text = object::at(natives.at(&places.envelope), &["time"])?;
-            time::parse(text.trim_matches('"'))
-        };
-        let ends = [at(0), natives.list.len().checked_sub(1).and_then(at)];
+    pub(crate) fn of(natives: &Natives<'_>, pointer: Option<&str>) -> Said {
+        let ends = [natives.time(0), natives.list.len().checked_sub(1).and_then(|last| natives.time(last))];
         let events = ends.iter().flatten().min().zip(ends.iter().flatten().max()).map(|(a, b)| (*a, *b));
         let mut numbers = Vec::new();
         if let Some(pointer) = pointer {
             let steps: Vec<&str> = pointer.split('/').skip(1).collect();
             for (n, record) in natives.list.iter().enumerate() {
-                let Ok(places) = &record.text else { continue };
-                let number = object::at(natives.at(&places.native), &steps);
+                let Ok(native) = &record.native else { continue };
+                let number = object::at(native, &steps);
                 let number = number.and_then(|text| text.trim_matches('"').parse().ok());
-                if let (Some(number), Some(time)) = (number, at(n)) {
+                if let (Some(number), Some(time)) = (number, natives.time(n)) {
                     numbers.push((record.line, number, time));
                 }
             }

@@ -206,7 +206,7 @@ fn time(
     if field == Field::Time {
         out.set_line_time(at, zoned);
     } else {
-        out.set(field, event::time::format(at));
+        out.set_time(field, at);
     }
     Ok(stamp.write(at) == raw)
 }

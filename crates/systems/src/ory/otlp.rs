@@ -162,7 +162,7 @@ const LISTS: Lists = Lists { resources: TRACES, scopes: "scopeSpans", items: "sp
 struct Span<'t> {
     /// `traceId`, `spanId` and `name`.
     named: [Option<&'t str>; 3],
-    events: Vec<&'t str>,
+    events: Vec<Result<Event<'t>, JsonError>>,
 }
 
 fn read(text: &str, made: &mut usize, all: &mut Vec<Result<Cow<'_, str>, Reason>>) -> Result<(), JsonError> {
@@ -175,9 +175,9 @@ fn read(text: &str, made: &mut usize, all: &mut Vec<Result<Cow<'_, str>, Reason>
         for span in sent.scopes.into_iter().flat_map(|scope| scope.items) {
             [place.trace, place.span, place.span_name] = span.named.map(said);
             // One event that is broken is no reason to lose the others.
-            all.extend(span.events.into_iter().filter_map(|text| match json_event(text) {
-                Ok(event) => event.map(|event| add(record(&event, &place), made).map(Cow::Owned)),
-                Err(e) => Some(Err(broken(e))),
+            all.extend(span.events.into_iter().map(|event| match event {
+                Ok(event) => add(record(&event, &place), made).map(Cow::Owned),
+                Err(e) => Err(broken(e)),
             }));
         }
     })
@@ -192,7 +192,7 @@ fn span<'t>(r: &mut Reader<'t>) -> Result<Span<'t>, JsonError> {
             "name" => 2,
             "events" => {
                 return each(r, &mut |r| {
-                    span.events.push(r.skip(1)?);
+                    span.events.extend(event(r)?);
                     Ok(())
                 });
             }
@@ -213,7 +213,7 @@ fn service(resource: &str) -> Result<Pairs<'_>, JsonError> {
         return Ok(Vec::new());
     }
     let [attributes] = pick(&mut Reader::new(resource), ["attributes"])?;
-    let mut service = pairs(attributes, 0)?;
+    let mut service = listed(attributes, 0)?;
     service.retain(|(name, _)| name.starts_with(SERVICE));
     Ok(service)
 }
@@ -228,22 +228,57 @@ fn add(record: String, made: &mut usize) -> Result<String, Reason> {
     if *made > MAX_MADE { Err(too_much()) } else { Ok(record) }
 }
 
-fn json_event(text: &str) -> Result<Option<Event<'_>>, JsonError> {
-    let [name, nanos, attributes] = pick(&mut Reader::new(text), ["name", "timeUnixNano", "attributes"])?;
+/// The event that the reader stands before, if it may be Ory's; or why it is broken, which does not break those around it.
+///
+/// # Errors
+/// Where it cannot even be stepped over.
+fn event<'t>(r: &mut Reader<'t>) -> Result<Option<Result<Event<'t>, JsonError>>, JsonError> {
+    let mut whole_event = r.clone();
+    let read = json_event(r);
+    if read.is_err() {
+        whole_event.skip(1)?;
+        *r = whole_event;
+    }
+    Ok(read.transpose())
+}
+
+fn json_event<'t>(r: &mut Reader<'t>) -> Result<Option<Event<'t>>, JsonError> {
+    let (mut name, mut nanos, mut attributes) = (None, None, Ok(Vec::new()));
+    members(r, &mut |member, r| {
+        match member {
+            "name" => name = Some(r.skip(1)?),
+            "timeUnixNano" => nanos = Some(r.skip(1)?),
+            "attributes" => {
+                let mut list = r.clone();
+                attributes = pairs(r, 0);
+                if attributes.is_err() {
+                    list.skip(1)?;
+                    *r = list;
+                }
+            }
+            _ => {
+                r.skip(1)?;
+            }
+        }
+        Ok(())
+    })?;
     let name = said(name);
     if !is_ours(&name) {
         return Ok(None);
     }
     // A number in quotes, as the format has it; some exporters leave the quotes away.
     let nanos = nanos.map_or("", |raw| raw.trim_matches('"')).into();
-    Ok(Some(Event { name, nanos, attributes: pairs(attributes, 0)? }))
+    Ok(Some(Event { name, nanos, attributes: attributes? }))
 }
 
-/// `[{"key": …, "value": {"stringValue": …}}, …]`; what has no key is passed over.
-fn pairs(list: Option<&str>, depth: usize) -> Result<Pairs<'_>, JsonError> {
+/// `[{"key": …, "value": {"stringValue": …}}, …]`; what has no key is passed over, and what is no list has none.
+fn pairs<'t>(r: &mut Reader<'t>, depth: usize) -> Result<Pairs<'t>, JsonError> {
     let mut all = Vec::new();
-    let Some(list) = list.filter(|raw| raw.starts_with('[')) else { return Ok(all) };
-    each(&mut Reader::new(list), &mut |r| {
+    if r.next_kind()? != Next::Array {
+        r.skip(1)?;
+        return Ok(all);
+    }
+    each(r, &mut |r| {
         let (mut key, mut plain_value) = (None, Cow::Borrowed("null"));
         members(r, &mut |name, r| {
             match name {
@@ -263,6 +298,28 @@ fn pairs(list: Option<&str>, depth: usize) -> Result<Pairs<'_>, JsonError> {
     Ok(all)
 }
 
+/// The same of a list that may be missing.
+fn listed(list: Option<&str>, depth: usize) -> Result<Pairs<'_>, JsonError> {
+    list.map_or(Ok(Vec::new()), |list| pairs(&mut Reader::new(list), depth))
+}
+
+/// The members of these names of the object that the reader stands before, which nearly always has one.
+fn typed<'t, const N: usize>(r: &mut Reader<'t>, names: [&str; N]) -> Result<[Option<&'t str>; N], JsonError> {
+    let mut several = r.clone();
+    r.open(b'{')?;
+    let mut found = [None; N];
+    if let Some(name) = r.key(true)? {
+        let value = r.skip(1)?;
+        if r.key(false)?.is_some() {
+            found = pick(&mut several, names)?;
+            *r = several;
+        } else if let Some(place) = names.iter().position(|known| name == *known).and_then(|n| found.get_mut(n)) {
+            *place = Some(value);
+        }
+    }
+    Ok(found)
+}
+
 /// A typed value as plain JSON; what is of no known type stays as it is.
 fn plain<'t>(r: &mut Reader<'t>, depth: usize) -> Result<Cow<'t, str>, JsonError> {
     if depth > MAX_DEPTH {
@@ -275,7 +332,7 @@ fn plain<'t>(r: &mut Reader<'t>, depth: usize) -> Result<Cow<'t, str>, JsonError
     const TYPES: [&str; 7] =
         ["stringValue", "boolValue", "bytesValue", "intValue", "doubleValue", "arrayValue", "kvlistValue"];
     let mut whole_value = r.clone();
-    let [text, truth, bytes, int, double, list, pairs_of] = pick(r, TYPES)?;
+    let [text, truth, bytes, int, double, list, pairs_of] = typed(r, TYPES)?;
     if let Some(raw) = text.or(truth).or(bytes) {
         return Ok(Cow::Borrowed(raw));
     }
@@ -300,7 +357,7 @@ fn plain<'t>(r: &mut Reader<'t>, depth: usize) -> Result<Cow<'t, str>, JsonError
         return Ok(Cow::Owned(out));
     }
     let Some(holder) = pairs_of else { return whole_value.skip(1).map(Cow::Borrowed) };
-    Ok(Cow::Owned(map(&pairs(inside(holder)?, depth + 1)?)))
+    Ok(Cow::Owned(map(&listed(inside(holder)?, depth + 1)?)))
 }
 
 /// The list in `{"values": […]}`.
