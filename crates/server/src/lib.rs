@@ -26,6 +26,7 @@ mod native;
 mod openapi;
 mod ops;
 mod otlp;
+mod parts;
 mod prepare;
 mod problem;
 mod pull;

@@ -7,7 +7,8 @@
 use crate::app::App;
 use crate::auth;
 use crate::heard::{self, Said};
-use crate::intake::{self, Options, Taken};
+use crate::intake::{self, MAX_RECORDS, Options, Taken};
+use crate::parts;
 use crate::prepare::{self, Prepared};
 use crate::problem::Problem;
 use crate::push;
@@ -184,17 +185,26 @@ pub struct Natives {
     pub system: Adapter,
     /// All native records and envelopes, one after the other.
     pub text: String,
-    /// The records, in order.
+    /// The records, in order, at most [`parts::MOST`].
     pub list: Vec<Native>,
+    /// How many there were.
+    pub count: usize,
+    /// A name for the body, where it is more than one batch.
+    pub name: Option<String>,
 }
 
 impl Natives {
     fn convert(reader: &Reader, body: &[u8], posted: &Posted, memory: &mut Memory) -> Result<Natives, Reason> {
         let system = reader.system.clone();
-        let mut natives = Natives { system, text: String::with_capacity(body.len() * 3), list: Vec::new() };
-        let (text, list) = (&mut natives.text, &mut natives.list);
+        let text = String::with_capacity(body.len() * 3);
+        let mut natives = Natives { system, text, list: Vec::new(), count: 0, name: None };
+        let (text, list, count) = (&mut natives.text, &mut natives.list, &mut natives.count);
         let origin = Origin { content_type: &posted.kind, zone: &reader.zone, signature: posted.signature };
         systems::convert_from(&*reader.system, body, &origin, memory, &mut |record| {
+            *count += 1;
+            if *count > parts::MOST {
+                return;
+            }
             let mut put = |part: &str| {
                 let start = text.len();
                 text.push_str(part);
@@ -211,6 +221,9 @@ impl Natives {
                 change: record.change,
             });
         })?;
+        if natives.list.len() > MAX_RECORDS {
+            natives.name = Some(systems::envelope::hash(&[natives.system.name().as_bytes(), b"\0", body]));
+        }
         Ok(natives)
     }
 
@@ -317,7 +330,7 @@ pub enum Empty {
 /// Takes in a body in the shape of a system. Returns when all of it is durable.
 ///
 /// # Errors
-/// A problem with nothing stored.
+/// A problem with nothing stored; or of a body of several batches ([`parts`]) with what that says.
 pub async fn take(
     app: &App,
     tenant: &Arc<Tenant>,
@@ -329,7 +342,9 @@ pub async fn take(
     let from = posted.from.clone();
     let (said, system) = (Arc::new(Mutex::new(Said::default())), reader.system.name().to_owned());
     let told = Arc::clone(&said);
-    let taken = intake::take_with(app, Arc::clone(tenant), move |app, tenant| {
+    let rest: Arc<Mutex<Option<Arc<Natives>>>> = Arc::default();
+    let kept = Arc::clone(&rest);
+    let mut taken = intake::take_with(app, Arc::clone(tenant), move |app, tenant| {
         let name = reader.system.name();
         let body = posted.content(name == "cloudevents")?;
         let memory = app.memories.of(tenant);
@@ -340,9 +355,21 @@ pub async fn take(
         }
         // An export request of nothing is `{}` in JSON, and no byte at all in Protocol Buffers.
         let nothing = natives.list.is_empty() || matches!(body.trim_ascii(), b"" | b"{}");
-        if nothing && empty == Empty::Taken { Ok(Prepared::default()) } else { prepare::native(app, tenant, &natives) }
+        if nothing && empty == Empty::Taken {
+            return Ok(Prepared::default());
+        }
+        let all = natives.list.len();
+        let prepared = prepare::native(app, tenant, &natives, 0..all.min(MAX_RECORDS))?;
+        if all > MAX_RECORDS {
+            *kept.lock() = Some(Arc::new(natives));
+        }
+        Ok(prepared)
     })
     .await?;
+    let rest = rest.lock().take();
+    if let Some(natives) = rest {
+        parts::rest(app, tenant, natives, &mut taken).await?;
+    }
     if let Some(from) = from {
         app.heard.note(tenant.number, &from, &system, &said.lock(), &taken, app.store().now());
     }

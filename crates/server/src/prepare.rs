@@ -8,6 +8,7 @@ use crate::decompress::Refused;
 use crate::deriving::Deriving;
 use crate::intake::{MAX_BATCH, MAX_RECORDS};
 use crate::native::Natives;
+use crate::parts;
 use crate::problem::Problem;
 use crate::states::State;
 use axum::http::StatusCode;
@@ -17,6 +18,7 @@ use event::commit::{self, EntryKind};
 use event::parse::{Invalid, Parser};
 use ledger::{Batch, Pending};
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 use store::Salts;
 use systems::change::Change;
@@ -69,7 +71,7 @@ pub fn own(app: &App, tenant: &Arc<Tenant>, body: &[u8]) -> Result<Prepared, Pro
 fn envelopes(app: &App, tenant: &Arc<Tenant>, body: &[u8], own: bool) -> Result<Prepared, Problem> {
     let body = Body::new(body);
     let pieces = body.pieces();
-    check_count(pieces.len())?;
+    check_count(pieces.len(), MAX_RECORDS)?;
     work(app, tenant, pieces.iter().filter_map(|p| p.text.as_ref().ok()).map(|t| t.len() + 256).sum(), |work| {
         work.own = own;
         for piece in &pieces {
@@ -110,15 +112,19 @@ pub fn again(app: &App, tenant: &Arc<Tenant>, envelopes: &[String]) -> Result<Pr
     })
 }
 
-/// Prepares records of a system's own shape. One that cannot be understood is kept as it came.
+/// Prepares some records of a body of a system's own shape. One that cannot be understood is kept as it came.
 ///
 /// # Errors
 /// As [`plain`].
-pub fn native(app: &App, tenant: &Arc<Tenant>, natives: &Natives) -> Result<Prepared, Problem> {
-    check_count(natives.list.len())?;
-    work(app, tenant, natives.text.len() * 2, |work| {
-        for record in &natives.list {
+pub fn native(app: &App, tenant: &Arc<Tenant>, natives: &Natives, part: Range<usize>) -> Result<Prepared, Problem> {
+    check_count(natives.count, parts::MOST)?;
+    let list = natives.list.get(part.clone()).unwrap_or_default();
+    let texts = list.iter().filter_map(|record| record.text.as_ref().ok());
+    let room = texts.map(|places| places.native.len() + places.envelope.len()).sum::<usize>() * 2;
+    work(app, tenant, room, |work| {
+        for (place, record) in part.zip(list) {
             let line = record.line;
+            work.name = natives.name.as_deref().map(|body| format!("{body}-{place}"));
             let (text, native) = match &record.text {
                 Ok(places) => (natives.at(&places.envelope), natives.at(&places.native)),
                 Err(e) => {
@@ -142,19 +148,19 @@ pub fn native(app: &App, tenant: &Arc<Tenant>, natives: &Natives) -> Result<Prep
     })
 }
 
-fn check_count(records: usize) -> Result<(), Problem> {
+fn check_count(records: usize, most: usize) -> Result<(), Problem> {
     if records == 0 {
         return Err(Problem::bad(
             "empty_body",
             "the body has no record; send a JSON object, an array, or one object per line",
         ));
     }
-    if records > MAX_RECORDS {
+    if records > most {
         return Err(Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "batch_too_large",
             format!(
-                "the batch has {records} records, more than the limit of {MAX_RECORDS}; nothing was stored, send it in parts"
+                "the batch has {records} records, more than the limit of {most}; nothing was stored, send it in parts"
             ),
         ));
     }
@@ -180,6 +186,8 @@ struct Work<'a> {
     deriving: Deriving,
     /// The records are this server's own.
     own: bool,
+    /// The id of a record that has none, where its body may be sent again when a part of it is stored.
+    name: Option<String>,
     rows: Vec<u8>,
     kind: EntryKind,
     /// Places of the records whose id the sender gave.
@@ -204,6 +212,7 @@ fn work(
         salts: store.keys().intake(tenant),
         deriving: Deriving::new(Arc::clone(&rules)),
         own: false,
+        name: None,
         rows: Vec::with_capacity(room),
         kind: EntryKind::Record,
         given: Vec::new(),
@@ -224,11 +233,13 @@ impl Work<'_> {
         by_content: bool,
         change: Option<&Change>,
     ) -> Result<Result<(), Invalid>, Problem> {
-        let (ids, now) = (&self.app.ids, self.parser.now);
-        let mut event = match self.parser.parse(text, &mut || ids.next(now), &mut self.rows) {
+        let (ids, now, name) = (&self.app.ids, self.parser.now, self.name.take());
+        let mut made = || name.clone().unwrap_or_else(|| ids.next(now));
+        let mut event = match self.parser.parse(text, &mut made, &mut self.rows) {
             Ok(event) => event,
             Err(e) => return Ok(Err(e)),
         };
+        let named = event.fresh_id && name.is_some();
         if !self.own && is_ours(self.rows.get(event.row.clone()).unwrap_or_default()) {
             self.rows.truncate(event.row.start);
             let detail = format!("`action` begins with `{REVOKED}`, which only this server writes; use another name");
@@ -256,9 +267,10 @@ impl Work<'_> {
             id: key,
             known: None,
         });
-        if !event.fresh_id {
+        if !event.fresh_id || named {
             self.given.push(self.out.records.len());
         }
+        let by_content = by_content || named;
         self.out.records.push(Sent { line, id, fresh_time: event.fresh_time, by_content, derives: change.is_some() });
         Ok(Ok(()))
     }

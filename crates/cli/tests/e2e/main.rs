@@ -25,6 +25,7 @@ mod native;
 mod ops;
 mod otlp;
 mod paging;
+mod parts;
 mod peer;
 mod postgres;
 mod proofs;
