@@ -6,6 +6,7 @@
 
 use crate::app::App;
 use crate::auth::{self, Caller};
+use crate::heard;
 use crate::intake::record_use;
 use crate::problem::Problem;
 use crate::pull;
@@ -50,7 +51,7 @@ fn answer(status: StatusCode, value: &Value) -> Response {
 pub(crate) fn shown(source: &Source) -> Value {
     let settings: Value = serde_json::from_str(&source.settings).unwrap_or_else(|_| json!({}));
     let secrets: Map<String, Value> = source.secrets.iter().map(|n| (n.clone(), HIDDEN.into())).collect();
-    json!({
+    let mut shown = json!({
         "name": source.name,
         "system": source.system,
         "kind": source.kind,
@@ -58,12 +59,21 @@ pub(crate) fn shown(source: &Source) -> Value {
         "secrets": secrets,
         "created_at": time::format(source.created_at),
         "updated_at": time::format(source.updated_at),
-        "position": source.position,
         "last_seen": source.last_seen.map(time::format),
         "received": source.counts.received,
         "duplicate": source.counts.duplicate,
         "refused": source.counts.refused,
-    })
+    });
+    // What is kept as the position of one that sends is our own way of counting.
+    if source.kind == push::KIND {
+        shown["senders"] = heard::senders(source);
+        if let Some(number) = heard::highest(source) {
+            shown["highest_number"] = number.into();
+        }
+    } else {
+        shown["position"] = source.position.as_deref().into();
+    }
+    shown
 }
 
 /// `GET /v1/t/{tenant}/sources`.

@@ -18,6 +18,7 @@ use catalog::{Source, SourceCounts, SourceNews, SourceSpec};
 use event::time;
 use ledger::Outcome;
 use parking_lot::Mutex;
+use serde_json::{Map, Value, json};
 use state::{Run, Sender, Sequence, State, joined};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -125,6 +126,21 @@ pub(crate) struct From {
     pub name: String,
     /// The key's id, or how it was let in without one.
     pub sender: String,
+}
+
+/// Who sent to a source, as people are shown it: by key, how much and when last.
+pub(crate) fn senders(source: &Source) -> Value {
+    let state = State::read(source.position.as_deref(), source.created_at);
+    let senders = state.senders.iter();
+    senders
+        .map(|(key, part)| (key.clone(), json!({ "received": part.received, "last_seen": time::format(part.seen) })))
+        .collect::<Map<_, _>>()
+        .into()
+}
+
+/// The highest number that came from a source that numbers its records.
+pub(crate) fn highest(source: &Source) -> Option<u64> {
+    State::read(source.position.as_deref(), source.created_at).sequence?.runs.last().map(|run| run.high)
 }
 
 /// Writes what is noted until `stop`. Called once.
