@@ -90,6 +90,14 @@ impl Said {
 }
 
 impl Heard {
+    /// Forgets what was noted of a source that was removed: it must be heard again to be there again.
+    pub(crate) fn forget(&self, tenant: u32, name: &str) {
+        let key = (tenant, name.to_owned());
+        self.notes.lock().remove(&key);
+        self.waiting.lock().remove(&key);
+        self.begun.lock().remove(&key);
+    }
+
     /// Notes a batch that is durable.
     pub(crate) fn note(&self, tenant: u32, from: &From, system: &str, said: &Said, taken: &Taken, now: i64) {
         let fresh = taken.sealed.iter().filter(|s| matches!(s.2, Outcome::Sealed { .. })).count() as u64;
