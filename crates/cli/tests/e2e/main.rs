@@ -13,6 +13,7 @@ mod crash;
 mod duckdb;
 mod faces;
 mod faults;
+mod fetched;
 mod folder;
 mod guides;
 mod heard;
