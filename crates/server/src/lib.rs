@@ -36,6 +36,7 @@ mod replay;
 mod revoke;
 mod sources;
 mod states;
+mod twins;
 
 pub use app::{App, Options, router};
 pub use connections::serve;

@@ -12,6 +12,7 @@ use crate::parts;
 use crate::prepare::{self, Prepared};
 use crate::problem::Problem;
 use crate::push;
+use crate::twins;
 use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, Path, Query, State};
@@ -115,6 +116,19 @@ impl Reader {
         Reader { system: Adapter::Known(system), zone, sequence: None }
     }
 
+    /// The records of a body.
+    ///
+    /// # Errors
+    /// A body that this system's adapter cannot take apart.
+    pub(crate) fn convert(&self, app: &App, tenant: &Tenant, posted: &Posted) -> Result<Natives, Problem> {
+        let name = self.system.name();
+        let body = posted.content(name == "cloudevents")?;
+        let memory = app.memories.of(tenant);
+        let mut memory = memory.lock();
+        Natives::convert(self, &body, posted, &mut memory)
+            .map_err(|e| Problem::bad(e.code, format!("the body is not {name}'s: {}", e.detail)))
+    }
+
     /// A tenant's own rules.
     pub fn mapped(mapping: Mapping, zone: TimeZone) -> Reader {
         Reader { system: Adapter::Mapped(Arc::new(mapping)), zone, sequence: None }
@@ -163,6 +177,11 @@ impl Posted {
         Posted { signature: Some("verified"), ..self }
     }
 
+    /// The same, with what is known of the signature of the body that it came in.
+    pub(crate) fn with_signature(self, signature: Option<&'static str>) -> Posted {
+        Posted { signature, ..self }
+    }
+
     /// The same, signed by its nature, and nobody said with which key.
     pub fn not_checked(self) -> Posted {
         Posted { signature: Some("not checked"), ..self }
@@ -189,6 +208,8 @@ pub struct Natives {
     pub list: Vec<Native>,
     /// How many there were.
     pub count: usize,
+    /// The body says nothing at all: no byte, or `{}`.
+    pub bare: bool,
     /// A name for the body, where it is more than one batch.
     pub name: Option<String>,
 }
@@ -197,7 +218,8 @@ impl Natives {
     fn convert(reader: &Reader, body: &[u8], posted: &Posted, memory: &mut Memory) -> Result<Natives, Reason> {
         let system = reader.system.clone();
         let text = String::with_capacity(body.len() * 3);
-        let mut natives = Natives { system, text, list: Vec::new(), count: 0, name: None };
+        let bare = matches!(body.trim_ascii(), b"" | b"{}");
+        let mut natives = Natives { system, text, list: Vec::new(), count: 0, bare, name: None };
         let (text, list, count) = (&mut natives.text, &mut natives.list, &mut natives.count);
         let origin = Origin { content_type: &posted.kind, zone: &reader.zone, signature: posted.signature };
         systems::convert_from(&*reader.system, body, &origin, memory, &mut |record| {
@@ -342,25 +364,22 @@ pub async fn take(
     let from = posted.from.clone();
     let (said, system) = (Arc::new(Mutex::new(Said::default())), reader.system.name().to_owned());
     let told = Arc::clone(&said);
+    let (reading, signature) = (reader.clone(), posted.signature);
     let rest: Arc<Mutex<Option<Arc<Natives>>>> = Arc::default();
     let kept = Arc::clone(&rest);
     let mut taken = intake::take_with(app, Arc::clone(tenant), move |app, tenant| {
-        let name = reader.system.name();
-        let body = posted.content(name == "cloudevents")?;
-        let memory = app.memories.of(tenant);
-        let natives = Natives::convert(&reader, &body, &posted, &mut memory.lock())
-            .map_err(|e| Problem::bad(e.code, format!("the body is not {name}'s: {}", e.detail)))?;
+        let natives = reading.convert(app, tenant, &posted)?;
         if posted.from.is_some() {
-            *told.lock() = Said::of(&natives, reader.sequence.as_deref());
+            *told.lock() = Said::of(&natives, reading.sequence.as_deref());
         }
         // An export request of nothing is `{}` in JSON, and no byte at all in Protocol Buffers.
-        let nothing = natives.list.is_empty() || matches!(body.trim_ascii(), b"" | b"{}");
+        let nothing = natives.list.is_empty() || natives.bare;
         if nothing && empty == Empty::Taken {
             return Ok(Prepared::default());
         }
         let all = natives.list.len();
         let prepared = prepare::native(app, tenant, &natives, 0..all.min(MAX_RECORDS))?;
-        if all > MAX_RECORDS {
+        if all > MAX_RECORDS || natives.system.writes_twice() {
             *kept.lock() = Some(Arc::new(natives));
         }
         Ok(prepared)
@@ -368,7 +387,8 @@ pub async fn take(
     .await?;
     let rest = rest.lock().take();
     if let Some(natives) = rest {
-        parts::rest(app, tenant, natives, &mut taken).await?;
+        parts::rest(app, tenant, Arc::clone(&natives), &mut taken).await?;
+        twins::rest(app, tenant, reader, signature, &natives, &mut taken).await?;
     }
     if let Some(from) = from {
         app.heard.note(tenant.number, &from, &system, &said.lock(), &taken, app.store().now());

@@ -32,25 +32,16 @@ pub(crate) async fn rest(
     while from < natives.list.len() {
         let part = from..natives.list.len().min(from + MAX_RECORDS);
         let (natives, range) = (Arc::clone(&natives), part.clone());
-        let next =
-            intake::take_with(app, Arc::clone(tenant), move |app, tenant| prepare::native(app, tenant, &natives, range));
+        let next = intake::take_with(app, Arc::clone(tenant), move |app, tenant| {
+            prepare::native(app, tenant, &natives, range)
+        });
         let next = next.await.map_err(|problem| {
             problem.adding(&format!(
                 "of this body the first {from} records were taken before; with all of it sent again they are duplicates"
             ))
         })?;
-        add(taken, next);
+        taken.add(next);
         from = part.end;
     }
-    taken.refused.sort_by_key(|refused| refused.0);
     Ok(())
-}
-
-fn add(taken: &mut Taken, next: Taken) {
-    taken.sealed.extend(next.sealed);
-    taken.refused.extend(next.refused);
-    taken.unparsed.extend(next.unparsed);
-    taken.size = taken.size.max(next.size);
-    // A batch of nothing but refused records has no such time.
-    taken.recorded_at = taken.recorded_at.max(next.recorded_at);
 }

@@ -35,6 +35,8 @@ pub struct Sent {
     pub by_content: bool,
     /// More may have been derived for it than for the record it repeats, or less.
     pub derives: bool,
+    /// It may be stored with another of its system's shapes beside it, or without ([`twins`](crate::twins)).
+    pub twins: bool,
 }
 
 /// A batch ready for the ledger.
@@ -122,6 +124,7 @@ pub fn native(app: &App, tenant: &Arc<Tenant>, natives: &Natives, part: Range<us
     let texts = list.iter().filter_map(|record| record.text.as_ref().ok());
     let room = texts.map(|places| places.native.len() + places.envelope.len()).sum::<usize>() * 2;
     work(app, tenant, room, |work| {
+        work.twins = natives.system.writes_twice();
         for (place, record) in part.zip(list) {
             let line = record.line;
             work.name = natives.name.as_deref().map(|body| format!("{body}-{place}"));
@@ -186,6 +189,8 @@ struct Work<'a> {
     deriving: Deriving,
     /// The records are this server's own.
     own: bool,
+    /// Of a system that writes an action twice.
+    twins: bool,
     /// The id of a record that has none, where its body may be sent again when a part of it is stored.
     name: Option<String>,
     rows: Vec<u8>,
@@ -212,6 +217,7 @@ fn work(
         salts: store.keys().intake(tenant),
         deriving: Deriving::new(Arc::clone(&rules)),
         own: false,
+        twins: false,
         name: None,
         rows: Vec::with_capacity(room),
         kind: EntryKind::Record,
@@ -271,7 +277,8 @@ impl Work<'_> {
             self.given.push(self.out.records.len());
         }
         let by_content = by_content || named;
-        self.out.records.push(Sent { line, id, fresh_time: event.fresh_time, by_content, derives: change.is_some() });
+        let (fresh_time, derives, twins) = (event.fresh_time, change.is_some(), self.twins);
+        self.out.records.push(Sent { line, id, fresh_time, by_content, derives, twins });
         Ok(Ok(()))
     }
 

@@ -47,16 +47,17 @@ fn each_batch_says_what_was_refused_in_it_and_no_other_suffers() {
     let server = Server::start(&[]);
     let mut lines: Vec<String> = (0..21_000)
         .map(|n| {
-            json!({ "id": format!("e{n}"), "time": 1_795_176_000_000_i64 + n, "type": "LOGIN", "realmId": "r" }).to_string()
+            json!({ "id": format!("e{n}"), "time": 1_795_176_000_000_i64 + n, "type": "LOGIN", "realmId": "r" })
+                .to_string()
         })
         .collect();
     lines[3] = "{".into();
-    lines[15_000] = json!({ "id": "e15000", "time": 1, "type": "LOGIN", "details": { "much": "x".repeat(3 << 20) } }).to_string();
+    lines[15_000] =
+        json!({ "id": "e15000", "time": 1, "type": "LOGIN", "details": { "much": "x".repeat(3 << 20) } }).to_string();
     lines[20_500] = json!({ "id": "e20500", "type": "LOGIN", "realmId": "r", "time": "noon" }).to_string();
     let answer = server.admin.post("/v1/t/acme/ingest/keycloak", lines.join("\n")).ok();
     assert_eq!((&answer["accepted"], &answer["rejected"], &answer["unparsed"]), (&json!(20_999), &json!(1), &json!(2)));
-    let told: Vec<u64> =
-        answer["results"].as_array().unwrap().iter().map(|r| r["line"].as_u64().unwrap()).collect();
+    let told: Vec<u64> = answer["results"].as_array().unwrap().iter().map(|r| r["line"].as_u64().unwrap()).collect();
     assert_eq!(told, [4, 15_001, 20_501]);
     assert_eq!(answer["first_index"], 0);
     assert_eq!(answer["tree_size"], 20_999);
