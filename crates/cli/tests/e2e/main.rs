@@ -42,6 +42,7 @@ mod revoke;
 mod scrub;
 mod server;
 mod slow;
+mod sns;
 mod sources;
 mod sql;
 mod tail;
