@@ -191,6 +191,10 @@ fn envelopes(system: &dyn systems::System, body: &[u8]) -> Vec<String> {
     let utc = jiff::tz::TimeZone::UTC;
     let taken = systems::convert(system, body, "", &mut memory, &utc, &mut |piece| {
         let Ok(text) = piece.envelope else { return };
+        // What is left of a record that is put together of two is a record too.
+        if let Some(left) = system.twin(piece.native) {
+            all.extend(envelopes(system, left.as_bytes()));
+        }
         let mut out = Vec::new();
         let mut parse = |text: &str| parser.parse(text, &mut || "made".to_owned(), &mut out).map(|_| ());
         match parse(text) {

@@ -1,6 +1,7 @@
 //! Latest-status views: the log only appends, the view shows each job, notification, session or grant once.
 //!
-//! The latest record of an id is the one sealed last (highest index); `created_at` is the time of its first.
+//! The latest record of an id is the one that happened last ([`Standing`]), however late it came; `created_at` is the time
+//! of its first. So what arrives late changes nothing, and a session that its source says is active after it was revoked is.
 //! A session or grant is told of by events that each say a part: a sign-in whose it is and where to, a revocation often no
 //! more than its id. So what the latest record does not say is filled in from the latest that did.
 //! A session or grant past `expires_at` reads `expired` though no record says so.
@@ -27,22 +28,42 @@ pub struct Latest {
     pub columns: Vec<usize>,
 }
 
+/// Where a record stands among those of the same id. The greatest is the latest.
+///
+/// What is said to have happened after it was sealed did so when it was sealed: a clock that is ahead must not outlast a
+/// revocation. Of what happened in one microsecond, the end of a session or grant comes after its beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Standing {
+    happened: i64,
+    time: i64,
+    ends: bool,
+    index: u64,
+}
+
+impl Standing {
+    /// Of a record's time and the time of its sealing (microseconds), its index, and the status of the session or grant
+    /// that it tells of.
+    pub fn new(time: i64, recorded_at: i64, index: u64, status: Option<&str>) -> Standing {
+        Standing { happened: time.min(recorded_at), time, ends: status == Some("revoked"), index }
+    }
+}
+
 struct Seen {
     batch: usize,
     row: usize,
-    index: u64,
+    standing: Standing,
     created: i64,
-    /// Per carried column the latest row with a value: its index, batch and row.
-    carried: Vec<Option<(u64, usize, usize)>>,
+    /// Per carried column the latest row with a value: how it stands, its batch and row.
+    carried: Vec<Option<(Standing, usize, usize)>>,
 }
 
 impl Seen {
-    fn carry(&mut self, columns: &[usize], batch: &RecordBatch, number: usize, row: usize, index: u64) {
+    fn carry(&mut self, columns: &[usize], batch: &RecordBatch, number: usize, row: usize, standing: Standing) {
         for (at, held) in columns.iter().zip(&mut self.carried) {
-            if held.is_none_or(|(known, ..)| index > known)
+            if held.is_none_or(|(known, ..)| standing > known)
                 && batch.columns().get(*at).is_some_and(|array| array.is_valid(row))
             {
-                *held = Some((index, number, row));
+                *held = Some((standing, number, row));
             }
         }
     }
@@ -85,11 +106,12 @@ pub fn latest(snapshot: &Snapshot, view: View, now: i64) -> Result<Latest> {
         limit: None,
     };
     let place = |c: usize| projection.iter().position(|p| *p == c);
-    let (Some(index_at), Some(id_at)) =
-        (place(columns::INDEX), ids.iter().map(|c| place(*c)).collect::<Option<Vec<_>>>())
+    let (Some(index_at), Some(recorded_at), Some(id_at)) =
+        (place(columns::INDEX), place(columns::RECORDED_AT), ids.iter().map(|c| place(*c)).collect::<Option<Vec<_>>>())
     else {
         return Err(Error::Limit("the view cannot be folded".into()));
     };
+    let status_at = view.status().and_then(|field| place(columns::of(field)));
     let carried: Vec<usize> = carried(view).into_iter().filter_map(place).collect();
     let mut batches: Vec<RecordBatch> = Vec::new();
     let mut seen: HashMap<String, Seen> = HashMap::new();
@@ -106,6 +128,10 @@ pub fn latest(snapshot: &Snapshot, view: View, now: i64) -> Result<Latest> {
         };
         let Some(index) = crate::engine::indexes(batch.column(index_at)).map(|a| a.value(row)) else { continue };
         let time = batch.column(0).as_primitive::<TimestampMicrosecondType>().value(row);
+        let sealed = batch.column(recorded_at).as_primitive_opt::<TimestampMicrosecondType>();
+        let said = status_at.and_then(|at| batch.columns().get(at)).and_then(|a| a.as_string_opt::<i32>());
+        let said = said.filter(|a| a.is_valid(row)).map(|a| a.value(row));
+        let standing = Standing::new(time, sealed.map_or(time, |a| a.value(row)), index, said);
         let pointer: *const dyn Array = Arc::as_ptr(batch.column(0));
         let number = match last {
             Some((p, n)) if std::ptr::addr_eq(p, pointer) => n,
@@ -123,15 +149,15 @@ pub fn latest(snapshot: &Snapshot, view: View, now: i64) -> Result<Latest> {
         match seen.get_mut(key) {
             Some(s) => {
                 s.created = s.created.min(time);
-                if index > s.index {
-                    (s.batch, s.row, s.index) = (number, row, index);
+                if standing > s.standing {
+                    (s.batch, s.row, s.standing) = (number, row, standing);
                 }
-                s.carry(&carried, &batch, number, row, index);
+                s.carry(&carried, &batch, number, row, standing);
             }
             None => {
                 let none = vec![None; carried.len()];
-                let mut first = Seen { batch: number, row, index, created: time, carried: none };
-                first.carry(&carried, &batch, number, row, index);
+                let mut first = Seen { batch: number, row, standing, created: time, carried: none };
+                first.carry(&carried, &batch, number, row, standing);
                 seen.insert(key.to_owned(), first);
             }
         }
@@ -239,5 +265,31 @@ impl Latest {
         let projected = self.batch.project(&at.ok_or_else(|| Error::Limit("no such column".into()))?)?;
         let rows = UInt32Array::from_iter_values(rows.iter().map(|r| *r as u32));
         Ok(take_record_batch(&projected, &rows)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Standing;
+
+    /// Time and time of sealing in seconds, status.
+    fn latest(records: &[(i64, i64, &str)]) -> usize {
+        let standing =
+            |n: usize, (time, sealed, status): (i64, i64, &str)| Standing::new(time, sealed, n as u64, Some(status));
+        (0..records.len()).max_by_key(|n| standing(*n, records[*n])).unwrap()
+    }
+
+    #[test]
+    fn what_happened_last_counts_and_not_what_came_last() {
+        assert_eq!(latest(&[(1, 1, "active"), (5, 5, "revoked"), (2, 9, "active")]), 1, "a sign-in that came late");
+        assert_eq!(latest(&[(1, 1, "active"), (5, 5, "revoked"), (7, 9, "active")]), 2, "it came back");
+        assert_eq!(latest(&[(5, 5, "revoked"), (5, 9, "active")]), 0, "begun and ended at the same time");
+        assert_eq!(latest(&[(3, 5, "active"), (3, 6, "active")]), 1, "the later sealed");
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_does_not_outlast_a_revocation() {
+        assert_eq!(latest(&[(3600, 1, "active"), (20, 20, "revoked")]), 1);
+        assert_eq!(latest(&[(3600, 1, "active"), (3700, 1, "active")]), 1, "in order beside each other");
     }
 }

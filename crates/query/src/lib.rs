@@ -21,6 +21,7 @@ mod sql;
 pub use aggregate::{Bar, Counts, Group};
 pub use cursor::{Cursor, CursorError};
 pub use engine::{Access, DEFAULT_LIMIT, Engine, Error, Items, MAX_LIMIT, Page, Result, asks_for_bodies};
+pub use fold::Standing;
 pub use lang::{Query, View};
 #[cfg(feature = "sql")]
 pub use sql::{SqlAnswer, SqlLimits};

@@ -248,8 +248,11 @@ async fn the_newest_come_first_without_sorting_everything() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn folded_views_show_the_latest_state() {
+    // They were sealed in another order than they happened in.
+    let mut happened: Vec<(usize, &Value)> = fixture().records.iter().enumerate().collect();
+    happened.sort_by_key(|(i, r)| (r["time"].as_str().unwrap(), *i));
     let mut latest: BTreeMap<String, (usize, String)> = BTreeMap::new();
-    for (i, r) in fixture().records.iter().enumerate().filter(|(_, r)| r["log"] == "job") {
+    for (i, r) in happened.iter().copied().filter(|(_, r)| r["log"] == "job") {
         latest.insert(r["job"]["id"].as_str().unwrap().into(), (i, r["job"]["status"].as_str().unwrap().into()));
     }
     let wanted: Vec<Value> = latest.iter().map(|(id, (i, status))| json!([id, status, i])).collect();
@@ -258,7 +261,7 @@ async fn folded_views_show_the_latest_state() {
     assert_eq!(one("select count(*) from job_logs a join job_logs b using (job_id)").await, json!(latest.len()));
 
     let mut sessions: BTreeMap<String, String> = BTreeMap::new();
-    for r in fixture().records.iter().filter(|r| r["log"] == "session") {
+    for (_, r) in happened.iter().copied().filter(|(_, r)| r["log"] == "session") {
         let past = r["session"]["expires_at"].as_str().unwrap() <= event::time::format(NOW).as_str();
         let said = r["session"]["status"].as_str().unwrap();
         sessions.insert(

@@ -8,6 +8,7 @@ use crate::auth::{self, Caller};
 use crate::deriving::as_sent;
 use crate::prepare::{self, Prepared, Sent};
 use crate::problem::Problem;
+use crate::twins;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -125,6 +126,22 @@ pub struct Taken {
     pub size: u64,
     /// When the batch was sealed.
     pub recorded_at: i64,
+    /// Lines of records that are stored without a part of them ([`twins`]), which is not stored.
+    pub(crate) apart: Vec<usize>,
+}
+
+impl Taken {
+    /// Adds what became of records that were stored after these.
+    pub(crate) fn add(&mut self, next: Taken) {
+        self.sealed.extend(next.sealed);
+        self.refused.extend(next.refused);
+        self.refused.sort_by_key(|refused| refused.0);
+        self.unparsed.extend(next.unparsed);
+        self.size = self.size.max(next.size);
+        // A batch of which nothing was sealed has no such time.
+        self.recorded_at = self.recorded_at.max(next.recorded_at);
+        self.apart.extend(next.apart);
+    }
 }
 
 /// Takes a body of envelopes in. Returns when everything accepted is durable.
@@ -210,7 +227,7 @@ async fn seal(app: &App, tenant: Arc<Tenant>, prepared: Prepared) -> Result<Take
         .iter()
         .zip(&batch.records)
         .map(|(sent, r)| {
-            ((sent.fresh_time || sent.derives) && r.id.is_some())
+            ((sent.fresh_time || sent.derives || sent.twins) && r.id.is_some())
                 .then(|| batch.rows.get(r.row.clone()).unwrap_or_default().to_vec())
         })
         .collect();
@@ -228,7 +245,7 @@ async fn seal(app: &App, tenant: Arc<Tenant>, prepared: Prepared) -> Result<Take
     let sealed = |place: usize| matches!(receipt.outcomes.get(place), Some(Outcome::Sealed { .. }));
     let learned = learned.into_iter().filter(|(place, ..)| sealed(*place)).map(|(_, key, state)| (key, state));
     app.states.learn(tenant.number, learned.collect());
-    for (n, (Sent { line, id, fresh_time, by_content, derives }, outcome)) in
+    for (n, (Sent { line, id, fresh_time, by_content, derives, twins }, outcome)) in
         records.into_iter().zip(receipt.outcomes).enumerate()
     {
         let outcome = match outcome {
@@ -242,6 +259,17 @@ async fn seal(app: &App, tenant: Arc<Tenant>, prepared: Prepared) -> Result<Take
                     && same_as_sent(app, &tenant, index, rows.get(n).and_then(Option::as_ref), fresh_time).await? =>
             {
                 Outcome::Duplicate { index, leaf: leaf(app, &tenant, index).await? }
+            }
+            Outcome::Conflict { index } if twins => {
+                let stored = stored(app, &tenant, index).await?;
+                let sent = rows.get(n).and_then(Option::as_ref);
+                match stored.zip(sent).and_then(|(row, sent)| Some((row.leaf, twins::same(&row.row, sent)?))) {
+                    Some((leaf, left)) => {
+                        taken.apart.extend(left.then_some(line));
+                        Outcome::Duplicate { index, leaf }
+                    }
+                    None => Outcome::Conflict { index },
+                }
             }
             other => other,
         };

@@ -26,6 +26,7 @@ mod native;
 mod openapi;
 mod ops;
 mod otlp;
+mod parts;
 mod prepare;
 mod problem;
 mod pull;
@@ -35,6 +36,7 @@ mod replay;
 mod revoke;
 mod sources;
 mod states;
+mod twins;
 
 pub use app::{App, Options, router};
 pub use connections::serve;

@@ -7,10 +7,12 @@
 use crate::app::App;
 use crate::auth;
 use crate::heard::{self, Said};
-use crate::intake::{self, Options, Taken};
+use crate::intake::{self, MAX_RECORDS, Options, Taken};
+use crate::parts;
 use crate::prepare::{self, Prepared};
 use crate::problem::Problem;
 use crate::push;
+use crate::twins;
 use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, Path, Query, State};
@@ -92,6 +94,24 @@ impl Reader {
         Reader { system: Adapter::Known(system), zone, sequence: None }
     }
 
+    /// Reads a body, and hands its records on.
+    ///
+    /// # Errors
+    /// A body that this system's adapter cannot take apart; whatever `then` returns.
+    pub(crate) fn read<R>(
+        &self,
+        app: &App,
+        tenant: &Tenant,
+        posted: &Posted,
+        then: impl FnOnce(Natives<'_>) -> Result<R, Problem>,
+    ) -> Result<R, Problem> {
+        let name = self.system.name();
+        let body = posted.content(name == "cloudevents")?;
+        let text = systems::decode(&*self.system, &body, &posted.kind)
+            .map_err(|e| Problem::bad(e.code, format!("the body is not {name}'s: {}", e.detail)))?;
+        then(Natives::read(self, &body, &text, posted, &app.memories.of(tenant)))
+    }
+
     /// A tenant's own rules.
     pub fn mapped(mapping: Mapping, zone: TimeZone) -> Reader {
         Reader { system: Adapter::Mapped(Arc::new(mapping)), zone, sequence: None }
@@ -140,6 +160,11 @@ impl Posted {
         Posted { signature: Some("verified"), ..self }
     }
 
+    /// The same, with what is known of the signature of the body that it came in.
+    pub(crate) fn with_signature(self, signature: Option<&'static str>) -> Posted {
+        Posted { signature, ..self }
+    }
+
     /// The same, signed by its nature, and nobody said with which key.
     pub fn not_checked(self) -> Posted {
         Posted { signature: Some("not checked"), ..self }
@@ -162,21 +187,45 @@ pub struct Natives<'t> {
     pub system: Adapter,
     /// Their envelopes.
     pub filled: Filled,
-    /// The records, in order.
+    /// The records, in order. None of them where there are more than [`parts::MOST`].
     pub list: Vec<Read<'t>>,
+    /// How many there were.
+    pub count: usize,
+    /// The body says nothing at all: no byte, or `{}`.
+    pub bare: bool,
+    /// A name for the body, where it is more than one batch.
+    pub name: Option<String>,
 }
 
 impl<'t> Natives<'t> {
-    fn read(reader: &Reader, text: &'t Decoded<'_>, posted: &Posted, memory: &Mutex<Memory>) -> Natives<'t> {
+    fn read(
+        reader: &Reader,
+        body: &[u8],
+        text: &'t Decoded<'_>,
+        posted: &Posted,
+        memory: &Mutex<Memory>,
+    ) -> Natives<'t> {
         let system = reader.system.clone();
-        let mut natives = Natives { system, filled: Filled::with_capacity(text.len() * 2), list: Vec::new() };
-        let (filled, list) = (&mut natives.filled, &mut natives.list);
-        let origin = Origin { content_type: &posted.kind, zone: &reader.zone, signature: posted.signature };
-        let pieces = text.split(&*reader.system);
-        // Only from here on, and as short as can be: the tenant's other batches wait.
-        let mut memory = memory.lock();
-        systems::fill(&*reader.system, pieces, &origin, &mut memory, filled, &mut |_, read| list.push(read));
+        let pieces = text.split(&*system);
+        let (count, bare) = (pieces.len(), matches!(body.trim_ascii(), b"" | b"{}"));
+        let name = || systems::envelope::hash(&[system.name().as_bytes(), b"\0", body]);
+        let name = (MAX_RECORDS + 1..=parts::MOST).contains(&count).then(name);
+        let filled = Filled::with_capacity(text.len() * 2);
+        let mut natives = Natives { system, filled, list: Vec::new(), count, bare, name };
+        if count <= parts::MOST {
+            let (filled, list) = (&mut natives.filled, &mut natives.list);
+            let origin = Origin { content_type: &posted.kind, zone: &reader.zone, signature: posted.signature };
+            // Only from here on, and as short as can be: the tenant's other batches wait.
+            let mut memory = memory.lock();
+            systems::fill(&*reader.system, pieces, &origin, &mut memory, filled, &mut |_, read| list.push(read));
+        }
         natives
+    }
+
+    /// The same, without the body that they were read from.
+    pub fn into_owned(self) -> Natives<'static> {
+        let Natives { system, filled, list, count, bare, name } = self;
+        Natives { system, filled, list: list.into_iter().map(Read::into_owned).collect(), count, bare, name }
     }
 
     /// The time that a record says, microseconds UTC.
@@ -282,7 +331,7 @@ pub enum Empty {
 /// Takes in a body in the shape of a system. Returns when all of it is durable.
 ///
 /// # Errors
-/// A problem with nothing stored.
+/// A problem with nothing stored; or of a body of several batches ([`parts`]) with what that says.
 pub async fn take(
     app: &App,
     tenant: &Arc<Tenant>,
@@ -294,20 +343,33 @@ pub async fn take(
     let from = posted.from.clone();
     let (said, system) = (Arc::new(Mutex::new(Said::default())), reader.system.name().to_owned());
     let told = Arc::clone(&said);
-    let taken = intake::take_with(app, Arc::clone(tenant), move |app, tenant| {
-        let name = reader.system.name();
-        let body = posted.content(name == "cloudevents")?;
-        let text = systems::decode(&*reader.system, &body, &posted.kind)
-            .map_err(|e| Problem::bad(e.code, format!("the body is not {name}'s: {}", e.detail)))?;
-        let natives = Natives::read(&reader, &text, &posted, &app.memories.of(tenant));
-        if posted.from.is_some() {
-            *told.lock() = Said::of(&natives, reader.sequence.as_deref());
-        }
-        // An export request of nothing is `{}` in JSON, and no byte at all in Protocol Buffers.
-        let nothing = natives.list.is_empty() || matches!(body.trim_ascii(), b"" | b"{}");
-        if nothing && empty == Empty::Taken { Ok(Prepared::default()) } else { prepare::native(app, tenant, &natives) }
+    let (reading, signature) = (reader.clone(), posted.signature);
+    let rest: Arc<Mutex<Option<Arc<Natives<'static>>>>> = Arc::default();
+    let kept = Arc::clone(&rest);
+    let mut taken = intake::take_with(app, Arc::clone(tenant), move |app, tenant| {
+        reading.read(app, tenant, &posted, |natives| {
+            if posted.from.is_some() {
+                *told.lock() = Said::of(&natives, reading.sequence.as_deref());
+            }
+            // An export request of nothing is `{}` in JSON, and no byte at all in Protocol Buffers.
+            let nothing = natives.count == 0 || natives.bare;
+            if nothing && empty == Empty::Taken {
+                return Ok(Prepared::default());
+            }
+            let all = natives.list.len();
+            let prepared = prepare::native(app, tenant, &natives, 0..all.min(MAX_RECORDS))?;
+            if all > MAX_RECORDS || natives.system.writes_twice() {
+                *kept.lock() = Some(Arc::new(natives.into_owned()));
+            }
+            Ok(prepared)
+        })
     })
     .await?;
+    let rest = rest.lock().take();
+    if let Some(natives) = rest {
+        parts::rest(app, tenant, Arc::clone(&natives), &mut taken).await?;
+        twins::rest(app, tenant, reader, signature, &natives, &mut taken).await?;
+    }
     if let Some(from) = from {
         app.heard.note(tenant.number, &from, &system, &said.lock(), &taken, app.store().now());
     }

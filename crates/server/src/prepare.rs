@@ -8,6 +8,7 @@ use crate::decompress::Refused;
 use crate::deriving::Deriving;
 use crate::intake::{MAX_BATCH, MAX_RECORDS};
 use crate::native::Natives;
+use crate::parts;
 use crate::problem::Problem;
 use crate::states::State;
 use axum::http::StatusCode;
@@ -17,6 +18,7 @@ use event::commit::{self, EntryKind};
 use event::parse::{Invalid, Parser, ValidEvent};
 use ledger::{Batch, Pending};
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 use store::Salts;
 use systems::change::Change;
@@ -35,6 +37,8 @@ pub struct Sent {
     pub by_content: bool,
     /// More may have been derived for it than for the record it repeats, or less.
     pub derives: bool,
+    /// It may be stored with another of its system's shapes beside it, or without ([`twins`](crate::twins)).
+    pub twins: bool,
 }
 
 /// A batch ready for the ledger.
@@ -71,7 +75,7 @@ pub fn own(app: &App, tenant: &Arc<Tenant>, body: &[u8]) -> Result<Prepared, Pro
 fn envelopes(app: &App, tenant: &Arc<Tenant>, body: &[u8], own: bool) -> Result<Prepared, Problem> {
     let body = Body::new(body);
     let pieces = body.pieces();
-    check_count(pieces.len())?;
+    check_count(pieces.len(), MAX_RECORDS)?;
     work(app, tenant, pieces.iter().filter_map(|p| p.text.as_ref().ok()).map(|t| t.len() + 256).sum(), |work| {
         work.own = own;
         for piece in &pieces {
@@ -112,15 +116,19 @@ pub fn again(app: &App, tenant: &Arc<Tenant>, envelopes: &[String]) -> Result<Pr
     })
 }
 
-/// Prepares records of a system's own shape. One that cannot be understood is kept as it came.
+/// Prepares some records of a body of a system's own shape. One that cannot be understood is kept as it came.
 ///
 /// # Errors
 /// As [`plain`].
-pub fn native(app: &App, tenant: &Arc<Tenant>, natives: &Natives<'_>) -> Result<Prepared, Problem> {
-    check_count(natives.list.len())?;
-    work(app, tenant, natives.filled.len() * 2, |work| {
-        for read in &natives.list {
+pub fn native(app: &App, tenant: &Arc<Tenant>, natives: &Natives<'_>, part: Range<usize>) -> Result<Prepared, Problem> {
+    check_count(natives.count, parts::MOST)?;
+    let list = natives.list.get(part.clone()).unwrap_or_default();
+    let room = natives.filled.len() * 2 / natives.count * list.len();
+    work(app, tenant, room, |work| {
+        work.twins = natives.system.writes_twice();
+        for (place, read) in part.zip(list) {
             let line = read.line;
+            work.name = natives.name.as_deref().map(|body| format!("{body}-{place}"));
             let native = match &read.native {
                 Ok(native) => native,
                 Err(e) => {
@@ -144,19 +152,19 @@ pub fn native(app: &App, tenant: &Arc<Tenant>, natives: &Natives<'_>) -> Result<
     })
 }
 
-fn check_count(records: usize) -> Result<(), Problem> {
+fn check_count(records: usize, most: usize) -> Result<(), Problem> {
     if records == 0 {
         return Err(Problem::bad(
             "empty_body",
             "the body has no record; send a JSON object, an array, or one object per line",
         ));
     }
-    if records > MAX_RECORDS {
+    if records > most {
         return Err(Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "batch_too_large",
             format!(
-                "the batch has {records} records, more than the limit of {MAX_RECORDS}; nothing was stored, send it in parts"
+                "the batch has {records} records, more than the limit of {most}; nothing was stored, send it in parts"
             ),
         ));
     }
@@ -182,6 +190,10 @@ struct Work<'a> {
     deriving: Deriving,
     /// The records are this server's own.
     own: bool,
+    /// Of a system that writes an action twice.
+    twins: bool,
+    /// The id of a record that has none, where its body may be sent again when a part of it is stored.
+    name: Option<String>,
     rows: Vec<u8>,
     kind: EntryKind,
     /// Places of the records whose id the sender gave.
@@ -206,6 +218,8 @@ fn work(
         salts: store.keys().intake(tenant),
         deriving: Deriving::new(Arc::clone(&rules)),
         own: false,
+        twins: false,
+        name: None,
         rows: Vec::with_capacity(room),
         kind: EntryKind::Record,
         given: Vec::new(),
@@ -226,8 +240,8 @@ impl Work<'_> {
         by_content: bool,
         change: Option<&Change>,
     ) -> Result<Result<(), Invalid>, Problem> {
-        let (ids, now) = (&self.app.ids, self.parser.now);
-        match self.parser.parse(text, &mut || ids.next(now), &mut self.rows) {
+        let (ids, now, name) = (&self.app.ids, self.parser.now, self.name.clone());
+        match self.parser.parse(text, &mut || name.clone().unwrap_or_else(|| ids.next(now)), &mut self.rows) {
             Ok(event) => self.keep(line, event, by_content, change),
             Err(e) => Ok(Err(e)),
         }
@@ -235,8 +249,9 @@ impl Work<'_> {
 
     /// The same with a record whose fields were found already.
     fn add_filled(&mut self, filled: &Filled, place: &Place, read: &Read<'_>) -> Result<Result<(), Invalid>, Problem> {
-        let (ids, now) = (&self.app.ids, self.parser.now);
-        match self.parser.take(filled.fields(place), &mut || ids.next(now), &mut self.rows) {
+        let (ids, now, name) = (&self.app.ids, self.parser.now, self.name.clone());
+        let mut made = || name.clone().unwrap_or_else(|| ids.next(now));
+        match self.parser.take(filled.fields(place), &mut made, &mut self.rows) {
             Some(event) => self.keep(read.line, event, read.by_content, read.change.as_ref()),
             // Something is not in order; what, the text tells.
             None => {
@@ -255,6 +270,7 @@ impl Work<'_> {
         by_content: bool,
         change: Option<&Change>,
     ) -> Result<Result<(), Invalid>, Problem> {
+        let named = event.fresh_id && self.name.is_some();
         if !self.own && is_ours(self.rows.get(event.row.clone()).unwrap_or_default()) {
             self.rows.truncate(event.row.start);
             let detail = format!("`action` begins with `{REVOKED}`, which only this server writes; use another name");
@@ -282,10 +298,12 @@ impl Work<'_> {
             id: key,
             known: None,
         });
-        if !event.fresh_id {
+        if !event.fresh_id || named {
             self.given.push(self.out.records.len());
         }
-        self.out.records.push(Sent { line, id, fresh_time: event.fresh_time, by_content, derives: change.is_some() });
+        let by_content = by_content || named;
+        let (fresh_time, derives, twins) = (event.fresh_time, change.is_some(), self.twins);
+        self.out.records.push(Sent { line, id, fresh_time, by_content, derives, twins });
         Ok(Ok(()))
     }
 

@@ -66,6 +66,14 @@ impl Problem {
         self
     }
 
+    /// Adds to its sentence.
+    #[must_use]
+    pub fn adding(mut self, more: &str) -> Problem {
+        self.detail.push_str("; ");
+        self.detail.push_str(more);
+        self
+    }
+
     /// Adds members of its own.
     #[must_use]
     pub fn with(mut self, more: Map<String, Value>) -> Problem {

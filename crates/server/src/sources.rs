@@ -6,6 +6,7 @@
 
 use crate::app::App;
 use crate::auth::{self, Caller};
+use crate::heard;
 use crate::intake::record_use;
 use crate::problem::Problem;
 use crate::pull;
@@ -22,6 +23,9 @@ use std::collections::BTreeMap;
 
 /// What a secret reads.
 const HIDDEN: &str = "***";
+
+/// What is recorded when the source of a system that sends under its own name is removed.
+const LISTED_AGAIN: &str = "its settings and counts are forgotten; if the system sends again under its own name, it is listed again without settings and counted from nought. To keep it out, revoke the key it sends with";
 
 /// What a source can be for, and what that is.
 const KINDS: &[(&str, &str)] = &[
@@ -50,7 +54,7 @@ fn answer(status: StatusCode, value: &Value) -> Response {
 pub(crate) fn shown(source: &Source) -> Value {
     let settings: Value = serde_json::from_str(&source.settings).unwrap_or_else(|_| json!({}));
     let secrets: Map<String, Value> = source.secrets.iter().map(|n| (n.clone(), HIDDEN.into())).collect();
-    json!({
+    let mut shown = json!({
         "name": source.name,
         "system": source.system,
         "kind": source.kind,
@@ -58,12 +62,21 @@ pub(crate) fn shown(source: &Source) -> Value {
         "secrets": secrets,
         "created_at": time::format(source.created_at),
         "updated_at": time::format(source.updated_at),
-        "position": source.position,
         "last_seen": source.last_seen.map(time::format),
         "received": source.counts.received,
         "duplicate": source.counts.duplicate,
         "refused": source.counts.refused,
-    })
+    });
+    // What is kept as the position of one that sends is our own way of counting.
+    if source.kind == push::KIND {
+        shown["senders"] = heard::senders(source);
+        if let Some(number) = heard::highest(source) {
+            shown["highest_number"] = number.into();
+        }
+    } else {
+        shown["position"] = source.position.as_deref().into();
+    }
+    shown
 }
 
 /// `GET /v1/t/{tenant}/sources`.
@@ -138,7 +151,8 @@ pub async fn put(
     Ok(answer(if created { StatusCode::CREATED } else { StatusCode::OK }, &shown(&source)))
 }
 
-/// `DELETE /v1/t/{tenant}/sources/{name}`: the source, its secrets and its position. Its records stay.
+/// `DELETE /v1/t/{tenant}/sources/{name}`: the source, its secrets, its position and its counts. Its records stay. It keeps nobody
+/// from sending: a system that sends under its own name is listed again, and counted from nought.
 ///
 /// # Errors
 /// A problem document.
@@ -152,6 +166,7 @@ pub async fn remove(
     let old = catalog.source(caller.tenant.number, &name)?.ok_or_else(Problem::not_found)?;
     record(&app, &caller, "indelible.source.delete", &name, Some(&old), Value::Null).await?;
     catalog.delete_source(caller.tenant.number, &name)?;
+    app.heard.forget(caller.tenant.number, &name);
     app.pulls.changed(caller.tenant.number, &name);
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -229,5 +244,9 @@ async fn record(
         json!({ "system": s.system, "kind": s.kind, "settings": settings, "secret_names": s.secrets })
     });
     let target = json!({ "id": name, "type": "source", "name": name });
-    record_use(app, caller, action, target, json!({ "before": before, "after": after })).await
+    let mut details = json!({ "before": before, "after": after });
+    if old.is_some_and(|s| details["after"].is_null() && s.kind == push::KIND && s.name == s.system) {
+        details["note"] = LISTED_AGAIN.into();
+    }
+    record_use(app, caller, action, target, details).await
 }

@@ -108,6 +108,14 @@ pub struct Pieces<'t> {
     lossy: bool,
 }
 
+impl Pieces<'_> {
+    /// How many there are.
+    #[expect(clippy::len_without_is_empty, reason = "a number is all that is asked for")]
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+}
+
 /// A body as text.
 ///
 /// # Errors
@@ -148,6 +156,14 @@ pub struct Read<'t> {
     pub by_content: bool,
     /// See [`Converted`].
     pub change: Option<Change>,
+}
+
+impl Read<'_> {
+    /// The same, without the body that it was read from.
+    pub fn into_owned(self) -> Read<'static> {
+        let Read { line, native, envelope, by_content, change } = self;
+        Read { line, native: native.map(|text| Cow::Owned(text.into_owned())), envelope, by_content, change }
+    }
 }
 
 /// Reads the records of a body into `filled`, and hands each to `take`, in order. One that is not understood never keeps the next

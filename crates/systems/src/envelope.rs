@@ -244,6 +244,13 @@ impl<'a> Envelope<'a> {
         self.time_from = Some("arrival");
     }
 
+    /// Sets the time to one that the record says of something else, and marks it so.
+    pub fn infer_time(&mut self, at: i64) {
+        self.put(Field::Time, Slot::Time(at));
+        self.time_from = None;
+        self.inferred.push(Field::Time.spec().path);
+    }
+
     /// The record's time, microseconds UTC, once it is set.
     pub fn at(&self) -> Option<i64> {
         match self.get(Field::Time) {

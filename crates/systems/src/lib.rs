@@ -125,6 +125,17 @@ pub trait System: Sync {
     /// Why it cannot be understood; the record is then kept as an [`unparsed`] one.
     fn read<'a>(&self, text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason>;
 
+    /// Whether one action may come in two shapes, put together as one record or each alone.
+    fn writes_twice(&self) -> bool {
+        false
+    }
+
+    /// The part of a native record put together of two that is not the record itself: what is left to store where the record is
+    /// stored already without it. It is a native record too, and names the one that it belongs to.
+    fn twin(&self, _native: &str) -> Option<String> {
+        None
+    }
+
     /// What a stored envelope says about the state of an entity: what [`read`](System::read) put into
     /// [`Envelope::change`], from the envelope alone.
     fn change(&self, _envelope: &Value) -> Option<change::Change> {

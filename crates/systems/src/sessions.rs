@@ -3,8 +3,9 @@
 //! Owns: one table, and filling `session` and `grant` from it, so that the views of the same names show what lives. Not
 //! here: where a system's events have the session's id (each system's folder), and what the latest state is (whoever reads).
 //!
-//! Only events that are about the session are here. One that merely happened within it (a token was refreshed) could come
-//! late and would then bring a revoked session back to life.
+//! Only events that are about the session are here. One that merely happened within it (a token was refreshed) says nothing of
+//! what it is now, and may well happen after it was revoked: that is for people to find. What comes late does no harm: the
+//! latest state is what happened last, so an event needs the time at which it happened, not that of its arrival.
 
 use crate::envelope::{Envelope, hash};
 use event::Field;

@@ -236,3 +236,43 @@ fn the_catalogue_needs_no_key_and_says_when_it_has_not_changed() {
     let csv = anyone.get_with("/v1/catalog", &[("accept", "text/csv")]);
     assert!(csv.text().starts_with("system,name,log,level,meaning,fills,source\n"), "{csv}");
 }
+
+#[test]
+fn what_is_given_out_can_be_sent_in_again() {
+    let server = Server::start(&[]);
+    mixed(&server);
+    send(&server, "acme", "cloudevents", "batch.json");
+    send(&server, "acme", "ory-network", "events.ndjson");
+    let reader = server.tenant_key("acme", &["read"]);
+    for system in ["asgardeo", "cloudevents", "contember", "ory-network"] {
+        let theirs = |tenant: &str| {
+            let path = format!("/v1/t/{tenant}/as/{system}/records?{ALL}&limit=1000&proof=false&q=source:{system}");
+            let mut items = server.admin.get(&path).ok()["items"].as_array().unwrap().clone();
+            items.sort_by_key(Value::to_string);
+            items
+        };
+        let items = theirs("acme");
+        assert!(!items.is_empty(), "{system}");
+        // Another tenant has the same records then.
+        let other = format!("copy-{system}");
+        let answer = server.admin.post(&format!("/v1/t/{other}/ingest/{system}"), json!(items).to_string()).ok();
+        assert_eq!((&answer["rejected"], &answer["unparsed"]), (&json!(0), &json!(0)), "{system}: {answer}");
+        assert_eq!(answer["accepted"], items.len(), "{system}: {answer}");
+        assert_eq!(theirs(&other), items, "{system}");
+        // This one has them already, where they have names of their own.
+        if system != "ory-network" {
+            let answer = server.admin.post(&format!("/v1/t/acme/ingest/{system}"), json!(items).to_string()).ok();
+            assert_eq!(
+                (&answer["accepted"], &answer["duplicate"]),
+                (&json!(0), &json!(items.len())),
+                "{system}: {answer}"
+            );
+        }
+        // And so can the records of others that are shown in these words.
+        let path = format!("/v1/t/acme/as/{system}/records?{ALL}&limit=1000&proof=false");
+        let all = reader.get(&path).ok()["items"].clone();
+        let answer = server.admin.post(&format!("/v1/t/all-{system}/ingest/{system}"), all.to_string()).ok();
+        assert_eq!((&answer["rejected"], &answer["unparsed"]), (&json!(0), &json!(0)), "{system}: {answer}");
+        assert_eq!(answer["accepted"], all.as_array().unwrap().len(), "{system}: {answer}");
+    }
+}

@@ -51,6 +51,10 @@ fn who_sends_is_counted_and_listed_and_nobody_claims_to_know_more() {
         (&json!(4), &json!(1), &json!(0)),
         "{shown}"
     );
+    let senders: Vec<&Value> = shown["senders"].as_object().unwrap().values().collect();
+    assert_eq!(senders.iter().map(|s| s["received"].as_u64().unwrap()).collect::<Vec<_>>(), [2, 2], "by key: {shown}");
+    assert!(senders.iter().all(|s| s["last_seen"].as_str().unwrap() <= seen.as_str()), "{shown}");
+    assert_eq!(shown["position"], Value::Null, "how it is counted is nobody's matter: {shown}");
     let gaps = server.cli(&["gaps", "acme", "--from", &at(-7200)]);
     assert_eq!(gaps.code, Some(1), "{}", gaps.out);
     assert!(gaps.out.contains("keycloak (keycloak): it cannot be known"), "{}", gaps.out);
@@ -109,9 +113,7 @@ fn numbered() -> Server {
 }
 
 fn highest(server: &Server) -> i64 {
-    let position = source(server, "z")["position"].as_str().unwrap_or("{}").to_owned();
-    let state: Value = serde_json::from_str(&position).unwrap();
-    state["sequence"]["runs"].as_array().and_then(|runs| runs.last()?["high"].as_i64()).unwrap_or(0)
+    source(server, "z")["highest_number"].as_i64().unwrap_or(0)
 }
 
 #[test]
@@ -179,5 +181,31 @@ fn what_was_not_counted_before_a_kill_is_not_known_and_no_gap() {
         "{counted}: {told}"
     );
     assert!(why(&told).contains("counting was broken off"), "{told}");
+    server.stop().verify().ok();
+}
+
+#[test]
+fn a_source_that_was_removed_is_forgotten_until_it_is_heard_again() {
+    let server = Server::start(&[]);
+    server.admin.put("/v1/t/acme", "{}");
+    let listed = || server.admin.get("/v1/t/acme/sources").ok()["items"].as_array().unwrap().len();
+    server.admin.post("/v1/t/acme/ingest/keycloak", [login(1), login(2)].join("\n")).ok();
+    eventually("it is listed", || listed() == 1);
+    // What was noted and not written yet is forgotten as well.
+    server.admin.post("/v1/t/acme/ingest/keycloak", login(3)).ok();
+    assert_eq!(server.admin.delete("/v1/t/acme/sources/keycloak").status, 204);
+    let record = &server.admin.page("acme", "audit-logs", &[("q", "action:indelible.source.delete")])["items"][0];
+    let record = server.admin.get(&format!("/v1/t/acme/records/{}", record["id"].as_str().unwrap())).ok();
+    assert!(record["attributes"]["note"].as_str().unwrap().contains("listed again"), "{record}");
+    // Longer than between two writings; another source shows that there was one.
+    server.admin.post("/v1/t/acme/ingest/okta", r#"{"uuid":"o1","published":"2026-11-20T12:00:00.000Z","eventType":"user.session.start","outcome":{"result":"SUCCESS"}}"#).ok();
+    eventually("the other is listed", || listed() == 1);
+    assert_eq!(source(&server, "okta")["received"], 1);
+    assert_eq!(server.admin.get("/v1/t/acme/sources/keycloak").status, 404, "it sent nothing since");
+
+    server.admin.post("/v1/t/acme/ingest/keycloak", [login(3), login(4)].join("\n")).ok();
+    eventually("it is listed again", || listed() == 2);
+    let shown = source(&server, "keycloak");
+    assert_eq!((&shown["received"], &shown["duplicate"], &shown["settings"]), (&json!(2), &json!(1), &json!({})));
     server.stop().verify().ok();
 }

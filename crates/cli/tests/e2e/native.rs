@@ -229,3 +229,66 @@ fn the_command_line_tells_by_its_beginning_whose_records_a_file_holds() {
     assert!(done.err.contains("takes the records for ory-network's ("), "{}", done.err);
     done.ok();
 }
+
+/// By a switch of the server WSO2 writes an action in v2 and in an older line; whether both are in one body is chance.
+#[test]
+fn an_action_that_was_written_twice_is_one_record_whichever_part_of_it_came_first() {
+    let prefix = |request: &str| format!("TID: [-1234] [2026-11-20 12:00:00,214] [{request}]  INFO {{AUDIT_LOG}} - ");
+    let v2 = |n: usize, target: &str| {
+        let record = json!({ "id": format!("v2-{n}"), "recordedAt": "2026-11-20T12:00:00.200000Z", "requestId": format!("r{n}"),
+            "initiatorId": "i", "initiatorType": "User", "targetId": target, "targetType": "User", "action": "delete-user" });
+        format!("{}{record}", prefix(&format!("r{n}")))
+    };
+    let old = |n: usize| {
+        format!(
+            "{}Initiator=admin Action=Delete-User Target=ann Data={{\"password\":\"hunter2\"}} Outcome=Success",
+            prefix(&format!("r{n}"))
+        )
+    };
+    let server = Server::start(&[]);
+    let send = |lines: &[String]| {
+        let answer = server.admin.post("/v1/t/acme/ingest/wso2", lines.join("\n")).ok();
+        assert_eq!((&answer["rejected"], &answer["unparsed"]), (&json!(0), &json!(0)), "{answer}");
+        (answer["accepted"].as_u64().unwrap(), answer["duplicate"].as_u64().unwrap())
+    };
+    // v2 alone, then both: v2 is a repetition, and the line is kept as a record that names it.
+    assert_eq!(send(&[v2(1, "t")]), (1, 0));
+    let both = [v2(1, "t"), old(1)];
+    assert_eq!(send(&both), (1, 1));
+    let twins = server.admin.page("acme", "records", &[("q", "target.id:ann"), ("from", "2020-01-01T00:00:00Z")]);
+    let [twin] = twins["items"].as_array().unwrap().as_slice() else { panic!("{twins}") };
+    assert_eq!((&twin["attributes"]["_indelible"]["twin"], &twin["actor"]["id"]), (&json!("v2-1"), &json!("admin")));
+    assert!(!server.admin.get("/v1/t/acme/records/v2-1").ok().to_string().contains("admin"), "it stays as it was");
+    for _ in 0..2 {
+        assert_eq!(send(&both), (0, 2), "all of it is there");
+    }
+    assert_eq!(send(&[old(1)]), (0, 1), "the line alone as well");
+    // After a start nothing is remembered, and it is the same.
+    let server = server.stop().start();
+    let send = |lines: &[String]| server.admin.post("/v1/t/acme/ingest/wso2?receipts=full", lines.join("\n"));
+    let answer = send(&both).ok();
+    assert_eq!((&answer["accepted"], &answer["duplicate"]), (&json!(0), &json!(2)), "{answer}");
+    let lines: Vec<&Value> = answer["results"].as_array().unwrap().iter().map(|r| &r["line"]).collect();
+    assert_eq!(lines, [&json!(1), &json!(1)], "both under the line of the record");
+
+    // Both, then each alone: nothing is new but the line, which could not be told from that of another action.
+    assert_eq!(send(&[v2(2, "t"), old(2)]).ok()["accepted"], 1);
+    let answer = send(&[v2(2, "t")]).ok();
+    assert_eq!((&answer["accepted"], &answer["duplicate"]), (&json!(0), &json!(1)), "{answer}");
+    // The same id with other content is another record, with a twin or without.
+    assert_eq!(send(&[v2(2, "somebody else")]).problem(409, "id_conflict")["rejected"], 1);
+    let answer = send(&[v2(2, "somebody else"), old(2)]);
+    assert_eq!(answer.problem(409, "id_conflict")["rejected"], 1);
+
+    // Asgardeo's legacy records have no line to be named by: the record that they belong to tells them apart.
+    let new = json!({ "id": "a-1", "recordedAt": "2026-11-20T12:00:00.200000Z", "initiatorId": "i", "initiatorType": "User",
+        "targetId": "t", "targetType": "User", "action": "add-user" });
+    let legacy = json!({ "initiatorId": "i", "action": "Add User", "target": "ann", "data": { "Claims": {} } });
+    let send = |list: Value| server.admin.post("/v1/t/acme/ingest/asgardeo", list.to_string()).ok();
+    assert_eq!(send(json!([new]))["accepted"], 1);
+    let first = send(json!([new, legacy]));
+    assert_eq!((&first["accepted"], &first["duplicate"]), (&json!(1), &json!(1)), "{first}");
+    let again = send(json!([new, legacy]));
+    assert_eq!((&again["accepted"], &again["duplicate"]), (&json!(0), &json!(2)), "{again}");
+    server.stop().verify().ok();
+}

@@ -278,12 +278,12 @@ fn kratos_tells_what_happened_and_its_sessions_are_revoked_through_us() {
     let other = sign_in(&kratos, PASSWORD).ok();
     let (other, token) = (text(&other, "/session/id"), text(&other, "/session_token"));
     eventually("the next session is seen", || session(&server, other, "status") == "active");
-    // Its Action is sent on the side. Were it last, the session would live again.
-    eventually("its Action is here", || records(&server, "action:login").len() == 2);
     let answer = server.admin.post("/v1/t/acme/sessions/revoke?wait=40", json!({ "user_id": ann }).to_string()).ok();
     assert_eq!(answer["state"], "confirmed", "{answer}");
     assert_eq!(kratos.admin.get(&format!("/admin/identities/{ann}/sessions?active=true")).ok(), json!([]));
     assert_eq!(whoami(&kratos, token), 401);
+    // Its Action is sent on the side; were it last, it would not bring the session back.
+    eventually("its Action is here", || records(&server, "action:login").len() == 2);
     let status = server.admin.column("acme", "sessions", &[("q", &format!("user_id:{ann}"))], "status");
     assert_eq!(status, ["revoked"; 3]);
 

@@ -344,3 +344,73 @@ fn the_command_revokes_and_says_how_it_ended() {
     let err = server.cli(&["revoke", "acme", "session", "s2"]).failed(1);
     assert!(err.contains("credentials"), "{err}");
 }
+
+#[test]
+fn what_comes_late_does_not_bring_a_revoked_session_back() {
+    let server = Server::start(&[]);
+    let send = |system: &str, event: Value| {
+        server.admin.post(&format!("/v1/t/acme/ingest/{system}"), event.to_string()).ok();
+    };
+    let event = |name: &str, second: u32, attributes: Value| {
+        let time = format!("2026-11-20T12:00:{second:02}Z");
+        send("ory-network", json!({ "name": name, "timestamp": time, "eventAttributes": attributes }));
+    };
+    let session = |member: &str| {
+        let all = [("q", "session_id:s1"), ("from", "2020-01-01T00:00:00Z")];
+        server.admin.column("acme", "sessions", &all, member).join(",")
+    };
+    let of = json!({ "IdentityID": "i1", "SessionID": "s1" });
+    let preview = || server.admin.post("/v1/t/acme/sessions/s1/revoke?preview=true", "").ok()["sessions"][0].clone();
+
+    event("SessionRevoked", 30, of.clone());
+    // The webhook of the sign-in, and the event of it, come when all is over.
+    send(
+        "ory",
+        json!({ "event": "login", "flow": { "id": "f" }, "identity": { "id": "i1" },
+            "session": { "id": "s1", "active": true, "authenticated_at": "2026-11-20T12:00:10Z" } }),
+    );
+    event("SessionIssued", 10, of.clone());
+    event("SessionLifespanExtended", 30, of.clone());
+    assert_eq!(session("status"), "revoked");
+    assert_eq!(session("user_id"), "i1", "what they alone know is taken from them");
+    assert_eq!(session("created_at"), "2026-11-20T12:00:10.000000Z");
+    assert_eq!(preview()["status"], "revoked");
+    let sql = "SELECT status FROM sessions WHERE session_id = 's1'";
+    assert_eq!(server.admin.sql("acme", sql), [json!(["revoked"])]);
+
+    // Used after its end: it is found, and the session stays what its source said.
+    event("SessionChecked", 40, of.clone());
+    assert_eq!(session("status"), "revoked");
+    let used = [("q", "session_id:s1 action:SessionChecked"), ("from", "2020-01-01T00:00:00Z")];
+    assert_eq!(server.admin.column("acme", "records", &used, "action"), ["SessionChecked"]);
+    // The source itself says that it lives again, later: that is shown.
+    event("SessionLifespanExtended", 50, of);
+    assert_eq!((session("status").as_str(), &preview()["status"]), ("active", &json!("active")));
+
+    // A consent is withdrawn and given again; what is in between comes last.
+    let consent = json!({ "OAuth2Subject": "i1", "OAuth2ClientID": "app" });
+    let grant = || {
+        let all = [("q", "client:app"), ("from", "2020-01-01T00:00:00Z")];
+        server.admin.column("acme", "grants", &all, "status").join(",")
+    };
+    event("OAuth2ConsentRevoked", 20, consent.clone());
+    event("OAuth2ConsentAccepted", 5, consent.clone());
+    assert_eq!(grant(), "revoked");
+    event("OAuth2ConsentAccepted", 25, consent.clone());
+    event("OAuth2ConsentRevoked", 15, consent);
+    assert_eq!(grant(), "active");
+}
+
+#[test]
+fn a_source_whose_clock_is_ahead_is_revoked_all_the_same() {
+    let server = Server::start(&[]);
+    let ahead = json!({ "log": "session", "action": "session_created", "time": crate::server::at(7200),
+        "session": { "id": "s1", "user_id": "i1", "status": "active" } });
+    server.admin.write("acme", &[ahead]);
+    server.admin.write(
+        "acme",
+        &[json!({ "log": "session", "action": "session_revoked", "time": crate::server::at(0),
+            "session": { "id": "s1", "status": "revoked" } })],
+    );
+    assert_eq!(server.admin.column("acme", "sessions", &[], "status"), ["revoked"]);
+}

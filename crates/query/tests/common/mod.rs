@@ -59,7 +59,7 @@ impl World {
                 let id = store.id_key(tenant.number, &rows[event.id.clone()]);
                 batch.records.push(Pending { kind: 0, row: event.row, commitment, id: Some(id), known: None });
             }
-            batch.keys = keys.fresh;
+            batch.keys = keys.finish();
             batch.rows = rows;
             let fresh = batch.keys.clone();
             let (send, receive) = std::sync::mpsc::channel();
@@ -136,7 +136,7 @@ pub fn records(prefix: &str, n: usize, seed: u64) -> Vec<String> {
                 r#"{{{head},"log":"session","session":{{"id":"s-{}","protocol":"oidc","user_id":"u{user}","status":"{}","expires_at":"{}","claims":{{"sub":"u{user}"}}}}}}"#,
                 r.below(50),
                 r.of(&["active", "active", "revoked"]),
-                event::time::format(at + 50 * HOUR)
+                event::time::format(at + (i as i64 % 100) * HOUR)
             ),
             _ => format!(
                 r#"{{{head},"log":"grant","grant":{{"id":"g-{}","protocol":"oidc","status":"active"}},"email":"user{user}@example.com","client":{{"id":"c1","name":"Console"}}}}"#,

@@ -15,8 +15,10 @@ use crate::intake::Taken;
 use crate::native::Natives;
 use crate::push;
 use catalog::{Source, SourceCounts, SourceNews, SourceSpec};
+use event::time;
 use ledger::Outcome;
 use parking_lot::Mutex;
+use serde_json::{Map, Value, json};
 use state::{Run, Sender, Sequence, State, joined};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -83,6 +85,14 @@ impl Said {
 }
 
 impl Heard {
+    /// Forgets what was noted of a source that was removed: it must be heard again to be there again.
+    pub(crate) fn forget(&self, tenant: u32, name: &str) {
+        let key = (tenant, name.to_owned());
+        self.notes.lock().remove(&key);
+        self.waiting.lock().remove(&key);
+        self.begun.lock().remove(&key);
+    }
+
     /// Notes a batch that is durable.
     pub(crate) fn note(&self, tenant: u32, from: &From, system: &str, said: &Said, taken: &Taken, now: i64) {
         let fresh = taken.sealed.iter().filter(|s| matches!(s.2, Outcome::Sealed { .. })).count() as u64;
@@ -119,6 +129,21 @@ pub(crate) struct From {
     pub name: String,
     /// The key's id, or how it was let in without one.
     pub sender: String,
+}
+
+/// Who sent to a source, as people are shown it: by key, how much and when last.
+pub(crate) fn senders(source: &Source) -> Value {
+    let state = State::read(source.position.as_deref(), source.created_at);
+    let senders = state.senders.iter();
+    senders
+        .map(|(key, part)| (key.clone(), json!({ "received": part.received, "last_seen": time::format(part.seen) })))
+        .collect::<Map<_, _>>()
+        .into()
+}
+
+/// The highest number that came from a source that numbers its records.
+pub(crate) fn highest(source: &Source) -> Option<u64> {
+    State::read(source.position.as_deref(), source.created_at).sequence?.runs.last().map(|run| run.high)
 }
 
 /// Writes what is noted until `stop`. Called once.

@@ -6,7 +6,7 @@
 use crate::app::App;
 use catalog::Tenant;
 use query::lang::{Clock, text};
-use query::{Access, View};
+use query::{Access, Standing, View};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -51,13 +51,20 @@ fn said(record: &Value, path: &str) -> Option<String> {
 /// Our own, which is no source.
 const OWN: &str = "indelible";
 
-/// The records of sources that tell of something, and those of what a source showed, newest sealed first.
+/// How a record stands among those of the same session or grant.
+fn standing(record: &Value) -> Standing {
+    let at = |name: &str| record[name].as_str().and_then(event::time::parse).unwrap_or_default();
+    let status = said(record, "session.status").or_else(|| said(record, "grant.status"));
+    Standing::new(at("time"), at("recorded_at"), record["index"].as_u64().unwrap_or_default(), status.as_deref())
+}
+
+/// The records of sources that tell of something, and those of what a source showed, the latest first, as in the views.
 fn told(app: &App, tenant: &Arc<Tenant>, filter: &str) -> query::Result<Vec<Value>> {
     let mut found = items(app, tenant, View::Records, filter)?;
     found.retain(|record| {
         said(record, "source").is_some_and(|source| source != OWN) || said(record, "session.status").is_some()
     });
-    found.sort_by_key(|record| std::cmp::Reverse(record["index"].as_u64()));
+    found.sort_by_cached_key(|record| std::cmp::Reverse(standing(record)));
     Ok(found)
 }
 

@@ -123,7 +123,7 @@ impl World {
             let id = Some(store.id_key(tenant.number, id));
             batch.records.push(Pending { kind: 0, row: event.row, commitment, id, known: None });
         }
-        batch.keys = keys.fresh;
+        batch.keys = keys.finish();
         batch.rows = rows;
         let found = store.find_ids(&tenant, &ids.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
         for (id, pending) in ids.iter().zip(&mut batch.records) {

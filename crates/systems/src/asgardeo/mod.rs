@@ -20,7 +20,8 @@
 //! * `targetId` is the word `System` where an Action is the target: its id is `data.ActionId`.
 //! * `modifiedStatus` says *disabled*, and `sharedTenantDomains` is a list printed into a text. Both stay as they are.
 //! * One action may be written in v2 and in legacy, by a switch of the server. `pair` makes one record of both where they come
-//!   together; where the v2 record came in an earlier body, the log line names it as its `twin`.
+//!   together; where the v2 record came in an earlier body, the log line names it as its `twin`. Where the v2 record is stored alone
+//!   and both come together later, it is a repetition, and the legacy record is stored beside it, with its `twin`.
 //! * A webhook looks like an RFC 8417 token and is none: `iat` is in milliseconds. The signature is an HMAC ([`websub`]).
 
 mod native;
@@ -94,6 +95,14 @@ impl System for Asgardeo {
 
     fn read<'a>(&self, text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
         read::read(text, context, out)
+    }
+
+    fn writes_twice(&self) -> bool {
+        true
+    }
+
+    fn twin(&self, native: &str) -> Option<String> {
+        pair::twin(native)
     }
 
     fn to_native(&self, envelope: &Value) -> Option<Value> {

@@ -1,7 +1,7 @@
 //! One action that was written in v2 and in legacy: which records of a body belong together.
 //!
-//! Owns: finding the two and putting them into one text, `{"v2": …, "legacy": …}`; log lines stand in it as texts. Not here: how
-//! either is read.
+//! Owns: finding the two and putting them into one text, `{"v2": …, "legacy": …}`; log lines stand in it as texts. And taking them
+//! apart again where the v2 record is stored already: `{"legacy": …, "twin": its id}`. Not here: how either is read.
 //!
 //! The two have little in common: neither ids nor names of people and targets are the same in both. So they are the same action where
 //! the action's name is, loosely, and the request; or, since legacy JSON names no request, where they stand side by side and
@@ -9,7 +9,7 @@
 
 use super::NAME;
 use crate::catalog::squeeze;
-use crate::object::Object;
+use crate::object::{Object, decode};
 use crate::split::Piece;
 use crate::wso2::line::{self, Line};
 use event::json::write_string;
@@ -40,6 +40,29 @@ pub(crate) fn key(request: &str, action: &str) -> String {
 /// Whether a text is what [`pair`] makes.
 pub(super) fn is_pair(native: &mut Object<'_>) -> bool {
     native.has("legacy") && native.has("v2") && !native.has("action") && native.inner("v2").is_some()
+}
+
+/// Whether a text is what [`twin`] makes.
+pub(crate) fn is_twin(native: &mut Object<'_>) -> bool {
+    native.has("legacy") && native.text("twin").is_some() && !native.has("action") && !native.has("actionId")
+}
+
+/// The legacy record of a pair, with the id of the v2 record. `None` where the text is no pair, or the v2 record has no id.
+pub(crate) fn twin(text: &str) -> Option<String> {
+    let mut native = Object::parse(text).ok()?;
+    if native.has("action") {
+        return None;
+    }
+    let (v2, legacy) = (native.take("v2")?, native.take("legacy")?);
+    let id = match decode(&v2) {
+        Some(text) => line::object(&Line::parse(&text)?).ok()?.text("id").map(Cow::into_owned),
+        None => Object::parse(&v2).ok()?.text("id").map(Cow::into_owned),
+    };
+    let id = id.filter(|id| !id.is_empty())?;
+    let mut out = format!("{{\"legacy\":{legacy},\"twin\":");
+    write_string(&mut out, &id);
+    out.push('}');
+    Some(out)
 }
 
 /// Makes one record of two that say the same; the others stay as they are.

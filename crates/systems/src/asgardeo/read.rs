@@ -41,7 +41,23 @@ pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envel
         let v2 = native.take_object("v2").unwrap_or_default();
         return both(v2, legacy, context, out);
     }
+    if pair::is_twin(&mut native) {
+        return twin(native, context, out);
+    }
     shape(native, context, out)
+}
+
+/// A legacy record that [`pair::twin`] took out of a pair. The record that it belongs to is what tells it from others.
+pub(crate) fn twin<'a>(mut native: Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+    let id = native.text("twin").unwrap_or_default().into_owned();
+    let text = native.take("legacy").unwrap_or_default();
+    let mut record = Object::parse(&text)?.into_owned();
+    out.id_by(&["twin", &id, &text]);
+    out.twin(id);
+    out.shape(LEGACY);
+    legacy(&mut record, context, out)?;
+    out.rest(record);
+    Ok(())
 }
 
 /// Reads one record of any of the three shapes.

@@ -1,7 +1,7 @@
 //! Every quirk of Asgardeo.
 
-use crate::catalog;
 use crate::testing::{comes_back, one, reason, survives, take, take_with};
+use crate::{System, catalog};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -290,6 +290,24 @@ fn what_is_not_certainly_one_action_stays_two_records() {
     );
     let two = format!("[{new},{old},{old}]");
     assert_eq!(take(NAME, &two).len(), 2, "each has one twin");
+}
+
+#[test]
+fn what_is_left_of_a_pair_is_a_legacy_record_of_its_own() {
+    let (new, old) = (v2("add-user", &json!({})), legacy("Add User", &json!({})));
+    let pair = take(NAME, &format!("[{new},{old}]")).remove(0);
+    let left = super::Asgardeo.twin(&pair.native).unwrap();
+    let [twin] = take(NAME, &left).try_into().unwrap();
+    twin.expect(&[
+        ("action", "Add User"),
+        ("attributes._indelible.twin", pair.at("id")),
+        ("attributes._indelible.shape", "legacy"),
+        ("attributes._indelible.id", ""),
+    ]);
+    assert_eq!(twin.at("id"), take(NAME, &left)[0].at("id"), "once, however often it comes");
+    let native = super::Asgardeo.to_native(&twin.envelope).unwrap();
+    let alone = super::Asgardeo.to_native(&take(NAME, &old.to_string())[0].envelope).unwrap();
+    assert_eq!(native, alone, "nothing of it is lost, and nothing is added");
 }
 
 #[test]

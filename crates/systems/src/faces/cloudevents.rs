@@ -1,7 +1,7 @@
 //! A record of another system as a CloudEvent 1.0 in structured mode; `data` is the whole envelope, so nothing is lost.
 //!
 //! `type` is the source and the action (`keycloak.LOGIN`), `source` the tenant's ledger and the system (`//logs.example.com/t/acme#okta`),
-//! `subject` the target. The attributes of an event may hold no control characters, so those are percent-encoded there; `data`
+//! `subject` the target's id. The attributes of an event may hold no control characters, so those are percent-encoded there; `data`
 //! has the texts as they are. `traceparent` and `recordedtime` are published extensions.
 
 use super::record::set;
@@ -31,7 +31,8 @@ pub(super) fn render(record: Record<'_>, given: &Given<'_>) -> Value {
         "datacontenttype": "application/json",
         "data": data,
     });
-    if let Some(subject) = record.first(&[Field::TargetId, Field::TargetName]) {
+    // A name would be read as an id where the event goes in again; it is in `data`.
+    if let Some(subject) = record.text(Field::TargetId) {
         set(&mut out, "subject", attribute(subject));
     }
     if let Some(at) = record.recorded_at() {

@@ -23,6 +23,8 @@
 //!   `name#1`.
 //! * An Action's body does not say when it happened, and only by its address which flow it was. Before a flow there is no
 //!   identity in it: then how it ended is unknown. The webhook's own ids are in headers and never get here.
+//! * An Action after a sign-in is sent on the side and may come after the session was ended. It has the time of the sign-in,
+//!   `session.authenticated_at`, so that it begins the session and never begins it again.
 //! * An Action after a sign-in may be made before the session is stored: its id is then all zeros, and no session's.
 //! * With no proxy before the server, addresses are the connection's, with its port. Only the address fills the field.
 //! * The first `OAuth2LoginAccepted` of a sign-in has an empty subject (Hydra 2.3.0); whose it was says `OAuth2ConsentAccepted`.

@@ -13,6 +13,10 @@ use std::borrow::Cow;
 /// the server is configured to pass on.
 const ADDRESSES: &[&str] = &["True-Client-Ip", "Cf-Connecting-Ip", "X-Real-Ip"];
 
+/// Self-service flows, and those of them that end in a session. The others happen within one.
+const FLOWS: &[&str] = &["login", "registration", "recovery", "verification", "settings"];
+const BEGINS: &[&str] = &["login", "registration", "recovery"];
+
 /// The id of what has none yet.
 const NO_ID: &str = "00000000-0000-0000-0000-000000000000";
 
@@ -55,8 +59,11 @@ fn action<'a>(
 ) -> Result<(), Reason> {
     out.shape(ACTION_MARK);
     out.time(native, "timestamp", Stamp::Millis, context)?;
-    let flow = native.text("request_url").and_then(|url| flow_of(&url));
-    if !out.take(native, "event", Field::Action) {
+    let mut flow = native.text("request_url").and_then(|url| flow_of(&url));
+    if out.take(native, "event", Field::Action) {
+        let event = out.text(Field::Action).unwrap_or_default();
+        flow = FLOWS.iter().find(|flow| **flow == event).copied().or(flow);
+    } else {
         let flow = flow.ok_or_else(|| Reason::missing("event"))?;
         out.infer(Field::Action, format!("\"{flow}\""));
     }
@@ -77,8 +84,8 @@ fn action<'a>(
     {
         out.set_time(Field::SessionExpiresAt, end.0);
     }
-    if object::at(text, &["session", "active"]) == Some("true") {
-        sessions::session(out, "active", true);
+    if flow.is_some_and(|flow| BEGINS.contains(&flow)) {
+        begun(text, context, out);
     }
     for name in ADDRESSES {
         if let Some(address) = object::at(text, &["request_headers", name, "0"]) {
@@ -97,6 +104,20 @@ fn action<'a>(
         }
     }
     Ok(())
+}
+
+/// After a flow that ends in a session: it lives, as of the sign-in. An Action may be sent long after that, and has no time of
+/// its own; with that of its arrival it would outlast a revocation in between.
+fn begun(text: &str, context: &Context<'_>, out: &mut Envelope<'_>) {
+    let member = |name| object::at(text, &["session", name]);
+    let at = member("authenticated_at").and_then(|at| moment::read(at, Stamp::Micros, context.zone));
+    let known = out.at().is_some();
+    if let (false, Some((at, _))) = (known, at) {
+        out.infer_time(at);
+    }
+    if member("active") == Some("true") && (known || at.is_some()) {
+        sessions::session(out, "active", true);
+    }
 }
 
 /// Whose flow it was. After a flow that changes the identity, the record says what it is now.
@@ -120,7 +141,8 @@ fn identity<'a>(native: &mut Object<'a>, text: &str, out: &mut Envelope<'a>) {
 /// Which flow a self-service address is of: `…/self-service/registration?flow=…`.
 fn flow_of(url: &str) -> Option<&'static str> {
     let (_, rest) = url.split_once("/self-service/")?;
-    ["login", "registration", "recovery", "verification", "settings"]
-        .into_iter()
+    FLOWS
+        .iter()
+        .copied()
         .find(|flow| rest.strip_prefix(flow).is_some_and(|after| after.is_empty() || after.starts_with(['?', '/'])))
 }

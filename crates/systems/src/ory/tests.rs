@@ -379,15 +379,40 @@ fn an_action_that_names_no_event_is_named_by_its_address() {
 fn an_action_after_a_sign_in_changes_nothing() {
     let mut sent: Value = serde_json::from_str(include_str!("../../samples/ory/action.json")).unwrap();
     sent["event"] = json!("login");
-    sent["session"] = json!({"id": "s1", "active": true, "expires_at": "2026-11-21T12:00:00Z"});
+    sent["session"] = json!({"id": "s1", "active": true, "expires_at": "2026-11-21T12:00:00Z",
+        "authenticated_at": "2026-11-20T12:00:00.123456789Z"});
     let stored = one(NAME, &sent.to_string());
     stored.expect(&[
+        ("time", "2026-11-20T12:00:00.123456Z"),
+        ("attributes._indelible.time", ""),
         ("actor.id", "0f4ac1f2-6a1b-4b7c-9a52-3d1e5c6b7a88"),
         ("session.status", "active"),
         ("session.user_id", "0f4ac1f2-6a1b-4b7c-9a52-3d1e5c6b7a88"),
         ("session.expires_at", "2026-11-21T12:00:00.000000Z"),
     ]);
     assert_eq!(stored.value("new"), &Value::Null);
+}
+
+#[test]
+fn an_action_says_that_a_session_lives_as_of_the_sign_in_and_only_then() {
+    let sent = |event: &str, at: Value| {
+        let mut sent = json!({"event": event, "flow": {"id": "f"}, "identity": {"id": "i1"},
+            "session": {"id": "s1", "active": true, "authenticated_at": at}});
+        sent["session"].as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        one(NAME, &sent.to_string())
+    };
+    for event in ["login", "registration", "recovery"] {
+        let stored = sent(event, json!("2026-11-20T12:00:00Z"));
+        stored.expect(&[("time", "2026-11-20T12:00:00.000000Z"), ("session.status", "active")]);
+        let inferred = stored.value("attributes._indelible.inferred").to_string();
+        assert!(inferred.contains("\"time\""), "{inferred}");
+    }
+    let arrived = [("attributes._indelible.time", "arrival"), ("session_id", "s1"), ("session.status", "")];
+    // Within a session: nothing says that it still lives, whenever this comes.
+    sent("settings", json!("2026-11-20T12:00:00Z")).expect(&arrived);
+    // No time that could be compared with that of a revocation.
+    sent("login", Value::Null).expect(&arrived);
+    sent("login", json!("yesterday")).expect(&arrived);
 }
 
 #[test]

@@ -62,4 +62,12 @@ impl System for Wso2 {
     fn read<'a>(&self, text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
         read::read(text, context, out)
     }
+
+    fn writes_twice(&self) -> bool {
+        true
+    }
+
+    fn twin(&self, native: &str) -> Option<String> {
+        pair::twin(native)
+    }
 }

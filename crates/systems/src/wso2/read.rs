@@ -22,6 +22,16 @@ pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envel
             };
             return asgardeo::both(v2, legacy, context, out);
         }
+        if pair::is_twin(&mut native) {
+            let Some(text) = native.text("legacy").map(Cow::into_owned) else {
+                return asgardeo::twin(native, context, out);
+            };
+            let line = parse(&text)?;
+            let record = record(&line, context, out)?.into_owned();
+            legacy(&text, &line, record, context, out)?;
+            out.twin(native.text("twin").unwrap_or_default().into_owned());
+            return Ok(());
+        }
         return asgardeo::shape(native, context, out);
     }
     let line = parse(text)?;
@@ -29,6 +39,17 @@ pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envel
     if native.has("initiatorType") {
         return asgardeo::shape(native, context, out);
     }
+    legacy(text, &line, native, context, out)
+}
+
+/// A line that is not v2.
+fn legacy<'a>(
+    text: &str,
+    line: &Line<'_>,
+    mut native: Object<'a>,
+    context: &Context<'_>,
+    out: &mut Envelope<'a>,
+) -> Result<(), Reason> {
     out.shape(LINE);
     out.id_by_content(text);
     if let Some(((request, name), at)) = line.request().zip(native.text("action")).zip(out.at())

@@ -226,6 +226,27 @@ fn a_twin_in_a_later_body_is_named() {
 }
 
 #[test]
+fn what_is_left_of_a_pair_is_the_other_line_and_names_its_twin() {
+    let body = format!("{}\n{}", v2("r", "v2-1"), old("r"));
+    let pair = take(NAME, &body).remove(0);
+    let left = super::Wso2.twin(&pair.native).unwrap();
+    let [twin] = take(NAME, &format!("[{left}]")).try_into().unwrap();
+    twin.expect(&[
+        ("action", "Delete-User"),
+        ("attributes._indelible.twin", "v2-1"),
+        ("attributes._indelible.shape", "line"),
+        ("request_id", "r"),
+        ("time", "2026-11-20T12:00:00.214000Z"),
+    ]);
+    assert_eq!(twin.at("id"), one(NAME, &old("r")).at("id"), "the same record as the line alone");
+    // Without an id nothing could name it; and what is no pair leaves nothing.
+    let pair = take(NAME, &body.replace("\"id\":\"v2-1\",", "")).remove(0);
+    assert_eq!(super::Wso2.twin(&pair.native), None);
+    assert_eq!(super::Wso2.twin(&old("r")), None);
+    assert_eq!(reason(NAME, r#"{"legacy":"hello","twin":"v2-1"}"#), "not_an_event");
+}
+
+#[test]
 fn other_lines_are_kept() {
     assert_eq!(
         reason(NAME, "TID: [-1234] [2026-11-20 12:00:00,214] [c]  INFO {org.wso2.carbon} - started"),
@@ -246,6 +267,11 @@ proptest! {
     ) {
         survives(NAME, &bytes);
         survives(NAME, line(&message).as_bytes());
+        for text in [&message, &format!("{{\"v2\":{message:?},\"legacy\":{prefix:?}}}")] {
+            if let Some(left) = super::Wso2.twin(text) {
+                survives(NAME, left.as_bytes());
+            }
+        }
         survives(NAME, format!("{prefix}{message}\n{}\n{}", v2("r", "1"), old("r")).as_bytes());
     }
 }

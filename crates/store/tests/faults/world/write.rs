@@ -53,7 +53,7 @@ impl World {
             batch.records.push(Pending { kind: 0, row: event.row, commitment, id: key, known: None });
             sent.push(Sent { id: id.clone(), text: text.clone(), row, commitment });
         }
-        batch.keys = keys.fresh;
+        batch.keys = keys.finish();
         let ids: Vec<&str> = records.iter().map(|(id, _)| id.as_str()).collect();
         let found = store.find_ids(tenant, &ids).map_err(|e| e.to_string())?;
         for (id, pending) in ids.iter().zip(&mut batch.records) {
