@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::problem::Problem;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
 use std::fmt::Write;
@@ -132,7 +132,10 @@ fn total(app: &App) -> u64 {
 }
 
 /// `GET /`: one plain page until the console is there. Totals only, as nobody has signed in.
-pub async fn front(State(app): State<App>) -> Result<Html<String>, Problem> {
+pub async fn front(State(app): State<App>, headers: HeaderMap) -> Result<Html<String>, Problem> {
+    // The address that the page was asked for under is the one its commands work with; nothing else of the header is shown.
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).filter(|host| host.chars().all(plain));
     let store = app.store();
     let (records, tenants) = (total(&app), store.catalog().tenants().len());
     let segments = store.segments();
@@ -152,6 +155,7 @@ pub async fn front(State(app): State<App>) -> Result<Html<String>, Problem> {
     let uptime = app.started.elapsed().as_secs();
     let page = include_str!("front.html")
         .replace("{version}", app.options.version)
+        .replace("{host}", host.unwrap_or("127.0.0.1:7440"))
         .replace("{uptime}", &format!("{} h {:02} min", uptime / 3600, uptime / 60 % 60))
         .replace("{records}", &thousands(records))
         .replace("{tenants}", &thousands(tenants as u64))

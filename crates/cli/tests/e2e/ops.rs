@@ -55,6 +55,10 @@ fn the_front_page_says_what_is_running_without_saying_whose() {
     for part in ["Indelible", "1,234", "sealed", "indelible search", "indelible verify", env!("CARGO_PKG_VERSION")] {
         assert!(text.contains(part), "{part:?} is not on the page");
     }
+    assert!(
+        text.contains(&format!("indelible verify --url {} --tenant", server.url())),
+        "its commands work here: {text}"
+    );
     assert!(!text.contains("wonderland") && !text.contains('{') || !text.contains("{records}"), "{text}");
     assert!(!text.contains("src=\"http") && !text.contains("href=\"http"), "nothing from elsewhere");
 }
