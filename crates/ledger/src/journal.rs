@@ -98,10 +98,8 @@ pub struct Journal {
     path: PathBuf,
     /// Bytes of whole frames in the open file.
     len: u64,
-    /// How much of what comes next fits where zeros are.
+    /// Zeros behind them.
     ready: u64,
-    /// Zeros may stand behind the frames: until they are cut off, also where a write or a cut of them failed.
-    zeros: bool,
     next_seq: u64,
     /// Set when what is on disk is not known any more.
     unknown: Option<String>,
@@ -280,18 +278,7 @@ impl Journal {
                 begin(&*disk, dir, &path, &header)?
             }
         };
-        Ok(Journal {
-            disk,
-            dir: dir.to_owned(),
-            ledger,
-            file,
-            path,
-            len,
-            ready: 0,
-            zeros: false,
-            next_seq,
-            unknown: None,
-        })
+        Ok(Journal { disk, dir: dir.to_owned(), ledger, file, path, len, ready: 0, next_seq, unknown: None })
     }
 
     /// Number that the next frame gets.
@@ -315,11 +302,10 @@ impl Journal {
         }
         if frame.len() <= SMALL_FRAME && self.ready < frame.len() as u64 {
             // On a disk that is almost full the frame may fit where the zeros do not; whatever fails is its error to tell.
-            self.zeros = true;
-            self.ready = self.file.reserve(RESERVE).unwrap_or(0);
-            if self.ready == 0 && self.file.truncate(self.len).is_ok() {
-                self.zeros = false;
-            }
+            self.ready = match self.file.reserve(RESERVE) {
+                Ok(ready) => ready,
+                Err(_) => self.file.truncate(self.len).map_or(self.ready.max(1), |()| 0),
+            };
         }
         if let Err(source) = self.file.append(frame) {
             // Not synced, so not committed; but some or all of it may be in the file and must not come back. The
@@ -331,7 +317,6 @@ impl Journal {
                 self.unknown = Some(why.clone());
                 return Err(JournalError::Unknown(why));
             }
-            self.zeros = false;
             return Err(JournalError::Io { what: "append to", path: self.path.clone(), source });
         }
         if let Err(e) = self.file.sync() {
@@ -352,10 +337,9 @@ impl Journal {
         if let Some(why) = &self.unknown {
             return Err(JournalError::Unknown(why.clone()));
         }
-        if self.zeros {
-            self.ready = 0;
+        if self.ready > 0 {
             self.file.truncate(self.len).map_err(io_error("cut", &self.path))?;
-            self.zeros = false;
+            self.ready = 0;
             if let Err(e) = self.file.sync() {
                 self.unknown = Some(e.to_string());
                 return Err(JournalError::Unknown(e.to_string()));
