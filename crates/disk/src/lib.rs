@@ -10,8 +10,7 @@
 
 use std::fmt::Debug;
 use std::fs;
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,13 +32,6 @@ pub trait DiskFile: Send {
     /// # Errors
     /// What the operating system says.
     fn truncate(&mut self, len: u64) -> io::Result<()>;
-    /// Writes zeros behind what was appended, for at most `bytes` to come, and gives how many of those there is room for now.
-    /// Appends that fit change neither the file's length nor where its blocks lie, so that their sync has less to wait for.
-    /// Whoever reads the file finds the zeros; [`truncate`](Self::truncate) takes them away.
-    ///
-    /// # Errors
-    /// What the operating system says. Some of the zeros may be there.
-    fn reserve(&mut self, bytes: u64) -> io::Result<u64>;
 }
 
 /// A file open for reading from anywhere in it, by several threads at once.
@@ -127,43 +119,17 @@ pub fn local() -> Arc<dyn Disk> {
     Arc::new(LocalDisk)
 }
 
-/// A file of the machine's file system.
-#[derive(Debug)]
-struct LocalFile {
-    file: fs::File,
-    /// Where the next append goes.
-    end: u64,
-    /// Where the zeros behind it end, if there are any.
-    zeros: u64,
-}
-
-impl DiskFile for LocalFile {
+impl DiskFile for fs::File {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(bytes, self.end)?;
-        self.end += bytes.len() as u64;
-        Ok(())
+        self.write_all(bytes)
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_data()
+        self.sync_data()
     }
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {
-        self.file.set_len(len)?;
-        (self.end, self.zeros) = (len, len);
-        Ok(())
-    }
-
-    fn reserve(&mut self, bytes: u64) -> io::Result<u64> {
-        let mut from = self.zeros.max(self.end);
-        let zeros = [0; 64 << 10];
-        while from < self.end + bytes {
-            let now = (self.end + bytes - from).min(zeros.len() as u64);
-            self.file.write_all_at(zeros.get(..now as usize).unwrap_or(&zeros), from)?;
-            from += now;
-            self.zeros = from;
-        }
-        Ok(from - self.end)
+        self.set_len(len)
     }
 }
 
@@ -173,7 +139,7 @@ impl ReadFile for fs::File {
     }
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        FileExt::read_exact_at(self, buffer, offset)
+        std::os::unix::fs::FileExt::read_exact_at(self, buffer, offset)
     }
 }
 
@@ -181,13 +147,11 @@ impl Disk for LocalDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let mut options = fs::OpenOptions::new();
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        Ok(Box::new(LocalFile { file: options.write(true).create_new(true).open(path)?, end: 0, zeros: 0 }))
+        Ok(Box::new(options.append(true).create_new(true).open(path)?))
     }
 
     fn append_to(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let file = fs::OpenOptions::new().write(true).open(path)?;
-        let end = file.metadata()?.len();
-        Ok(Box::new(LocalFile { file, end, zeros: end }))
+        Ok(Box::new(fs::OpenOptions::new().append(true).open(path)?))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
@@ -293,21 +257,6 @@ mod tests {
         file.sync().unwrap();
         dir.disk.append_to(&one).unwrap().append(b"?").unwrap();
         assert_eq!(dir.disk.read(&one).unwrap(), b"hello!?");
-
-        let reserved = dir.join("reserved");
-        let mut file = dir.disk.create(&reserved).unwrap();
-        file.append(b"one").unwrap();
-        assert_eq!(file.reserve(100_000).unwrap(), 100_000);
-        file.append(b"two").unwrap();
-        assert_eq!(file.reserve(10).unwrap(), 99_997, "there is more room already");
-        let with_zeros = dir.disk.read(&reserved).unwrap();
-        assert_eq!((&with_zeros[..8], with_zeros.len()), (&b"onetwo\0\0"[..], 100_003));
-        file.append(&[7; 100_000]).unwrap();
-        assert_eq!(dir.disk.read(&reserved).unwrap().len(), 100_006, "what does not fit makes the file longer");
-        file.truncate(6).unwrap();
-        file.append(b"three").unwrap();
-        assert_eq!(dir.disk.read(&reserved).unwrap(), b"onetwothree");
-        dir.disk.remove(&reserved).unwrap();
 
         let open = dir.disk.open(&one).unwrap();
         dir.disk.rename(&one, &two).unwrap();

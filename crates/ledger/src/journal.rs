@@ -75,19 +75,11 @@ pub struct Replayed {
     pub last_seq: u64,
     /// Bytes of torn tail that were cut.
     pub torn: usize,
-    /// Zeros stand behind the last frame: room for more, made ready by a run that did not end in order.
-    pub zeros: bool,
     /// The last frame says that the program was stopped in order.
     pub clean: bool,
     /// When the last frame was sealed, one that is stored and gone included; 0 where there was none.
     pub recorded_at: i64,
 }
-
-/// Frames of up to so many bytes are written where zeros were written before: syncing them changes nothing of the file but its
-/// content, and so waits for no other change of the file system. Larger ones are not worth writing twice.
-const SMALL_FRAME: usize = 64 << 10;
-/// Zeros written at a time.
-const RESERVE: u64 = 1 << 20;
 
 /// The journal, open for appending.
 pub struct Journal {
@@ -98,8 +90,6 @@ pub struct Journal {
     path: PathBuf,
     /// Bytes of whole frames in the open file.
     len: u64,
-    /// Zeros behind them.
-    ready: u64,
     next_seq: u64,
     /// Set when what is on disk is not known any more.
     unknown: Option<String>,
@@ -192,14 +182,8 @@ pub fn read(
                 Err(e) => {
                     // Torn tail: the last bytes of the last file, with no whole frame behind them, and not
                     // after a clean shutdown, when nothing was being written.
-                    let behind = bytes.get(at..).unwrap_or_default();
-                    let torn = behind.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
-                    if last_file && torn == 0 {
-                        found.zeros = true;
-                        break;
-                    }
                     if last_file && !found.clean && frame::next_frame(&bytes, at + 1).is_none() {
-                        found.torn = torn;
+                        found.torn = bytes.len() - at;
                         break;
                     }
                     return Err(damage(at, e.to_string()));
@@ -255,7 +239,7 @@ impl Journal {
             Some((torn, 0)) => disk.remove(torn).map_err(io_error("remove", torn))?,
             Some((last, whole)) => {
                 let mut file = disk.append_to(last).map_err(io_error("open", last))?;
-                if found.torn > 0 || found.zeros {
+                if found.torn > 0 {
                     file.truncate(*whole).map_err(io_error("cut", last))?;
                 }
                 // Also where nothing is cut: the last run may have ended between an append and its sync, and
@@ -278,7 +262,7 @@ impl Journal {
                 begin(&*disk, dir, &path, &header)?
             }
         };
-        Ok(Journal { disk, dir: dir.to_owned(), ledger, file, path, len, ready: 0, next_seq, unknown: None })
+        Ok(Journal { disk, dir: dir.to_owned(), ledger, file, path, len, next_seq, unknown: None })
     }
 
     /// Number that the next frame gets.
@@ -300,18 +284,10 @@ impl Journal {
             self.unknown = Some(format!("a writer at frame {expected} met the journal at {}", self.next_seq));
             return Err(JournalError::Unknown(self.unknown.clone().unwrap_or_default()));
         }
-        if frame.len() <= SMALL_FRAME && self.ready < frame.len() as u64 {
-            // On a disk that is almost full the frame may fit where the zeros do not; whatever fails is its error to tell.
-            self.ready = match self.file.reserve(RESERVE) {
-                Ok(ready) => ready,
-                Err(_) => self.file.truncate(self.len).map_or(self.ready.max(1), |()| 0),
-            };
-        }
         if let Err(source) = self.file.append(frame) {
             // Not synced, so not committed; but some or all of it may be in the file and must not come back. The
             // sync is part of that: without it a power cut could leave a torn frame in what is by then not the
             // last file, or a whole frame whose callers were told that nothing of it was sealed.
-            self.ready = 0;
             if let Err(e) = self.file.truncate(self.len).and_then(|()| self.file.sync()) {
                 let why = format!("{source}, and what was written could not be taken back: {e}");
                 self.unknown = Some(why.clone());
@@ -324,27 +300,7 @@ impl Journal {
             return Err(JournalError::Unknown(e.to_string()));
         }
         self.len += frame.len() as u64;
-        self.ready = self.ready.saturating_sub(frame.len() as u64);
         self.next_seq += 1;
-        Ok(())
-    }
-
-    /// Takes the zeros away: only the last file may have some, and none after a stop in order.
-    ///
-    /// # Errors
-    /// `Io`: they may be there still. `Unknown` as for [`append`](Self::append).
-    pub fn trim(&mut self) -> Result<(), JournalError> {
-        if let Some(why) = &self.unknown {
-            return Err(JournalError::Unknown(why.clone()));
-        }
-        if self.ready > 0 {
-            self.file.truncate(self.len).map_err(io_error("cut", &self.path))?;
-            self.ready = 0;
-            if let Err(e) = self.file.sync() {
-                self.unknown = Some(e.to_string());
-                return Err(JournalError::Unknown(e.to_string()));
-            }
-        }
         Ok(())
     }
 
@@ -361,7 +317,6 @@ impl Journal {
         if self.len == HEADER_LEN as u64 {
             return Ok(());
         }
-        self.trim()?;
         let path = path_of(&self.dir, self.next_seq);
         let header = FileHeader { ledger: self.ledger, first_seq: self.next_seq, recorded_at };
         self.file = match begin(&*self.disk, &self.dir, &path, &header) {

@@ -36,9 +36,7 @@ pub fn sound_frames(
     mut visit: impl FnMut(Frame),
 ) -> Result<Vec<Hole>, JournalError> {
     let mut holes = Vec::new();
-    let all = files(disk, dir)?;
-    let last = all.last().map(|(first_seq, _)| *first_seq);
-    for (first_seq, path) in all {
+    for (first_seq, path) in files(disk, dir)? {
         let bytes = Bytes::from(disk.read(&path).map_err(io_error("read", &path))?);
         let hole = |from: usize, to: usize, what: String| Hole { path: path.clone(), from, to, what };
         match frame::read_file_header(&bytes) {
@@ -59,10 +57,6 @@ pub fn sound_frames(
                 Ok(frame) => {
                     at += frame.len;
                     visit(frame);
-                }
-                // Room for more.
-                Err(_) if last == Some(first_seq) && bytes.get(at..).is_some_and(|b| b.iter().all(|b| *b == 0)) => {
-                    break;
                 }
                 Err(e) => {
                     let to = frame::next_frame(&bytes, at + 1).unwrap_or(bytes.len());

@@ -58,8 +58,7 @@ fn the_pool_is_counted_right_after_every_kind_of_answer() {
         rows(&ledger, 1, &[row(&format!("{n}"), "a")]).unwrap();
         rows(&ledger, 1, &[row(&format!("{n}"), "b")]).unwrap();
         disk.fill_up(10);
-        // More than there may be room for in what was written ahead.
-        let full = rows(&ledger, 1, &[row("", &"never".repeat(1000))]);
+        let full = rows(&ledger, 1, &[row("", "never")]);
         assert!(matches!(full, Err(SubmitError::Disk(_))), "{full:?}");
         disk.mend();
     }

@@ -250,7 +250,7 @@ impl FaultyDisk {
             None if create => Ok((state.create(path), true)),
             None => Err(not_found()),
         })?;
-        Ok(OpenFile { disk: self.clone(), file, path: path.to_owned(), unsynced_name: new, end: None })
+        Ok(OpenFile { disk: self.clone(), file, path: path.to_owned(), unsynced_name: new })
     }
 
     /// One call: counts, fails as ordered, else does the work.
@@ -390,7 +390,7 @@ impl State {
 impl FaultyDisk {
     fn handle(&self, what: &str, path: &Path) -> Result<OpenFile> {
         let file = self.call((what, path, 0), |state| state.names.get(path).copied().ok_or_else(not_found))?;
-        Ok(OpenFile { disk: self.clone(), file, path: path.to_owned(), unsynced_name: false, end: None })
+        Ok(OpenFile { disk: self.clone(), file, path: path.to_owned(), unsynced_name: false })
     }
 }
 
@@ -400,7 +400,7 @@ impl Disk for FaultyDisk {
             true => Err(Error::from(ErrorKind::AlreadyExists)),
             false => Ok(state.create(path)),
         })?;
-        Ok(Box::new(OpenFile { disk: self.clone(), file, path: path.to_owned(), unsynced_name: false, end: None }))
+        Ok(Box::new(OpenFile { disk: self.clone(), file, path: path.to_owned(), unsynced_name: false }))
     }
 
     fn append_to(&self, path: &Path) -> Result<Box<dyn DiskFile>> {

@@ -13,12 +13,7 @@ pub struct OpenFile {
     pub(crate) path: PathBuf,
     /// It was made by opening it: its first sync is to make its name durable too.
     pub(crate) unsynced_name: bool,
-    /// Where the next append goes, where zeros stand behind it.
-    pub(crate) end: Option<usize>,
 }
-
-/// Most zeros written ahead: enough to be met by every kind of fault, and quick to copy a million times.
-const MOST_ZEROS: usize = 3000;
 
 impl OpenFile {
     /// Reads what there is, up to the length of `buffer`; gives how much.
@@ -75,9 +70,7 @@ impl OpenFile {
 
 impl DiskFile for OpenFile {
     fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        self.disk.write(self.file, &self.path, self.end, bytes)?;
-        self.end = self.end.map(|end| end + bytes.len());
-        Ok(())
+        self.disk.write(self.file, &self.path, None, bytes)
     }
 
     fn sync(&mut self) -> Result<()> {
@@ -85,19 +78,7 @@ impl DiskFile for OpenFile {
     }
 
     fn truncate(&mut self, len: u64) -> Result<()> {
-        OpenFile::truncate(self, len)?;
-        self.end = None;
-        Ok(())
-    }
-
-    fn reserve(&mut self, bytes: u64) -> Result<u64> {
-        let size = OpenFile::size(self)? as usize;
-        let end = *self.end.get_or_insert(size);
-        let until = end + usize::try_from(bytes).unwrap_or(usize::MAX).min(MOST_ZEROS);
-        if until > size {
-            self.disk.write(self.file, &self.path, Some(size), &vec![0; until - size])?;
-        }
-        Ok(until.max(size).saturating_sub(end) as u64)
+        OpenFile::truncate(self, len)
     }
 }
 

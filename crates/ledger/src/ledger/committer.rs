@@ -81,9 +81,8 @@ impl Committer {
     /// Says in the journal that nothing was cut off. Failing to is no loss.
     fn end(&mut self, inner: &Inner, journal: &mut Journal) {
         let seq = journal.next_seq();
-        let frame = FrameWriter::new(self.recorded_at, 0).finish(seq);
         if inner.failed.read().is_none()
-            && let Err(e) = journal.append(seq, &frame).and_then(|()| journal.trim())
+            && let Err(e) = journal.append(seq, &FrameWriter::new(self.recorded_at, 0).finish(seq))
         {
             tracing::warn!(error = %e, "could not mark the journal as closed in order");
         }
