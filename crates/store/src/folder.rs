@@ -147,15 +147,29 @@ impl Folder {
         }
     }
 
-    /// Writes a file that only its owner may read, durably.
+    /// Writes a file that only its owner may read, durably. It is there whole or not at all: half a key would be taken for a
+    /// damaged one.
     ///
     /// # Errors
     /// [`Error::Io`]; also where the file exists.
     pub fn write_secret(&self, path: &Path, text: &str) -> Result<()> {
+        let mut unfinished = path.as_os_str().to_owned();
+        unfinished.push(".new");
+        let unfinished = Path::new(&unfinished);
         let write = || -> std::io::Result<()> {
-            let mut file = self.disk.create(path)?;
+            match self.disk.open(path) {
+                Ok(_) => return Err(std::io::ErrorKind::AlreadyExists.into()),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                Err(e) => return Err(e),
+            }
+            match self.disk.remove(unfinished) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+            let mut file = self.disk.create(unfinished)?;
             file.append(text.as_bytes())?;
             file.sync()?;
+            self.disk.rename(unfinished, path)?;
             self.disk.sync_dir(disk::parent(path))
         };
         write().map_err(io("write", path))
@@ -188,5 +202,46 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // Whoever finds the file empty knows that nobody died holding it. The lock itself goes with the file.
         let _ = self.file.set_len(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use testdisk::{Fault, FaultyDisk};
+
+    #[test]
+    fn a_start_that_failed_leaves_no_half_of_a_key() {
+        for (call, fault, power_cut) in (1..12)
+            .flat_map(|call| [Fault::Before, Fault::After, Fault::Short].map(|fault| (call, fault)))
+            .flat_map(|(call, fault)| [false, true].map(|power_cut| (call, fault, power_cut)))
+        {
+            let at = format!("{fault:?} in call {call}, power cut: {power_cut}");
+            let disk = FaultyDisk::new(call);
+            let folder = Folder::new(Path::new("/data"), None).on(Arc::new(disk.clone()));
+            disk.fail_in(call, fault, false);
+            let first = folder.signing_seed(true);
+            disk.mend();
+            if power_cut {
+                disk.power_cut();
+            }
+            let second = folder.signing_seed(true).unwrap_or_else(|e| panic!("{at}: {e}"));
+            assert_eq!(folder.signing_seed(false).unwrap(), second, "{at}");
+            assert_eq!(disk.paths(Path::new("/data")), [folder.ledger_key()], "{at}");
+            // One that was given out stays; what failed said so.
+            match first {
+                Ok(first) => assert_eq!(first, second, "{at}"),
+                Err(e) => assert!(matches!(e, Error::Io { .. }), "{at}: {e}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_there_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path(), None);
+        folder.write_secret(&folder.admin_key(), "one").unwrap();
+        assert!(folder.write_secret(&folder.admin_key(), "two").is_err());
+        assert_eq!(fs::read_to_string(folder.admin_key()).unwrap(), "one");
     }
 }
