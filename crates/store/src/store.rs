@@ -350,6 +350,7 @@ impl Store {
         for thread in std::mem::take(&mut *self.threads.lock()) {
             let _ = thread.join();
         }
+        let sound = self.ledger.failure().is_none();
         self.ledger.close();
         // What was answered since the last round is signed too, so that nothing at the end can be dropped unseen.
         let all: Vec<_> = self
@@ -360,7 +361,11 @@ impl Store {
             .map(|t| (t.number, t.slug.clone()))
             .collect();
         self.checkpoints.publish(&self.ledger, &all)?;
-        self.catalog.seal_file(&self.folder.catalog_sum())?;
+        // The seal says that nothing was being written to the journal. Where that is not known, none is given, and the next start
+        // is that after a crash.
+        if sound {
+            self.catalog.seal_file(&self.folder.catalog_sum())?;
+        }
         Ok(())
     }
 
