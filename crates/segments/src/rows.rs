@@ -15,18 +15,27 @@ use arrow::error::ArrowError;
 use event::encode::{put, put_time};
 use event::{FIELDS, Field, Kind};
 
+/// Texts as numbers of the values in a dictionary.
+type Coded = DictionaryArray<Int32Type>;
+
 /// A column of texts: as they are, or as numbers of the values in a dictionary.
 enum Texts<'a> {
     Plain(&'a StringArray),
-    Coded(&'a DictionaryArray<Int32Type>, &'a StringArray),
+    Coded(&'a Coded, &'a StringArray),
 }
 
 impl<'a> Texts<'a> {
     fn of(batch: &'a RecordBatch, column: usize) -> Result<Texts<'a>> {
-        let coded = batch.columns().get(column).and_then(|a| a.as_any().downcast_ref::<DictionaryArray<Int32Type>>());
+        let coded = batch.columns().get(column).and_then(|a| a.as_any().downcast_ref::<Coded>());
         let Some(coded) = coded else { return Ok(Texts::Plain(text(batch, column)?)) };
         let values = coded.values().as_any().downcast_ref::<StringArray>();
         let values = values.ok_or_else(|| ArrowError::SchemaError(format!("column {column} is no text")))?;
+        // The library compares keys with the dictionary's length, but not with that of an empty one.
+        if values.is_empty() && coded.null_count() < coded.len() {
+            return Err(Error::Compute(ArrowError::InvalidArgumentError(format!(
+                "column {column} has an empty dictionary"
+            ))));
+        }
         Ok(Texts::Coded(coded, values))
     }
 
