@@ -1,6 +1,7 @@
 //! Writing JSON in its canonical form (RFC 8785): texts, numbers, and the order of keys.
 
-use super::{JsonError, Result, plain_run};
+use super::scan::plain_run;
+use super::{JsonError, Result};
 
 /// Appends `text` as a canonical JSON string (RFC 8785, 3.2.2.2).
 pub fn write_string(out: &mut String, text: &str) {

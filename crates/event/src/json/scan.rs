@@ -1,0 +1,86 @@
+//! Steps over the bytes of texts, eight at a time.
+//!
+//! Owns where a text in quotes ends and how far it has no escape. Not here: what escapes mean, and errors (`super`).
+
+/// Where a text in quotes ends, after its closing quote, that goes on at `at`; or where the bytes end before it does.
+#[inline]
+pub(super) fn text_end(bytes: &[u8], mut at: usize) -> std::result::Result<usize, usize> {
+    loop {
+        at += run(bytes.get(at..).unwrap_or_default(), quotes, |b| b == b'"' || b == b'\\');
+        match bytes.get(at) {
+            None => return Err(at),
+            Some(b'"') => return Ok(at + 1),
+            Some(_) => at += 2,
+        }
+    }
+}
+
+/// How many bytes come before the first that JSON's strings do not have as they are: a quote, a backslash or
+/// a control character.
+#[inline]
+pub(super) fn plain_run(bytes: &[u8]) -> usize {
+    run(
+        bytes,
+        |word| quotes(word) | word.wrapping_sub(ONES * 0x20) & !word & HIGH,
+        |b| b < 0x20 || b == b'"' || b == b'\\',
+    )
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// The high bit of each byte that is a quote or a backslash. A byte after one that is found may be marked wrongly, which does not
+/// matter: the first one counts.
+#[inline]
+fn quotes(word: u64) -> u64 {
+    let zero = |w: u64| w.wrapping_sub(ONES) & !w & HIGH;
+    zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c))
+}
+
+/// How many bytes come before the first that `ends` names. Eight at a time, in which `found` marks it.
+#[inline]
+fn run(bytes: &[u8], found: impl Fn(u64) -> u64, ends: impl Fn(u8) -> bool) -> usize {
+    let mut rest = bytes;
+    while let Some((eight, after)) = rest.split_first_chunk() {
+        let marks = found(u64::from_le_bytes(*eight));
+        if marks != 0 {
+            return bytes.len() - rest.len() + marks.trailing_zeros() as usize / 8;
+        }
+        rest = after;
+    }
+    bytes.len() - rest.len() + rest.iter().take_while(|b| !ends(**b)).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn a_plain_run_ends_where_the_slow_way_says(text in "[ -~\"\\\\\u{1}\u{1f}\u{20}\u{7f}äöü\u{10ffff}]{0,40}") {
+            let slow = text.bytes().position(|b| b < 0x20 || b == b'"' || b == b'\\').unwrap_or(text.len());
+            proptest::prop_assert_eq!(plain_run(text.as_bytes()), slow);
+        }
+
+        #[test]
+        fn a_text_ends_where_the_slow_way_says(text in "[a-c\"\\\\\u{1}ä]{0,40}") {
+            let (mut escaped, mut slow) = (false, Err(text.len()));
+            for (i, b) in text.bytes().enumerate() {
+                match b {
+                    _ if escaped => escaped = false,
+                    b'\\' => escaped = true,
+                    b'"' => {
+                        slow = Ok(i + 1);
+                        break;
+                    }
+                    _ => {}
+                }
+            }
+            let found = text_end(text.as_bytes(), 0);
+            proptest::prop_assert_eq!(found.is_ok(), slow.is_ok());
+            if slow.is_ok() {
+                proptest::prop_assert_eq!(found, slow);
+            }
+        }
+    }
+}
