@@ -11,6 +11,7 @@ pub mod batch;
 pub mod commit;
 pub mod diff;
 pub mod encode;
+mod field_map;
 pub mod fields;
 pub mod json;
 pub mod parse;
@@ -18,4 +19,5 @@ pub mod redact;
 pub mod time;
 
 pub use commit::{EntryKind, Keys, SaltKey};
+pub use field_map::FieldMap;
 pub use fields::{FIELDS, Field, Kind, Part};

@@ -18,7 +18,7 @@ use std::sync::LazyLock;
 
 mod draft;
 use Field as F;
-use draft::{Draft, Slot};
+use draft::{DEPTHS, Draft, Slot};
 
 /// Largest record in stored form, after redaction.
 pub const MAX_RECORD: usize = 1 << 20;
@@ -268,7 +268,7 @@ impl Parser<'_> {
                 }
                 Some(Slot::Raw(raw)) => {
                     let raw = if field == F::Attributes { attributes.as_deref().unwrap_or(raw) } else { raw };
-                    let depth = 1 + spec.path.matches('.').count();
+                    let depth = usize::from(DEPTHS[field as usize]);
                     let mut json = String::with_capacity(raw.len());
                     let how = Canonical { path: spec.path, depth, context, rules: self.rules };
                     how.write(raw, marks, &mut json).map_err(|e| Invalid::json(spec.path, e))?;

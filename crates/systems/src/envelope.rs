@@ -8,10 +8,10 @@ use crate::filled::{Filled, Place, comma};
 use crate::moment::{self, Stamp};
 use crate::object::Object;
 use crate::{Context, Reason};
-use event::fields::{COUNT, FIELDS, Spec};
+use event::fields::{FIELDS, Spec};
 use event::json::write_string;
 use event::parse::MAX_ID;
-use event::{Field, Kind};
+use event::{Field, FieldMap, Kind};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -22,18 +22,10 @@ pub const MARKS: &str = "_indelible";
 /// What the marks say of a time that was read in the configured zone.
 const NO_ZONE: &str = "no zone in the source";
 
-/// Fields that most records have at most.
-const USUAL: usize = 24;
-
 /// A record on its way from a native form to the envelope.
 #[derive(Debug)]
 pub struct Envelope<'a> {
-    /// The values, in the order they came: most records have a quarter of the fields.
-    slots: Vec<Slot<'a>>,
-    /// By field: its place in `slots`, meaningful where `present` says so.
-    place: [u8; COUNT],
-    /// A bit per field that has a value.
-    present: u128,
+    slots: FieldMap<Slot<'a>>,
     rest: Object<'a>,
     /// Envelope paths that were concluded, not said.
     inferred: Vec<&'static str>,
@@ -49,8 +41,6 @@ pub struct Envelope<'a> {
     change: Option<Change>,
 }
 
-const _: () = assert!(COUNT <= 128);
-
 #[derive(Debug, Clone)]
 enum Slot<'a> {
     /// JSON text.
@@ -64,9 +54,7 @@ impl<'a> Envelope<'a> {
     /// An empty one of this source.
     pub fn new(source: impl Into<Cow<'a, str>>) -> Envelope<'a> {
         let mut out = Envelope {
-            slots: Vec::with_capacity(USUAL),
-            place: [0; COUNT],
-            present: 0,
+            slots: FieldMap::default(),
             rest: Object::default(),
             inferred: Vec::new(),
             time_from: None,
@@ -81,38 +69,19 @@ impl<'a> Envelope<'a> {
         out
     }
 
-    fn put(&mut self, field: Field, slot: Slot<'a>) {
-        let Some(place) = self.place.get_mut(field as usize) else { return };
-        if self.present & (1 << field as u32) == 0 {
-            // One place per field, and there are far fewer than 256.
-            *place = self.slots.len() as u8;
-            self.present |= 1 << field as u32;
-            self.slots.push(slot);
-        } else if let Some(there) = self.slots.get_mut(usize::from(*place)) {
-            *there = slot;
-        }
-    }
-
-    fn get(&self, field: Field) -> Option<&Slot<'a>> {
-        if self.is_empty(field) {
-            return None;
-        }
-        self.slots.get(usize::from(*self.place.get(field as usize)?))
-    }
-
     /// Whether a field has no value yet.
     pub fn is_empty(&self, field: Field) -> bool {
-        self.present & (1 << field as u32) == 0
+        !self.slots.has(field)
     }
 
     /// Sets a field to a text.
     pub fn set(&mut self, field: Field, text: impl Into<Cow<'a, str>>) {
-        self.put(field, Slot::Text(text.into()));
+        self.slots.set(field, Slot::Text(text.into()));
     }
 
     /// Sets a field to JSON text, which MUST be one sound value of the field's kind.
     pub fn set_raw(&mut self, field: Field, raw: impl Into<Cow<'a, str>>) {
-        self.put(field, Slot::Raw(raw.into()));
+        self.slots.set(field, Slot::Raw(raw.into()));
     }
 
     /// Moves a text of the native record into a field that is empty. What is no text, or an empty one, stays where it is.
@@ -121,7 +90,7 @@ impl<'a> Envelope<'a> {
         if !self.is_empty(field) {
             return false;
         }
-        native.take_text(path).map(|raw| self.put(field, Slot::Raw(raw))).is_some()
+        native.take_text(path).map(|raw| self.slots.set(field, Slot::Raw(raw))).is_some()
     }
 
     /// Fills an empty field with a text or a number that stays where it is: with a number because it is none any
@@ -176,7 +145,7 @@ impl<'a> Envelope<'a> {
         if !self.is_empty(field) || native.raw(path).is_none_or(|raw| raw == "null") {
             return false;
         }
-        native.take(path).map(|raw| self.put(field, Slot::Raw(raw))).is_some()
+        native.take(path).map(|raw| self.slots.set(field, Slot::Raw(raw))).is_some()
     }
 
     /// Takes JSON that stands in a text in quotes, if it is sound; as text it stays where it is.
@@ -190,7 +159,7 @@ impl<'a> Envelope<'a> {
             return false;
         }
         native.take(path);
-        self.put(field, Slot::Raw(inside));
+        self.slots.set(field, Slot::Raw(inside));
         true
     }
 
@@ -224,7 +193,7 @@ impl<'a> Envelope<'a> {
                 if same {
                     native.take(path);
                 }
-                self.put(Field::Time, Slot::Time(at));
+                self.slots.set(Field::Time, Slot::Time(at));
             }
         }
         Ok(())
@@ -232,7 +201,7 @@ impl<'a> Envelope<'a> {
 
     /// The text in a field, if it has one.
     pub fn text(&self, field: Field) -> Option<Cow<'_, str>> {
-        match self.get(field)? {
+        match self.slots.get(field)? {
             Slot::Text(text) => Some(Cow::Borrowed(text.as_ref())),
             Slot::Raw(raw) => event::json::Reader::new(raw).string().ok(),
             Slot::Time(_) => None,
@@ -246,14 +215,14 @@ impl<'a> Envelope<'a> {
 
     /// Sets the time to one that the record says of something else, and marks it so.
     pub fn infer_time(&mut self, at: i64) {
-        self.put(Field::Time, Slot::Time(at));
+        self.slots.set(Field::Time, Slot::Time(at));
         self.time_from = None;
         self.inferred.push(Field::Time.spec().path);
     }
 
     /// The record's time, microseconds UTC, once it is set.
     pub fn at(&self) -> Option<i64> {
-        match self.get(Field::Time) {
+        match self.slots.get(Field::Time) {
             Some(Slot::Time(at)) => Some(*at),
             _ => None,
         }
@@ -262,12 +231,12 @@ impl<'a> Envelope<'a> {
     /// Sets the time, microseconds UTC, to that of the log line the record came in; `zoned` where the line named its zone.
     pub fn set_line_time(&mut self, at: i64, zoned: bool) {
         self.time_from = (!zoned).then_some(NO_ZONE);
-        self.put(Field::Time, Slot::Time(at));
+        self.slots.set(Field::Time, Slot::Time(at));
     }
 
     /// Sets a field that holds a time, microseconds UTC.
     pub fn set_time(&mut self, field: Field, at: i64) {
-        self.put(field, Slot::Time(at));
+        self.slots.set(field, Slot::Time(at));
     }
 
     /// Moves the native event id to `id`. One that cannot be an id (too long, not printable) stays, and its hash becomes
@@ -335,7 +304,7 @@ impl<'a> Envelope<'a> {
         }
         if self.is_empty(Field::Time) {
             self.no_time();
-            self.put(Field::Time, Slot::Time(arrived));
+            self.slots.set(Field::Time, Slot::Time(arrived));
         }
     }
 
@@ -361,12 +330,8 @@ impl<'a> Envelope<'a> {
             return Err(Reason::new("duplicate_key", "a name that decides what the record means stands in it twice"));
         }
         let place = out.begin();
-        let mut left = self.present & !(1 << Field::Attributes as u32) & !(1 << Field::Redactions as u32);
-        while left != 0 {
-            let position = left.trailing_zeros() as usize;
-            left &= left - 1;
-            let Some(field) = FIELDS.get(position).map(|spec| spec.field) else { continue };
-            match self.get(field) {
+        for field in self.slots.present().filter(|field| !matches!(field, Field::Attributes | Field::Redactions)) {
+            match self.slots.get(field) {
                 Some(Slot::Raw(raw)) => out.json(field, raw),
                 Some(Slot::Text(text)) => out.text(field, text),
                 Some(Slot::Time(at)) => out.time(field, *at),

@@ -4,15 +4,13 @@
 //! what is filled in, and what is removed (`super`).
 
 use super::{Found, Invalid, wrong_type};
+use crate::field_map::{FieldMap, Present};
 use crate::fields::{COUNT, FIELDS, Field, Kind};
 use crate::json::{self, JsonError, Next, Reader};
 use crate::time;
 use Field as F;
 use std::borrow::Cow;
 use std::ops::Range;
-
-/// Fields that most records have at most.
-const USUAL: usize = 24;
 
 /// A field's value.
 #[derive(Debug, Clone)]
@@ -123,14 +121,9 @@ fn top(key: &str) -> Top {
     }
 }
 
-/// A record being read. Most records have a quarter of the fields, so only those take room.
+/// A record being read.
 pub(super) struct Draft<'a> {
-    /// The values, in the order they came.
-    values: Vec<Slot<'a>>,
-    /// By field: its place in `values`, meaningful where `present` says so.
-    place: [u8; COUNT],
-    /// A bit per field that has a value.
-    present: u128,
+    values: FieldMap<Slot<'a>>,
     /// Members that the envelope does not know, to be kept in `attributes`.
     extras: Vec<(Cow<'a, str>, &'a str)>,
     /// What the sender says it had removed.
@@ -140,7 +133,7 @@ pub(super) struct Draft<'a> {
 }
 
 /// How deep the value of each field stands in a record's text: the members of a group one deeper.
-const DEPTHS: [u8; COUNT] = {
+pub(super) const DEPTHS: [u8; COUNT] = {
     let mut depths = [1; COUNT];
     let mut field = 0;
     while field < COUNT {
@@ -189,14 +182,7 @@ const _: () = assert!(COUNT + GROUPS.len() < 128);
 
 impl<'a> Draft<'a> {
     fn new() -> Draft<'a> {
-        Draft {
-            values: Vec::with_capacity(USUAL),
-            place: [0; COUNT],
-            present: 0,
-            extras: Vec::new(),
-            redactions: None,
-            seen: 0,
-        }
+        Draft { values: FieldMap::default(), extras: Vec::new(), redactions: None, seen: 0 }
     }
 
     /// Takes fields that were found elsewhere; `None` where any of them is not as its place in a record's text has to be, or
@@ -291,38 +277,22 @@ impl<'a> Draft<'a> {
 
     /// A field's value.
     pub fn get(&self, field: Field) -> Option<&Slot<'a>> {
-        if self.present & (1 << field as u32) == 0 {
-            None
-        } else {
-            self.values.get(usize::from(self.place[field as usize]))
-        }
+        self.values.get(field)
     }
 
     /// As [`get`](Self::get), to be changed.
     pub fn get_mut(&mut self, field: Field) -> Option<&mut Slot<'a>> {
-        if self.present & (1 << field as u32) == 0 {
-            None
-        } else {
-            self.values.get_mut(usize::from(self.place[field as usize]))
-        }
+        self.values.get_mut(field)
     }
 
     /// Gives a field a value.
     pub fn set(&mut self, field: Field, value: Slot<'a>) {
-        match self.get_mut(field) {
-            Some(slot) => *slot = value,
-            None => {
-                // One place per field, and there are far fewer than 256.
-                self.place[field as usize] = self.values.len() as u8;
-                self.present |= 1 << field as u32;
-                self.values.push(value);
-            }
-        }
+        self.values.set(field, value);
     }
 
     /// The fields that have a value, in stored order.
     pub fn present(&self) -> Present {
-        Present(self.present)
+        self.values.present()
     }
 
     /// A text that is not empty. (An empty id is a value: it is refused.)
@@ -462,22 +432,6 @@ impl<'a> Draft<'a> {
             self.set(F::Attributes, Slot::Raw("{}"));
         }
         Ok(Some(all))
-    }
-}
-
-/// See [`Draft::present`].
-pub(super) struct Present(u128);
-
-impl Iterator for Present {
-    type Item = Field;
-
-    fn next(&mut self) -> Option<Field> {
-        if self.0 == 0 {
-            return None;
-        }
-        let position = self.0.trailing_zeros() as usize;
-        self.0 &= self.0 - 1;
-        crate::FIELDS.get(position).map(|spec| spec.field)
     }
 }
 

@@ -1,0 +1,114 @@
+//! Values by field.
+//!
+//! Owns the room they take: most records have a quarter of the fields, so only those take some. Not here: what a value is.
+
+use crate::fields::{COUNT, FIELDS, Field};
+
+/// Fields that most records have at most.
+const USUAL: usize = 24;
+
+const _: () = assert!(COUNT <= 128);
+
+/// A value for some of the fields, each at most once.
+#[derive(Debug, Clone)]
+pub struct FieldMap<T> {
+    /// The values, in the order they came.
+    values: Vec<T>,
+    /// By field: its place in `values`, meaningful where `present` says so.
+    place: [u8; COUNT],
+    /// A bit per field that has a value.
+    present: u128,
+}
+
+impl<T> Default for FieldMap<T> {
+    fn default() -> Self {
+        FieldMap { values: Vec::with_capacity(USUAL), place: [0; COUNT], present: 0 }
+    }
+}
+
+impl<T> FieldMap<T> {
+    /// Whether a field has a value.
+    #[inline]
+    pub fn has(&self, field: Field) -> bool {
+        self.present & (1 << field as u32) != 0
+    }
+
+    /// A field's value.
+    #[inline]
+    pub fn get(&self, field: Field) -> Option<&T> {
+        if !self.has(field) {
+            return None;
+        }
+        self.values.get(usize::from(*self.place.get(field as usize)?))
+    }
+
+    /// As [`get`](Self::get), to be changed.
+    #[inline]
+    pub fn get_mut(&mut self, field: Field) -> Option<&mut T> {
+        if !self.has(field) {
+            return None;
+        }
+        self.values.get_mut(usize::from(*self.place.get(field as usize)?))
+    }
+
+    /// Gives a field a value, instead of the one it has.
+    #[inline]
+    pub fn set(&mut self, field: Field, value: T) {
+        match self.get_mut(field) {
+            Some(there) => *there = value,
+            None => {
+                if let Some(place) = self.place.get_mut(field as usize) {
+                    // One place per field, and there are far fewer than 256.
+                    *place = self.values.len() as u8;
+                    self.present |= 1 << field as u32;
+                    self.values.push(value);
+                }
+            }
+        }
+    }
+
+    /// The fields that have a value now, in stored order.
+    pub fn present(&self) -> Present {
+        Present(self.present)
+    }
+}
+
+/// See [`FieldMap::present`].
+#[derive(Debug, Clone)]
+pub struct Present(u128);
+
+impl Iterator for Present {
+    type Item = Field;
+
+    fn next(&mut self) -> Option<Field> {
+        if self.0 == 0 {
+            return None;
+        }
+        let position = self.0.trailing_zeros() as usize;
+        self.0 &= self.0 - 1;
+        FIELDS.get(position).map(|spec| spec.field)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    proptest::proptest! {
+        #[test]
+        fn it_is_a_map(sets in proptest::collection::vec((0..COUNT, 0u32..), 0..100)) {
+            let (mut map, mut model) = (FieldMap::default(), BTreeMap::new());
+            for (n, value) in sets {
+                map.set(FIELDS[n].field, value);
+                model.insert(FIELDS[n].field, value);
+            }
+            let all: Vec<_> = map.present().map(|field| (field, *map.get(field).unwrap())).collect();
+            proptest::prop_assert_eq!(all, model.clone().into_iter().collect::<Vec<_>>());
+            for spec in FIELDS {
+                proptest::prop_assert_eq!(map.has(spec.field), model.contains_key(&spec.field));
+                proptest::prop_assert_eq!(map.get_mut(spec.field).copied(), model.get(&spec.field).copied());
+            }
+        }
+    }
+}
