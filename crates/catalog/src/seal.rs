@@ -52,6 +52,8 @@ impl Catalog {
             let path = path.to_path_buf();
             move |source| Error::File { action, path, source }
         };
+        // SQLite says nothing of a sync that fails while it closes: what is sealed must not change with the next power cut.
+        disk.append_to(path).and_then(|mut file| file.sync()).map_err(failed("sync", path))?;
         let text = seal_text(disk, path).map_err(failed("read", path))?;
         let mut unfinished = sum_path.as_os_str().to_owned();
         unfinished.push(".tmp");
