@@ -8,7 +8,6 @@ use crate::auth::{self, Caller};
 use crate::deriving::as_sent;
 use crate::prepare::{self, Prepared, Sent};
 use crate::problem::Problem;
-use crate::twins;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -126,7 +125,7 @@ pub struct Taken {
     pub size: u64,
     /// When the batch was sealed.
     pub recorded_at: i64,
-    /// Lines of records that are stored without a part of them ([`twins`]), which is not stored.
+    /// Lines of records that are stored without a part of them ([`twins`](crate::twins)), which is not stored.
     pub(crate) apart: Vec<usize>,
 }
 
@@ -263,7 +262,7 @@ async fn seal(app: &App, tenant: Arc<Tenant>, prepared: Prepared) -> Result<Take
             Outcome::Conflict { index } if twins => {
                 let stored = stored(app, &tenant, index).await?;
                 let sent = rows.get(n).and_then(Option::as_ref);
-                match stored.zip(sent).and_then(|(row, sent)| Some((row.leaf, twins::same(&row.row, sent)?))) {
+                match stored.zip(sent).and_then(|(row, sent)| Some((row.leaf, systems::twins::same(&row.row, sent)?))) {
                     Some((leaf, left)) => {
                         taken.apart.extend(left.then_some(line));
                         Outcome::Duplicate { index, leaf }

@@ -105,11 +105,31 @@ impl Reader {
         posted: &Posted,
         then: impl FnOnce(Natives<'_>) -> Result<R, Problem>,
     ) -> Result<R, Problem> {
+        self.decoded(posted, |body, text| then(Natives::read(self, body, text, posted, &app.memories.of(tenant))))
+    }
+
+    /// What is left of the records in these lines of a body (ascending) where one shape of them is stored ([`twins`]).
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(crate) fn twins(&self, posted: &Posted, lines: &[usize]) -> Result<Vec<(usize, String)>, Problem> {
+        self.decoded(posted, |_, text| {
+            let pieces = text.split(&*self.system);
+            let wanted = pieces.texts().filter(|(line, _)| lines.binary_search(line).is_ok());
+            Ok(wanted.filter_map(|(line, native)| Some((line, self.system.twin(native)?))).collect())
+        })
+    }
+
+    fn decoded<R>(
+        &self,
+        posted: &Posted,
+        then: impl FnOnce(&[u8], &Decoded<'_>) -> Result<R, Problem>,
+    ) -> Result<R, Problem> {
         let name = self.system.name();
         let body = posted.content(name == "cloudevents")?;
         let text = systems::decode(&*self.system, &body, &posted.kind)
             .map_err(|e| Problem::bad(e.code, format!("the body is not {name}'s: {}", e.detail)))?;
-        then(Natives::read(self, &body, &text, posted, &app.memories.of(tenant)))
+        then(&body, &text)
     }
 
     /// A tenant's own rules.
@@ -160,14 +180,14 @@ impl Posted {
         Posted { signature: Some("verified"), ..self }
     }
 
-    /// The same, with what is known of the signature of the body that it came in.
-    pub(crate) fn with_signature(self, signature: Option<&'static str>) -> Posted {
-        Posted { signature, ..self }
-    }
-
     /// The same, signed by its nature, and nobody said with which key.
     pub fn not_checked(self) -> Posted {
         Posted { signature: Some("not checked"), ..self }
+    }
+
+    /// What came in it, as a body of its own: its sender's signature counts for that too.
+    pub(crate) fn holding(&self, text: String) -> Posted {
+        Posted { signature: self.signature, ..Posted::inside(text) }
     }
 
     /// The body without its compression; a CloudEvent in binary mode in its JSON form, where that may be meant.
@@ -207,7 +227,7 @@ impl<'t> Natives<'t> {
     ) -> Natives<'t> {
         let system = reader.system.clone();
         let pieces = text.split(&*system);
-        let (count, bare) = (pieces.len(), matches!(body.trim_ascii(), b"" | b"{}"));
+        let (count, bare) = (pieces.count(), matches!(body.trim_ascii(), b"" | b"{}"));
         let name = || systems::envelope::hash(&[system.name().as_bytes(), b"\0", body]);
         let name = (MAX_RECORDS + 1..=parts::MOST).contains(&count).then(name);
         let filled = Filled::with_capacity(text.len() * 2);
@@ -343,13 +363,13 @@ pub async fn take(
     let from = posted.from.clone();
     let (said, system) = (Arc::new(Mutex::new(Said::default())), reader.system.name().to_owned());
     let told = Arc::clone(&said);
-    let (reading, signature) = (reader.clone(), posted.signature);
+    let twice = reader.system.writes_twice().then(|| (reader.clone(), posted.clone()));
     let rest: Arc<Mutex<Option<Arc<Natives<'static>>>>> = Arc::default();
     let kept = Arc::clone(&rest);
     let mut taken = intake::take_with(app, Arc::clone(tenant), move |app, tenant| {
-        reading.read(app, tenant, &posted, |natives| {
+        reader.read(app, tenant, &posted, |natives| {
             if posted.from.is_some() {
-                *told.lock() = Said::of(&natives, reading.sequence.as_deref());
+                *told.lock() = Said::of(&natives, reader.sequence.as_deref());
             }
             // An export request of nothing is `{}` in JSON, and no byte at all in Protocol Buffers.
             let nothing = natives.count == 0 || natives.bare;
@@ -358,7 +378,7 @@ pub async fn take(
             }
             let all = natives.list.len();
             let prepared = prepare::native(app, tenant, &natives, 0..all.min(MAX_RECORDS))?;
-            if all > MAX_RECORDS || natives.system.writes_twice() {
+            if all > MAX_RECORDS {
                 *kept.lock() = Some(Arc::new(natives.into_owned()));
             }
             Ok(prepared)
@@ -367,8 +387,10 @@ pub async fn take(
     .await?;
     let rest = rest.lock().take();
     if let Some(natives) = rest {
-        parts::rest(app, tenant, Arc::clone(&natives), &mut taken).await?;
-        twins::rest(app, tenant, reader, signature, &natives, &mut taken).await?;
+        parts::rest(app, tenant, natives, &mut taken).await?;
+    }
+    if let Some((reader, posted)) = twice {
+        twins::rest(app, tenant, reader, posted, &mut taken).await?;
     }
     if let Some(from) = from {
         app.heard.note(tenant.number, &from, &system, &said.lock(), &taken, app.store().now());

@@ -110,9 +110,13 @@ pub struct Pieces<'t> {
 
 impl Pieces<'_> {
     /// How many there are.
-    #[expect(clippy::len_without_is_empty, reason = "a number is all that is asked for")]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.list.len()
+    }
+
+    /// Those of which there is a text, by line.
+    pub fn texts(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.list.iter().filter_map(|piece| Some((piece.line, piece.text.as_deref().ok()?)))
     }
 }
 

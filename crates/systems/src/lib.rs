@@ -51,6 +51,7 @@ pub mod sns;
 pub mod split;
 #[cfg(test)]
 mod testing;
+pub mod twins;
 pub mod wso2;
 pub mod zitadel;
 
