@@ -1,6 +1,6 @@
 //! What one record costs on its way to a leaf, hop by hop: `cargo run --release -p event --example record_cost`.
 
-use event::commit::{Keys, SaltKey, commitment, entry, leaf_hash};
+use event::commit::{Keys, SaltKey, commitment, commitments, entry, leaf_hash};
 use event::parse::Parser;
 use event::redact::Rules;
 use std::convert::Infallible;
@@ -46,6 +46,14 @@ fn main() {
     let mut keys = OneKey(SaltKey::new(&[7; 32]));
     time("commitment over parts", &mut || {
         black_box(commitment(black_box(&row), &mut keys)).ok();
+    });
+    let thousand: Vec<&[u8]> = vec![&row; 1000];
+    let mut left = 0;
+    time("the same, a thousand rows side by side", &mut || {
+        left = (left + 1) % thousand.len();
+        if left == 0 {
+            commitments(black_box(&thousand).iter().copied(), &mut keys, |made| drop(black_box(made)));
+        }
     });
     time("entry and leaf hash", &mut || {
         black_box(leaf_hash(&entry(event::EntryKind::Record, 1, black_box(&[7; 32]))));

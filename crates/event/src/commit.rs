@@ -3,12 +3,15 @@
 //! Owns the frozen hashing rules (`docs/formats/entry.md`). Not here: where keys come from (the caller
 //! gives them through [`Keys`]) and the tree that leaves go into (`merkle`).
 
+mod many;
+
+pub use crate::sha::Hash;
+pub use many::commitments;
+
 use crate::encode::{PartSlice, RowError, Stored, Visit, fields, walk};
 use crate::fields::{COUNT, FIELDS, Field, Part};
-use sha2::block_api::compress256;
+use crate::sha::{BLOCK, START, State, after, bytes_of, finish, sha256, short};
 
-/// SHA-256 output.
-pub type Hash = [u8; 32];
 /// Length of an entry in bytes.
 pub const ENTRY_LEN: usize = 47;
 /// First byte of every entry.
@@ -54,15 +57,9 @@ impl EntryKind {
 /// not four. Two bare states are a third of the size of two hashers with their buffers, and thousands are remembered.
 #[derive(Clone, Copy)]
 pub struct SaltKey {
-    inner: [u32; 8],
-    outer: [u32; 8],
+    inner: State,
+    outer: State,
 }
-
-/// State of SHA-256 before the first block (FIPS 180-4, 5.3.3).
-const START: [u32; 8] =
-    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
-/// Bytes of a block of SHA-256.
-const BLOCK: usize = 64;
 
 impl SaltKey {
     /// Makes a key ready.
@@ -72,88 +69,22 @@ impl SaltKey {
             for (out, byte) in block.iter_mut().zip(key) {
                 *out ^= byte;
             }
-            let mut state = START;
-            compress256(&mut state, &[block]);
-            state
+            after(START, &block)
         };
         SaltKey { inner: padded(0x36), outer: padded(0x5c) }
     }
 
     fn salt(&self, id: &[u8], ordinal: u16) -> [u8; 16] {
         let inner = finish(self.inner, BLOCK, &[id, &ordinal.to_be_bytes()]);
-        let full = short(self.outer, BLOCK, &inner);
-        let mut salt = [0; 16];
-        salt.copy_from_slice(&full[..16]);
-        salt
+        salt_of(short(self.outer, BLOCK, &bytes_of(inner)))
     }
 }
 
-/// SHA-256 of a message in pieces. Most are one or two blocks here, where a hasher with a buffer of its own costs half as
-/// much again as the blocks do.
-#[inline]
-fn sha256(pieces: &[&[u8]]) -> Hash {
-    finish(START, 0, pieces)
-}
-
-/// As [`finish`], for a message whose length, at most 119 bytes, is known when this is compiled: it is put together without a
-/// copy of unknown length.
-#[inline]
-fn short<const N: usize>(mut state: [u32; 8], absorbed: usize, message: &[u8; N]) -> Hash {
-    const { assert!(N < 2 * BLOCK - 8) };
-    let mut blocks = [[0; BLOCK]; 2];
-    let bytes = blocks.as_flattened_mut();
-    bytes[..N].copy_from_slice(message);
-    bytes[N] = 0x80;
-    let end = if N < BLOCK - 8 { BLOCK } else { 2 * BLOCK };
-    bytes[end - 8..end].copy_from_slice(&((absorbed + N) as u64 * 8).to_be_bytes());
-    compress256(&mut state, &blocks[..end / BLOCK]);
-    bytes_of(state)
-}
-
-fn bytes_of(state: [u32; 8]) -> Hash {
-    let mut hash = [0; 32];
-    for (out, word) in hash.as_chunks_mut().0.iter_mut().zip(state) {
-        *out = word.to_be_bytes();
-    }
-    hash
-}
-
-/// The hash of a message of which `state` has `absorbed` bytes already, whole blocks.
-fn finish(mut state: [u32; 8], absorbed: usize, rest: &[&[u8]]) -> Hash {
-    let mut block = [0; BLOCK];
-    let (mut filled, mut length) = (0, absorbed);
-    for mut piece in rest.iter().copied() {
-        length += piece.len();
-        if filled > 0 {
-            let (now, later) = piece.split_at(piece.len().min(BLOCK - filled));
-            block[filled..filled + now.len()].copy_from_slice(now);
-            filled += now.len();
-            piece = later;
-            if filled == BLOCK {
-                compress256(&mut state, &[block]);
-                filled = 0;
-            }
-        }
-        let (whole, left) = piece.as_chunks();
-        if !whole.is_empty() {
-            compress256(&mut state, whole);
-        }
-        if !left.is_empty() {
-            block[..left.len()].copy_from_slice(left);
-            filled = left.len();
-        }
-    }
-    let mut last = [0; BLOCK];
-    last[..filled].copy_from_slice(&block[..filled]);
-    last[filled] = 0x80;
-    block = last;
-    if filled >= BLOCK - 8 {
-        compress256(&mut state, &[block]);
-        block = [0; BLOCK];
-    }
-    block[BLOCK - 8..].copy_from_slice(&(length as u64 * 8).to_be_bytes());
-    compress256(&mut state, &[block]);
-    bytes_of(state)
+/// A salt is the beginning of the HMAC.
+fn salt_of(full: State) -> [u8; 16] {
+    let mut salt = [0; 16];
+    salt.copy_from_slice(&bytes_of(full)[..16]);
+    salt
 }
 
 impl std::fmt::Debug for SaltKey {
@@ -315,28 +246,44 @@ pub struct OpenedPart {
 pub fn commitment_with<K: Keys>(
     row: &[u8],
     keys: &mut K,
-    each: impl FnMut(&PartSlice<'_>, [u8; 16], Hash),
+    mut each: impl FnMut(&PartSlice<'_>, [u8; 16], Hash),
 ) -> Result<Hash, CommitError<K::Error>> {
-    let mut committing = Committing {
+    let mut root = Root::default();
+    keyed(row, keys, |part, id, key| {
+        let salt = key.salt(id, part.ordinal);
+        let digest = part_digest(&salt, part.bytes);
+        each(&part, salt, digest);
+        root.push(digest);
+    })?;
+    Ok(root.finish())
+}
+
+/// Calls `each` with every part of a row, the record's id and the key of the part's salt.
+#[inline]
+fn keyed<'a, K: Keys>(
+    row: &'a [u8],
+    keys: &mut K,
+    each: impl FnMut(PartSlice<'a>, &'a [u8], &SaltKey),
+) -> Result<(), CommitError<K::Error>> {
+    let mut keyed = Keyed {
         keys,
         each,
         id: &[],
         whose: Whose::default(),
         first_recipient: None,
         reference: String::new(),
-        root: Root::default(),
         failed: None,
     };
-    walk(row, &mut committing)?;
-    match committing.failed {
-        _ if committing.id.is_empty() => Err(CommitError::NoId),
+    walk(row, &mut keyed)?;
+    match keyed.failed {
+        _ if keyed.id.is_empty() => Err(CommitError::NoId),
         Some(e) => Err(CommitError::Key(e)),
-        None => Ok(committing.root.finish()),
+        None => Ok(()),
     }
 }
 
-/// A commitment being made, part by part.
-struct Committing<'a, 'k, K: Keys, E> {
+/// Finds the key of each part.
+struct Keyed<'a, 'k, K: Keys, E> {
     keys: &'k mut K,
     each: E,
     id: &'a [u8],
@@ -344,11 +291,10 @@ struct Committing<'a, 'k, K: Keys, E> {
     /// The body and subject of a notification belong to its first addressee.
     first_recipient: Option<String>,
     reference: String,
-    root: Root,
     failed: Option<K::Error>,
 }
 
-impl<'a, K: Keys, E: FnMut(&PartSlice<'_>, [u8; 16], Hash)> Visit<'a> for Committing<'a, '_, K, E> {
+impl<'a, K: Keys, E: FnMut(PartSlice<'a>, &'a [u8], &SaltKey)> Visit<'a> for Keyed<'a, '_, K, E> {
     #[inline]
     fn field(&mut self, stored: &Stored<'a>) {
         if stored.field == Field::Id {
@@ -371,19 +317,11 @@ impl<'a, K: Keys, E: FnMut(&PartSlice<'_>, [u8; 16], Hash)> Visit<'a> for Commit
             }
             person = person.or(self.first_recipient.as_deref());
         }
-        let salt = match person {
-            None => self.keys.tenant().salt(self.id, part.ordinal),
-            Some(reference) => match self.keys.person(reference) {
-                Ok(key) => key.salt(self.id, part.ordinal),
-                Err(e) => {
-                    self.failed = Some(e);
-                    return;
-                }
-            },
-        };
-        let digest = part_digest(&salt, part.bytes);
-        (self.each)(&part, salt, digest);
-        self.root.push(digest);
+        match person.map(|reference| self.keys.person(reference)) {
+            None => (self.each)(part, self.id, self.keys.tenant()),
+            Some(Ok(key)) => (self.each)(part, self.id, &key),
+            Some(Err(e)) => self.failed = Some(e),
+        }
     }
 }
 
@@ -416,9 +354,7 @@ struct Root {
 
 impl Root {
     fn push(&mut self, digest: Hash) {
-        let mut leaf = [0; 33];
-        leaf[1..].copy_from_slice(&digest);
-        let mut node = short(START, 0, &leaf);
+        let mut node = bytes_of(short(START, 0, &leaf_message(&digest)));
         let mut height = 0;
         while self.parts >> height & 1 == 1
             && let Some(left) = self.subtrees.get(height)
@@ -434,10 +370,7 @@ impl Root {
     }
 
     fn node(left: &Hash, right: &Hash) -> Hash {
-        let mut node = [1; 65];
-        node[1..33].copy_from_slice(left);
-        node[33..].copy_from_slice(right);
-        short(START, 0, &node)
+        bytes_of(short(START, 0, &node_message(left, right)))
     }
 
     fn finish(self) -> Hash {
@@ -446,6 +379,21 @@ impl Root {
             .fold(None, |right, (_, left)| Some(right.map_or(*left, |right| Self::node(left, &right))))
             .unwrap_or_else(|| sha256(&[]))
     }
+}
+
+/// What is hashed for a leaf of that tree.
+fn leaf_message(digest: &Hash) -> [u8; 33] {
+    let mut leaf = [0; 33];
+    leaf[1..].copy_from_slice(digest);
+    leaf
+}
+
+/// What is hashed for a node of it.
+fn node_message(left: &Hash, right: &Hash) -> [u8; 65] {
+    let mut node = [1; 65];
+    node[1..33].copy_from_slice(left);
+    node[33..].copy_from_slice(right);
+    node
 }
 
 /// The entry: 47 bytes in the tlog-addenda layout, one digest at offset 10.
@@ -501,14 +449,6 @@ mod tests {
     }
 
     proptest::proptest! {
-        #[test]
-        fn a_hash_in_pieces_is_the_hash(message in proptest::collection::vec(0u8.., 0..300), cut: [proptest::sample::Index; 2]) {
-            let (a, b) = (cut[0].index(message.len() + 1), cut[1].index(message.len() + 1));
-            let (a, b) = (a.min(b), a.max(b));
-            let want: Hash = Sha256::digest(&message).into();
-            proptest::prop_assert_eq!(sha256(&[&message[..a], &message[a..b], &message[b..]]), want);
-        }
-
         #[test]
         fn what_is_no_text_names_nobody(values in proptest::collection::vec(proptest::option::of("[a@]{0,3}"), 4)) {
             let named = [Field::ActorId, Field::ActorName, Field::ActorEmail, Field::Username];
