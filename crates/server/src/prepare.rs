@@ -232,7 +232,7 @@ fn work(
 }
 
 impl Work<'_> {
-    /// Parses a record and commits to it.
+    /// Parses a record and keeps it.
     fn add(
         &mut self,
         line: usize,
@@ -262,7 +262,7 @@ impl Work<'_> {
         }
     }
 
-    /// Commits to a record that passed.
+    /// Keeps a record that passed.
     fn keep(
         &mut self,
         line: usize,
@@ -285,16 +285,14 @@ impl Work<'_> {
                 event.row.end = self.rows.len();
             }
         }
-        let row = self.rows.get(event.row.clone()).unwrap_or_default();
-        let commitment = commit::commitment(row, &mut self.salts)
-            .map_err(|e| Problem::internal("a record could not be committed to", &e))?;
         let id = self.rows.get(event.id.clone()).unwrap_or_default();
         let key = Some(self.app.store().id_key(self.tenant.number, id));
         let id = String::from_utf8_lossy(id).into_owned();
         self.out.batch.records.push(Pending {
             kind: self.kind as u8,
             row: event.row,
-            commitment,
+            // Made for all together, in the end.
+            commitment: ledger::Hash::default(),
             id: key,
             known: None,
         });
@@ -313,7 +311,19 @@ impl Work<'_> {
         }
     }
 
+    /// Commits to the records. Many are hashed side by side.
+    fn commit(&mut self) -> Result<(), Problem> {
+        let mut made = Vec::with_capacity(self.out.batch.records.len());
+        let rows = self.out.batch.records.iter().map(|r| self.rows.get(r.row.clone()).unwrap_or_default());
+        commit::commitments(rows, &mut self.salts, |commitment| made.push(commitment));
+        for (record, commitment) in self.out.batch.records.iter_mut().zip(made) {
+            record.commitment = commitment.map_err(|e| Problem::internal("a record could not be committed to", &e))?;
+        }
+        Ok(())
+    }
+
     fn finish(mut self) -> Result<Prepared, Problem> {
+        self.commit()?;
         self.out.batch.keys = self.salts.finish();
         self.out.batch.rows = self.rows;
         self.out.learned = self.deriving.learned;

@@ -3,9 +3,10 @@
 use crate::error::{Error, Result};
 use crate::keys::Salts;
 use crate::leaves::Leaves;
+use crate::rehash::Gathered;
 use crate::store::Store;
 use catalog::Tenant;
-use event::commit;
+use event::commit::CommitError;
 use ledger::Hash;
 use segments::{RowRef, SegmentInfo};
 use std::sync::Arc;
@@ -35,8 +36,9 @@ impl Store {
                 if rows % PACED_ROWS == 0 {
                     pace(rows)?;
                 }
-                walk.row(row, leaves)
+                walk.row(&row, &mut |tenant, index, leaf| leaves.take(tenant, index, leaf))
             })?;
+            walk.end(&mut |tenant, index, leaf| leaves.take(tenant, index, leaf))?;
         }
         match leaves.left() {
             None => Ok(()),
@@ -70,6 +72,9 @@ impl Store {
     }
 }
 
+/// What becomes of a leaf, by tenant and index: whether it is as expected.
+pub(crate) type Take<'a> = dyn FnMut(u32, u64, Hash) -> bool + 'a;
+
 /// Rows of one file, with the tenant that the row number says they belong to.
 pub(crate) struct Walk<'a> {
     store: &'a Store,
@@ -78,20 +83,27 @@ pub(crate) struct Walk<'a> {
     row: u64,
     tenant: Arc<Tenant>,
     salts: Salts<'a>,
+    gathered: Gathered,
 }
 
 impl<'a> Walk<'a> {
     pub fn new(store: &'a Store, info: &'a SegmentInfo) -> Result<Walk<'a>> {
         let tenant = store.tenant(info.slices.first().map_or(0, |s| s.tenant))?;
-        let salts = store.keys.reader(&tenant);
-        Ok(Walk { store, info, slice: 0, row: 0, tenant, salts })
+        Ok(Walk::of(store, info, tenant))
     }
 
-    /// The next row: its tenant's number, and its leaf.
-    pub fn leaf(&mut self, row: &RowRef<'_>) -> Result<(u32, Hash)> {
+    /// For some rows of a file, all of one tenant: see [`gather`](Self::gather).
+    pub fn of(store: &'a Store, info: &'a SegmentInfo, tenant: Arc<Tenant>) -> Walk<'a> {
+        let salts = store.keys.reader(&tenant);
+        Walk { store, info, slice: 0, row: 0, tenant, salts, gathered: Gathered::default() }
+    }
+
+    /// The next row. `take` is given the leaves of rows some time after they came, at the latest at the [`end`](Self::end).
+    pub fn row(&mut self, row: &RowRef<'_>, take: &mut Take<'_>) -> Result<()> {
         while let Some(slice) = self.info.slices.get(self.slice)
             && self.row >= slice.row_start + slice.rows
         {
+            self.end(take)?;
             self.slice += 1;
             if let Some(next) = self.info.slices.get(self.slice) {
                 self.tenant = self.store.tenant(next.tenant)?;
@@ -99,32 +111,33 @@ impl<'a> Walk<'a> {
             }
         }
         self.row += 1;
-        let wrong = |what: String| Error::Mismatch {
-            segment: self.info.id,
-            tenant: self.tenant.slug.clone(),
-            index: row.index,
-            what,
-        };
-        if row.tenant != self.tenant.slug {
-            return Err(wrong(format!("the row says it belongs to {}", row.tenant)));
-        }
-        let commitment = commit::commitment(row.row, &mut self.salts).map_err(|e| match e {
-            commit::CommitError::Key(e) => e.into(),
-            e => wrong(e.to_string()),
-        })?;
-        Ok((self.tenant.number, ledger::leaf_of(row.kind, row.recorded_at, &commitment)))
+        self.gather(row, take)
     }
 
-    fn row(&mut self, row: RowRef<'_>, leaves: &mut Leaves) -> Result<()> {
-        let (tenant, leaf) = self.leaf(&row)?;
-        if leaves.take(tenant, row.index, leaf) {
-            return Ok(());
+    /// As [`row`](Self::row), for a row of the tenant at hand.
+    pub fn gather(&mut self, row: &RowRef<'_>, take: &mut Take<'_>) -> Result<()> {
+        if row.tenant != self.tenant.slug {
+            return Err(self.wrong(row.index, format!("the row says it belongs to {}", row.tenant)));
         }
-        Err(Error::Mismatch {
-            segment: self.info.id,
-            tenant: self.tenant.slug.clone(),
-            index: row.index,
-            what: "the row, or one of its 256 neighbours, does not hash to what was sealed".into(),
-        })
+        if self.gathered.push(row) { self.end(take) } else { Ok(()) }
+    }
+
+    /// Hands on the leaves of all rows that came.
+    pub fn end(&mut self, take: &mut Take<'_>) -> Result<()> {
+        for row in self.gathered.hash(&mut self.salts) {
+            let leaf = row.leaf.map_err(|e| match e {
+                CommitError::Key(e) => e.into(),
+                e => self.wrong(row.index, e.to_string()),
+            })?;
+            if !take(self.tenant.number, row.index, leaf) {
+                let what = "the row, or one of its 256 neighbours, does not hash to what was sealed";
+                return Err(self.wrong(row.index, what.into()));
+            }
+        }
+        Ok(())
+    }
+
+    fn wrong(&self, index: u64, what: String) -> Error {
+        Error::Mismatch { segment: self.info.id, tenant: self.tenant.slug.clone(), index, what }
     }
 }

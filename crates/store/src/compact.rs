@@ -11,6 +11,7 @@ use crate::leaves::Leaves;
 use crate::store::{Store, row_of};
 use crate::trees::BLOCK;
 use catalog::StoreCommit;
+use ledger::Hash;
 use segments::{Segment, write_merged};
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
@@ -110,24 +111,23 @@ impl Store {
         if wanted.iter().map(|(_, range)| range.end - range.start).sum::<u64>() * SPARSE < input.info().rows {
             for (number, range) in wanted {
                 let tenant = self.tenant(number)?;
-                let mut salts = self.keys.reader(&tenant);
-                input.rows_by_index(number, range, |row| -> Result<()> {
-                    let sealed = self.sealed(&tenant, &mut salts, row, input.info().id)?;
-                    leaves.put(number, sealed.index, sealed.leaf);
-                    Ok(())
-                })?;
+                let mut walk = Walk::of(self, input.info(), tenant);
+                let put = &mut |number, index, leaf| put(leaves, number, index, leaf);
+                input.rows_by_index(number, range, |row| walk.gather(&row, put))?;
+                walk.end(put)?;
                 rest()?;
             }
             return Ok(());
         }
         let mut walk = Walk::new(self, input.info())?;
         let mut n = 0u64;
+        let put = &mut |number, index, leaf| put(leaves, number, index, leaf);
         input.rows(&mut |row| -> Result<()> {
-            let (tenant, leaf) = walk.leaf(&row)?;
-            leaves.put(tenant, row.index, leaf);
+            walk.row(&row, put)?;
             n += 1;
             if n.is_multiple_of(4096) { rest() } else { Ok(()) }
-        })
+        })?;
+        walk.end(put)
     }
 
     /// One merge, if one is due. `share` says again and again what part of a core it may take.
@@ -202,6 +202,12 @@ impl Store {
         self.counters.merged_rows.fetch_add(inputs.iter().map(|s| s.info().rows).sum(), Ordering::Relaxed);
         Ok(true)
     }
+}
+
+/// Whatever an input's rows hash to is what its outputs' must.
+fn put(leaves: &mut Leaves, tenant: u32, index: u64, leaf: Hash) -> bool {
+    leaves.put(tenant, index, leaf);
+    true
 }
 
 /// The segments to merge next: the oldest `fan_in` of the smallest size class that has so many.

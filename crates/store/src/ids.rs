@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::store::Store;
+use crate::tiles::Row;
 use arrow::array::{Array, BooleanArray, RecordBatch, StringArray, UInt64Array};
 use arrow::error::ArrowError;
 use catalog::Tenant;
@@ -68,14 +69,18 @@ impl Store {
             if here.is_empty() {
                 continue;
             }
+            let mut rows = Vec::new();
             for index in self.indexes_of(segment, tenant.number, here)? {
                 segment.rows_by_index(tenant.number, index..index + 1, |row| -> Result<()> {
-                    let row = self.sealed(tenant, &mut salts, row, segment.info().id)?;
-                    if let Some(id) = id_of(&row.row).and_then(|id| std::str::from_utf8(id).ok()) {
-                        found.insert(id.to_owned(), Known { index, commitment: row.commitment, leaf: row.leaf });
-                    }
+                    rows.push(Row::read(&row));
                     Ok(())
                 })?;
+            }
+            self.seal_again(tenant, &mut salts, &mut rows, segment.info().id)?;
+            for Row { index, row, commitment, leaf, .. } in rows {
+                if let Some(id) = id_of(&row).and_then(|id| std::str::from_utf8(id).ok()) {
+                    found.insert(id.to_owned(), Known { index, commitment, leaf });
+                }
             }
         }
         Ok(found)

@@ -17,6 +17,7 @@ mod ids;
 mod keys;
 mod leaves;
 pub mod rebuild;
+mod rehash;
 pub mod repair;
 mod scrub;
 mod snapshot;

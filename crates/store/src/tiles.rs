@@ -32,6 +32,13 @@ pub struct Row {
 }
 
 impl Row {
+    /// A row of a segment, of which what was sealed is not known yet.
+    pub(crate) fn read(row: &RowRef<'_>) -> Row {
+        let RowRef { index, recorded_at, kind, row, .. } = *row;
+        let (commitment, leaf) = Default::default();
+        Row { index, recorded_at, kind, row: row.to_vec(), commitment, leaf }
+    }
+
     /// The 47 bytes of its entry.
     pub fn entry(&self) -> [u8; commit::ENTRY_LEN] {
         commit::entry(EntryKind::from_byte(self.kind).unwrap_or(EntryKind::Record), self.recorded_at, &self.commitment)
@@ -39,15 +46,24 @@ impl Row {
 }
 
 impl Store {
-    /// Recomputes what was sealed of a row that was read from a segment. `salts` are its tenant's.
-    pub(crate) fn sealed(&self, tenant: &Tenant, salts: &mut Salts<'_>, row: RowRef<'_>, segment: u64) -> Result<Row> {
-        let RowRef { index, recorded_at, kind, row, .. } = row;
-        let commitment = commit::commitment(row, salts).map_err(|e| match e {
-            CommitError::Key(e) => e.into(),
-            e => Error::Mismatch { segment, tenant: tenant.slug.clone(), index, what: e.to_string() },
-        })?;
-        let leaf = ledger::leaf_of(kind, recorded_at, &commitment);
-        Ok(Row { index, recorded_at, kind, row: row.to_vec(), commitment, leaf })
+    /// Recomputes what was sealed of rows that were [read](Row::read) from a segment. `salts` are their tenant's.
+    pub(crate) fn seal_again(
+        &self,
+        tenant: &Tenant,
+        salts: &mut Salts<'_>,
+        rows: &mut [Row],
+        segment: u64,
+    ) -> Result<()> {
+        let mut made = Vec::with_capacity(rows.len());
+        commit::commitments(rows.iter().map(|row| row.row.as_slice()), salts, |commitment| made.push(commitment));
+        for (row, commitment) in rows.iter_mut().zip(made) {
+            row.commitment = commitment.map_err(|e| match e {
+                CommitError::Key(e) => e.into(),
+                e => Error::Mismatch { segment, tenant: tenant.slug.clone(), index: row.index, what: e.to_string() },
+            })?;
+            row.leaf = ledger::leaf_of(row.kind, row.recorded_at, &row.commitment);
+        }
+        Ok(())
     }
 
     /// The rows of an index range, in order. All of them: a row that cannot be found is an error.
@@ -78,10 +94,13 @@ impl Store {
                 if slice.min_index >= below || slice.max_index < range.start {
                     continue;
                 }
+                let first = rows.len();
                 segment.rows_by_index(tenant.number, range.start..below, |row| -> Result<()> {
-                    rows.push(self.sealed(tenant, &mut salts, row, segment.info().id)?);
+                    rows.push(Row::read(&row));
                     Ok(())
                 })?;
+                let read = rows.get_mut(first..).unwrap_or_default();
+                self.seal_again(tenant, &mut salts, read, segment.info().id)?;
             }
             rows.sort_unstable_by_key(|r| r.index);
         }

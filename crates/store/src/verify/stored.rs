@@ -5,9 +5,10 @@
 use super::Finding;
 use crate::error::Result;
 use crate::folder::Folder;
-use crate::keys::KeyStore;
+use crate::keys::{KeyStore, Salts};
+use crate::rehash::Gathered;
 use catalog::{Catalog, Tenant};
-use event::commit;
+
 use ledger::Hash;
 use segments::Segment;
 use std::path::PathBuf;
@@ -156,53 +157,91 @@ fn check_files(shared: &Shared<'_>, checked: &Checked<'_>) {
 
 fn check_rows(shared: &Shared<'_>, checked: &Checked<'_>, rows: &std::ops::Range<u64>) {
     let Some(segment) = &checked.segment else { return };
-    let mut findings = Vec::new();
-    let mut batch: Vec<ReadRow> = Vec::with_capacity(BATCH);
-    let mut tenant: Option<Arc<Tenant>> = None;
-    let hand_on = |batch: &mut Vec<ReadRow>, findings: &mut Vec<Finding>| {
-        let n = batch.len() as u64;
-        (shared.progress)(shared.records.fetch_add(n, Ordering::Relaxed) + n);
-        if !(shared.sink)(checked.info.id, batch, findings) {
-            shared.enough.store(true, Ordering::Relaxed);
-        }
-        batch.clear();
-    };
-    let mut visit = |r: segments::RowRef<'_>, number: u32| {
-        if shared.enough.load(Ordering::Relaxed) {
-            return;
-        }
-        if tenant.as_ref().is_none_or(|t| t.number != number) {
-            tenant = shared.catalog.tenant_by_number(number);
-        }
-        let wrong = |what: String| Finding {
-            file: checked.file.clone(),
-            tenant: tenant.as_ref().map(|t| t.slug.clone()),
-            index: Some(r.index),
-            what,
-        };
-        let Some(t) = &tenant else {
-            findings.push(wrong("its tenant is not in the catalog".into()));
-            return;
-        };
-        if t.slug != r.tenant {
-            findings.push(wrong(format!("the row says it belongs to {}", r.tenant)));
-        }
-        match commit::commitment(r.row, &mut shared.keys.reader(t)) {
-            Ok(c) => batch.push((number, r.index, ledger::leaf_of(r.kind, r.recorded_at, &c), r.recorded_at)),
-            Err(e) => findings.push(wrong(e.to_string())),
-        }
-        if batch.len() == BATCH {
-            hand_on(&mut batch, &mut findings);
-        }
-    };
+    let mut rows_of = RowsOf { shared, checked, tenant: None, batch: Vec::new(), findings: Vec::new() };
+    let mut visit = |r: segments::RowRef<'_>, number: u32| rows_of.row(&r, number);
     if let Some((at, what)) = read_rows(segment, rows, &mut visit) {
         let mut unread = locked(&checked.unread);
         if unread.as_ref().is_none_or(|(first, _)| at < *first) {
             *unread = Some((at, what));
         }
     }
-    hand_on(&mut batch, &mut findings);
-    locked(&checked.findings).extend(findings);
+    rows_of.hash();
+    rows_of.hand_on();
+    locked(&checked.findings).extend(rows_of.findings);
+}
+
+/// What is found while the rows of a segment go by.
+struct RowsOf<'a> {
+    shared: &'a Shared<'a>,
+    checked: &'a Checked<'a>,
+    /// Whose rows these are, by number, and those of them that wait to be hashed; `None` where the catalog does not know.
+    tenant: Option<(u32, Option<Waiting<'a>>)>,
+    batch: Vec<ReadRow>,
+    findings: Vec<Finding>,
+}
+
+/// A tenant's rows that wait to be hashed.
+struct Waiting<'a> {
+    tenant: Arc<Tenant>,
+    salts: Salts<'a>,
+    gathered: Gathered,
+}
+
+impl RowsOf<'_> {
+    fn row(&mut self, row: &segments::RowRef<'_>, number: u32) {
+        if self.shared.enough.load(Ordering::Relaxed) {
+            return;
+        }
+        if self.tenant.as_ref().is_none_or(|(of, _)| *of != number) {
+            self.hash();
+            let tenant = self.shared.catalog.tenant_by_number(number);
+            let waiting = tenant.map(|tenant| {
+                let salts = self.shared.keys.reader(&tenant);
+                Waiting { tenant, salts, gathered: Gathered::default() }
+            });
+            self.tenant = Some((number, waiting));
+        }
+        let Some((_, Some(waiting))) = &mut self.tenant else {
+            self.wrong(row.index, "its tenant is not in the catalog".into());
+            return;
+        };
+        let full = waiting.gathered.push(row);
+        if waiting.tenant.slug != row.tenant {
+            self.wrong(row.index, format!("the row says it belongs to {}", row.tenant));
+        }
+        if full {
+            self.hash();
+        }
+    }
+
+    fn wrong(&mut self, index: u64, what: String) {
+        let tenant = self.tenant.as_ref().and_then(|(_, of)| of.as_ref()).map(|of| of.tenant.slug.clone());
+        self.findings.push(Finding { file: self.checked.file.clone(), tenant, index: Some(index), what });
+    }
+
+    /// Hashes the rows that wait.
+    fn hash(&mut self) {
+        let Some((number, Some(waiting))) = &mut self.tenant else { return };
+        let number = *number;
+        for row in waiting.gathered.hash(&mut waiting.salts) {
+            match row.leaf {
+                Ok(leaf) => self.batch.push((number, row.index, leaf, row.recorded_at)),
+                Err(e) => self.wrong(row.index, e.to_string()),
+            }
+        }
+        if self.batch.len() >= BATCH {
+            self.hand_on();
+        }
+    }
+
+    fn hand_on(&mut self) {
+        let n = self.batch.len() as u64;
+        (self.shared.progress)(self.shared.records.fetch_add(n, Ordering::Relaxed) + n);
+        if !(self.shared.sink)(self.checked.info.id, &mut self.batch, &mut self.findings) {
+            self.shared.enough.store(true, Ordering::Relaxed);
+        }
+        self.batch.clear();
+    }
 }
 
 /// Every one of these rows that can be read; otherwise the first that cannot, and why.
