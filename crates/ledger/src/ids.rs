@@ -49,10 +49,10 @@ impl Hasher for AsIs {
     }
 }
 
-/// Where an id was used, and in which generation.
+/// Where an id was used, and in which generation: its number modulo 2^32, so that an entry of the map is 32 bytes and not 48.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
-    generation: u64,
+    generation: u32,
     tenant: u32,
     index: u64,
 }
@@ -68,6 +68,8 @@ pub(crate) struct RecentIds {
     first: u64,
     /// Generations below this one are stored.
     stored: u64,
+    /// What is left of the generation before `first`, which is being let go of.
+    leaving: Vec<IdKey>,
 }
 
 /// Generations kept after their records went to segments: a batch checked its ids against the segments a
@@ -76,7 +78,13 @@ const KEEP: u64 = 2;
 
 impl RecentIds {
     pub fn new() -> Self {
-        Self { seen: HashMap::default(), generations: VecDeque::from([Vec::new()]), first: 0, stored: 0 }
+        Self {
+            seen: HashMap::default(),
+            generations: VecDeque::from([Vec::new()]),
+            first: 0,
+            stored: 0,
+            leaving: Vec::new(),
+        }
     }
 
     pub fn get(&self, id: IdKey) -> Option<(u32, u64)> {
@@ -84,7 +92,7 @@ impl RecentIds {
     }
 
     pub fn insert(&mut self, id: IdKey, tenant: u32, index: u64) {
-        let generation = self.first + self.generations.len() as u64 - 1;
+        let generation = (self.first + self.generations.len() as u64 - 1) as u32;
         self.seen.insert(id, Seen { generation, tenant, index });
         if let Some(newest) = self.generations.back_mut() {
             newest.push(id);
@@ -98,22 +106,35 @@ impl RecentIds {
         self.first + self.generations.len() as u64 - 1
     }
 
-    /// The generations below `number` are stored. Lets go of those that no batch can still miss; one whose
-    /// freeze came to nothing stays until a later one takes its records along.
+    /// The generations below `number` are stored. Ids are let go of by [`let_go`](Self::let_go).
     pub fn stored(&mut self, number: u64) {
         self.stored = self.stored.max(number);
-        while self.first + KEEP < self.stored && self.generations.len() > 1 {
-            for id in self.generations.pop_front().unwrap_or_default() {
-                // The same id may have been used again since.
-                if self.seen.get(&id).is_some_and(|s| s.generation == self.first) {
-                    self.seen.remove(&id);
-                }
-            }
+    }
+
+    /// Lets go of some ids that no batch can still miss, at most `most`: whoever holds this lock keeps every writer
+    /// waiting. Whether there are more. A generation whose freeze came to nothing stays until a later one takes its
+    /// records along.
+    pub fn let_go(&mut self, most: usize) -> bool {
+        if self.leaving.is_empty() && self.first + KEEP < self.stored && self.generations.len() > 1 {
+            self.leaving = self.generations.pop_front().unwrap_or_default();
             self.first += 1;
         }
-        if self.seen.len() < self.seen.capacity() / 4 {
-            self.seen.shrink_to_fit();
+        let left = self.leaving.len().saturating_sub(most);
+        for id in self.leaving.drain(left..) {
+            // The same id may have been used again since.
+            if self.seen.get(&id).is_some_and(|s| s.generation == (self.first - 1) as u32) {
+                self.seen.remove(&id);
+            }
         }
+        if left == 0 {
+            self.leaving = Vec::new();
+        }
+        let more = left > 0 || self.first + KEEP < self.stored && self.generations.len() > 1;
+        // With room for as many again: a map that just fits grows with the next id, which moves all.
+        if !more && self.seen.len() < self.seen.capacity() / 8 {
+            self.seen.shrink_to(self.seen.len() * 2);
+        }
+        more
     }
 
     /// To be taken before ids are looked up in the segments, which then have all generations below it.
@@ -141,6 +162,7 @@ mod tests {
         // Ten freezes of which only the first three came to segments, told late.
         let epoch = ids.epoch();
         ids.stored(3);
+        while ids.let_go(1) {}
         for n in 3..10 {
             assert!(ids.get(n).is_some(), "{n} is in the tail only");
         }
@@ -158,8 +180,11 @@ mod tests {
         for _ in 0..10 {
             let number = ids.freeze();
             ids.stored(number);
-            assert!(!ids.covers(epoch) || ids.get(7).is_some());
+            while ids.let_go(1) {
+                assert!(!ids.covers(epoch) || ids.get(7).is_some());
+            }
         }
+        assert!(ids.get(7).is_none());
         assert!(!ids.covers(epoch));
         assert!(ids.covers(ids.epoch()));
     }

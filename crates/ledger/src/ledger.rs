@@ -47,6 +47,8 @@ const FRAME_BYTES: usize = 16 << 20;
 const GROUP_BYTES: usize = 20;
 const RECORD_BYTES: usize = 37;
 const KEY_BYTES: usize = 48;
+/// Ids let go of while writers wait.
+const IDS_AT_ONCE: usize = 1024;
 
 /// A record on its way into the ledger.
 #[derive(Debug, Clone)]
@@ -361,6 +363,7 @@ impl Ledger {
         }
         self.inner.tail.fetch_sub(freed, Ordering::Relaxed);
         self.inner.ids.lock().stored(frozen.ids);
+        while self.inner.ids.lock().let_go(IDS_AT_ONCE) {}
         journal::cut(&*self.inner.disk, &self.inner.config.dir, frozen.seq)
     }
 

@@ -78,12 +78,25 @@ impl TenantTail {
         }
     }
 
-    /// The rows from `from` on, at most `most` of them.
+    /// The rows from `from` on, at most `most` of them, without a gap.
     pub fn rows(&self, from: u64, most: usize) -> Vec<TailRow> {
-        let state = self.0.read();
-        let first = state.rows.front().map_or(0, |r| r.index);
-        let skip = from.saturating_sub(first) as usize;
-        state.rows.iter().skip(skip).take(most).cloned().collect()
+        let mut rows: Vec<TailRow> = Vec::new();
+        loop {
+            let state = self.0.read();
+            let first = state.rows.front().map_or(state.frontier.size(), |r| r.index);
+            let mut next = rows.last().map_or(from, |r| r.index + 1);
+            if next < first {
+                // What is here already, if anything, has left the tail, and so has what comes next.
+                rows.clear();
+                next = first;
+            }
+            let some = (most - rows.len()).min(AT_ONCE);
+            let before = rows.len();
+            rows.extend(state.rows.iter().skip((next - first) as usize).take(some).cloned());
+            if rows.len() - before < some || rows.len() >= most {
+                return rows;
+            }
+        }
     }
 
     pub fn row(&self, index: u64) -> Option<TailRow> {
@@ -109,14 +122,19 @@ impl TenantTail {
 
     /// Lets go of rows below `stored`; they are in segments now. Gives their bytes.
     pub fn trim(&self, stored: u64) -> usize {
-        let mut state = self.0.write();
         let mut bytes = 0;
-        while let Some(row) = state.rows.front()
-            && row.index < stored
-        {
-            bytes += row.row.len() + ROW_OVERHEAD;
-            state.rows.pop_front();
-        }
+        let mut state = loop {
+            let mut state = self.0.write();
+            let below = state.rows.front().map_or(0, |r| stored.saturating_sub(r.index)) as usize;
+            let some = below.min(state.rows.len()).min(AT_ONCE);
+            if some == 0 {
+                break state;
+            }
+            let gone: Vec<TailRow> = state.rows.drain(..some).collect();
+            // Freed while nobody waits.
+            drop(state);
+            bytes += gone.iter().map(|row| row.row.len() + ROW_OVERHEAD).sum::<usize>();
+        };
         // The nodes of a tenant complete in order of their last leaf.
         while let Some(node) = state.nodes.front()
             && u128::from(node.index + 1) << (8 * u32::from(node.level)) <= u128::from(stored)
@@ -130,6 +148,9 @@ impl TenantTail {
         bytes
     }
 }
+
+/// Rows copied or let go of while the tail is locked: writers wait for no more than that.
+const AT_ONCE: usize = 2048;
 
 /// Memory a row in the tail takes beside its stored form.
 pub(crate) const ROW_OVERHEAD: usize = std::mem::size_of::<TailRow>() + 48;
@@ -150,3 +171,33 @@ pub struct TailView {
 }
 
 pub(crate) type Shared = Arc<TenantTail>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(index: u64) -> TailRow {
+        TailRow { index, recorded_at: 0, kind: 0, commitment: [0; 32], leaf: [0; 32], row: Bytes::from_static(b"row") }
+    }
+
+    #[test]
+    fn rows_that_leave_while_others_read_leave_no_gap() {
+        let total = 20 * AT_ONCE as u64;
+        let mut frontier = Frontier::new();
+        (0..total).for_each(|_| frontier.push([0; 32]));
+        let tail = TenantTail::default();
+        tail.publish((0..total).map(row).collect(), Vec::new(), frontier);
+        let bytes = std::thread::scope(|scope| {
+            let leaves = scope.spawn(|| (1..=20).map(|n| tail.trim(n * AT_ONCE as u64 - 7)).sum::<usize>());
+            while !leaves.is_finished() {
+                let read: Vec<u64> = tail.rows(3, usize::MAX).iter().map(|r| r.index).collect();
+                assert!(read.windows(2).all(|two| two[0] + 1 == two[1]));
+                assert_eq!(read.last(), Some(&(total - 1)));
+            }
+            leaves.join().unwrap()
+        });
+        assert_eq!(bytes, (total as usize - 7) * (3 + ROW_OVERHEAD));
+        assert_eq!(tail.head().0, total - 7);
+        assert_eq!(tail.rows(total, 9).len() + tail.rows(total - 2, 9).len(), 2);
+    }
+}

@@ -126,7 +126,8 @@ impl Committer {
         let weight: usize = batches.iter().map(|(b, _)| b.weight()).sum();
         let now = (self.clock)().max(self.recorded_at);
         let mut groups: HashMap<u32, Group> = HashMap::new();
-        let mut fresh: Fresh = HashMap::default();
+        let count = batches.iter().map(|(batch, _)| batch.records.len()).sum();
+        let mut fresh = Fresh::with_capacity_and_hasher(count, HashedKeys::default());
         let mut answers: Vec<Result<Vec<Outcome>, SubmitError>> = Vec::with_capacity(batches.len());
         let ids = inner.ids.lock();
         for (b, (batch, _)) in batches.iter().enumerate() {
