@@ -22,6 +22,18 @@ impl Catalog {
         self.db.read("read a personal key", |conn| find(conn, tenant, person))
     }
 
+    /// Whether any person of a tenant has a key here.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn has_person_keys(&self, tenant: u32) -> Result<bool> {
+        self.db.read("look for personal keys", |conn| {
+            let mut query = conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM person_key WHERE tenant = ?1)")?;
+            Ok(query.query_row([tenant], |row| row.get(0))?)
+        })
+    }
+
     /// The keys of many persons, of one moment, in the order asked.
     ///
     /// # Errors

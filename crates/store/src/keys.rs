@@ -11,11 +11,12 @@ use parking_lot::{Mutex, RwLock};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const PERSON_DOMAIN: &[u8] = b"indelible/person/v1";
 const SHARDS: usize = 64;
 /// Keys remembered per shard (about 0.15 KiB each) before a shard forgets those that can be read again.
-const SHARD_KEYS: usize = 16_384;
+const SHARD_KEYS: usize = if cfg!(test) { 4 } else { 16_384 };
 
 /// Why a key could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -55,13 +56,24 @@ pub struct KeyStore {
     tenants: RwLock<HashMap<u32, SaltKey>>,
     /// What batches remembered, by tenant, the latest last. Only keys that are durable.
     kept: Mutex<VecDeque<(u32, Persons)>>,
+    /// Tenants that were sealed for, and whether none of their keys was in the catalog then.
+    began_empty: RwLock<HashMap<u32, bool>>,
+    /// Keys were forgotten here that only the catalog has.
+    forgot: AtomicBool,
 }
 
 impl KeyStore {
     /// A store over this catalog.
     pub fn new(catalog: Arc<Catalog>) -> KeyStore {
         let shards = (0..SHARDS).map(|_| Shard::default()).collect();
-        KeyStore { catalog, shards, tenants: RwLock::default(), kept: Mutex::default() }
+        KeyStore {
+            catalog,
+            shards,
+            tenants: RwLock::default(),
+            kept: Mutex::default(),
+            began_empty: RwLock::default(),
+            forgot: AtomicBool::new(false),
+        }
     }
 
     fn shard(&self, person: &[u8; 16]) -> &Shard {
@@ -126,18 +138,42 @@ impl KeyStore {
     }
 
     fn find(&self, tenant: u32, person: &[u8; 16]) -> Result<Option<Entry>, KeyError> {
-        if let Some(entry) = self.shard(person).lock().get(&(tenant, *person)) {
-            return Ok(Some(*entry));
+        if let Some(entry) = self.remembered(tenant, person) {
+            return Ok(Some(entry));
         }
         let Some(key) = self.catalog.person_key(tenant, person)? else { return Ok(None) };
         let entry = Entry { key, salt: SaltKey::new(&key), stored: true, durable: true };
         Ok(Some(self.remember(tenant, person, entry)))
     }
 
+    /// As [`find`](Self::find), for sealing. A tenant that began here has most of its persons yet to come: nobody asks the
+    /// catalog for each of them.
+    fn find_to_seal(&self, tenant: u32, person: &[u8; 16]) -> Result<Option<Entry>, KeyError> {
+        let known = self.began_empty.read().get(&tenant).copied();
+        let began_empty = match known {
+            Some(empty) => empty,
+            None => {
+                let empty = !self.catalog.has_person_keys(tenant)?;
+                *self.began_empty.write().entry(tenant).or_insert(empty)
+            }
+        };
+        let entry = self.remembered(tenant, person);
+        // Asked after the look: what was forgotten before it was said to be.
+        if entry.is_some() || began_empty && !self.forgot.load(Ordering::Acquire) {
+            return Ok(entry);
+        }
+        self.find(tenant, person)
+    }
+
+    fn remembered(&self, tenant: u32, person: &[u8; 16]) -> Option<Entry> {
+        self.shard(person).lock().get(&(tenant, *person)).copied()
+    }
+
     /// Keeps an entry, or gives the one that another thread kept first.
     fn remember(&self, tenant: u32, person: &[u8; 16], entry: Entry) -> Entry {
         let mut shard = self.shard(person).lock();
         if shard.len() >= SHARD_KEYS {
+            self.forgot.store(true, Ordering::Release);
             shard.retain(|_, e| !e.stored);
         }
         *shard.entry((tenant, *person)).or_insert(entry)
@@ -171,13 +207,16 @@ pub struct Salts<'a> {
 impl Salts<'_> {
     fn find(&mut self, reference: &str) -> Result<SaltKey, KeyError> {
         let person = person_hash(self.tenant.key.expose(), reference);
-        let entry = match self.store.find(self.tenant.number, &person)? {
+        let tenant = self.tenant.number;
+        let found =
+            if self.seals { self.store.find_to_seal(tenant, &person)? } else { self.store.find(tenant, &person)? };
+        let entry = match found {
             Some(entry) => entry,
             None if !self.seals => return Err(KeyError::Missing),
             None => {
                 let key = self.store.catalog.random_key()?;
                 let entry = Entry { key, salt: SaltKey::new(&key), stored: false, durable: false };
-                self.store.remember(self.tenant.number, &person, entry)
+                self.store.remember(tenant, &person, entry)
             }
         };
         if self.seals && !entry.durable {
@@ -220,5 +259,46 @@ impl Keys for Salts<'_> {
             return Ok(*salt);
         }
         self.find(reference)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use catalog::StoreCommit;
+    use disk::{Disk, LocalDisk};
+
+    /// Seals for these people, and brings their new keys into the catalog as a flush does.
+    fn seal(store: &KeyStore, tenant: &Arc<Tenant>, people: std::ops::Range<u32>) -> Vec<PersonKey> {
+        let mut salts = store.intake(tenant);
+        people.for_each(|n| {
+            salts.person(&format!("e:{n}@example.org")).unwrap();
+        });
+        let fresh = salts.finish();
+        let person_keys: Vec<_> = fresh.iter().map(|(person, key)| (tenant.number, *person, *key)).collect();
+        store.durable(tenant.number, &fresh);
+        store.catalog.commit_store(StoreCommit { person_keys, ..StoreCommit::default() }).unwrap();
+        store.stored(&fresh.iter().map(|key| (tenant.number, *key)).collect::<Vec<_>>());
+        fresh
+    }
+
+    #[test]
+    fn a_person_keeps_the_first_key_though_it_is_forgotten_here() {
+        let folder = tempfile::tempdir().unwrap();
+        let real: Arc<dyn Disk> = Arc::new(LocalDisk);
+        let catalog = Arc::new(Catalog::open(&real, &folder.path().join("catalog.db")).unwrap());
+        let (tenant, _) = catalog.create_tenant("acme", "{}", 1).unwrap();
+        let many = (SHARDS * SHARD_KEYS * 3) as u32;
+        let store = KeyStore::new(Arc::clone(&catalog));
+        assert_eq!(seal(&store, &tenant, 0..20).len(), 20, "nobody was known");
+        assert!(!store.forgot.load(Ordering::Acquire), "there was room for all");
+        assert_eq!(seal(&store, &tenant, 0..many).len(), many as usize - 20);
+        assert!(store.forgot.load(Ordering::Acquire));
+        assert_eq!(seal(&store, &tenant, 0..many), [], "everybody has a key");
+        // So it is for a program that begins with all of them in its catalog.
+        let store = KeyStore::new(catalog);
+        assert_eq!(seal(&store, &tenant, 0..many + 5).len(), 5);
+        let mut reader = store.reader(&tenant);
+        assert!(matches!(reader.person("e:nobody@example.org"), Err(KeyError::Missing)));
     }
 }
