@@ -10,7 +10,7 @@ use catalog::Tenant;
 use event::Field;
 use event::encode::{fields, put};
 use event::parse::MAX_RECORD;
-use event::redact::{Canonical, Context, Rules};
+use event::redact::Rules;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -90,26 +90,24 @@ impl Deriving {
             return Ok(None);
         }
         let text = before.and_then(|state| state.text);
+        let (after, mut derived) = change::follow(change, text.as_deref(), said.new);
         if change.says != Says::Nothing {
-            let after = change::after(change, text.as_deref(), said.new).map(Arc::from);
-            let state = State { at: said.at, id: said.id.into(), text: after };
+            let state = State { at: said.at, id: said.id.into(), text: after.map(Arc::from) };
             self.ahead.insert(key.clone(), state.clone());
             self.learned.push((place, key, state));
         }
-        let Some(text) = text.filter(|_| change.says != Says::Begin) else { return Ok(None) };
-        let mut derived = change::derive(change, &text, said.new);
         if said.old.is_some() || said.diff {
             (derived.old, derived.diff) = (None, None);
         }
         if said.name {
             derived.name = None;
         }
-        Ok(with(row, &derived, &self.rules).filter(|row| row.len() <= MAX_RECORD))
+        Ok(with(row, &derived).filter(|row| row.len() <= MAX_RECORD))
     }
 }
 
 /// A row with what was derived and the mark that says so; `None` where nothing was.
-fn with(row: &[u8], derived: &Derived, rules: &Rules) -> Option<Vec<u8>> {
+fn with(row: &[u8], derived: &Derived) -> Option<Vec<u8>> {
     if derived.is_empty() {
         return None;
     }
@@ -121,10 +119,7 @@ fn with(row: &[u8], derived: &Derived, rules: &Rules) -> Option<Vec<u8>> {
     let paths: Vec<&str> = new.iter().map(|(field, _)| field.spec().path).collect();
     let stored = fields(row).map_while(Result::ok);
     let attributes = stored.clone().find(|s| s.field == Field::Attributes).and_then(|s| s.text()).unwrap_or("{}");
-    let marked = change::mark(attributes, &paths)?;
-    let how = Canonical { path: "attributes", depth: 1, context: Context::default(), rules };
-    let mut attributes = String::with_capacity(marked.len());
-    how.write(&marked, &mut Vec::new(), &mut attributes).ok()?;
+    let attributes = change::mark(attributes, &paths)?;
     new.push((Field::Attributes, &attributes));
     new.sort_by_key(|(field, _)| *field);
     let mut out = Vec::with_capacity(row.len() + new.iter().map(|(_, text)| text.len() + 8).sum::<usize>());
@@ -182,7 +177,7 @@ mod tests {
                 diff: Some(r#"{"a":{"__old":1,"__new":2}}"#.into()),
                 name: Some("ann".into()),
             };
-            let better = with(&sent, &derived, &Rules::default()).unwrap();
+            let better = with(&sent, &derived).unwrap();
             assert!(fields(&better).all(|f| f.is_ok()), "fields in their order");
             let found = |field| fields(&better).flatten().find(|f| f.field == field).and_then(|f| f.text());
             assert_eq!(found(Field::Old), Some(r#"{"a":1}"#));
@@ -193,7 +188,7 @@ mod tests {
             assert_eq!(as_sent(&better, false), as_sent(&sent, false), "a repetition is known");
             let other = row(r#"{"id":"e","time":"1970-01-01T00:00:00Z","log":"audit","action":"y","new":{"a":2}}"#);
             assert_ne!(as_sent(&better, false), as_sent(&other, false));
-            assert_eq!(with(&sent, &Derived::default(), &Rules::default()), None);
+            assert_eq!(with(&sent, &Derived::default()), None);
         }
     }
 }

@@ -212,7 +212,8 @@ fn bring_back(app: &App, tenant: &Arc<Tenant>, rules: &Arc<Rules>, known: &mut K
             let new = said.new.as_ref().and_then(|new| redacted(new.get(), rules));
             let key = key(&said.source, &change);
             let before = known.get(&key).and_then(|state| state.text);
-            let text = change::after(&change, before.as_deref(), new.as_deref()).map(Arc::from);
+            let (text, _) = change::follow(&change, before.as_deref(), new.as_deref());
+            let text = text.map(Arc::from);
             known.put(key, State { at, id: said.id.into(), text });
         }
     }

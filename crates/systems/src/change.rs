@@ -1,7 +1,7 @@
 //! What a record says about the state of an entity, and what follows from the state known before it.
 //!
-//! Owns: the words for that ([`Change`]), how a part of a state is laid over the whole ([`after`]), what old state and
-//! difference follow ([`derive()`]), and the mark on what was derived ([`mark`]). All of it is text in, text out. Not here:
+//! Owns: the words for that ([`Change`]), how a part of a state is laid over the whole, what old state and difference
+//! follow ([`follow`]), and the mark on what was derived ([`mark`]). All of it is text in, text out. Not here:
 //! which native records say something (each system's folder), and where states are kept and for how long (the caller).
 //!
 //! Identity systems tend to send the state after a change and never the one before. What they send is often a part: the
@@ -9,8 +9,10 @@
 //! was never heard of before is not called added.
 
 use crate::envelope::MARKS;
-use crate::object::Object;
+use crate::object::{Object, decode};
+use event::json::{Reader, key_order, write_string};
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 /// What one record says about one entity.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,57 +58,59 @@ impl Derived {
     }
 }
 
-/// What follows from the state `known` before a record whose new state is `new`. Both MUST be redacted already, in the
-/// canonical form: what is given back is stored as it is.
-pub fn derive(change: &Change, known: &str, new: Option<&str>) -> Derived {
-    let mut derived = Derived { name: name_in(known, change.names), ..Derived::default() };
-    match (change.says, new) {
-        (Says::Part, Some(new)) => {
-            let Some(common) = common(known, new, change.inside) else { return derived };
-            if let Some((was, is)) = &common.changed {
-                derived.diff = event::diff::diff(was, is).ok().flatten().map(|diff| diff.json);
-            }
-            derived.old = Some(common.old);
+/// The state after a record whose new state is `new`, where `known` was the state before; `None` where none is known. And
+/// what else follows. Both MUST be redacted already, in the canonical form: what is given back is stored as it is.
+pub fn follow(change: &Change, known: Option<&str>, new: Option<&str>) -> (Option<String>, Derived) {
+    let object = |text: &str| text.trim_start().starts_with('{').then(|| text.to_owned());
+    let before = known.filter(|_| change.says != Says::Begin).map(|text| (text, members(text)));
+    let mut derived = Derived::default();
+    let Some((text, before)) = before else {
+        let after = new.filter(|_| matches!(change.says, Says::Begin | Says::Part)).and_then(object);
+        return (after, derived);
+    };
+    derived.name = before.as_deref().and_then(|before| name_of(before, change.names));
+    let after = match (change.says, new) {
+        (Says::Gone, new) => {
+            derived.old = new.is_none().then(|| text.to_owned());
+            None
         }
-        (Says::Gone, None) => derived.old = Some(known.to_owned()),
-        _ => {}
-    }
-    derived
-}
-
-/// The state after a record; `None` where none is known.
-pub fn after(change: &Change, known: Option<&str>, new: Option<&str>) -> Option<String> {
-    match (change.says, new) {
-        (Says::Gone, _) | (Says::Begin, None) => None,
-        (Says::Nothing, _) | (Says::Part, None) => known.map(str::to_owned),
-        (Says::Begin, Some(new)) => is_object(new).then(|| new.to_owned()),
-        (Says::Part, Some(new)) => match known {
-            None => is_object(new).then(|| new.to_owned()),
-            Some(known) => overlaid(known, new, change.inside).or_else(|| Some(known.to_owned())),
+        (Says::Part, Some(new)) => match before.zip(members(new)).map(|(was, is)| lay(&was, &is, change.inside)) {
+            Some(Laid { after, old, changed }) => {
+                let diff = changed.and_then(|(was, is)| event::diff::diff(&was, &is).ok().flatten());
+                (derived.old, derived.diff) = (old, diff.map(|diff| diff.json));
+                Some(after)
+            }
+            None => Some(text.to_owned()),
         },
-    }
+        _ => Some(text.to_owned()),
+    };
+    (after, derived)
 }
 
-/// Attributes with the mark that these envelope paths were derived. Not canonical.
+/// Canonical attributes with the mark that these envelope paths were derived, which are canonical too.
 pub fn mark(attributes: &str, paths: &[&str]) -> Option<String> {
     let mut list = String::from("[");
     for path in paths {
         if list.len() > 1 {
             list.push(',');
         }
-        event::json::write_string(&mut list, path);
+        write_string(&mut list, path);
     }
     list.push(']');
-    let mut all = Object::parse(attributes).ok()?;
-    match all.inner(MARKS) {
-        Some(marks) => marks.add(DERIVED, list),
-        None => {
-            let mut marks = Object::default();
-            marks.add(DERIVED, list);
-            all.add_object(MARKS, marks);
-        }
-    }
-    Some(text(&all))
+    let all = members(attributes)?;
+    let marks = all.iter().find(|(name, _)| name == MARKS).map_or("{}", |(_, marks)| marks);
+    Some(with(&all, MARKS, &with(&members(marks)?, DERIVED, &list)))
+}
+
+/// Members and one more, in its place; one of that name gives way.
+fn with(members: &Members<'_>, name: &str, raw: &str) -> String {
+    let mut all = Text::default();
+    let place = members.partition_point(|(other, _)| key_order(other, name).is_lt());
+    let (before, behind) = members.split_at(place);
+    before.iter().for_each(|(other, raw)| all.add(other, raw));
+    all.add(name, raw);
+    behind.iter().filter(|(other, _)| other != name).for_each(|(other, raw)| all.add(other, raw));
+    all.end()
 }
 
 /// The name of the mark inside [`MARKS`].
@@ -123,72 +127,105 @@ pub fn unmark(attributes: &str) -> Option<(String, Vec<String>)> {
     Some((text(&all), paths))
 }
 
+/// Members of a canonical object: in order, each name once.
+type Members<'a> = [(Cow<'a, str>, &'a str)];
+
+fn members(text: &str) -> Option<Vec<(Cow<'_, str>, &str)>> {
+    let mut r = Reader::new(text);
+    r.open(b'{').ok()?;
+    let mut members = Vec::with_capacity(16);
+    while let Some(key) = r.key(members.is_empty()).ok()? {
+        members.push((key, r.skip(2).ok()?));
+    }
+    r.end().ok()?;
+    Some(members)
+}
+
 /// What an entity is called by its own state.
-pub fn name_in(state: &str, names: &[&str]) -> Option<String> {
-    let mut state = Object::parse(state).ok()?;
-    names.iter().find_map(|name| state.text(name).filter(|text| !text.is_empty()).map(Cow::into_owned))
+fn name_of(state: &Members<'_>, names: &[&str]) -> Option<String> {
+    names.iter().find_map(|name| {
+        let (_, raw) = state.iter().find(|(key, _)| key == name)?;
+        decode(&Cow::Borrowed(*raw)).filter(|text| !text.is_empty()).map(Cow::into_owned)
+    })
 }
 
-fn is_object(text: &str) -> bool {
-    text.trim_start().starts_with('{')
-}
-
-/// The members that both states have.
-struct Common {
-    /// With their old values.
-    old: String,
-    /// Of them those that are not the same text now: old and new. A state is canonical, so the same text is the same value,
-    /// and only what differs needs to be compared.
+/// A new state laid over the one before.
+struct Laid {
+    /// The state before, with the members of the new one in their place.
+    after: String,
+    /// The members that both have, with the values from before; `None` where there are none.
+    old: Option<String>,
+    /// Of those the ones that are not the same text now: before and now. A state is canonical, so the same text is the same
+    /// value, and only what differs needs to be compared.
     changed: Option<(String, String)>,
 }
 
-/// `None` where there are none, or one of the two is no object.
-fn common(known: &str, new: &str, inside: &[&str]) -> Option<Common> {
-    let (mut known, mut new) = (Object::parse(known).ok()?, Object::parse(new).ok()?);
-    let (mut old, mut was_changed, mut is_changed) = (Object::default(), Object::default(), Object::default());
-    let names: Vec<String> = new.names().map(str::to_owned).collect();
-    for name in names {
-        let Some((was, is)) = known.take_member(&name).zip(new.take_member(&name)) else { continue };
-        let both = inside.contains(&name.as_str()).then(|| common(&was, &is, &[])).flatten();
-        let (kept, changed) = match both {
-            Some(both) => (Cow::Owned(both.old), both.changed.map(|(was, is)| (Cow::Owned(was), Cow::Owned(is)))),
-            None if was == is => (was, None),
-            None => (was.clone(), Some((was, is))),
+/// Both are in canonical order, so they are gone through side by side. Members named `inside` are laid over each other in their turn.
+fn lay(known: &Members<'_>, new: &Members<'_>, inside: &[&str]) -> Laid {
+    let (mut after, mut old, mut was_changed, mut is_changed) =
+        (Text::default(), Text::default(), Text::default(), Text::default());
+    let (mut known, mut new) = (known.iter().peekable(), new.iter().peekable());
+    loop {
+        let order = match (known.peek(), new.peek()) {
+            (Some((was, _)), Some((is, _))) => key_order(was, is),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => break,
         };
-        if let Some((was, is)) = changed {
-            was_changed.add(name.clone(), was);
-            is_changed.add(name.clone(), is);
-        }
-        old.add(name, kept);
-    }
-    let changed = (!was_changed.is_empty()).then(|| (text(&was_changed), text(&is_changed)));
-    (!old.is_empty()).then(|| Common { old: text(&old), changed })
-}
-
-/// `known` with the members of `new` in their place. `None` where one is no object.
-fn overlaid(known: &str, new: &str, inside: &[&str]) -> Option<String> {
-    let (mut state, mut new) = (Object::parse(known).ok()?, Object::parse(new).ok()?);
-    let names: Vec<String> = new.names().map(str::to_owned).collect();
-    for name in names {
-        let Some(is) = new.take_member(&name) else { continue };
-        let was = state.take_member(&name);
-        let both = was.filter(|_| inside.contains(&name.as_str())).and_then(|was| overlaid(&was, &is, &[]));
-        state.add(name, both.map_or(is, Cow::Owned));
-    }
-    Some(text(&sorted(state)))
-}
-
-/// The members in canonical order: both sides had it, and so has what is stored.
-fn sorted(mut object: Object<'_>) -> Object<'_> {
-    let mut names: Vec<String> = object.names().map(str::to_owned).collect();
-    names.sort_by(|a, b| event::json::key_order(a, b));
-    let mut out = Object::default();
-    for name in names {
-        if let Some(value) = object.take_member(&name) {
-            out.add(name, value);
+        let was = if order.is_le() { known.next() } else { None };
+        let is = if order.is_ge() { new.next() } else { None };
+        let ((name, was), (_, is)) = match (was, is) {
+            (Some(was), Some(is)) => (was, is),
+            (Some((name, raw)), None) | (None, Some((name, raw))) => {
+                after.add(name, raw);
+                continue;
+            }
+            (None, None) => break,
+        };
+        let objects = inside.contains(&name.as_ref()).then(|| members(was).zip(members(is))).flatten();
+        let both = objects.map(|(was, is)| lay(&was, &is, &[]));
+        after.add(name, both.as_ref().map_or(is, |both| &both.after));
+        match both.and_then(|both| Some((both.old?, both.changed))) {
+            Some((common, changed)) => {
+                old.add(name, &common);
+                if let Some((was, is)) = changed {
+                    was_changed.add(name, &was);
+                    is_changed.add(name, &is);
+                }
+            }
+            None => {
+                old.add(name, was);
+                if was != is {
+                    was_changed.add(name, was);
+                    is_changed.add(name, is);
+                }
+            }
         }
     }
-    out
+    Laid { after: after.end(), old: old.some(), changed: was_changed.some().zip(is_changed.some()) }
+}
+
+/// An object that is being written.
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn add(&mut self, name: &str, raw: &str) {
+        self.0.push(if self.0.is_empty() { '{' } else { ',' });
+        write_string(&mut self.0, name);
+        self.0.push(':');
+        self.0.push_str(raw);
+    }
+
+    fn end(mut self) -> String {
+        self.0.push_str(if self.0.is_empty() { "{}" } else { "}" });
+        self.0
+    }
+
+    /// `None` where nothing was added.
+    fn some(self) -> Option<String> {
+        (!self.0.is_empty()).then(|| self.end())
+    }
 }
 
 fn text(object: &Object<'_>) -> String {
@@ -208,6 +245,14 @@ mod tests {
         Change { entity: "r users/1".into(), says, inside: &["attributes"], names: &["username", "name"] }
     }
 
+    fn derive(says: Says, known: &str, new: Option<&str>) -> Derived {
+        follow(&change(says), Some(known), new).1
+    }
+
+    fn after(says: Says, known: Option<&str>, new: Option<&str>) -> Option<String> {
+        follow(&change(says), known, new).0
+    }
+
     fn value(text: Option<&str>) -> Value {
         text.map_or(Value::Null, |text| serde_json::from_str(text).unwrap())
     }
@@ -215,13 +260,13 @@ mod tests {
     #[test]
     fn an_old_state_has_what_the_record_speaks_of() {
         let known = r#"{"email":"a@x","enabled":true,"username":"ann"}"#;
-        let derived = derive(&change(Says::Part), known, Some(r#"{"access":{},"enabled":false}"#));
+        let derived = derive(Says::Part, known, Some(r#"{"access":{},"enabled":false}"#));
         assert_eq!(value(derived.old.as_deref()), json!({"enabled": true}));
         assert_eq!(value(derived.diff.as_deref()), json!({"enabled": {"__old": true, "__new": false}}));
         assert_eq!(derived.name.as_deref(), Some("ann"));
-        let derived = derive(&change(Says::Part), known, Some(r#"{"email":"a@x"}"#));
+        let derived = derive(Says::Part, known, Some(r#"{"email":"a@x"}"#));
         assert_eq!((value(derived.old.as_deref()), derived.diff), (json!({"email": "a@x"}), None));
-        let derived = derive(&change(Says::Part), known, Some(r#"{"other":1}"#));
+        let derived = derive(Says::Part, known, Some(r#"{"other":1}"#));
         assert_eq!((derived.old, derived.diff), (None, None), "nothing was known of it");
     }
 
@@ -229,27 +274,27 @@ mod tests {
     fn members_inside_are_compared_one_by_one_where_they_are_changed_so() {
         let known = r#"{"attributes":{"a":"1","b":"2"},"other":{"a":"1","b":"2"}}"#;
         let new = r#"{"attributes":{"b":"3"},"other":{"b":"3"}}"#;
-        let derived = derive(&change(Says::Part), known, Some(new));
+        let derived = derive(Says::Part, known, Some(new));
         assert_eq!(
             value(derived.diff.as_deref()),
             json!({"attributes": {"b": {"__old": "2", "__new": "3"}}, "other": {"a__deleted": "1", "b": {"__old": "2", "__new": "3"}}})
         );
-        let state = after(&change(Says::Part), Some(known), Some(new));
+        let state = after(Says::Part, Some(known), Some(new));
         assert_eq!(state.as_deref(), Some(r#"{"attributes":{"a":"1","b":"3"},"other":{"b":"3"}}"#));
-        let state = after(&change(Says::Part), Some(r#"{"b":1,"d":2}"#), Some(r#"{"a":0,"b":3,"c":4}"#));
+        let state = after(Says::Part, Some(r#"{"b":1,"d":2}"#), Some(r#"{"a":0,"b":3,"c":4}"#));
         assert_eq!(state.as_deref(), Some(r#"{"a":0,"b":3,"c":4,"d":2}"#), "in canonical order");
     }
 
     #[test]
     fn a_state_begins_goes_on_and_ends() {
-        let begin = after(&change(Says::Begin), Some(r#"{"x":1}"#), Some(r#"{"y":2}"#));
+        let begin = after(Says::Begin, Some(r#"{"x":1}"#), Some(r#"{"y":2}"#));
         assert_eq!(begin.as_deref(), Some(r#"{"y":2}"#), "another one of the same name");
-        assert_eq!(after(&change(Says::Nothing), begin.as_deref(), Some("[1]")).as_deref(), Some(r#"{"y":2}"#));
-        assert_eq!(after(&change(Says::Part), begin.as_deref(), Some("[1]")).as_deref(), Some(r#"{"y":2}"#));
-        assert_eq!(after(&change(Says::Part), None, Some("[1]")), None);
-        assert_eq!(after(&change(Says::Gone), begin.as_deref(), None), None);
-        assert_eq!(derive(&change(Says::Gone), r#"{"name":"b"}"#, None).old.as_deref(), Some(r#"{"name":"b"}"#));
-        assert_eq!(derive(&change(Says::Gone), r#"{"name":"b"}"#, Some("{}")).old, None);
+        assert_eq!(after(Says::Nothing, begin.as_deref(), Some("[1]")).as_deref(), Some(r#"{"y":2}"#));
+        assert_eq!(after(Says::Part, begin.as_deref(), Some("[1]")).as_deref(), Some(r#"{"y":2}"#));
+        assert_eq!(after(Says::Part, None, Some("[1]")), None);
+        assert_eq!(after(Says::Gone, begin.as_deref(), None), None);
+        assert_eq!(derive(Says::Gone, r#"{"name":"b"}"#, None).old.as_deref(), Some(r#"{"name":"b"}"#));
+        assert_eq!(derive(Says::Gone, r#"{"name":"b"}"#, Some("{}")).old, None);
     }
 
     #[test]
@@ -268,8 +313,7 @@ mod tests {
         fn never_panics(known in "[\\PC]{0,60}", new in "\\{\"(a|attributes|name)\":[\\PC]{0,40}\\}") {
             for says in [Says::Begin, Says::Part, Says::Gone, Says::Nothing] {
                 for (known, new) in [(&known, &new), (&new, &known)] {
-                    derive(&change(says), known, Some(new));
-                    after(&change(says), Some(known), Some(new));
+                    follow(&change(says), Some(known), Some(new));
                 }
             }
             mark(&new, &["old"]);

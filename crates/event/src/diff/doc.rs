@@ -5,6 +5,7 @@
 //!
 //! The reader follows serde_json in what it accepts, so that an error can be serde_json's own.
 
+use ahash::RandomState;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -44,8 +45,8 @@ const MAX_POINTER: usize = 1024;
 pub(super) struct Docs<'a> {
     nodes: Vec<(Node<'a>, u32)>,
     keys: Vec<Cow<'a, str>>,
-    key_numbers: HashMap<Cow<'a, str>, u32>,
-    classes: HashMap<Shape<'a>, u32>,
+    key_numbers: HashMap<Cow<'a, str>, u32, RandomState>,
+    classes: HashMap<Shape<'a>, u32, RandomState>,
     next_class: u32,
 }
 
