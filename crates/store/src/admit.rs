@@ -141,3 +141,76 @@ impl<'a> Walk<'a> {
         Error::Mismatch { segment: self.info.id, tenant: self.tenant.slug.clone(), index, what }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Folder, Settings};
+    use event::EntryKind;
+    use event::commit;
+    use event::parse::Parser;
+    use event::redact::Rules;
+    use segments::write_segment;
+    use std::time::Duration;
+
+    /// Rows of a tenant as a segment of its own, and what each must hash to.
+    fn written(store: &Store, count: u64) -> (Arc<Tenant>, SegmentInfo, Vec<Hash>) {
+        let (tenant, _) = store.catalog().create_tenant("acme", "{}", 1).unwrap();
+        let rules = Rules::default();
+        let parser = Parser { rules: &rules, tenant: "acme", now: 1 };
+        let mut salts = store.keys().intake(&tenant);
+        let kind = EntryKind::Record as u8;
+        let (mut rows, mut leaves) = (Vec::new(), Vec::new());
+        for n in 0..count {
+            let text = format!(
+                r#"{{"id":"r{n:04}","time":"2026-11-20T12:00:00Z","log":"event","action":"a","email":"{n}@x.org"}}"#
+            );
+            let mut row = Vec::new();
+            parser.parse(&text, &mut String::new, &mut row).unwrap();
+            leaves.push(ledger::leaf_of(kind, 7, &commit::commitment(&row, &mut salts).unwrap()));
+            rows.push(row);
+        }
+        let in_order = rows.iter().zip(0..).rev();
+        let refs =
+            in_order.map(|(row, index)| (tenant.number, RowRef { tenant: "acme", index, recorded_at: 7, kind, row }));
+        let info = write_segment(&store.folder.segments(), 1, refs).unwrap();
+        (tenant, info, leaves)
+    }
+
+    #[test]
+    fn a_row_that_does_not_hash_to_its_leaf_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let quiet = Settings { flush_after: Duration::from_secs(36_000), compaction_share: 0.0, ..Settings::default() };
+        let (store, _) = Store::open(Folder::new(&dir.path().join("data"), None), quiet, Arc::new(|| 9)).unwrap();
+        let (tenant, info, leaves) = written(&store, 300);
+        let expected = |change: &dyn Fn(&mut Vec<Hash>)| {
+            let mut leaves = leaves.clone();
+            change(&mut leaves);
+            let mut expected = Leaves::default();
+            expected.expect(tenant.number, 0..leaves.len() as u64);
+            leaves.iter().zip(0..).for_each(|(leaf, index)| expected.put(tenant.number, index, *leaf));
+            expected
+        };
+        let admit = |change: &dyn Fn(&mut Vec<Hash>)| {
+            store.admit(std::slice::from_ref(&info), &mut expected(change), &mut |_| Ok(()))
+        };
+        assert!(admit(&|_| {}).is_ok());
+        for index in [0, 17, 299] {
+            match admit(&|leaves| leaves[index][31] ^= 1).unwrap_err() {
+                Error::Mismatch { tenant, index: named, .. } => {
+                    assert_eq!((tenant.as_str(), named), ("acme", index as u64))
+                }
+                other => panic!("{other}"),
+            }
+        }
+        match admit(&|leaves| leaves.push([1; 32])).unwrap_err() {
+            Error::Mismatch { index: 300, what, .. } => assert!(what.contains("not written"), "{what}"),
+            other => panic!("{other}"),
+        }
+        match admit(&|leaves| leaves.truncate(299)).unwrap_err() {
+            Error::Mismatch { index: 299, .. } => {}
+            other => panic!("{other}"),
+        }
+        store.close().unwrap();
+    }
+}
