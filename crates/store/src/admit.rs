@@ -170,7 +170,7 @@ mod tests {
             leaves.push(ledger::leaf_of(kind, 7, &commit::commitment(&row, &mut salts).unwrap()));
             rows.push(row);
         }
-        let in_order = rows.iter().zip(0..).rev();
+        let in_order = rows.iter().enumerate().rev().map(|(n, row)| (row, n as u64));
         let refs =
             in_order.map(|(row, index)| (tenant.number, RowRef { tenant: "acme", index, recorded_at: 7, kind, row }));
         let info = write_segment(&store.folder.segments(), 1, refs).unwrap();
