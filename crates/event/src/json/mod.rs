@@ -8,6 +8,7 @@
 mod scan;
 mod write;
 
+pub(crate) use write::write_read;
 pub use write::{key_order, write_number, write_string};
 
 use scan::{plain_run, text_end};
@@ -506,6 +507,22 @@ mod tests {
                 write_number(&mut twice, &once, 0).unwrap();
                 proptest::prop_assert_eq!(once, twice);
             }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn keys_are_in_the_order_of_their_utf_16(a in "[ab\u{e9}\u{d7ff}\u{e000}\u{ffff}\u{10000}\u{10ffff}]{0,4}", b in "[ab\u{e9}\u{d7ff}\u{e000}\u{ffff}\u{10000}\u{10ffff}]{0,4}") {
+            proptest::prop_assert_eq!(key_order(&a, &b), a.encode_utf16().cmp(b.encode_utf16()));
+        }
+
+        #[test]
+        fn a_text_that_was_read_is_written_as_any_other(raw in "\"([ -!#-\\[\\]-~\u{e9}\u{7f}]|\\\\[nt\"\\\\/]|\\\\u00[01][1-9a-f]){0,20}\"") {
+            let read = Reader::new(&raw).string().unwrap();
+            let (mut as_read, mut as_any) = (String::new(), String::new());
+            write_read(&mut as_read, &read);
+            write_string(&mut as_any, &read);
+            proptest::prop_assert_eq!(as_read, as_any);
         }
     }
 
