@@ -86,6 +86,12 @@ impl<'a> Reader<'a> {
         self.at
     }
 
+    /// The text from `from`, a place where the cursor was, up to the cursor.
+    #[inline]
+    pub(crate) fn since(&self, from: usize) -> &'a str {
+        self.text.get(from..self.at).unwrap_or_default()
+    }
+
     #[inline]
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
@@ -147,6 +153,28 @@ impl<'a> Reader<'a> {
     /// `first` is true right after [`open`](Self::open).
     #[inline]
     pub fn key(&mut self, first: bool) -> Result<Option<Cow<'a, str>>> {
+        // Machines write no blanks around nearly any key, and no escape in it.
+        let bytes = self.text.as_bytes();
+        let start = match (first, bytes.get(self.at..)) {
+            (true, Some([b'"', ..])) => self.at + 1,
+            (false, Some([b',', b'"', ..])) => self.at + 2,
+            (_, Some([b'}', ..])) => {
+                self.at += 1;
+                return Ok(None);
+            }
+            _ => return self.any_key(first),
+        };
+        let end = start + plain_run(bytes.get(start..).unwrap_or_default());
+        match (self.text.get(start..end), bytes.get(end..)) {
+            (Some(key), Some([b'"', b':', ..])) => {
+                self.at = end + 2;
+                Ok(Some(Cow::Borrowed(key)))
+            }
+            _ => self.any_key(first),
+        }
+    }
+
+    fn any_key(&mut self, first: bool) -> Result<Option<Cow<'a, str>>> {
         self.space();
         if self.take(b'}') {
             return Ok(None);
@@ -159,13 +187,6 @@ impl<'a> Reader<'a> {
         }
         if self.peek() != Some(b'"') {
             return Err(self.unexpected("a key in quotes"));
-        }
-        // Machines write nearly every key without an escape, and without a blank after it.
-        let (bytes, start) = (self.text.as_bytes(), self.at + 1);
-        let end = start + plain_run(bytes.get(start..).unwrap_or_default());
-        if let (Some(key), Some([b'"', b':'])) = (self.text.get(start..end), bytes.get(end..end + 2)) {
-            self.at = end + 2;
-            return Ok(Some(Cow::Borrowed(key)));
         }
         let key = self.string()?;
         self.expect(b':', "`:`")?;

@@ -55,7 +55,8 @@ impl Canonical<'_> {
     /// # Errors
     /// [`JsonError`] with the byte offset into `text`.
     pub fn write(&self, text: &str, marks: &mut Vec<Redaction>, out: &mut String) -> Result<(), JsonError> {
-        let mut pass = Pass { reader: Reader::new(text), how: *self, marks, path: Vec::new(), members: Vec::new() };
+        let (path, members, arranged) = (Vec::with_capacity(8), Vec::with_capacity(16), String::new());
+        let mut pass = Pass { reader: Reader::new(text), how: *self, marks, path, members, arranged };
         pass.value(self.depth, out)?;
         pass.reader.end()
     }
@@ -75,6 +76,8 @@ struct Pass<'a, 'r> {
     path: Vec<Step>,
     /// The members so far of all objects that are open, those of the innermost last: the name, and where the member is written.
     members: Vec<(Cow<'a, str>, Range<usize>)>,
+    /// Room for members being put in order.
+    arranged: String,
 }
 
 impl<'a> Pass<'a, '_> {
@@ -94,8 +97,9 @@ impl<'a> Pass<'a, '_> {
     fn value(&mut self, depth: usize, out: &mut String) -> Result<(), JsonError> {
         match self.reader.next_kind()? {
             Next::String => {
+                let from = self.reader.at();
                 let text = self.reader.string()?;
-                self.text(text, out);
+                self.text(text, from, out);
             }
             Next::Number => {
                 let at = self.reader.at();
@@ -113,11 +117,14 @@ impl<'a> Pass<'a, '_> {
         Ok(())
     }
 
-    fn text(&mut self, text: Cow<'a, str>, out: &mut String) {
+    /// Writes a text, which was read from `from` on.
+    fn text(&mut self, text: Cow<'a, str>, from: usize, out: &mut String) {
         let mut fired: Vec<Cow<'static, str>> = Vec::new();
-        match self.how.rules.text(&text, &mut |rule| fired.push(rule)) {
-            None => json::write_read(out, &text),
-            Some(scrubbed) => {
+        match (self.how.rules.text(&text, &mut |rule| fired.push(rule)), &text) {
+            // It has no escape, and needs none.
+            (None, Cow::Borrowed(_)) => out.push_str(self.reader.since(from)),
+            (None, Cow::Owned(text)) => json::write_string(out, text),
+            (Some(scrubbed), _) => {
                 fired.into_iter().for_each(|rule| self.mark(rule));
                 json::write_string(out, &scrubbed);
             }
@@ -195,20 +202,20 @@ impl<'a> Pass<'a, '_> {
     fn arrange(&mut self, first: usize, body: usize, out: &mut String) -> Result<(), JsonError> {
         let members = self.members.get_mut(first..).unwrap_or_default();
         members.sort_unstable_by(|a, b| json::key_order(&a.0, &b.0));
-        let mut arranged = String::with_capacity(out.len() - body + members.len());
+        self.arranged.clear();
         let mut last = None;
         for (key, range) in &*members {
             if last.is_some() {
-                arranged.push(',');
+                self.arranged.push(',');
             }
             if last == Some(key) {
                 return Err(duplicate(key, self.reader.at()));
             }
-            arranged.push_str(out.get(range.clone()).unwrap_or_default());
+            self.arranged.push_str(out.get(range.clone()).unwrap_or_default());
             last = Some(key);
         }
         out.truncate(body);
-        out.push_str(&arranged);
+        out.push_str(&self.arranged);
         Ok(())
     }
 
