@@ -31,7 +31,7 @@ const DATA: &[(&str, Field)] = &[
     ("impersonator", Field::ImpersonatorId),
 ];
 
-pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
     if native.has("events") {
         return webhook::read(native, text, context, out);
@@ -61,11 +61,7 @@ pub(crate) fn twin<'a>(mut native: Object<'a>, context: &Context<'_>, out: &mut 
 }
 
 /// Reads one record of any of the three shapes.
-pub(crate) fn shape<'a>(
-    mut native: Object<'a>,
-    context: &mut Context<'_>,
-    out: &mut Envelope<'a>,
-) -> Result<(), Reason> {
+pub(crate) fn shape<'a>(mut native: Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     if native.has("logId") || native.has("resultStatus") {
         diagnostic(&mut native, context, out)?;
     } else if native.has("initiatorType") || native.has("recordedAt") {
@@ -82,7 +78,7 @@ pub(crate) fn shape<'a>(
 pub(crate) fn both<'a>(
     mut native: Object<'a>,
     legacy: Cow<'a, str>,
-    context: &mut Context<'_>,
+    context: &Context<'_>,
     out: &mut Envelope<'a>,
 ) -> Result<(), Reason> {
     let action_id = v2(&mut native, context, out)?;
@@ -97,7 +93,7 @@ fn level(name: &str, failed: bool) -> &'static str {
 }
 
 /// Tells whether the action stood under `actionId`.
-fn v2<'a>(native: &mut Object<'a>, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<bool, Reason> {
+fn v2<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<bool, Reason> {
     let key = if native.has("action") { "action" } else { "actionId" };
     let name = native.text(key).filter(|name| !name.is_empty()).ok_or_else(|| Reason::missing("action"))?;
     let id = native.text("id").filter(|id| !id.is_empty());

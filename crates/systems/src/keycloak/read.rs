@@ -8,7 +8,7 @@ use crate::{Context, Reason, catalog, sessions};
 use event::Field;
 use std::borrow::Cow;
 
-pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     if !text.trim_start().starts_with('{') {
         let line = line::parse(text)
             .ok_or_else(|| Reason::new("not_an_event", "the line is none that Keycloak's event listener writes"))?;
@@ -34,7 +34,7 @@ pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envel
 fn event<'a>(
     mut native: Object<'a>,
     line_time: Option<(i64, bool)>,
-    context: &mut Context<'_>,
+    context: &Context<'_>,
     out: &mut Envelope<'a>,
 ) -> Result<(), Reason> {
     out.id(&mut native, "id");
