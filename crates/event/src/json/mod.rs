@@ -227,7 +227,9 @@ impl<'a> Reader<'a> {
                 return Err(control(*b, at));
             }
         }
-        let mut out = String::with_capacity(at - start + 32);
+        // All of it may be in quotes once more, which is long; what is decoded is no longer than that.
+        let end = text_end(bytes, at).unwrap_or(at);
+        let mut out = String::with_capacity(end - start);
         out.push_str(&self.text[start..at]);
         self.at = at;
         self.string_tail(&mut out)?;

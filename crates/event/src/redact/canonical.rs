@@ -24,7 +24,7 @@ impl Context {
         let mentions = |t: &str, words: &[&str]| {
             memchr::memchr2(b'p', b'P', t.as_bytes()).is_some() && {
                 let t = super::keys::normal(t);
-                words.iter().any(|w| t.contains(w))
+                words.iter().any(|w| memchr::memmem::find(t.as_bytes(), w.as_bytes()).is_some())
             }
         };
         let provider = ["idp", "identityprovider"];
