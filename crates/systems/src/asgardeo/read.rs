@@ -3,10 +3,11 @@
 use super::{
     DIAGNOSTIC, DIAGNOSTIC_FIELDS, LEGACY, NAME, PAIR, PAIR_ACTION_ID, V2_ACTION_ID, V2_FIELDS, pair, webhook,
 };
+use crate::catalog::{self, Entry};
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
 use crate::object::Object;
-use crate::{Context, Reason, catalog};
+use crate::{Context, Reason};
 use event::Field;
 use std::borrow::Cow;
 
@@ -88,8 +89,9 @@ pub(crate) fn both<'a>(
     Ok(())
 }
 
-fn level(name: &str, failed: bool) -> &'static str {
-    if failed { "warn" } else { catalog::of(NAME).get_loose(name).map_or("info", |entry| entry.level.as_str()) }
+/// The level of an event, by what is known of it.
+fn level(known: Option<&'static Entry>, failed: bool) -> &'static str {
+    if failed { "warn" } else { known.map_or("info", |entry| entry.level.as_str()) }
 }
 
 /// Tells whether the action stood under `actionId`.
@@ -102,8 +104,9 @@ fn v2<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>
     if let Some(((id, request), at)) = id.zip(native.text("requestId")).zip(out.at()) {
         context.memory.said(&pair::key(&request, &name), &id, at);
     }
-    out.set(Field::Log, catalog::of(NAME).get_loose(&name).map_or("audit", |entry| entry.log.as_str()));
-    out.set(Field::Level, level(&name, false));
+    let known = catalog::of(NAME).get_loose(&name);
+    out.set(Field::Log, known.map_or("audit", |entry| entry.log.as_str()));
+    out.set(Field::Level, level(known, false));
     out.infer(Field::Outcome, "\"success\"");
     person(native, "initiatorId", (Field::ActorId, Field::ActorName), out);
     let of_action = native.text("targetType").is_some_and(|kind| kind.eq_ignore_ascii_case("action"));
@@ -131,9 +134,10 @@ pub(crate) fn legacy<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &m
     if out.at().is_none() {
         out.time(native, "recordedAt", Stamp::Micros, context)?;
     }
-    out.set(Field::Log, catalog::of(NAME).get_loose(&name).map_or("audit", |entry| entry.log.as_str()));
+    let known = catalog::of(NAME).get_loose(&name);
+    out.set(Field::Log, known.map_or("audit", |entry| entry.log.as_str()));
     let failed = result(native, out);
-    out.set(Field::Level, level(&name, failed));
+    out.set(Field::Level, level(known, failed));
     person(native, "initiatorId", (Field::ActorId, Field::ActorName), out);
     person(native, "target", (Field::TargetId, Field::TargetName), out);
     out.take(native, "action", Field::Action);
@@ -179,7 +183,8 @@ fn diagnostic<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Enve
         Some(at) => out.set_line_time(at?, true),
         None => out.time(native, "recordedAt", Stamp::Micros, context)?,
     }
-    out.set(Field::Log, catalog::of(NAME).get_loose(&name).map_or("event", |entry| entry.log.as_str()));
+    let known = catalog::of(NAME).get_loose(&name);
+    out.set(Field::Log, known.map_or("event", |entry| entry.log.as_str()));
     let outcome = match native.text("resultStatus").as_deref() {
         Some("SUCCESS") => "success",
         Some("FAILED") => "failure",
@@ -189,7 +194,7 @@ fn diagnostic<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Enve
         native.take("resultStatus");
     }
     out.set(Field::Outcome, outcome);
-    out.set(Field::Level, level(&name, outcome == "failure"));
+    out.set(Field::Level, level(known, outcome == "failure"));
     out.take_all(native, DIAGNOSTIC_FIELDS);
     if !out.is_empty(Field::ActorId) {
         out.set(Field::ActorType, "User");
