@@ -171,8 +171,8 @@ fn as_fields(system: &dyn systems::System, body: &[u8]) {
     let parser = event::parse::Parser { rules: &rules, tenant: "acme", now: NOW };
     let Ok(text) = systems::decode(system, body, "") else { return };
     let origin = systems::Origin { content_type: "", zone: &jiff::tz::TimeZone::UTC, signature: None };
-    let (mut filled, mut memory) = (systems::Filled::default(), systems::Memory::default());
-    systems::fill(system, text.split(system), &origin, &mut memory, &mut filled, &mut |filled, read| {
+    let (mut filled, memory) = (systems::Filled::default(), systems::Memory::default());
+    systems::fill(system, text.split(system), &origin, &memory, &mut filled, &mut |filled, read| {
         let Ok(place) = read.envelope else { return };
         let (mut of_fields, mut of_text, mut text) = (Vec::new(), Vec::new(), String::new());
         if let Some(taken) = parser.take(filled.fields(&place), &mut || "made".to_owned(), &mut of_fields) {
@@ -187,9 +187,9 @@ fn envelopes(system: &dyn systems::System, body: &[u8]) -> Vec<String> {
     static RULES: std::sync::LazyLock<event::redact::Rules> = std::sync::LazyLock::new(event::redact::Rules::default);
     let parser = event::parse::Parser { rules: &RULES, tenant: "acme", now: NOW };
     let mut all = Vec::new();
-    let mut memory = systems::Memory::default();
+    let memory = systems::Memory::default();
     let utc = jiff::tz::TimeZone::UTC;
-    let taken = systems::convert(system, body, "", &mut memory, &utc, &mut |piece| {
+    let taken = systems::convert(system, body, "", &memory, &utc, &mut |piece| {
         let Ok(text) = piece.envelope else { return };
         // What is left of a record that is put together of two is a record too.
         if let Some(left) = system.twin(piece.native) {

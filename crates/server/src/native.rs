@@ -39,7 +39,7 @@ const SURE: u8 = 50;
 const SURER: u8 = 10;
 
 /// What is remembered per tenant, from record to record.
-pub struct Memories(Mutex<LruCache<u32, Arc<Mutex<Memory>>>>);
+pub struct Memories(Mutex<LruCache<u32, Arc<Memory>>>);
 
 impl Default for Memories {
     fn default() -> Memories {
@@ -48,13 +48,13 @@ impl Default for Memories {
 }
 
 impl Memories {
-    fn of(&self, tenant: &Tenant) -> Arc<Mutex<Memory>> {
+    fn of(&self, tenant: &Tenant) -> Arc<Memory> {
         Arc::clone(self.0.lock().get_or_insert(tenant.number, Arc::default))
     }
 
     /// Forgets a person of a tenant.
     pub fn forget(&self, tenant: &Tenant, person: &str) {
-        self.of(tenant).lock().forget(person);
+        self.of(tenant).forget(person);
     }
 }
 
@@ -218,13 +218,7 @@ pub struct Natives<'t> {
 }
 
 impl<'t> Natives<'t> {
-    fn read(
-        reader: &Reader,
-        body: &[u8],
-        text: &'t Decoded<'_>,
-        posted: &Posted,
-        memory: &Mutex<Memory>,
-    ) -> Natives<'t> {
+    fn read(reader: &Reader, body: &[u8], text: &'t Decoded<'_>, posted: &Posted, memory: &Memory) -> Natives<'t> {
         let system = reader.system.clone();
         let pieces = text.split(&*system);
         let (count, bare) = (pieces.count(), matches!(body.trim_ascii(), b"" | b"{}"));
@@ -235,9 +229,7 @@ impl<'t> Natives<'t> {
         if count <= parts::MOST {
             let (filled, list) = (&mut natives.filled, &mut natives.list);
             let origin = Origin { content_type: &posted.kind, zone: &reader.zone, signature: posted.signature };
-            // Only from here on, and as short as can be: the tenant's other batches wait.
-            let mut memory = memory.lock();
-            systems::fill(&*reader.system, pieces, &origin, &mut memory, filled, &mut |_, read| list.push(read));
+            systems::fill(&*reader.system, pieces, &origin, memory, filled, &mut |_, read| list.push(read));
         }
         natives
     }

@@ -68,8 +68,8 @@ fn main() -> std::io::Result<()> {
                         black_box(parser.parse(text, &mut String::new, &mut rows)).ok();
                     }
                 };
-                let mut memory = Memory::default();
-                let whole = convert(*system, black_box(body.as_bytes()), "", &mut memory, &TimeZone::UTC, take);
+                let memory = Memory::default();
+                let whole = convert(*system, black_box(body.as_bytes()), "", &memory, &TimeZone::UTC, take);
                 assert!(whole.is_ok(), "{}", file.display());
             };
             let mut best = [f64::MAX; 2];

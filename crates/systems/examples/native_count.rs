@@ -36,7 +36,7 @@ fn natives(parser: &Parser<'_>, system: &dyn System, body: &str, rows: &mut Vec<
     let text = decode(system, body.as_bytes(), "").ok()?;
     let origin = Origin { content_type: "", zone: &TimeZone::UTC, signature: None };
     let (mut filled, mut list) = (Filled::with_capacity(text.len() * 2), Vec::new());
-    fill(system, text.split(system), &origin, &mut Memory::default(), &mut filled, &mut |_, read| list.push(read));
+    fill(system, text.split(system), &origin, &Memory::default(), &mut filled, &mut |_, read| list.push(read));
     let places = list.iter().filter_map(|read| read.envelope.as_ref().ok());
     Some(places.filter(|place| parser.take(filled.fields(place), &mut id, rows).is_some()).count())
 }
@@ -60,7 +60,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(&sample);
     let native = body(system, &std::fs::read_to_string(path)?);
     let mut same = String::new();
-    convert(system, native.as_bytes(), "", &mut Memory::default(), &TimeZone::UTC, &mut |piece| {
+    convert(system, native.as_bytes(), "", &Memory::default(), &TimeZone::UTC, &mut |piece| {
         same.extend([piece.envelope.unwrap_or_default(), "\n"]);
     })?;
     let plain = format!("{PLAIN}\n").repeat(RECORDS);

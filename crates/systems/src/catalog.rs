@@ -216,7 +216,7 @@ mod tests {
     fn every_event_of_a_sample_is_known_and_fills_what_is_said() {
         let mut wrong = Vec::new();
         for (system, file, bytes) in crate::testing::samples() {
-            for stored in crate::testing::take_with(&mut crate::Memory::default(), &system, &bytes) {
+            for stored in crate::testing::take_with(&crate::Memory::default(), &system, &bytes) {
                 let (action, log) = (stored.at("action"), stored.at("log"));
                 // What a job, a notification, a session or a grant is called is its own matter.
                 if FREE.contains(&system.as_str()) || !["audit", "event"].contains(&log) {

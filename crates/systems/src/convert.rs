@@ -41,7 +41,7 @@ pub fn convert(
     system: &dyn System,
     body: &[u8],
     content_type: &str,
-    memory: &mut Memory,
+    memory: &Memory,
     zone: &TimeZone,
     take: &mut dyn FnMut(Converted<'_>),
 ) -> Result<(), Reason> {
@@ -67,7 +67,7 @@ pub fn convert_from(
     system: &dyn System,
     body: &[u8],
     origin: &Origin<'_>,
-    memory: &mut Memory,
+    memory: &Memory,
     take: &mut dyn FnMut(Converted<'_>),
 ) -> Result<(), Reason> {
     let text = decode(system, body, origin.content_type)?;
@@ -176,17 +176,17 @@ pub fn fill<'t>(
     system: &dyn System,
     pieces: Pieces<'t>,
     origin: &Origin<'_>,
-    memory: &mut Memory,
+    memory: &Memory,
     filled: &mut Filled,
     take: &mut dyn FnMut(&mut Filled, Read<'t>),
 ) {
-    let mut context = Context { memory, zone: origin.zone };
+    let context = Context { memory, zone: origin.zone };
     for Piece { line, text } in pieces.list {
         let read = match &text {
             Ok(text) if pieces.lossy && text.contains('\u{fffd}') => {
                 Err(Reason::new("invalid_utf8", "the record is not UTF-8; the bytes that are not are kept as U+FFFD"))
             }
-            Ok(text) => one(system, text, origin, &mut context, filled),
+            Ok(text) => one(system, text, origin, &context, filled),
             Err(reason) => Err(reason.clone()),
         };
         let (envelope, by_content, change) = match read {
@@ -201,7 +201,7 @@ fn one(
     system: &dyn System,
     native: &str,
     origin: &Origin<'_>,
-    context: &mut Context<'_>,
+    context: &Context<'_>,
     filled: &mut Filled,
 ) -> Result<(Place, bool, Option<Change>), Reason> {
     let mut envelope = Envelope::new(system.name());
@@ -227,10 +227,10 @@ pub fn again(
     out: &mut String,
 ) -> Result<(), Reason> {
     // What other records say is left aside: it may not be the same next time.
-    let mut memory = Memory::default();
-    let mut context = Context { memory: &mut memory, zone };
+    let memory = Memory::default();
+    let context = Context { memory: &memory, zone };
     let mut envelope = Envelope::new(system.name());
-    system.read(native, &mut context, &mut envelope)?;
+    system.read(native, &context, &mut envelope)?;
     sessions::fill(system.name(), &mut envelope);
     envelope.kept_as(id, arrived, native);
     envelope.write(out)

@@ -6,7 +6,7 @@
 use crate::change::Change;
 use crate::filled::{Filled, Place, comma};
 use crate::moment::{self, Stamp};
-use crate::object::Object;
+use crate::object::{Object, Said};
 use crate::{Context, Reason};
 use event::fields::{FIELDS, Spec};
 use event::json::write_string;
@@ -90,7 +90,13 @@ impl<'a> Envelope<'a> {
         if !self.is_empty(field) {
             return false;
         }
-        native.take_text(path).map(|raw| self.slots.set(field, Slot::Raw(raw))).is_some()
+        let Some(said) = native.take_text(path) else { return false };
+        let slot = match said {
+            Said::Raw(raw) => Slot::Raw(raw),
+            Said::Text(text) => Slot::Text(text),
+        };
+        self.slots.set(field, slot);
+        true
     }
 
     /// Fills an empty field with a text or a number that stays where it is: with a number because it is none any
@@ -428,7 +434,12 @@ pub fn hash(parts: &[&[u8]]) -> String {
         state.update(part);
     }
     let digit = |half: u8| if half < 10 { b'0' + half } else { b'a' - 10 + half };
-    state.finalize().iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|half| char::from(digit(half))).collect()
+    let mut hex = [0; 64];
+    for (byte, digits) in state.finalize().iter().zip(hex.chunks_exact_mut(2)) {
+        digits.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    }
+    // Digits are UTF-8.
+    std::str::from_utf8(&hex).unwrap_or_default().to_owned()
 }
 
 /// The text at an envelope path of one or two names, for the way back.

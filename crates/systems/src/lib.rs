@@ -124,7 +124,7 @@ pub trait System: Sync {
     ///
     /// # Errors
     /// Why it cannot be understood; the record is then kept as an [`unparsed`] one.
-    fn read<'a>(&self, text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason>;
+    fn read<'a>(&self, text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason>;
 
     /// Whether one action may come in two shapes, put together as one record or each alone.
     fn writes_twice(&self) -> bool {
@@ -160,7 +160,7 @@ pub trait System: Sync {
 #[derive(Debug)]
 pub struct Context<'m> {
     /// What is remembered of the tenant's earlier records.
-    pub memory: &'m mut Memory,
+    pub memory: &'m Memory,
     /// The zone of times that name none: the source's clock, as configured; UTC if nobody said.
     pub zone: &'m jiff::tz::TimeZone,
 }

@@ -1,4 +1,5 @@
-//! What a record needs to know of those before it. One [`Memory`] per tenant, kept by the caller.
+//! What a record needs to know of those before it. One [`Memory`] per tenant, kept by the caller and shared by all who read
+//! the tenant's records at the same time: it is locked while something is looked up, not while records are read.
 //!
 //! Owns: bounded, forgettable facts about people and requests. It is not stored and nothing rests on it: after a
 //! restart less is inferred, and that is all.
@@ -8,6 +9,7 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Requests remembered per tenant: at 150 bytes each about 1 MiB.
 pub const MAX_REQUESTS: usize = 8192;
@@ -20,8 +22,13 @@ pub const SAME_ACTION: i64 = 60 * 1_000_000;
 /// What is remembered of one tenant's records.
 #[derive(Debug, Default)]
 pub struct Memory {
-    actors: Recent<Actor>,
-    twins: Recent<Twin>,
+    actors: Mutex<Recent<Actor>>,
+    twins: Mutex<Recent<Twin>>,
+}
+
+/// What is there may be read by anybody, whatever became of those who wrote it: each fact is put there whole.
+fn locked<T>(facts: &Mutex<T>) -> MutexGuard<'_, T> {
+    facts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,41 +50,45 @@ struct Actor {
 impl Memory {
     /// Remembers who was found signed in for a request. A request id is chosen by the caller of that API, so two people under one id
     /// make it worthless: nobody is inferred from it.
-    pub fn signed_in(&mut self, request: &str, actor: &str, at: i64) {
-        let id = match self.actors.get(request) {
+    pub fn signed_in(&self, request: &str, actor: &str, at: i64) {
+        let mut actors = locked(&self.actors);
+        let id = match actors.get(request) {
             Some(known) if at.abs_diff(known.at) <= SAME_REQUEST as u64 && known.id.as_deref() != Some(actor) => None,
             _ => Some(actor.into()),
         };
-        self.actors.put(request, Actor { at, id }, MAX_REQUESTS);
+        actors.put(request, Actor { at, id }, MAX_REQUESTS);
     }
 
     /// Who was found signed in for this request shortly before `at`, as JSON text.
     pub fn actor_of(&self, request: &str, at: i64) -> Option<Cow<'static, str>> {
-        let known = self.actors.get(request)?;
+        let actors = locked(&self.actors);
+        let known = actors.get(request)?;
         let soon = (known.at..=known.at.saturating_add(SAME_REQUEST)).contains(&at);
         known.id.as_deref().filter(|_| soon).map(|id| Cow::Owned(id.to_owned()))
     }
 
     /// Remembers the record that says an action in one of a system's two shapes. `action` names request and action.
-    pub fn said(&mut self, action: &str, id: &str, at: i64) {
-        let id = match self.twins.get(action) {
+    pub fn said(&self, action: &str, id: &str, at: i64) {
+        let mut twins = locked(&self.twins);
+        let id = match twins.get(action) {
             Some(known) if at.abs_diff(known.at) <= SAME_ACTION as u64 && known.id.as_deref() != Some(id) => None,
             _ => Some(id.into()),
         };
-        self.twins.put(action, Twin { at, id }, MAX_REQUESTS);
+        twins.put(action, Twin { at, id }, MAX_REQUESTS);
     }
 
     /// The id of the record that said this action in the other shape, at about the same time.
     pub fn twin_of(&self, action: &str, at: i64) -> Option<String> {
-        let known = self.twins.get(action)?;
+        let twins = locked(&self.twins);
+        let known = twins.get(action)?;
         known.id.as_deref().filter(|_| at.abs_diff(known.at) <= SAME_ACTION as u64).map(str::to_owned)
     }
 
     /// Forgets a person, whose id is `id`: what erasure calls.
-    pub fn forget(&mut self, id: &str) {
+    pub fn forget(&self, id: &str) {
         let mut raw = String::new();
         event::json::write_string(&mut raw, id);
-        self.actors.retain(|actor| actor.id.as_deref() != Some(raw.as_str()));
+        locked(&self.actors).retain(|actor| actor.id.as_deref() != Some(raw.as_str()));
     }
 }
 
@@ -125,7 +136,7 @@ mod tests {
 
     #[test]
     fn an_actor_is_known_for_its_request_and_not_for_long() {
-        let mut memory = Memory::default();
+        let memory = Memory::default();
         memory.signed_in("r1", "\"ann\"", 1000);
         assert_eq!(memory.actor_of("r1", 2000).as_deref(), Some("\"ann\""));
         assert_eq!(memory.actor_of("r1", 999), None, "before it");
@@ -135,7 +146,7 @@ mod tests {
 
     #[test]
     fn two_people_under_one_request_are_nobody() {
-        let mut memory = Memory::default();
+        let memory = Memory::default();
         memory.signed_in("r", "\"ann\"", 1000);
         memory.signed_in("r", "\"bob\"", 1001);
         memory.signed_in("r", "\"bob\"", 1002);
@@ -146,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_twin_is_known_for_a_while_and_only_where_it_is_certain() {
-        let mut memory = Memory::default();
+        let memory = Memory::default();
         memory.said("r adduser", "v2-1", 1000);
         assert_eq!(memory.twin_of("r adduser", 900).as_deref(), Some("v2-1"), "two writers are not in step");
         assert_eq!(memory.twin_of("r adduser", 1001 + SAME_ACTION), None);
@@ -157,17 +168,24 @@ mod tests {
         assert_eq!(memory.twin_of("r adduser", 1001), None, "which of two");
     }
 
+    impl Memory {
+        fn actors_held(&self) -> (usize, usize) {
+            let actors = locked(&self.actors);
+            (actors.known.len(), actors.order.len())
+        }
+    }
+
     #[test]
     fn it_is_bounded_and_forgets() {
-        let mut memory = Memory::default();
+        let memory = Memory::default();
         for n in 0..MAX_REQUESTS + 10 {
             memory.signed_in(&n.to_string(), "\"ann\"", 0);
         }
-        assert_eq!((memory.actors.known.len(), memory.actors.order.len()), (MAX_REQUESTS, MAX_REQUESTS));
+        assert_eq!(memory.actors_held(), (MAX_REQUESTS, MAX_REQUESTS));
         assert_eq!(memory.actor_of("9", 0), None);
         assert!(memory.actor_of("10", 0).is_some());
         memory.signed_in("last", "\"bob\"", 0);
         memory.forget("ann");
-        assert_eq!((memory.actors.known.len(), memory.actors.order.len()), (1, 1));
+        assert_eq!(memory.actors_held(), (1, 1));
     }
 }

@@ -110,7 +110,7 @@ pub fn text(given: &str, zone: &TimeZone) -> Option<(i64, bool)> {
         return time::parse(&format!("{date}T{clock}{offset}")).map(|at| (at, true));
     }
     if zone.to_fixed_offset().is_ok_and(|offset| offset.is_zero()) {
-        return time::parse(&format!("{date}T{clock}Z")).map(|at| (at, false));
+        return time::parse(&[date, "T", &clock, "Z"].concat()).map(|at| (at, false));
     }
     let civil: DateTime = format!("{date}T{clock}").parse().ok()?;
     let at = civil.to_zoned(zone.clone()).ok()?.timestamp().as_microsecond();

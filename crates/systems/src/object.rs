@@ -45,13 +45,46 @@ fn bit(glance: u32) -> u64 {
     1 << (glance.wrapping_mul(0x9e37_79b1) >> 26)
 }
 
+/// A text that a member said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said<'a> {
+    /// As JSON text, in quotes.
+    Raw(Cow<'a, str>),
+    /// As it is.
+    Text(Cow<'a, str>),
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Member<'a> {
     /// JSON text.
     Raw(Cow<'a, str>),
+    /// A text, not in quotes, without a NUL character.
+    Text(Cow<'a, str>),
     /// An object that was looked into.
     Object(Object<'a>),
     Taken,
+}
+
+impl<'a> Member<'a> {
+    /// Its JSON text; `None` where it is an object that was looked into, or taken.
+    fn raw(&mut self) -> Option<&mut Cow<'a, str>> {
+        if let Member::Text(text) = self {
+            let mut raw = String::with_capacity(text.len() + 2);
+            write_string(&mut raw, text);
+            *self = Member::Raw(Cow::Owned(raw));
+        }
+        match self {
+            Member::Raw(raw) => Some(raw),
+            _ => None,
+        }
+    }
+
+    /// The same, taken away.
+    fn take(&mut self) -> Option<Cow<'a, str>> {
+        let raw = std::mem::take(self.raw()?);
+        *self = Member::Taken;
+        Some(raw)
+    }
 }
 
 impl<'a> Object<'a> {
@@ -143,36 +176,25 @@ impl<'a> Object<'a> {
 
     /// The JSON text of a member whose name may have dots in it, left where it is.
     pub fn member(&mut self, name: &str) -> Option<&Cow<'a, str>> {
-        match self.find(name)? {
-            Member::Raw(raw) => Some(raw),
-            _ => None,
-        }
+        self.find(name)?.raw().map(|raw| &*raw)
     }
 
     /// Such a member's JSON text as it stands now, without what was taken out of it.
     pub fn json(&mut self, name: &str) -> Option<Cow<'a, str>> {
         match self.find(name)? {
-            Member::Raw(raw) => Some(raw.clone()),
             Member::Object(inside) => {
                 let mut out = String::from("{");
                 inside.write_members(&mut out);
                 out.push('}');
                 Some(Cow::Owned(out))
             }
-            Member::Taken => None,
+            member => member.raw().cloned(),
         }
     }
 
     /// Takes such a member's JSON text away.
     pub fn take_member(&mut self, name: &str) -> Option<Cow<'a, str>> {
-        let member = self.find(name)?;
-        match std::mem::replace(member, Member::Taken) {
-            Member::Raw(raw) => Some(raw),
-            other => {
-                *member = other;
-                None
-            }
-        }
+        self.find(name)?.take()
     }
 
     /// The JSON text at a path of names (`a` or `a.b`), left where it is.
@@ -183,7 +205,12 @@ impl<'a> Object<'a> {
 
     /// The text in quotes at a path, decoded and left where it is. `None` for what is no text in quotes.
     pub fn text(&mut self, path: &str) -> Option<Cow<'a, str>> {
-        decode(self.raw(path)?)
+        let (holder, name) = self.holder(path)?;
+        match holder.find(name)? {
+            Member::Raw(raw) => decode(raw),
+            Member::Text(text) => Some(text.clone()),
+            Member::Object(_) | Member::Taken => None,
+        }
     }
 
     /// Whether there is such a member.
@@ -193,19 +220,17 @@ impl<'a> Object<'a> {
 
     /// Takes a member's JSON text away.
     pub fn take(&mut self, path: &str) -> Option<Cow<'a, str>> {
-        self.take_if(path, |_| true)
+        let (holder, name) = self.holder(path)?;
+        holder.take_member(name)
     }
 
-    /// Takes a member's JSON text away where it is a text in quotes with something in it. Anything else stays.
-    pub fn take_text(&mut self, path: &str) -> Option<Cow<'a, str>> {
-        self.take_if(path, |raw| raw.starts_with('"') && raw.len() > 2)
-    }
-
-    fn take_if(&mut self, path: &str, wanted: impl FnOnce(&str) -> bool) -> Option<Cow<'a, str>> {
+    /// Takes a member away where it is a text with something in it. Anything else stays.
+    pub fn take_text(&mut self, path: &str) -> Option<Said<'a>> {
         let (holder, name) = self.holder(path)?;
         let member = holder.find(name)?;
         match std::mem::replace(member, Member::Taken) {
-            Member::Raw(raw) if wanted(&raw) => Some(raw),
+            Member::Raw(raw) if raw.starts_with('"') && raw.len() > 2 => Some(Said::Raw(raw)),
+            Member::Text(text) if !text.is_empty() => Some(Said::Text(text)),
             other => {
                 *member = other;
                 None
@@ -219,10 +244,13 @@ impl<'a> Object<'a> {
     }
 
     /// Adds a text.
-    pub fn add_text(&mut self, name: impl Into<Cow<'a, str>>, text: &str) {
-        let mut raw = String::with_capacity(text.len() + 2);
-        write_string(&mut raw, text);
-        self.add(name, raw);
+    pub fn add_text(&mut self, name: impl Into<Cow<'a, str>>, text: impl Into<Cow<'a, str>>) {
+        let mut member = Member::Text(text.into());
+        if matches!(&member, Member::Text(text) if memchr::memchr(0, text.as_bytes()).is_some()) {
+            // What has a NUL character is a text that nobody can read out of JSON, and is not read here either.
+            member.raw();
+        }
+        self.push(name.into(), member);
     }
 
     /// Adds an object.
@@ -255,6 +283,7 @@ impl<'a> Object<'a> {
             out.push(':');
             match member {
                 Member::Raw(raw) => out.push_str(raw),
+                Member::Text(text) => write_string(out, text),
                 Member::Object(inside) => {
                     out.push('{');
                     inside.write_members(out);
@@ -274,6 +303,7 @@ impl<'a> Object<'a> {
             .map(|Named { glance, key, member }| {
                 let member = match member {
                     Member::Raw(raw) => Member::Raw(Cow::Owned(raw.into_owned())),
+                    Member::Text(text) => Member::Text(Cow::Owned(text.into_owned())),
                     Member::Object(inside) => Member::Object(inside.into_owned()),
                     Member::Taken => Member::Taken,
                 };
@@ -419,8 +449,8 @@ mod tests {
     #[test]
     fn what_is_not_taken_stays_as_it_stands() {
         let mut o = Object::parse(r#"{"a":"x","n":1.0,"o":{"in":"y","k":[1, 2]},"e":"","z":null}"#).unwrap();
-        assert_eq!(o.take_text("a").as_deref(), Some("\"x\""));
-        assert_eq!(o.take_text("o.in").as_deref(), Some("\"y\""));
+        assert_eq!(o.take_text("a"), Some(Said::Raw("\"x\"".into())));
+        assert_eq!(o.take_text("o.in"), Some(Said::Raw("\"y\"".into())));
         for kept in ["n", "e", "z", "o", "missing", "o.missing", "n.k"] {
             assert_eq!(o.take_text(kept), None, "{kept}");
         }
@@ -458,11 +488,34 @@ mod tests {
         let mut o = Object::parse(r#"{"a":"x","b":1,"a":"y"}"#).unwrap();
         assert_eq!(o.text("b"), None);
         assert!(!o.ambiguous());
-        assert_eq!(o.take_text("a").as_deref(), Some("\"x\""));
+        assert!(o.take_text("a").is_some());
         assert!(o.ambiguous());
         let mut o = Object::parse(r#"{"o":{"a":1,"a":2}}"#).unwrap();
         o.take("o.a");
         assert!(o.ambiguous());
+    }
+
+    #[test]
+    fn a_text_that_was_added_is_one_that_was_read() {
+        let fresh = || {
+            let mut o = Object::default();
+            ["x\"y", ""].into_iter().zip(["a", "e"]).for_each(|(text, name)| o.add_text(name, text));
+            o
+        };
+        let mut o = fresh();
+        assert_eq!((o.text("a").as_deref(), o.text("e").as_deref(), o.has("e")), (Some("x\"y"), Some(""), true));
+        assert_eq!((o.take_text("a"), o.take_text("e")), (Some(Said::Text("x\"y".into())), None));
+        assert_eq!((rest(&o), o.take_text("a")), (r#""e":"""#.to_owned(), None));
+        let mut o = fresh();
+        assert_eq!(o.raw("a").map(AsRef::as_ref), Some(r#""x\"y""#));
+        assert_eq!(o.text("a").as_deref(), Some("x\"y"));
+        assert_eq!((o.json("e").as_deref(), o.inner("e")), (Some(r#""""#), None));
+        assert_eq!((o.take("a").as_deref(), o.take_member("e").as_deref()), (Some(r#""x\"y""#), Some(r#""""#)));
+        assert!(o.is_empty());
+        assert_eq!(rest(&fresh().into_owned()), r#""a":"x\"y","e":"""#);
+        o.add_text("n", "x\0");
+        assert_eq!(o.text("n"), None);
+        assert_eq!(o.raw("n").map(AsRef::as_ref), Some(r#""x\u0000""#));
     }
 
     #[test]

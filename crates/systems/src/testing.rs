@@ -44,11 +44,11 @@ impl Stored {
 
 /// Takes a body in as the server does: what is not understood, or is refused, is kept as an unparsed record.
 pub(crate) fn take(system: &str, body: &str) -> Vec<Stored> {
-    take_with(&mut Memory::default(), system, body.as_bytes())
+    take_with(&Memory::default(), system, body.as_bytes())
 }
 
 /// The same with a memory that stays.
-pub(crate) fn take_with(memory: &mut Memory, system: &str, body: &[u8]) -> Vec<Stored> {
+pub(crate) fn take_with(memory: &Memory, system: &str, body: &[u8]) -> Vec<Stored> {
     let system = find(system).unwrap();
     let rules = Rules::default();
     let parser = Parser { rules: &rules, tenant: "acme", now: NOW };
@@ -177,7 +177,7 @@ pub(crate) fn both_ways(system: &str, body: &[u8]) {
     let parser = Parser { rules: &rules, tenant: "acme", now: NOW };
     let origin = crate::Origin { content_type: "", zone: &TimeZone::UTC, signature: None };
     let mut texts = Vec::new();
-    convert(system, body, "", &mut Memory::default(), &TimeZone::UTC, &mut |piece: Converted<'_>| {
+    convert(system, body, "", &Memory::default(), &TimeZone::UTC, &mut |piece: Converted<'_>| {
         let because = piece.unparsed.or(piece.envelope.err()).cloned();
         texts.push((piece.line, piece.native.to_owned(), piece.envelope.ok().map(str::to_owned), because));
     })
@@ -185,7 +185,7 @@ pub(crate) fn both_ways(system: &str, body: &[u8]) {
     let text = crate::decode(system, body, "").unwrap();
     let (mut filled, mut reads) = (crate::Filled::default(), Vec::new());
     let pieces = text.split(system);
-    crate::fill(system, pieces, &origin, &mut Memory::default(), &mut filled, &mut |_, read| reads.push(read));
+    crate::fill(system, pieces, &origin, &Memory::default(), &mut filled, &mut |_, read| reads.push(read));
     assert_eq!(texts.len(), reads.len());
     for ((line, native, text, because), read) in texts.into_iter().zip(reads) {
         assert_eq!((line, native.as_str()), (read.line, read.native.as_deref().unwrap_or_default()));
@@ -216,8 +216,8 @@ pub(crate) fn both_ways(system: &str, body: &[u8]) {
 pub(crate) fn survives(system: &str, body: &[u8]) {
     crate::detect(body);
     both_ways(system, body);
-    let first = take_with(&mut Memory::default(), system, body);
-    let again = take_with(&mut Memory::default(), system, body);
+    let first = take_with(&Memory::default(), system, body);
+    let again = take_with(&Memory::default(), system, body);
     assert_eq!(first.len(), again.len());
     for (stored, again) in first.iter().zip(&again) {
         assert_eq!(stored.text, again.text, "the same record twice is the same twice");
@@ -251,7 +251,7 @@ fn every_sample_is_recognised_understood_and_the_same_twice() {
         assert!(first.0 == system && first.1 >= 90, "{}: {found:?}", file.display());
         assert!(found.get(1).is_none_or(|second| second.1 + 20 <= first.1), "{}: {found:?}", file.display());
         survives(&system, &bytes);
-        let stored = take_with(&mut Memory::default(), &system, &bytes);
+        let stored = take_with(&Memory::default(), &system, &bytes);
         assert!(!stored.is_empty(), "{}", file.display());
         for record in &stored {
             assert_ne!(record.at("action"), "unparsed", "{}: {}", file.display(), record.envelope);

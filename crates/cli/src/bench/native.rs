@@ -195,7 +195,7 @@ fn bodies(samples: &Samples, args: &NativeArgs) -> Result<(Bodies, Bodies), Faul
         units.extend(pieces.iter().map(|piece| on_one_line(piece)));
     }
     let (mut native, mut same): (Bodies, Bodies) = Default::default();
-    let (mut memory, mut made, mut number) = (systems::Memory::default(), 0, 0);
+    let (memory, mut made, mut number) = (systems::Memory::default(), 0, 0);
     while made < args.count {
         let (mut body, mut envelopes, mut count) = (String::new(), String::new(), 0);
         while count < args.batch && made + count < args.count {
@@ -203,7 +203,7 @@ fn bodies(samples: &Samples, args: &NativeArgs) -> Result<(Bodies, Bodies), Faul
             let unit = numbered(unit, number);
             number += 1;
             let mut unparsed = None;
-            systems::convert(system, unit.as_bytes(), "", &mut memory, &TimeZone::UTC, &mut |record| {
+            systems::convert(system, unit.as_bytes(), "", &memory, &TimeZone::UTC, &mut |record| {
                 unparsed = unparsed.take().or_else(|| record.unparsed.cloned());
                 if let Ok(envelope) = record.envelope {
                     envelopes.push_str(envelope);

@@ -8,6 +8,7 @@
 mod scan;
 mod write;
 
+pub(crate) use write::write_read;
 pub use write::{key_order, write_number, write_string};
 
 use scan::{plain_run, text_end};
@@ -85,6 +86,12 @@ impl<'a> Reader<'a> {
         self.at
     }
 
+    /// The text from `from`, a place where the cursor was, up to the cursor.
+    #[inline]
+    pub(crate) fn since(&self, from: usize) -> &'a str {
+        self.text.get(from..self.at).unwrap_or_default()
+    }
+
     #[inline]
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
@@ -146,6 +153,28 @@ impl<'a> Reader<'a> {
     /// `first` is true right after [`open`](Self::open).
     #[inline]
     pub fn key(&mut self, first: bool) -> Result<Option<Cow<'a, str>>> {
+        // Machines write no blanks around nearly any key, and no escape in it.
+        let bytes = self.text.as_bytes();
+        let start = match (first, bytes.get(self.at..)) {
+            (true, Some([b'"', ..])) => self.at + 1,
+            (false, Some([b',', b'"', ..])) => self.at + 2,
+            (_, Some([b'}', ..])) => {
+                self.at += 1;
+                return Ok(None);
+            }
+            _ => return self.any_key(first),
+        };
+        let end = start + plain_run(bytes.get(start..).unwrap_or_default());
+        match (self.text.get(start..end), bytes.get(end..)) {
+            (Some(key), Some([b'"', b':', ..])) => {
+                self.at = end + 2;
+                Ok(Some(Cow::Borrowed(key)))
+            }
+            _ => self.any_key(first),
+        }
+    }
+
+    fn any_key(&mut self, first: bool) -> Result<Option<Cow<'a, str>>> {
         self.space();
         if self.take(b'}') {
             return Ok(None);
@@ -158,13 +187,6 @@ impl<'a> Reader<'a> {
         }
         if self.peek() != Some(b'"') {
             return Err(self.unexpected("a key in quotes"));
-        }
-        // Machines write nearly every key without an escape, and without a blank after it.
-        let (bytes, start) = (self.text.as_bytes(), self.at + 1);
-        let end = start + plain_run(bytes.get(start..).unwrap_or_default());
-        if let (Some(key), Some([b'"', b':'])) = (self.text.get(start..end), bytes.get(end..end + 2)) {
-            self.at = end + 2;
-            return Ok(Some(Cow::Borrowed(key)));
         }
         let key = self.string()?;
         self.expect(b':', "`:`")?;
@@ -205,7 +227,9 @@ impl<'a> Reader<'a> {
                 return Err(control(*b, at));
             }
         }
-        let mut out = String::with_capacity(at - start + 32);
+        // All of it may be in quotes once more, which is long; what is decoded is no longer than that.
+        let end = text_end(bytes, at).unwrap_or(at);
+        let mut out = String::with_capacity(end - start);
         out.push_str(&self.text[start..at]);
         self.at = at;
         self.string_tail(&mut out)?;
@@ -506,6 +530,22 @@ mod tests {
                 write_number(&mut twice, &once, 0).unwrap();
                 proptest::prop_assert_eq!(once, twice);
             }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn keys_are_in_the_order_of_their_utf_16(a in "[ab\u{e9}\u{d7ff}\u{e000}\u{ffff}\u{10000}\u{10ffff}]{0,4}", b in "[ab\u{e9}\u{d7ff}\u{e000}\u{ffff}\u{10000}\u{10ffff}]{0,4}") {
+            proptest::prop_assert_eq!(key_order(&a, &b), a.encode_utf16().cmp(b.encode_utf16()));
+        }
+
+        #[test]
+        fn a_text_that_was_read_is_written_as_any_other(raw in "\"([ -!#-\\[\\]-~\u{e9}\u{7f}]|\\\\[nt\"\\\\/]|\\\\u00[01][1-9a-f]){0,20}\"") {
+            let read = Reader::new(&raw).string().unwrap();
+            let (mut as_read, mut as_any) = (String::new(), String::new());
+            write_read(&mut as_read, &read);
+            write_string(&mut as_any, &read);
+            proptest::prop_assert_eq!(as_read, as_any);
         }
     }
 

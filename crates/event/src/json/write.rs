@@ -2,6 +2,8 @@
 
 use super::scan::plain_run;
 use super::{JsonError, Result};
+use std::borrow::Cow;
+use std::cmp::Ordering;
 
 /// Appends `text` as a canonical JSON string (RFC 8785, 3.2.2.2).
 pub fn write_string(out: &mut String, text: &str) {
@@ -29,6 +31,21 @@ pub fn write_string(out: &mut String, text: &str) {
         rest = &after[1..];
     }
     out.push('"');
+}
+
+/// Appends a text that a [`Reader`](super::Reader) gave, as [`write_string`] would. One that it borrowed has nothing to escape.
+#[expect(clippy::ptr_arg, reason = "whether it is borrowed is what tells")]
+#[inline]
+pub(crate) fn write_read(out: &mut String, text: &Cow<'_, str>) {
+    match text {
+        Cow::Borrowed(plain) => {
+            out.reserve(plain.len() + 2);
+            out.push('"');
+            out.push_str(plain);
+            out.push('"');
+        }
+        Cow::Owned(text) => write_string(out, text),
+    }
 }
 
 /// Appends a number in canonical form (RFC 8785, 3.2.2.3): as ECMAScript prints the double.
@@ -62,6 +79,11 @@ pub fn write_number(out: &mut String, number: &str, at: usize) -> Result<()> {
 }
 
 /// The order of object keys: by UTF-16 code units (RFC 8785, 3.2.3).
-pub fn key_order(a: &str, b: &str) -> std::cmp::Ordering {
-    if a.is_ascii() && b.is_ascii() { a.cmp(b) } else { a.encode_utf16().cmp(b.encode_utf16()) }
+pub fn key_order(a: &str, b: &str) -> Ordering {
+    match a.bytes().zip(b.bytes()).find(|(a, b)| a != b) {
+        // UTF-8 orders as code points do, and only those past U+FFFF, in surrogates, come elsewhere: before U+E000 to U+FFFF.
+        Some((0xee.., 0xee..)) => a.encode_utf16().cmp(b.encode_utf16()),
+        Some((a, b)) => a.cmp(&b),
+        None => a.len().cmp(&b.len()),
+    }
 }

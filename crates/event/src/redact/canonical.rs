@@ -24,7 +24,7 @@ impl Context {
         let mentions = |t: &str, words: &[&str]| {
             memchr::memchr2(b'p', b'P', t.as_bytes()).is_some() && {
                 let t = super::keys::normal(t);
-                words.iter().any(|w| t.contains(w))
+                words.iter().any(|w| memchr::memmem::find(t.as_bytes(), w.as_bytes()).is_some())
             }
         };
         let provider = ["idp", "identityprovider"];
@@ -55,14 +55,17 @@ impl Canonical<'_> {
     /// # Errors
     /// [`JsonError`] with the byte offset into `text`.
     pub fn write(&self, text: &str, marks: &mut Vec<Redaction>, out: &mut String) -> Result<(), JsonError> {
-        let mut pass = Pass { reader: Reader::new(text), how: *self, marks, path: Vec::new() };
+        let (path, members, arranged) = (Vec::with_capacity(8), Vec::with_capacity(16), String::new());
+        let mut pass = Pass { reader: Reader::new(text), how: *self, marks, path, members, arranged };
         pass.value(self.depth, out)?;
         pass.reader.end()
     }
 }
 
-enum Step<'a> {
-    Key(Cow<'a, str>),
+/// A step from the JSON text to a value in it.
+enum Step {
+    /// By the name at this place in [`Pass::members`].
+    Member(usize),
     Index(usize),
 }
 
@@ -70,7 +73,11 @@ struct Pass<'a, 'r> {
     reader: Reader<'a>,
     how: Canonical<'r>,
     marks: &'r mut Vec<Redaction>,
-    path: Vec<Step<'a>>,
+    path: Vec<Step>,
+    /// The members so far of all objects that are open, those of the innermost last: the name, and where the member is written.
+    members: Vec<(Cow<'a, str>, Range<usize>)>,
+    /// Room for members being put in order.
+    arranged: String,
 }
 
 impl<'a> Pass<'a, '_> {
@@ -78,7 +85,9 @@ impl<'a> Pass<'a, '_> {
         let mut pointer = super::pointer(self.how.path);
         for step in &self.path {
             match step {
-                Step::Key(key) => push_token(&mut pointer, key),
+                Step::Member(place) => {
+                    push_token(&mut pointer, self.members.get(*place).map_or("", |(name, _)| name.as_ref()));
+                }
                 Step::Index(i) => push_token(&mut pointer, &i.to_string()),
             }
         }
@@ -88,8 +97,9 @@ impl<'a> Pass<'a, '_> {
     fn value(&mut self, depth: usize, out: &mut String) -> Result<(), JsonError> {
         match self.reader.next_kind()? {
             Next::String => {
+                let from = self.reader.at();
                 let text = self.reader.string()?;
-                self.text(&text, out);
+                self.text(text, from, out);
             }
             Next::Number => {
                 let at = self.reader.at();
@@ -107,11 +117,14 @@ impl<'a> Pass<'a, '_> {
         Ok(())
     }
 
-    fn text(&mut self, text: &str, out: &mut String) {
+    /// Writes a text, which was read from `from` on.
+    fn text(&mut self, text: Cow<'a, str>, from: usize, out: &mut String) {
         let mut fired: Vec<Cow<'static, str>> = Vec::new();
-        match self.how.rules.text(text, &mut |rule| fired.push(rule)) {
-            None => json::write_string(out, text),
-            Some(scrubbed) => {
+        match (self.how.rules.text(&text, &mut |rule| fired.push(rule)), &text) {
+            // It has no escape, and needs none.
+            (None, Cow::Borrowed(_)) => out.push_str(self.reader.since(from)),
+            (None, Cow::Owned(text)) => json::write_string(out, text),
+            (Some(scrubbed), _) => {
                 fired.into_iter().for_each(|rule| self.mark(rule));
                 json::write_string(out, &scrubbed);
             }
@@ -145,47 +158,64 @@ impl<'a> Pass<'a, '_> {
         self.reader.open(b'{')?;
         out.push('{');
         let body = out.len();
-        let mut members: Vec<(Cow<'a, str>, Range<usize>)> = Vec::new();
+        let first = self.members.len();
         let mut sorted = true;
-        while let Some(key) = self.reader.key(members.is_empty())? {
+        while let Some(key) = self.reader.key(self.members.len() == first)? {
             let at = self.reader.at();
-            let key = self.clean_key(key, members.len());
-            if let Some((last, _)) = members.last() {
+            let place = self.members.len();
+            let key = self.clean_key(key, place - first);
+            if let Some((last, _)) = self.members.get(first..).and_then(<[_]>::last) {
                 match json::key_order(last, &key) {
                     std::cmp::Ordering::Less => {}
                     std::cmp::Ordering::Equal => return Err(duplicate(&key, at)),
                     std::cmp::Ordering::Greater => sorted = false,
                 }
+                // Where order is lost the commas are put in when the members are arranged.
+                if sorted {
+                    out.push(',');
+                }
             }
             let start = out.len();
-            if sorted && !members.is_empty() {
-                out.push(',');
-            }
-            // Where order is lost the commas are put in when the members are arranged.
-            let member = if sorted && !members.is_empty() { start + 1 } else { start };
-            json::write_string(out, &key);
+            json::write_read(out, &key);
             out.push(':');
-            self.path.push(Step::Key(key.clone()));
-            self.member(&key, depth + 1, out)?;
+            let rule = self.rule(&key);
+            self.members.push((key, start..start));
+            self.path.push(Step::Member(place));
+            match rule {
+                None => self.value(depth + 1, out)?,
+                Some(rule) => self.secret(rule, depth + 1, out)?,
+            }
             self.path.pop();
-            members.push((key, member..out.len()));
+            if let Some((_, range)) = self.members.get_mut(place) {
+                range.end = out.len();
+            }
         }
         if !sorted {
-            members.sort_by(|a, b| json::key_order(&a.0, &b.0));
-            let mut arranged = String::with_capacity(out.len() - body + members.len());
-            for (i, (key, range)) in members.iter().enumerate() {
-                if i > 0 {
-                    arranged.push(',');
-                    if members.get(i - 1).is_some_and(|m| m.0 == *key) {
-                        return Err(duplicate(key, self.reader.at()));
-                    }
-                }
-                arranged.push_str(out.get(range.clone()).unwrap_or_default());
-            }
-            out.truncate(body);
-            out.push_str(&arranged);
+            self.arrange(first, body, out)?;
         }
+        self.members.truncate(first);
         out.push('}');
+        Ok(())
+    }
+
+    /// Puts the members from `first` on, written from `body` on, in their order.
+    fn arrange(&mut self, first: usize, body: usize, out: &mut String) -> Result<(), JsonError> {
+        let members = self.members.get_mut(first..).unwrap_or_default();
+        members.sort_unstable_by(|a, b| json::key_order(&a.0, &b.0));
+        self.arranged.clear();
+        let mut last = None;
+        for (key, range) in &*members {
+            if last.is_some() {
+                self.arranged.push(',');
+            }
+            if last == Some(key) {
+                return Err(duplicate(key, self.reader.at()));
+            }
+            self.arranged.push_str(out.get(range.clone()).unwrap_or_default());
+            last = Some(key);
+        }
+        out.truncate(body);
+        out.push_str(&self.arranged);
         Ok(())
     }
 
@@ -199,15 +229,18 @@ impl<'a> Pass<'a, '_> {
             None => key,
             Some(clean) => {
                 let clean = format!("{clean} #{position}");
-                self.path.push(Step::Key(Cow::Owned(clean.clone())));
+                let clean = Cow::Owned(clean);
+                self.path.push(Step::Member(self.members.len()));
+                self.members.push((clean, 0..0));
                 self.mark(fired.unwrap_or(Cow::Borrowed("token")));
                 self.path.pop();
-                Cow::Owned(clean)
+                self.members.pop().map_or(Cow::Borrowed(""), |(clean, _)| clean)
             }
         }
     }
 
-    fn member(&mut self, key: &str, depth: usize, out: &mut String) -> Result<(), JsonError> {
+    /// What to do with the value under this key, if anything.
+    fn rule(&self, key: &str) -> Option<KeyRule> {
         let by_context = match key {
             "configuration" | "config" if self.how.context.provider => {
                 Some(KeyRule::KeyNames("provider_configuration"))
@@ -217,11 +250,7 @@ impl<'a> Pass<'a, '_> {
             }
             _ => None,
         };
-        let rule = self.how.rules.key(key).or(by_context);
-        match rule {
-            None => self.value(depth, out),
-            Some(rule) => self.secret(rule, depth, out),
-        }
+        self.how.rules.key(key).or(by_context)
     }
 
     /// Writes what is kept of a secret value. The value is still checked: redaction is no way around the

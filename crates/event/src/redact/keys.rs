@@ -89,40 +89,112 @@ const PROVIDER_CONFIGURATION: &[&str] = &[
     "providerconfiguration",
 ];
 
+/// Every name above and `traits`, one bit each.
+const NAMES: [&str; 49] = {
+    let mut names = ["traits"; 49];
+    let mut filled = 1;
+    let mut i = 0;
+    while i < ENDINGS.len() {
+        names[filled] = ENDINGS[i].0;
+        filled += 1;
+        i += 1;
+    }
+    i = 0;
+    while i < WHOLE.len() {
+        names[filled] = WHOLE[i].0;
+        filled += 1;
+        i += 1;
+    }
+    let lists = [API_KEY, PROVIDER_CONFIGURATION];
+    let mut list = 0;
+    while list < lists.len() {
+        i = 0;
+        while i < lists[list].len() {
+            names[filled] = lists[list][i];
+            filled += 1;
+            i += 1;
+        }
+        list += 1;
+    }
+    assert!(filled == names.len());
+    names
+};
+
+/// The last three letters of [`NAMES`]: bit `n` of `LAST[p][b]` is set where `b`, in either case, stands `p` letters before the end
+/// of name `n`. All bits are set of what is no letter or digit of ASCII: it may be nothing in the name, or something else.
+static LAST: [[u64; 256]; 3] = {
+    let mut table = [[u64::MAX; 256]; 3];
+    let mut place = 0;
+    while place < table.len() {
+        let mut byte = 0;
+        while byte < 256 {
+            if (byte as u8).is_ascii_alphanumeric() {
+                table[place][byte] = 0;
+            }
+            byte += 1;
+        }
+        let mut n = 0;
+        while n < NAMES.len() {
+            let name = NAMES[n].as_bytes();
+            let letter = name[name.len() - 1 - place];
+            table[place][letter as usize] |= 1 << n;
+            table[place][letter.to_ascii_uppercase() as usize] |= 1 << n;
+            n += 1;
+        }
+        place += 1;
+    }
+    table
+};
+const _: () = assert!(NAMES.len() < 64);
+
+/// Whether a key may be a name of [`NAMES`], or end in one. Nearly every key is none by its last three letters, and looking at them
+/// costs a tenth of making the name [`normal`].
+fn suspicious(key: &str) -> bool {
+    let mut names = u64::MAX;
+    for (byte, place) in key.bytes().rev().zip(&LAST) {
+        let with = place[usize::from(byte)];
+        if with == u64::MAX {
+            // What stands before it may be any letter of the name.
+            break;
+        }
+        names &= with;
+    }
+    names != 0
+}
+
 /// The rule for a key, built-in ones first.
 pub(super) fn rule(key: &str, rules: &Rules) -> Option<KeyRule> {
+    if suspicious(key)
+        && let Some(rule) = built_in(&normal(key), rules)
+    {
+        return Some(rule);
+    }
+    // Ory's session cookies: `ory_kratos_session`, `ory_session_<project>`.
+    let ory = matches!(key.as_bytes(), [b'o' | b'O', b'r' | b'R', b'y' | b'Y', b'_' | b'-', ..]);
+    if ory && normal(key).contains("session") {
+        return Some(KeyRule::Mask(Cow::Borrowed("session_token")));
+    }
+    if rules.extra_keys.is_empty() {
+        return None;
+    }
     let name = normal(key);
-    let name = name.as_ref();
-    let mask = |rule: &'static str| Some(KeyRule::Mask(Cow::Borrowed(rule)));
-    // Nearly every key is decided by its last letter: no rule ends in any other.
-    if let Some(b'n' | b'e' | b's' | b'd' | b'h' | b't' | b'y' | b'r' | b'p' | b'g') = name.bytes().last() {
-        if name == "traits" && !rules.keep_traits {
-            return mask("traits");
-        }
-        if API_KEY.contains(&name) || name.ends_with("apikey") {
-            return Some(KeyRule::IdOnly("api_key"));
-        }
-        if PROVIDER_CONFIGURATION.contains(&name) {
-            return Some(KeyRule::KeyNames("provider_configuration"));
-        }
-        // The last letter alone tells most of them apart, for less than a comparison.
-        let last = name.as_bytes().last();
-        if let Some((_, rule)) = ENDINGS.iter().find(|(end, _)| end.as_bytes().last() == last && name.ends_with(end)) {
-            return mask(rule);
-        }
-        if let Some((_, rule)) = WHOLE.iter().find(|(whole, _)| name == *whole) {
-            return mask(rule);
-        }
-        // Ory's session cookies: `ory_kratos_session`, `ory_session_<project>`.
+    rules.extra_keys.iter().any(|extra| *extra == name).then(|| KeyRule::Mask(Cow::Owned(format!("tenant:{name}"))))
+}
+
+/// The rule for a name of [`NAMES`].
+fn built_in(name: &str, rules: &Rules) -> Option<KeyRule> {
+    if name == "traits" && !rules.keep_traits {
+        return Some(KeyRule::Mask(Cow::Borrowed("traits")));
     }
-    let ory = key.get(..4).is_some_and(|k| k.eq_ignore_ascii_case("ory_") || k.eq_ignore_ascii_case("ory-"));
-    if ory && name.contains("session") {
-        return mask("session_token");
+    if API_KEY.contains(&name) || name.ends_with("apikey") {
+        return Some(KeyRule::IdOnly("api_key"));
     }
-    if rules.extra_keys.iter().any(|extra| extra == name) {
-        return Some(KeyRule::Mask(Cow::Owned(format!("tenant:{name}"))));
+    if PROVIDER_CONFIGURATION.contains(&name) {
+        return Some(KeyRule::KeyNames("provider_configuration"));
     }
-    None
+    let ending = ENDINGS.iter().find(|(end, _)| name.ends_with(end));
+    let (_, rule) = ending.or_else(|| WHOLE.iter().find(|(whole, _)| name == *whole))?;
+    Some(KeyRule::Mask(Cow::Borrowed(rule)))
 }
 
 #[cfg(test)]
@@ -198,6 +270,29 @@ mod tests {
             "story_session_id",
         ] {
             assert_eq!(rules.key(key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn every_name_is_suspicious_in_every_spelling() {
+        for name in NAMES {
+            let spaced: String = name.chars().flat_map(|c| [c, '-']).collect();
+            for key in [name.to_owned(), name.to_uppercase(), spaced, format!("my_{name}"), format!("{name}\u{e9}")] {
+                assert!(suspicious(&key), "{key}");
+            }
+        }
+        assert!(suspicious("to\u{212a}en") && Rules::default().key("to\u{212a}en").is_some(), "the Kelvin sign");
+        for key in ["id", "user_id", "displayName", "tokenType"] {
+            assert!(!suspicious(key), "{key}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_not_suspicious_is_no_secret(
+            key in "(ory_|Ory-)?[a-z\u{212a}\u{130}]{0,3}[_-]?(to[k\u{212a}]en|Secret|api[-_]?key|cod|otp|traits|config|jwt)?[-_a-zA-Z\u{130}s]{0,2}",
+        ) {
+            proptest::prop_assert!(suspicious(&key) || built_in(&normal(&key), &Rules::default()).is_none(), "{key}");
         }
     }
 

@@ -93,7 +93,7 @@ impl System for Asgardeo {
         pair::pair(text, logs(text).unwrap_or_else(|| split::records(text)))
     }
 
-    fn read<'a>(&self, text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+    fn read<'a>(&self, text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
         read::read(text, context, out)
     }
 

@@ -34,7 +34,7 @@ struct Look {
 
 /// What names an action of a request in memory.
 pub(crate) fn key(request: &str, action: &str) -> String {
-    format!("{NAME}\0{request}\0{}", squeeze(action))
+    [NAME, "\0", request, "\0", &squeeze(action)].concat()
 }
 
 /// Whether a text is what [`pair`] makes.

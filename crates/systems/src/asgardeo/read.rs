@@ -3,10 +3,11 @@
 use super::{
     DIAGNOSTIC, DIAGNOSTIC_FIELDS, LEGACY, NAME, PAIR, PAIR_ACTION_ID, V2_ACTION_ID, V2_FIELDS, pair, webhook,
 };
+use crate::catalog::{self, Entry};
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
 use crate::object::Object;
-use crate::{Context, Reason, catalog};
+use crate::{Context, Reason};
 use event::Field;
 use std::borrow::Cow;
 
@@ -31,7 +32,7 @@ const DATA: &[(&str, Field)] = &[
     ("impersonator", Field::ImpersonatorId),
 ];
 
-pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
     if native.has("events") {
         return webhook::read(native, text, context, out);
@@ -61,11 +62,7 @@ pub(crate) fn twin<'a>(mut native: Object<'a>, context: &Context<'_>, out: &mut 
 }
 
 /// Reads one record of any of the three shapes.
-pub(crate) fn shape<'a>(
-    mut native: Object<'a>,
-    context: &mut Context<'_>,
-    out: &mut Envelope<'a>,
-) -> Result<(), Reason> {
+pub(crate) fn shape<'a>(mut native: Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     if native.has("logId") || native.has("resultStatus") {
         diagnostic(&mut native, context, out)?;
     } else if native.has("initiatorType") || native.has("recordedAt") {
@@ -82,7 +79,7 @@ pub(crate) fn shape<'a>(
 pub(crate) fn both<'a>(
     mut native: Object<'a>,
     legacy: Cow<'a, str>,
-    context: &mut Context<'_>,
+    context: &Context<'_>,
     out: &mut Envelope<'a>,
 ) -> Result<(), Reason> {
     let action_id = v2(&mut native, context, out)?;
@@ -92,12 +89,13 @@ pub(crate) fn both<'a>(
     Ok(())
 }
 
-fn level(name: &str, failed: bool) -> &'static str {
-    if failed { "warn" } else { catalog::of(NAME).get_loose(name).map_or("info", |entry| entry.level.as_str()) }
+/// The level of an event, by what is known of it.
+fn level(known: Option<&'static Entry>, failed: bool) -> &'static str {
+    if failed { "warn" } else { known.map_or("info", |entry| entry.level.as_str()) }
 }
 
 /// Tells whether the action stood under `actionId`.
-fn v2<'a>(native: &mut Object<'a>, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<bool, Reason> {
+fn v2<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<bool, Reason> {
     let key = if native.has("action") { "action" } else { "actionId" };
     let name = native.text(key).filter(|name| !name.is_empty()).ok_or_else(|| Reason::missing("action"))?;
     let id = native.text("id").filter(|id| !id.is_empty());
@@ -106,8 +104,9 @@ fn v2<'a>(native: &mut Object<'a>, context: &mut Context<'_>, out: &mut Envelope
     if let Some(((id, request), at)) = id.zip(native.text("requestId")).zip(out.at()) {
         context.memory.said(&pair::key(&request, &name), &id, at);
     }
-    out.set(Field::Log, catalog::of(NAME).get_loose(&name).map_or("audit", |entry| entry.log.as_str()));
-    out.set(Field::Level, level(&name, false));
+    let known = catalog::of(NAME).get_loose(&name);
+    out.set(Field::Log, known.map_or("audit", |entry| entry.log.as_str()));
+    out.set(Field::Level, level(known, false));
     out.infer(Field::Outcome, "\"success\"");
     person(native, "initiatorId", (Field::ActorId, Field::ActorName), out);
     let of_action = native.text("targetType").is_some_and(|kind| kind.eq_ignore_ascii_case("action"));
@@ -135,9 +134,10 @@ pub(crate) fn legacy<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &m
     if out.at().is_none() {
         out.time(native, "recordedAt", Stamp::Micros, context)?;
     }
-    out.set(Field::Log, catalog::of(NAME).get_loose(&name).map_or("audit", |entry| entry.log.as_str()));
+    let known = catalog::of(NAME).get_loose(&name);
+    out.set(Field::Log, known.map_or("audit", |entry| entry.log.as_str()));
     let failed = result(native, out);
-    out.set(Field::Level, level(&name, failed));
+    out.set(Field::Level, level(known, failed));
     person(native, "initiatorId", (Field::ActorId, Field::ActorName), out);
     person(native, "target", (Field::TargetId, Field::TargetName), out);
     out.take(native, "action", Field::Action);
@@ -183,7 +183,8 @@ fn diagnostic<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Enve
         Some(at) => out.set_line_time(at?, true),
         None => out.time(native, "recordedAt", Stamp::Micros, context)?,
     }
-    out.set(Field::Log, catalog::of(NAME).get_loose(&name).map_or("event", |entry| entry.log.as_str()));
+    let known = catalog::of(NAME).get_loose(&name);
+    out.set(Field::Log, known.map_or("event", |entry| entry.log.as_str()));
     let outcome = match native.text("resultStatus").as_deref() {
         Some("SUCCESS") => "success",
         Some("FAILED") => "failure",
@@ -193,7 +194,7 @@ fn diagnostic<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Enve
         native.take("resultStatus");
     }
     out.set(Field::Outcome, outcome);
-    out.set(Field::Level, level(&name, outcome == "failure"));
+    out.set(Field::Level, level(known, outcome == "failure"));
     out.take_all(native, DIAGNOSTIC_FIELDS);
     if !out.is_empty(Field::ActorId) {
         out.set(Field::ActorType, "User");

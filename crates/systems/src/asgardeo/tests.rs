@@ -380,10 +380,10 @@ fn what_is_not_understood_is_kept() {
 
 #[test]
 fn memory_is_the_same_whatever_came_before() {
-    let mut memory = crate::Memory::default();
+    let memory = crate::Memory::default();
     let sent = v2("add-user", &json!({}));
-    let first = take_with(&mut memory, NAME, sent.as_bytes());
-    let again = take_with(&mut memory, NAME, sent.as_bytes());
+    let first = take_with(&memory, NAME, sent.as_bytes());
+    let again = take_with(&memory, NAME, sent.as_bytes());
     assert_eq!(first[0].text, again[0].text, "so that a record sent again is a repetition");
 }
 

@@ -37,7 +37,7 @@ const ENDINGS: &[(&str, &str)] = &[
     ("_added", "success"),
 ];
 
-pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
     if native.has("data.type") && !native.has("type") {
         out.shape("stream");

@@ -23,7 +23,7 @@ const FIELDS: &[(&str, Field)] = &[
 const IDS: &[(&str, Field)] =
     &[("context.authorized_application.pk", Field::ClientId), ("context.model.pk", Field::TargetId)];
 
-pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
     let action = native.text("action").filter(|action| !action.is_empty()).ok_or_else(|| Reason::missing("action"))?;
     out.id(&mut native, "pk");

@@ -51,7 +51,7 @@ impl System for CloudEvents {
         if sample.text("specversion").is_some_and(|version| version == "1.0") { 96 } else { 60 }
     }
 
-    fn read<'a>(&self, text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+    fn read<'a>(&self, text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
         read::read(text, context, out)
     }
 

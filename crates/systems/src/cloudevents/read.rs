@@ -7,7 +7,7 @@ use crate::object::Object;
 use crate::{Context, Reason};
 use event::Field;
 
-pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
     let said = |native: &mut Object<'a>, name: &'static str| {
         native.text(name).filter(|text| !text.is_empty()).ok_or_else(|| Reason::missing(name))

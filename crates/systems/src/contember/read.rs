@@ -7,7 +7,7 @@ use crate::object::Object;
 use crate::{Context, Reason, catalog};
 use event::Field;
 
-pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
     let kind = native.text("type").filter(|kind| !kind.is_empty()).ok_or_else(|| Reason::missing("type"))?;
     let shape = if !native.has(ROW.created_at) && CAMEL.iter().any(|name| native.has(name)) {

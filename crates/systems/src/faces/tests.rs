@@ -19,7 +19,7 @@ fn given(schema: Schema) -> Given<'static> {
 fn every_record() -> Vec<(String, String, Stored)> {
     let mut found = Vec::new();
     for (system, file, bytes) in samples() {
-        for (n, mut stored) in take_with(&mut Memory::default(), &system, &bytes).into_iter().enumerate() {
+        for (n, mut stored) in take_with(&Memory::default(), &system, &bytes).into_iter().enumerate() {
             stored.envelope["recorded_at"] = json!("2026-11-20T12:34:56.000001Z");
             stored.envelope["index"] = json!(41);
             found.push((system.clone(), format!("{} {}", file.display(), n + 1), stored));

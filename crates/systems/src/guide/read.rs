@@ -120,7 +120,7 @@ const COMMON: &[(&str, Field)] = &[
     ("errorcode", Field::ErrorCode),
 ];
 
-pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
     let labels = Labels::new(native.keys());
     let log = labels.log().and_then(|log| LOGS.iter().find(|known| known.name == log)).ok_or_else(|| {

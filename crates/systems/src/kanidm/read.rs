@@ -8,7 +8,7 @@ use crate::{Context, Reason};
 use event::Field;
 use event::json::Reader;
 
-pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let none =
         || Reason::new("not_an_event", "there is no `AuthenticationDenied` in the record or behind `audit_event`");
     out.id_by_content(text);

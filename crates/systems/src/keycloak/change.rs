@@ -16,7 +16,7 @@ pub(super) fn of(operation: &str, resource: &str, path: &str, realm: &str) -> Op
     let steps: Vec<&str> = path.split('/').filter(|step| !step.is_empty()).collect();
     let (entity, whole) = match (steps.as_slice(), resource) {
         ([], "REALM") => ("realm".to_owned(), true),
-        (["users", id, rest @ ..], _) => (format!("users/{id}"), rest.is_empty() && resource == "USER"),
+        (["users", id, rest @ ..], _) => (["users/", id].concat(), rest.is_empty() && resource == "USER"),
         (["clients", _, "roles", _], "CLIENT_ROLE") => (steps.join("/"), true),
         (["clients", id, rest @ ..], _) => (format!("clients/{id}"), rest.is_empty() && resource == "CLIENT"),
         (["groups", id, rest @ ..], _) => (format!("groups/{id}"), rest.is_empty() && resource == "GROUP"),
@@ -37,7 +37,7 @@ pub(super) fn of(operation: &str, resource: &str, path: &str, realm: &str) -> Op
         _ => Says::Nothing,
     };
     let inside: &[&str] = if matches!(resource, "CLIENT" | "REALM") { &["attributes"] } else { &[] };
-    Some(Change { entity: format!("{realm} {entity}"), says, inside, names: NAMES })
+    Some(Change { entity: [realm, " ", &entity].concat(), says, inside, names: NAMES })
 }
 
 /// The same of a stored record.

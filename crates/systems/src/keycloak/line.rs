@@ -112,7 +112,7 @@ impl<'a> Line<'a> {
                 &mut details
             };
             match value {
-                Some(value) => place.add_text(name, &value),
+                Some(value) => place.add_text(name, value),
                 None => place.add(name, "null"),
             }
         }

@@ -8,7 +8,7 @@ use crate::{Context, Reason, catalog, sessions};
 use event::Field;
 use std::borrow::Cow;
 
-pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     if !text.trim_start().starts_with('{') {
         let line = line::parse(text)
             .ok_or_else(|| Reason::new("not_an_event", "the line is none that Keycloak's event listener writes"))?;
@@ -34,7 +34,7 @@ pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envel
 fn event<'a>(
     mut native: Object<'a>,
     line_time: Option<(i64, bool)>,
-    context: &mut Context<'_>,
+    context: &Context<'_>,
     out: &mut Envelope<'a>,
 ) -> Result<(), Reason> {
     out.id(&mut native, "id");
@@ -82,7 +82,7 @@ fn admin<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Re
     native.take("resourceType");
     out.set(Field::Log, "audit");
     out.set(Field::Level, "info");
-    out.set(Field::Action, format!("{operation} {resource}"));
+    out.set(Field::Action, [&*operation, " ", &*resource].concat());
     let state = if operation == "DELETE" { Field::Old } else { Field::New };
     let path = native.text("resourcePath").unwrap_or_default();
     let realm = native.text("realmId").unwrap_or_default();
@@ -136,5 +136,8 @@ fn entities(path: &str) -> (Option<&str>, Option<&str>) {
 /// What an entity is called, as JSON text.
 fn name_in(representation: &str) -> Option<Cow<'static, str>> {
     let mut entity = Object::parse(representation).ok()?;
-    change::NAMES.iter().find_map(|member| entity.take_text(member)).map(|raw| Cow::Owned(raw.into_owned()))
+    change::NAMES.iter().find_map(|member| {
+        let raw = entity.raw(member).filter(|raw| raw.starts_with('"') && raw.len() > 2)?;
+        Some(Cow::Owned(raw.as_ref().to_owned()))
+    })
 }

@@ -118,7 +118,7 @@ impl System for Mapping {
         split::wrapped(text, &steps).unwrap_or_else(|| split::records(text))
     }
 
-    fn read<'a>(&self, text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+    fn read<'a>(&self, text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
         read::read(self, text, context, out).map(|_| ())
     }
 }

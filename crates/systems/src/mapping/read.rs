@@ -22,10 +22,10 @@ pub struct Applied {
 }
 
 pub(super) fn apply(mapping: &Mapping, text: &str, zone: &jiff::tz::TimeZone) -> Result<Applied, Reason> {
-    let mut memory = Memory::default();
-    let mut context = Context { memory: &mut memory, zone };
+    let memory = Memory::default();
+    let context = Context { memory: &memory, zone };
     let mut out = Envelope::new(mapping.name.as_str());
-    let empty = read(mapping, text, &mut context, &mut out)?;
+    let empty = read(mapping, text, &context, &mut out)?;
     let mut envelope = String::with_capacity(text.len() + 256);
     out.write(&mut envelope)?;
     Ok(Applied { envelope, empty })
@@ -35,7 +35,7 @@ pub(super) fn apply(mapping: &Mapping, text: &str, zone: &jiff::tz::TimeZone) ->
 pub(super) fn read<'a>(
     mapping: &Mapping,
     text: &'a str,
-    context: &mut Context<'_>,
+    context: &Context<'_>,
     out: &mut Envelope<'a>,
 ) -> Result<Vec<&'static str>, Reason> {
     let mut native = Object::parse(text)?;

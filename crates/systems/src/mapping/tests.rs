@@ -138,7 +138,7 @@ fn a_mapping_is_a_system() {
     let mapping = mapping(FILE);
     let body = json!({"data": {"events": [{"type": "a"}, {"type": ""}, {"type": "b", "at": "noon"}]}}).to_string();
     let (mut envelopes, mut reasons) = (Vec::new(), Vec::new());
-    convert(&mapping, body.as_bytes(), "", &mut Memory::default(), &TimeZone::UTC, &mut |piece| {
+    convert(&mapping, body.as_bytes(), "", &Memory::default(), &TimeZone::UTC, &mut |piece| {
         envelopes.push(serde_json::from_str::<Value>(piece.envelope.unwrap()).unwrap());
         reasons.push(piece.unparsed.map(|reason| (reason.code, reason.detail.clone())));
     })

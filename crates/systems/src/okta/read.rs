@@ -41,7 +41,7 @@ const EVENTS: &[&str] = &[
 /// Targets that are looked at; a list has two or three.
 const TARGETS: usize = 4;
 
-pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
     let kind = native.text("eventType").filter(|kind| !kind.is_empty()).ok_or_else(|| Reason::missing("eventType"))?;
     out.id(&mut native, "uuid");

@@ -160,8 +160,8 @@ const LISTS: Lists = Lists { resources: TRACES, scopes: "scopeSpans", items: "sp
 
 /// A span that has events, as JSON text.
 struct Span<'t> {
-    /// `traceId`, `spanId` and `name`.
-    named: [Option<&'t str>; 3],
+    /// What `traceId`, `spanId` and `name` say.
+    named: [Cow<'t, str>; 3],
     events: Vec<Result<Event<'t>, JsonError>>,
 }
 
@@ -173,7 +173,7 @@ fn read(text: &str, made: &mut usize, all: &mut Vec<Result<Cow<'_, str>, Reason>
             Err(e) => return all.push(Err(broken(e))),
         };
         for span in sent.scopes.into_iter().flat_map(|scope| scope.items) {
-            [place.trace, place.span, place.span_name] = span.named.map(said);
+            [place.trace, place.span, place.span_name] = span.named;
             // One event that is broken is no reason to lose the others.
             all.extend(span.events.into_iter().map(|event| match event {
                 Ok(event) => add(record(&event, &place), made).map(Cow::Owned),
@@ -184,7 +184,7 @@ fn read(text: &str, made: &mut usize, all: &mut Vec<Result<Cow<'_, str>, Reason>
 }
 
 fn span<'t>(r: &mut Reader<'t>) -> Result<Span<'t>, JsonError> {
-    let mut span = Span { named: [None; 3], events: Vec::new() };
+    let mut span = Span { named: [const { Cow::Borrowed("") }; 3], events: Vec::new() };
     members(r, &mut |name, r| {
         let place = match name {
             "traceId" => 0,
@@ -198,9 +198,9 @@ fn span<'t>(r: &mut Reader<'t>) -> Result<Span<'t>, JsonError> {
             }
             _ => return r.skip(1).map(|_| ()),
         };
-        let value = r.skip(1)?;
+        let said = said(r)?.unwrap_or_default();
         if let Some(named) = span.named.get_mut(place) {
-            *named = Some(value);
+            *named = said;
         }
         Ok(())
     })?;
@@ -218,9 +218,19 @@ fn service(resource: &str) -> Result<Pairs<'_>, JsonError> {
     Ok(service)
 }
 
-/// What a text in quotes says; nothing where it is none.
-fn said(raw: Option<&str>) -> Cow<'_, str> {
-    raw.and_then(|raw| object::decode(&Cow::Borrowed(raw))).unwrap_or_default()
+/// Takes the value that the reader stands before, and gives what it says if it is a text in quotes: nothing where it is none that can
+/// be read.
+fn said<'t>(r: &mut Reader<'t>) -> Result<Option<Cow<'t, str>>, JsonError> {
+    if r.next_kind()? != Next::String {
+        return r.skip(1).map(|_| None);
+    }
+    let mut whole_text = r.clone();
+    let read = r.string();
+    if read.is_err() {
+        whole_text.skip(1)?;
+        *r = whole_text;
+    }
+    Ok(Some(read.unwrap_or_default()))
 }
 
 fn add(record: String, made: &mut usize) -> Result<String, Reason> {
@@ -246,8 +256,12 @@ fn json_event<'t>(r: &mut Reader<'t>) -> Result<Option<Event<'t>>, JsonError> {
     let (mut name, mut nanos, mut attributes) = (None, None, Ok(Vec::new()));
     members(r, &mut |member, r| {
         match member {
-            "name" => name = Some(r.skip(1)?),
+            "name" => name = said(r)?,
             "timeUnixNano" => nanos = Some(r.skip(1)?),
+            // What another library says of itself.
+            "attributes" if name.as_ref().is_some_and(|name| !is_ours(name)) => {
+                r.skip(1)?;
+            }
             "attributes" => {
                 let mut list = r.clone();
                 attributes = pairs(r, 0);
@@ -262,7 +276,7 @@ fn json_event<'t>(r: &mut Reader<'t>) -> Result<Option<Event<'t>>, JsonError> {
         }
         Ok(())
     })?;
-    let name = said(name);
+    let name = name.unwrap_or_default();
     if !is_ours(&name) {
         return Ok(None);
     }
@@ -282,7 +296,7 @@ fn pairs<'t>(r: &mut Reader<'t>, depth: usize) -> Result<Pairs<'t>, JsonError> {
         let (mut key, mut plain_value) = (None, Cow::Borrowed("null"));
         members(r, &mut |name, r| {
             match name {
-                "key" => key = Some(r.skip(1)?),
+                "key" => key = said(r)?,
                 "value" => plain_value = plain(r, depth)?,
                 _ => {
                     r.skip(1)?;
@@ -290,8 +304,8 @@ fn pairs<'t>(r: &mut Reader<'t>, depth: usize) -> Result<Pairs<'t>, JsonError> {
             }
             Ok(())
         })?;
-        if key.is_some_and(|raw| raw.starts_with('"')) {
-            all.push((said(key), plain_value));
+        if let Some(key) = key {
+            all.push((key, plain_value));
         }
         Ok(())
     })?;

@@ -20,7 +20,7 @@ const BEGINS: &[&str] = &["login", "registration", "recovery"];
 /// The id of what has none yet.
 const NO_ID: &str = "00000000-0000-0000-0000-000000000000";
 
-pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
     out.id_by_content(text);
     if native.has("timeUnixNano") {

@@ -82,8 +82,8 @@ fn event(name: &str, attributes: &[(&str, Vec<u8>)]) -> Vec<u8> {
 
 fn convert(body: &[u8], content_type: &str) -> Result<Vec<Value>, crate::Reason> {
     let mut all = Vec::new();
-    let mut memory = crate::Memory::default();
-    crate::convert(&super::Ory, body, content_type, &mut memory, &jiff::tz::TimeZone::UTC, &mut |piece| {
+    let memory = crate::Memory::default();
+    crate::convert(&super::Ory, body, content_type, &memory, &jiff::tz::TimeZone::UTC, &mut |piece| {
         all.push(serde_json::from_str(piece.envelope.unwrap()).unwrap());
     })?;
     Ok(all)
@@ -277,8 +277,8 @@ fn one_broken_event_does_not_keep_the_others_out() {
         {"timeUnixNano": "1795176000000000000", "name": "SessionRevoked"},
     ]));
     let mut found = Vec::new();
-    let mut memory = crate::Memory::default();
-    crate::convert(&super::Ory, sent.as_bytes(), "", &mut memory, &jiff::tz::TimeZone::UTC, &mut |piece| {
+    let memory = crate::Memory::default();
+    crate::convert(&super::Ory, sent.as_bytes(), "", &memory, &jiff::tz::TimeZone::UTC, &mut |piece| {
         found.push(match (piece.envelope, piece.unparsed) {
             (Err(reason), _) | (_, Some(reason)) => reason.code,
             _ => "taken",
@@ -295,12 +295,12 @@ fn what_was_read_before_a_trace_breaks_off_is_taken() {
     let broken = good.replace("},{\"name\":\"without events\"", "} {\"name\":\"without events\"");
     assert_ne!(broken, good);
     let (mut taken, mut refused) = (0, Vec::new());
-    let mut memory = crate::Memory::default();
+    let memory = crate::Memory::default();
     let mut take = |piece: crate::Converted<'_>| match piece.envelope {
         Ok(_) => taken += 1,
         Err(reason) => refused.push(reason.code),
     };
-    crate::convert(&super::Ory, broken.as_bytes(), "", &mut memory, &jiff::tz::TimeZone::UTC, &mut take).unwrap();
+    crate::convert(&super::Ory, broken.as_bytes(), "", &memory, &jiff::tz::TimeZone::UTC, &mut take).unwrap();
     assert_eq!((taken, refused), (1, vec!["invalid_json"]));
 }
 

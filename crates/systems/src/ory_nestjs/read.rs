@@ -8,7 +8,7 @@ use crate::{Context, Reason, catalog};
 use event::Field;
 use std::borrow::Cow;
 
-pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
     let name = native.text("event").filter(|name| !name.is_empty()).ok_or_else(|| Reason::missing("event"))?;
     out.id_by_content(text);
@@ -49,7 +49,7 @@ fn outcome<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) {
 }
 
 /// Remembers who was signed in, or looks it up for a record that does not say who acted.
-fn actor<'a>(name: &str, native: &mut Object<'a>, context: &mut Context<'_>, out: &mut Envelope<'a>) {
+fn actor<'a>(name: &str, native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) {
     let said = native.raw("actorId").filter(|raw| raw.starts_with('"') && raw.len() > 2).cloned();
     let machine = native.text("attributes.transport").is_some_and(|t| t == "oauth2");
     if name == "auth.success" && said.is_some() {

@@ -99,9 +99,9 @@ fn whoever_was_signed_in_made_the_change() {
         by("iam.identity.delete", "2026-11-20T12:00:01.000Z", json!({"targetId": "bob", "correlationId": "r"}));
     one(NAME, &change).expect(&[("actor.id", ""), ("target.id", "bob"), ("target.type", "identity")]);
 
-    let mut memory = Memory::default();
+    let memory = Memory::default();
     let signed_in = by("auth.success", "2026-11-20T12:00:00.000Z", json!({"actorId": "ann", "correlationId": "r"}));
-    let stored = take_with(&mut memory, NAME, format!("{signed_in}\n{change}").as_bytes());
+    let stored = take_with(&memory, NAME, format!("{signed_in}\n{change}").as_bytes());
     stored[1].expect(&[("actor.id", "ann")]);
     assert_eq!(stored[1].value("attributes._indelible.inferred"), &json!(["actor.id"]));
     assert_eq!(stored[0].value("attributes._indelible"), &Value::Null, "the source said it itself");
@@ -115,11 +115,11 @@ fn whoever_was_signed_in_made_the_change() {
     ];
     for (why, more, name) in other {
         let sent = by(name, "2026-11-20T12:00:01.000Z", more);
-        take_with(&mut memory, NAME, sent.as_bytes())[0].expect(&[("actor.id", "")]);
+        take_with(&memory, NAME, sent.as_bytes())[0].expect(&[("actor.id", "")]);
         assert!(!why.is_empty());
     }
     let late = by("iam.identity.delete", "2026-11-20T13:00:00.000Z", json!({"correlationId": "r"}));
-    take_with(&mut memory, NAME, late.as_bytes())[0].expect(&[("actor.id", "")]);
+    take_with(&memory, NAME, late.as_bytes())[0].expect(&[("actor.id", "")]);
 }
 
 #[test]

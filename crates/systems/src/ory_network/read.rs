@@ -8,11 +8,11 @@ use crate::{Context, Reason};
 use event::Field;
 use jiff::tz::TimeZone;
 
-pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
     let name = native.text("name").filter(|name| !name.is_empty()).ok_or_else(|| Reason::missing("name"))?;
     out.id_by_content(text);
-    let utc = Context { memory: &mut *context.memory, zone: &TimeZone::UTC };
+    let utc = Context { memory: context.memory, zone: &TimeZone::UTC };
     out.time(&mut native, "timestamp", Stamp::Micros, &utc)?;
     out.take(&mut native, "name", Field::Action);
     match native.inner(ATTRIBUTES) {

@@ -69,10 +69,10 @@ fn the_one_event_that_ory_publishes() {
 #[test]
 fn a_time_without_a_zone_is_utc_whatever_is_configured() {
     let zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(2));
-    let mut memory = crate::Memory::default();
+    let memory = crate::Memory::default();
     let sent = r#"{"name":"SessionIssued","timestamp":"2025-05-16 11:18:56","eventAttributes":{}}"#;
     let mut found = String::new();
-    crate::convert(&super::OryNetwork, sent.as_bytes(), "", &mut memory, &zone, &mut |piece| {
+    crate::convert(&super::OryNetwork, sent.as_bytes(), "", &memory, &zone, &mut |piece| {
         found = piece.envelope.unwrap().to_owned();
     })
     .unwrap();

@@ -31,7 +31,7 @@ const CONVENTIONS: &[(&str, Field)] = &[
 const MEMBERS: &[(&str, Field)] =
     &[("eventName", Field::Action), ("traceId", Field::TraceId), ("spanId", Field::SpanId)];
 
-pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
     let mut record = native.take_object("logRecord").ok_or_else(|| {
         Reason::new("not_an_event", "there is no log record; send an export request with `resourceLogs`")

@@ -252,7 +252,7 @@ fn damaged_protobuf_is_refused_and_never_taken_for_less() {
         &Otlp,
         &body.0,
         "application/protobuf",
-        &mut crate::Memory::default(),
+        &crate::Memory::default(),
         &jiff::tz::TimeZone::UTC,
         &mut |c| {
             kinds.push(c.unparsed.map(|reason| reason.code));
@@ -282,7 +282,7 @@ fn what_is_not_understood_is_kept() {
     assert_eq!(reason(NAME, &request(&json!([{"timeUnixNano": "noon"}])).to_string()), "invalid_time");
     let twice = request(&json!([{"attributes": [text("a", "1"), text("a", "2")]}])).to_string();
     assert_eq!(reason(NAME, &twice), "duplicate_key");
-    take_with(&mut crate::Memory::default(), NAME, b"\xff{}");
+    take_with(&crate::Memory::default(), NAME, b"\xff{}");
 }
 
 proptest! {

@@ -61,7 +61,7 @@ impl System for Set {
         Ok(payload(&text).map_or(text, Cow::Owned))
     }
 
-    fn read<'a>(&self, text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+    fn read<'a>(&self, text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
         read::read(text, context, out)
     }
 }

@@ -13,7 +13,7 @@ const NAMES: &[&str] = &["sub", "id", "email", "phone_number", "uri", "url"];
 /// Parts of a subject that is made of several; the person first.
 const PARTS: &[&str] = &["user", "session", "device", "application", "group", "tenant", "org_unit"];
 
-pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
     let uri = native.inner("events").and_then(|events| events.names().next().map(str::to_owned));
     let uri = uri.filter(|uri| !uri.is_empty()).ok_or_else(|| Reason::missing("events"))?;

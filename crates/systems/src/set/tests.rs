@@ -48,7 +48,7 @@ fn as_it_is_pushed() {
     let sent = token(&json!({}));
     let pushed = compact(&sent.to_string());
     assert_eq!(payload(&pushed).unwrap(), sent.to_string());
-    let stored = take_with(&mut crate::Memory::default(), NAME, pushed.as_bytes());
+    let stored = take_with(&crate::Memory::default(), NAME, pushed.as_bytes());
     assert_eq!(stored.len(), 1);
     stored[0].expect(&[("action", REVOKED), ("id", one(NAME, &sent.to_string()).at("id"))]);
     assert_eq!(crate::detect(format!("{pushed}\n").as_bytes()), [("set", 97)]);

@@ -4,11 +4,14 @@
 
 use crate::Reason;
 use crate::object::Object;
-use event::json::write_string;
+use memchr::memmem::{Finder, FinderRev};
 use serde_json::value::RawValue;
+use std::sync::LazyLock;
 
 /// The logger of audit lines.
 const LOGGER: &str = "{AUDIT_LOG}";
+/// Where it stands. What is looked for in every line is made ready once.
+static LOGGED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(LOGGER));
 /// What OAuth transactions begin with, after the time.
 const OAUTH: &str = "Type: ";
 
@@ -28,7 +31,7 @@ impl<'a> Line<'a> {
     /// `None` where it is neither an audit line nor an OAuth transaction.
     pub(crate) fn parse(text: &'a str) -> Option<Line<'a>> {
         let text = text.trim();
-        let (prefix, message) = match text.find(LOGGER) {
+        let (prefix, message) = match LOGGED.find(text.as_bytes()) {
             Some(at) => {
                 let after = text.get(at + LOGGER.len()..)?.trim_start();
                 (text.get(..at + LOGGER.len())?, after.strip_prefix('-').unwrap_or(after).trim_start())
@@ -85,27 +88,33 @@ fn is_time(text: &str) -> bool {
 struct Form {
     start: &'static str,
     /// Before `Data`, in any order.
-    names: &'static [(&'static str, &'static str)],
-    data: &'static str,
+    names: [(Finder<'static>, &'static str); 2],
+    data: Finder<'static>,
     /// After `Data`; the last one counts, since `Data` may hold anything.
-    result: &'static [&'static str],
+    result: [FinderRev<'static>; 2],
 }
 
-const PIPES: Form = Form {
+static PIPES: LazyLock<Form> = LazyLock::new(|| Form {
     start: "Initiator :",
-    names: &[(" | Action :", "action"), (" | Target :", "target")],
-    data: " | Data :",
-    result: &[" | Result :", " | Outcome :"],
-};
+    names: [(Finder::new(" | Action :"), "action"), (Finder::new(" | Target :"), "target")],
+    data: Finder::new(" | Data :"),
+    result: [FinderRev::new(" | Result :"), FinderRev::new(" | Outcome :")],
+});
 
-const EQUALS: Form = Form {
+static EQUALS: LazyLock<Form> = LazyLock::new(|| Form {
     start: "Initiator=",
-    names: &[(" Action=", "action"), (" Target=", "target")],
-    data: " Data=",
-    result: &[" Outcome=", " Result="],
-};
+    names: [(Finder::new(" Action="), "action"), (Finder::new(" Target="), "target")],
+    data: Finder::new(" Data="),
+    result: [FinderRev::new(" Outcome="), FinderRev::new(" Result=")],
+});
 
 const IMPERSONATOR: &str = " | Impersonator :";
+
+/// What stands before and after the first of what `mark` finds.
+fn cut<'a>(text: &'a str, mark: &Finder<'_>) -> Option<(&'a str, &'a str)> {
+    let at = mark.find(text.as_bytes())?;
+    text.get(..at).zip(text.get(at + mark.needle().len()..))
+}
 
 /// The record that a line says: v2 as it is, or with the names of the legacy shape, and what stands before it.
 pub(crate) fn object<'a>(line: &Line<'a>) -> Result<Object<'a>, Reason> {
@@ -136,30 +145,30 @@ pub(crate) fn object<'a>(line: &Line<'a>) -> Result<Object<'a>, Reason> {
 }
 
 fn message<'a>(text: &'a str) -> Result<Object<'a>, Reason> {
-    let form = if text.starts_with(EQUALS.start) { &EQUALS } else { &PIPES };
+    let form: &Form = if text.starts_with(EQUALS.start) { &EQUALS } else { &PIPES };
     let mut record = Object::default();
     let rest = text.strip_prefix(form.start).unwrap_or(text);
-    let (head, tail) = match rest.split_once(form.data) {
+    let (head, tail) = match cut(rest, &form.data) {
         Some((head, tail)) => (head, Some(tail)),
         None => (rest, None),
     };
     // The result is in the part after the data, or at the end of all where there is none.
     let searched = tail.unwrap_or(head);
-    let end = form.result.iter().filter_map(|mark| Some((searched.rfind(mark)?, *mark))).max();
-    let (before, result) = match end {
-        Some((at, mark)) => (searched.get(..at).unwrap_or_default(), searched.get(at + mark.len()..)),
+    let marks = form.result.iter().filter_map(|mark| Some((mark.rfind(searched)?, mark.needle().len())));
+    let (before, result) = match marks.max() {
+        Some((at, length)) => (searched.get(..at).unwrap_or_default(), searched.get(at + length..)),
         None => (searched, None),
     };
     let head = if tail.is_some() { head } else { before };
 
     let mut marks = Vec::new();
-    for (mark, name) in form.names {
-        let mut found = head.match_indices(mark);
-        if let Some((at, _)) = found.next() {
+    for (mark, name) in &form.names {
+        let mut found = mark.find_iter(head.as_bytes());
+        if let Some(at) = found.next() {
             if found.next().is_some() {
                 return Err(Reason::new("duplicate_key", format!("`{name}` stands in the line twice before its data")));
             }
-            marks.push((at, mark.len(), *name));
+            marks.push((at, mark.needle().len(), *name));
         }
     }
     marks.sort_unstable();
@@ -187,7 +196,7 @@ fn message<'a>(text: &'a str) -> Result<Object<'a>, Reason> {
     Ok(record)
 }
 
-fn add(record: &mut Object<'_>, name: &'static str, value: &str) {
+fn add<'a>(record: &mut Object<'a>, name: &'static str, value: &'a str) {
     match value.trim() {
         "" => {}
         "null" => record.add(name, "null"),
@@ -204,7 +213,5 @@ fn json_or_text<'a>(record: &mut Object<'a>, name: &'static str, value: &'a str)
         record.add(name, value);
         return;
     }
-    let mut raw = String::with_capacity(value.len() + 2);
-    write_string(&mut raw, value);
-    record.add(name, raw);
+    record.add_text(name, value);
 }

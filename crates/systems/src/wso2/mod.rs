@@ -59,7 +59,7 @@ impl System for Wso2 {
         pair::pair(text, if json { split::records(text) } else { split::lines(text) })
     }
 
-    fn read<'a>(&self, text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+    fn read<'a>(&self, text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
         read::read(text, context, out)
     }
 

@@ -9,7 +9,7 @@ use crate::{Context, Reason, moment};
 use event::Field;
 use std::borrow::Cow;
 
-pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     if text.trim_start().starts_with('{') {
         let mut native = Object::parse(text)?;
         // A pair: the v2 record may itself be a line in quotes.

@@ -86,7 +86,7 @@ fn the_zone_is_the_configured_one() {
     let zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(2));
     let mut found = String::new();
     let sent = line("Initiator : a | Action : create | Result : Success");
-    crate::convert(&super::Wso2, sent.as_bytes(), "", &mut Memory::default(), &zone, &mut |piece| {
+    crate::convert(&super::Wso2, sent.as_bytes(), "", &Memory::default(), &zone, &mut |piece| {
         found = piece.envelope.unwrap().to_owned();
     })
     .unwrap();
@@ -212,16 +212,16 @@ fn both_forms_of_one_action_become_one_record_with_both_originals() {
 
 #[test]
 fn a_twin_in_a_later_body_is_named() {
-    let mut memory = Memory::default();
-    take_with(&mut memory, NAME, v2("r", "v2-1").as_bytes());
-    let later = take_with(&mut memory, NAME, old("r").as_bytes());
+    let memory = Memory::default();
+    take_with(&memory, NAME, v2("r", "v2-1").as_bytes());
+    let later = take_with(&memory, NAME, old("r").as_bytes());
     later[0].expect(&[("attributes._indelible.twin", "v2-1"), ("action", "Delete-User")]);
-    let other = take_with(&mut memory, NAME, old("other").as_bytes());
+    let other = take_with(&memory, NAME, old("other").as_bytes());
     other[0].expect(&[("attributes._indelible.twin", "")]);
-    let failed = take_with(&mut memory, NAME, old("r").replace("=Success", "=Failed").as_bytes());
+    let failed = take_with(&memory, NAME, old("r").replace("=Success", "=Failed").as_bytes());
     failed[0].expect(&[("attributes._indelible.twin", "")]);
-    take_with(&mut memory, NAME, v2("r", "v2-2").as_bytes());
-    let which = take_with(&mut memory, NAME, old("r").as_bytes());
+    take_with(&memory, NAME, v2("r", "v2-2").as_bytes());
+    let which = take_with(&memory, NAME, old("r").as_bytes());
     which[0].expect(&[("attributes._indelible.twin", "")]);
 }
 

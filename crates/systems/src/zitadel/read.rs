@@ -48,7 +48,7 @@ const SEARCH: Shape = Shape {
     ],
 };
 
-pub(super) fn read<'a>(text: &'a str, context: &mut Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
     let shape = if native.has("event_type") {
         out.shape("actions");
