@@ -202,13 +202,19 @@ fn still_uri(path: &Path) -> String {
 
 /// Whether there is a write-ahead log with something in it beside the file.
 pub(crate) fn has_pending_log(disk: &dyn Disk, path: &Path) -> Result<bool> {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    match disk.open(log.as_ref()).and_then(|file| file.size()) {
+    let log = log_of(path);
+    match disk.open(&log).and_then(|file| file.size()) {
         Ok(size) => Ok(size > 0),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(source) => Err(Error::File { action: "look at", path: log.into(), source }),
+        Err(source) => Err(Error::File { action: "look at", path: log, source }),
     }
+}
+
+/// SQLite's write-ahead log of a file.
+pub(crate) fn log_of(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
 }
 
 /// Makes an empty file, readable by its owner alone (it will hold salt keys; SQLite gives its log the same mode).

@@ -11,7 +11,7 @@ use disk::Disk;
 use sha2::{Digest, Sha256};
 
 use crate::catalog::Catalog;
-use crate::db::{has_pending_log, sync_folder_of};
+use crate::db::{has_pending_log, log_of, sync_folder_of};
 use crate::error::{Error, Result};
 use crate::sum::short_hash;
 
@@ -52,7 +52,10 @@ impl Catalog {
             let path = path.to_path_buf();
             move |source| Error::File { action, path, source }
         };
-        // SQLite says nothing of a sync that fails while it closes: what is sealed must not change with the next power cut.
+        // SQLite says nothing of what fails while it closes, and makes the removal of its log durable at no time: neither the
+        // file nor an old log beside it may be another one after the next power cut.
+        remove_if_there(disk, &log_of(path)).map_err(failed("remove", &log_of(path)))?;
+        sync_folder_of(disk, path)?;
         disk.append_to(path).and_then(|mut file| file.sync()).map_err(failed("sync", path))?;
         let text = seal_text(disk, path).map_err(failed("read", path))?;
         let mut unfinished = sum_path.as_os_str().to_owned();
