@@ -138,9 +138,13 @@ impl KeyStore {
     }
 
     fn find(&self, tenant: u32, person: &[u8; 16]) -> Result<Option<Entry>, KeyError> {
-        if let Some(entry) = self.remembered(tenant, person) {
-            return Ok(Some(entry));
+        match self.remembered(tenant, person) {
+            None => self.read(tenant, person),
+            known => Ok(known),
         }
+    }
+
+    fn read(&self, tenant: u32, person: &[u8; 16]) -> Result<Option<Entry>, KeyError> {
         let Some(key) = self.catalog.person_key(tenant, person)? else { return Ok(None) };
         let entry = Entry { key, salt: SaltKey::new(&key), stored: true, durable: true };
         Ok(Some(self.remember(tenant, person, entry)))
@@ -162,7 +166,7 @@ impl KeyStore {
         if entry.is_some() || began_empty && !self.forgot.load(Ordering::Acquire) {
             return Ok(entry);
         }
-        self.find(tenant, person)
+        self.read(tenant, person)
     }
 
     fn remembered(&self, tenant: u32, person: &[u8; 16]) -> Option<Entry> {
