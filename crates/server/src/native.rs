@@ -401,6 +401,9 @@ fn label(system: &Adapter) -> &'static str {
 
 /// The system a body is from, and how sure that is.
 fn detect(body: &[u8]) -> Result<(&'static dyn System, u8), Problem> {
+    if body.trim_ascii().is_empty() {
+        return Err(prepare::no_records());
+    }
     let found = systems::detect(body);
     let second = found.get(1).map_or(0, |f| f.1);
     let first = found.first().filter(|(_, sure)| *sure >= SURE && *sure >= second.saturating_add(SURER));

@@ -152,12 +152,14 @@ pub fn native(app: &App, tenant: &Arc<Tenant>, natives: &Natives<'_>, part: Rang
     })
 }
 
+/// What a body without a record is told.
+pub fn no_records() -> Problem {
+    Problem::bad("empty_body", "the body has no record; send a JSON object, an array, or one object per line")
+}
+
 fn check_count(records: usize, most: usize) -> Result<(), Problem> {
     if records == 0 {
-        return Err(Problem::bad(
-            "empty_body",
-            "the body has no record; send a JSON object, an array, or one object per line",
-        ));
+        return Err(no_records());
     }
     if records > most {
         return Err(Problem::new(

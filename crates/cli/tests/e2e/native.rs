@@ -74,6 +74,7 @@ fn a_system_nobody_knows_is_a_problem_that_names_those_known() {
     let problem = server.admin.post("/v1/t/acme/ingest/keykloak", "{}").problem(404, "unknown_system");
     assert!(problem["detail"].as_str().unwrap().contains("keycloak"), "{problem}");
     server.admin.post("/v1/t/acme/ingest/auto", "{\"a\":1}").problem(400, "unknown_system");
+    server.admin.post("/v1/t/acme/ingest/auto", " \n").problem(400, "empty_body");
     server.admin.post("/v1/t/acme/ingest/keycloak", "").problem(400, "empty_body");
     server.admin.anonymous().post("/v1/t/acme/ingest/keycloak", "{}").problem(401, "unauthorized");
 }
