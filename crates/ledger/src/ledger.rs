@@ -59,6 +59,8 @@ pub struct Pending {
     pub row: Range<usize>,
     /// Commitment over its parts.
     pub commitment: Hash,
+    /// [`sum_of`](crate::sum_of) the bytes that were committed to.
+    pub sum: u32,
     /// Its id; `None` where the id was made just now and cannot be a repetition.
     pub id: Option<IdKey>,
     /// A stored record with this id, found in the segments.

@@ -20,8 +20,16 @@ pub struct TailRow {
     pub commitment: Hash,
     /// Hash of its leaf.
     pub leaf: Hash,
+    /// [`sum_of`] the bytes that were committed to in this process. `None` where the row came from the journal:
+    /// nobody has hashed it since.
+    pub sum: Option<u32>,
     /// Stored form; shares the frame's memory.
     pub row: Bytes,
+}
+
+/// CRC-32C of a row in stored form: whether memory changed it, nothing more.
+pub fn sum_of(row: &[u8]) -> u32 {
+    crc32c::crc32c(row)
 }
 
 /// Root of a complete subtree of 256^`level` leaves: the hash at `index` of tile level `level` ≥ 1.
@@ -177,7 +185,7 @@ mod tests {
     use super::*;
 
     fn row(index: u64) -> TailRow {
-        TailRow { index, recorded_at: 0, kind: 0, commitment: [0; 32], leaf: [0; 32], row: Bytes::from_static(b"row") }
+        TailRow { index, recorded_at: 0, kind: 0, commitment: [0; 32], leaf: [0; 32], sum: None, row: Bytes::from_static(b"row") }
     }
 
     #[test]

@@ -102,7 +102,7 @@ fn a_batch_no_reader_would_take_is_refused() {
     let disk = FaultyDisk::new(1);
     let ledger = open(&disk, 1 << 30, 1 << 40);
     let big = vec![b'x'; 1 << 20];
-    let record = Pending { kind: 0, row: 0..big.len(), commitment: [1; 32], id: None, known: None };
+    let record = Pending { kind: 0, row: 0..big.len(), commitment: [1; 32], sum: 0, id: None, known: None };
     let batch = Batch { rows: big, records: vec![record; 257], ..Batch::default() };
     assert!(matches!(send(&ledger, batch), Err(SubmitError::Disk(_))));
     assert_eq!(ledger.size(0), 0);

@@ -295,6 +295,7 @@ impl Work<'_> {
             row: event.row,
             // Made for all together, in the end.
             commitment: ledger::Hash::default(),
+            sum: 0,
             id: key,
             known: None,
         });
@@ -320,6 +321,7 @@ impl Work<'_> {
         commit::commitments(rows, &mut self.salts, |commitment| made.push(commitment));
         for (record, commitment) in self.out.batch.records.iter_mut().zip(made) {
             record.commitment = commitment.map_err(|e| Problem::internal("a record could not be committed to", &e))?;
+            record.sum = ledger::sum_of(self.rows.get(record.row.clone()).unwrap_or_default());
         }
         Ok(())
     }

@@ -123,7 +123,7 @@ impl Store {
         let mut n = 0u64;
         let put = &mut |number, index, leaf| put(leaves, number, index, leaf);
         input.rows(&mut |row| -> Result<()> {
-            walk.row(&row, put)?;
+            walk.row(&row, &|_, _| None, put)?;
             n += 1;
             if n.is_multiple_of(4096) { rest() } else { Ok(()) }
         })?;
@@ -168,7 +168,7 @@ impl Store {
                 return Err(e.into());
             }
             let outputs = written?;
-            self.admit(&outputs, &mut leaves, &mut |_| rest(&mut budget).map_err(Into::into))?;
+            self.admit(&outputs, &mut leaves, &|_, _| None, &mut |_| rest(&mut budget).map_err(Into::into))?;
             let opened = outputs.iter().map(|i| Segment::open(&dir, i.clone())).collect::<Result<Vec<_>, _>>()?;
             let retire: Vec<u64> = inputs.iter().map(|s| s.info().id).collect();
             let _changing = self.changing.lock();

@@ -10,7 +10,7 @@ use crate::leaves::Leaves;
 use crate::store::{Store, row_of};
 use catalog::{StoreCommit, TileRow};
 use event::Field;
-use ledger::{PersonKey, TailRow};
+use ledger::{Hash, PersonKey, TailRow};
 use segments::{RowRef, Segment, write_segment};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -63,7 +63,7 @@ impl Store {
         self.checkpoints.publish(&self.ledger, &named)?;
 
         tenants.sort_by_key(|(t, ..)| t.number);
-        let mut rows: Vec<(u32, &str, Vec<TailRow>, Vec<u32>)> = Vec::with_capacity(tenants.len());
+        let mut rows: Vec<OfTenant<'_>> = Vec::with_capacity(tenants.len());
         let mut leaves = Leaves::default();
         let mut tiles = Tiles::default();
         let mut grown = HashMap::new();
@@ -115,7 +115,7 @@ impl Store {
                 infos.push(write_segment(&dir, id, sorted.by_ref().take(MAX_ROWS))?);
             }
             drop(sorted);
-            self.admit(&infos, &mut leaves, &mut |_| {
+            self.admit(&infos, &mut leaves, &|tenant, row| same_in_tail(&rows, tenant, row), &mut |_| {
                 budget.rest_at(share());
                 Ok(())
             })?;
@@ -174,6 +174,21 @@ impl Store {
     }
 }
 
+/// A tenant's number and name, its rows in the order of their indexes, and their places in that of a segment.
+type OfTenant<'a> = (u32, &'a str, Vec<TailRow>, Vec<u32>);
+
+/// The leaf of a row that was read back and is, byte for byte, the one that this process committed to.
+fn same_in_tail(rows: &[OfTenant<'_>], tenant: u32, read: &RowRef<'_>) -> Option<Hash> {
+    let (_, _, tail, _) = rows.get(rows.binary_search_by_key(&tenant, |(number, ..)| *number).ok()?)?;
+    let sealed = tail.get(usize::try_from(read.index.checked_sub(tail.first()?.index)?).ok()?)?;
+    let same = sealed.index == read.index
+        && sealed.recorded_at == read.recorded_at
+        && sealed.kind == read.kind
+        && sealed.row == read.row
+        && sealed.sum == Some(ledger::sum_of(read.row));
+    same.then_some(sealed.leaf)
+}
+
 /// Where the rows come in the order of a segment, `(time DESC, id DESC)`.
 fn order(rows: &[TailRow]) -> Vec<u32> {
     let mut order: Vec<(i64, &[u8], u32)> = Vec::with_capacity(rows.len());
@@ -219,5 +234,38 @@ impl Tiles {
                 Ok(TileRow { tenant, level, index, hashes })
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sealed(index: u64, row: &'static [u8]) -> TailRow {
+        let (commitment, leaf) = ([1; 32], [index as u8; 32]);
+        let sum = Some(ledger::sum_of(row));
+        TailRow { index, recorded_at: 7, kind: 1, commitment, leaf, sum, row: row.into() }
+    }
+
+    #[test]
+    fn only_what_is_the_same_in_every_byte_is_known() {
+        let mut unseen = sealed(11, b"c");
+        unseen.sum = None;
+        let mut moved = sealed(12, b"d");
+        moved.sum = Some(ledger::sum_of(b"D"));
+        let acme = vec![sealed(9, b"a"), sealed(10, b"b"), unseen, moved];
+        let rows = [(3, "acme", acme, Vec::new()), (5, "globex", vec![sealed(0, b"a")], Vec::new())];
+        let read = |index, row| RowRef { tenant: "acme", index, recorded_at: 7, kind: 1, row };
+        let known = |tenant, read: RowRef<'_>| same_in_tail(&rows, tenant, &read);
+        assert_eq!(known(3, read(9, b"a")), Some([9; 32]));
+        assert_eq!(known(3, read(10, b"b")), Some([10; 32]));
+        assert_eq!(known(5, read(0, b"a")), Some([0; 32]));
+        assert_eq!(known(3, read(10, b"B")), None, "another byte");
+        assert_eq!(known(3, RowRef { recorded_at: 8, ..read(10, b"b") }), None, "another time");
+        assert_eq!(known(3, RowRef { kind: 0, ..read(10, b"b") }), None, "another kind");
+        assert_eq!(known(3, read(11, b"c")), None, "from the journal");
+        assert_eq!(known(3, read(12, b"d")), None, "not what was committed to");
+        assert_eq!(known(3, read(8, b"a")).or(known(3, read(13, b"a"))), None, "outside of the tail");
+        assert_eq!(known(4, read(9, b"a")), None, "another tenant");
     }
 }

@@ -198,6 +198,7 @@ mod tests {
                 kind: 0,
                 commitment: [0; 32],
                 leaf: [0; 32],
+                sum: None,
                 row: row.into(),
             }
         });

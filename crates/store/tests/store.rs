@@ -252,6 +252,29 @@ fn a_flush_that_fails_is_made_up_for() {
     assert_eq!(crashed.verify().findings, []);
 }
 
+/// What memory would have done to a row between its commitment and its segment; and what came out of the journal like that.
+#[test]
+fn a_row_that_changed_after_it_was_committed_to_goes_into_no_segment() {
+    let mut world = World::new();
+    world.more("acme", 300);
+    let mut batch = world.prepare("acme", &[record("acme", 300)]);
+    let row = batch.records[0].row.clone();
+    let at = batch.rows[row.clone()].windows(8).position(|w| w == b"acme-300").unwrap() + row.start;
+    batch.rows[at] = b'b';
+    world.submit(batch).unwrap();
+    for _ in 0..2 {
+        match world.store().flush().unwrap_err() {
+            store::Error::Mismatch { tenant, index, .. } => assert_eq!((tenant.as_str(), index), ("acme", 300)),
+            other => panic!("{other}"),
+        }
+        assert!(world.store().segments().is_empty());
+        // The rows are in the journal still, and nobody knows that this one is not what was committed to.
+        world = world.crashed();
+        world.open().unwrap();
+    }
+    assert_eq!(world.store().ledger().head(world.tenant("acme").number).size, 301);
+}
+
 #[test]
 fn checkpoints_stay_consistent_across_everything() {
     let mut world = World::new();

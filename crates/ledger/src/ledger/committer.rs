@@ -259,6 +259,7 @@ impl Committer {
                         kind: record.kind,
                         commitment: record.commitment,
                         leaf: *leaf,
+                        sum: Some(record.sum),
                         row: bytes.slice(at),
                     }
                 })
@@ -308,7 +309,7 @@ impl Committer {
                     ids.insert(id, group.tenant, index);
                 }
                 weight += row.len() + ROW_OVERHEAD;
-                rows.push(TailRow { index, recorded_at: frame.recorded_at, kind, commitment, leaf, row });
+                rows.push(TailRow { index, recorded_at: frame.recorded_at, kind, commitment, leaf, sum: None, row });
             }
             self.keys.extend(group.keys.into_iter().map(|k| (group.tenant, k)));
             tail.publish(rows, nodes, frontier);

@@ -68,7 +68,8 @@ pub fn batch(tenant: u32, id_epoch: u64, rows: &[Vec<u8>]) -> Batch {
         batch.rows.extend_from_slice(row);
         let place = start..batch.rows.len();
         let (commitment, id) = (commitment_of(row), key_of(tenant, row));
-        batch.records.push(Pending { kind: 0, row: place, commitment, id, known: None });
+        let sum = ledger::sum_of(row);
+        batch.records.push(Pending { kind: 0, row: place, commitment, sum, id, known: None });
     }
     batch
 }

@@ -56,8 +56,9 @@ impl World {
                 let mut fresh = || panic!("every record of a test has its id");
                 let event = parser.parse(text, &mut fresh, &mut rows).unwrap_or_else(|e| panic!("{e}: {text}"));
                 let commitment = commit::commitment(&rows[event.row.clone()], &mut keys).unwrap();
-                let id = store.id_key(tenant.number, &rows[event.id.clone()]);
-                batch.records.push(Pending { kind: 0, row: event.row, commitment, id: Some(id), known: None });
+                let id = Some(store.id_key(tenant.number, &rows[event.id.clone()]));
+                let sum = ledger::sum_of(&rows[event.row.clone()]);
+                batch.records.push(Pending { kind: 0, row: event.row, commitment, sum, id, known: None });
             }
             batch.keys = keys.finish();
             batch.rows = rows;

@@ -121,7 +121,8 @@ impl World {
             let id = &rows[event.id];
             ids.push(String::from_utf8(id.to_vec()).unwrap());
             let id = Some(store.id_key(tenant.number, id));
-            batch.records.push(Pending { kind: 0, row: event.row, commitment, id, known: None });
+            let sum = ledger::sum_of(&rows[event.row.clone()]);
+            batch.records.push(Pending { kind: 0, row: event.row, commitment, sum, id, known: None });
         }
         batch.keys = keys.finish();
         batch.rows = rows;

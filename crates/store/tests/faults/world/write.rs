@@ -50,7 +50,8 @@ impl World {
             let row = batch.rows[event.row.clone()].to_vec();
             let commitment = commit::commitment(&row, &mut keys).map_err(|e| e.to_string())?;
             let key = Some(store.id_key(tenant.number, id.as_bytes()));
-            batch.records.push(Pending { kind: 0, row: event.row, commitment, id: key, known: None });
+            let sum = ledger::sum_of(&row);
+            batch.records.push(Pending { kind: 0, row: event.row, commitment, sum, id: key, known: None });
             sent.push(Sent { id: id.clone(), text: text.clone(), row, commitment });
         }
         batch.keys = keys.finish();
