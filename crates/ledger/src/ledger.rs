@@ -442,9 +442,9 @@ impl Ledger {
         self.tail_bytes() > self.inner.config.tail_bytes / 8 * 7
     }
 
-    /// Whether the tail is half full: rows come faster than they move to segments.
+    /// Whether the tail is five eighths full: rows come faster than they move to segments.
     pub fn is_filling(&self) -> bool {
-        self.tail_bytes() > self.inner.config.tail_bytes / 2
+        self.tail_bytes() > self.inner.config.tail_bytes / 8 * 5
     }
 
     /// Why the ledger takes nothing any more, if so.
