@@ -185,7 +185,15 @@ mod tests {
     use super::*;
 
     fn row(index: u64) -> TailRow {
-        TailRow { index, recorded_at: 0, kind: 0, commitment: [0; 32], leaf: [0; 32], sum: None, row: Bytes::from_static(b"row") }
+        TailRow {
+            index,
+            recorded_at: 0,
+            kind: 0,
+            commitment: [0; 32],
+            leaf: [0; 32],
+            sum: None,
+            row: Bytes::from_static(b"row"),
+        }
     }
 
     #[test]
