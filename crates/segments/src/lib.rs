@@ -6,7 +6,7 @@
 //! several segments, threads, a clock.
 //!
 //! The way of a row: [`SegmentWriter`] sorts nothing and checks the order → [`admit`] reads the file back and
-//! hands every row to the caller, who re-hashes it → [`Segment::scan`] and [`Segment::rows_by_index`] →
+//! hands every row to the caller, who compares or re-hashes it → [`Segment::scan`] and [`Segment::rows_by_index`] →
 //! [`write_merged`] into fewer, larger segments. Layout: `docs/formats/segment.md`.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 

@@ -1,6 +1,6 @@
 //! The living set of segments: where sealed records go and from where they are read.
 //!
-//! Owns hop 5 of a record's way (tail → segment, admitted only when every row re-hashes to its leaf, then the
+//! Owns hop 5 of a record's way (tail → segment, admitted only when every row is the one sealed, then the
 //! journal is cut), merging in the background, personal salt keys, the data folder, the snapshot a query
 //! reads, level-0 tiles derived from rows, the check of a whole folder (also in the
 //! background), and what is done about damage. Not here: the format of a segment
