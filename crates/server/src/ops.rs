@@ -145,7 +145,7 @@ pub async fn front(State(app): State<App>, headers: HeaderMap) -> Result<Html<St
     let sentence = match (store.ledger().failure(), mismatches) {
         (Some(_), _) => "The journal has stopped taking records; see the server's log.".to_owned(),
         (None, 0) => format!(
-            "All {} records of {} {} are sealed in their ledgers; every row moved to a segment was read back and hashed to its leaf first.",
+            "All {} records of {} {} are sealed in their ledgers; every row moved to a segment was read back and compared with what was sealed first.",
             thousands(records),
             thousands(tenants as u64),
             if tenants == 1 { "tenant" } else { "tenants" }
