@@ -83,19 +83,19 @@ impl Store {
             }
             grown.insert(tenant.number, frontier);
             let order = order(&tail);
-            rows.push((tenant.number, tenant.slug.as_str(), tail, order));
+            rows.push(OfTenant { number: tenant.number, slug: &tenant.slug, tail, order });
         }
         let now = self.now();
         let dir = self.folder.segments();
         let mut ids = Vec::new();
         let mut infos = Vec::new();
         let keys: Vec<(u32, PersonKey)> = self.keys_to_store.lock().clone();
-        let count: u64 = rows.iter().map(|(_, _, tail, _)| tail.len() as u64).sum();
+        let count: u64 = rows.iter().map(|of| of.tail.len() as u64).sum();
         let stored = (|| -> Result<Vec<Arc<Segment>>> {
             let mut budget = Budget::new(share());
             let mut sorted = rows
                 .iter()
-                .flat_map(|(number, slug, tail, order)| {
+                .flat_map(|OfTenant { number, slug, tail, order }| {
                     order.iter().filter_map(|n| tail.get(*n as usize)).map(|r| {
                         let TailRow { index, recorded_at, kind, row, .. } = r;
                         (*number, RowRef { tenant: slug, index: *index, recorded_at: *recorded_at, kind: *kind, row })
@@ -174,12 +174,19 @@ impl Store {
     }
 }
 
-/// A tenant's number and name, its rows in the order of their indexes, and their places in that of a segment.
-type OfTenant<'a> = (u32, &'a str, Vec<TailRow>, Vec<u32>);
+/// What a flush takes of one tenant.
+struct OfTenant<'a> {
+    number: u32,
+    slug: &'a str,
+    /// Its rows by index, without a gap.
+    tail: Vec<TailRow>,
+    /// Their places in the order of a segment.
+    order: Vec<u32>,
+}
 
-/// The leaf of a row that was read back and is, byte for byte, the one that this process committed to.
+/// The leaf of a row that was read back and is, byte for byte, the one that this process committed to. `rows` by tenant number.
 fn same_in_tail(rows: &[OfTenant<'_>], tenant: u32, read: &RowRef<'_>) -> Option<Hash> {
-    let (_, _, tail, _) = rows.get(rows.binary_search_by_key(&tenant, |(number, ..)| *number).ok()?)?;
+    let OfTenant { tail, .. } = rows.get(rows.binary_search_by_key(&tenant, |of| of.number).ok()?)?;
     let sealed = tail.get(usize::try_from(read.index.checked_sub(tail.first()?.index)?).ok()?)?;
     let same = sealed.index == read.index
         && sealed.recorded_at == read.recorded_at
@@ -254,7 +261,8 @@ mod tests {
         let mut moved = sealed(12, b"d");
         moved.sum = Some(ledger::sum_of(b"D"));
         let acme = vec![sealed(9, b"a"), sealed(10, b"b"), unseen, moved];
-        let rows = [(3, "acme", acme, Vec::new()), (5, "globex", vec![sealed(0, b"a")], Vec::new())];
+        let of = |number, slug, tail| OfTenant { number, slug, tail, order: Vec::new() };
+        let rows = [of(3, "acme", acme), of(5, "globex", vec![sealed(0, b"a")])];
         let read = |index, row| RowRef { tenant: "acme", index, recorded_at: 7, kind: 1, row };
         let known = |tenant, read: RowRef<'_>| same_in_tail(&rows, tenant, &read);
         assert_eq!(known(3, read(9, b"a")), Some([9; 32]));
