@@ -160,29 +160,16 @@ struct Laid {
     changed: Option<(String, String)>,
 }
 
-/// Both are in canonical order, so they are gone through side by side. Members named `inside` are laid over each other in their turn.
+/// Both are in canonical order. Members named `inside` are laid over each other in their turn.
 fn lay(known: &Members<'_>, new: &Members<'_>, inside: &[&str]) -> Laid {
     let (mut after, mut old, mut was_changed, mut is_changed) =
         (Text::default(), Text::default(), Text::default(), Text::default());
-    let (mut known, mut new) = (known.iter().peekable(), new.iter().peekable());
-    loop {
-        let order = match (known.peek(), new.peek()) {
-            (Some((was, _)), Some((is, _))) => key_order(was, is),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => break,
+    for (name, was, is) in side_by_side(known, new) {
+        let Some((was, is)) = was.zip(is) else {
+            after.add(name, was.or(is).unwrap_or_default());
+            continue;
         };
-        let was = if order.is_le() { known.next() } else { None };
-        let is = if order.is_ge() { new.next() } else { None };
-        let ((name, was), (_, is)) = match (was, is) {
-            (Some(was), Some(is)) => (was, is),
-            (Some((name, raw)), None) | (None, Some((name, raw))) => {
-                after.add(name, raw);
-                continue;
-            }
-            (None, None) => break,
-        };
-        let objects = inside.contains(&name.as_ref()).then(|| members(was).zip(members(is))).flatten();
+        let objects = inside.contains(&name).then(|| members(was).zip(members(is))).flatten();
         let both = objects.map(|(was, is)| lay(&was, &is, &[]));
         after.add(name, both.as_ref().map_or(is, |both| &both.after));
         match both.and_then(|both| Some((both.old?, both.changed))) {
@@ -196,7 +183,7 @@ fn lay(known: &Members<'_>, new: &Members<'_>, inside: &[&str]) -> Laid {
             None => {
                 old.add(name, was);
                 if was != is {
-                    let (was, is) = differing(was, is);
+                    let (was, is) = differing(was, is, LEVELS);
                     was_changed.add(name, &was);
                     is_changed.add(name, &is);
                 }
@@ -206,36 +193,44 @@ fn lay(known: &Members<'_>, new: &Members<'_>, inside: &[&str]) -> Laid {
     Laid { after: after.end(), old: old.some(), changed: was_changed.some().zip(is_changed.some()) }
 }
 
-/// Two values that differ, of objects only the members that do. The difference is the same: it has no word for members that
-/// are equal, as deep as objects are inside of objects.
-fn differing<'a>(was: &'a str, is: &'a str) -> (Cow<'a, str>, Cow<'a, str>) {
+/// How deep into a member equal ones are looked for: each level reads all that is below it once more.
+const LEVELS: usize = 4;
+
+/// Two values that differ, of objects only the members that do, down to some `levels`. The difference is the same: it has no
+/// word for members that are equal, as deep as objects are inside of objects.
+fn differing<'a>(was: &'a str, is: &'a str, levels: usize) -> (Cow<'a, str>, Cow<'a, str>) {
     let whole = (Cow::Borrowed(was), Cow::Borrowed(is));
-    if !(was.starts_with('{') && is.starts_with('{')) {
+    if levels == 0 || !(was.starts_with('{') && is.starts_with('{')) {
         return whole;
     }
     let Some((was, is)) = members(was).zip(members(is)) else { return whole };
     let (mut was_changed, mut is_changed) = (Text::default(), Text::default());
+    for (name, was, is) in side_by_side(&was, &is).filter(|(_, was, is)| was != is) {
+        let both = was.zip(is).map(|(was, is)| differing(was, is, levels - 1));
+        let (was, is) = both.map_or((was.map(Cow::Borrowed), is.map(Cow::Borrowed)), |(was, is)| (Some(was), Some(is)));
+        was.iter().for_each(|was| was_changed.add(name, was));
+        is.iter().for_each(|is| is_changed.add(name, is));
+    }
+    (was_changed.end().into(), is_changed.end().into())
+}
+
+/// The names of two objects in canonical order, with the value that each has under it.
+fn side_by_side<'a>(
+    was: &'a Members<'_>,
+    is: &'a Members<'_>,
+) -> impl Iterator<Item = (&'a str, Option<&'a str>, Option<&'a str>)> {
     let (mut was, mut is) = (was.iter().peekable(), is.iter().peekable());
-    loop {
+    std::iter::from_fn(move || {
         let order = match (was.peek(), is.peek()) {
             (Some((was, _)), Some((is, _))) => key_order(was, is),
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
-            (None, None) => return (was_changed.end().into(), is_changed.end().into()),
+            (None, None) => return None,
         };
-        match (was.next_if(|_| order.is_le()), is.next_if(|_| order.is_ge())) {
-            (Some((_, was)), Some((_, is))) if was == is => {}
-            (Some((name, was)), Some((_, is))) => {
-                let (was, is) = differing(was, is);
-                was_changed.add(name, &was);
-                is_changed.add(name, &is);
-            }
-            (was, is) => {
-                was.into_iter().for_each(|(name, raw)| was_changed.add(name, raw));
-                is.into_iter().for_each(|(name, raw)| is_changed.add(name, raw));
-            }
-        }
-    }
+        let (was, is) = (was.next_if(|_| order.is_le()), is.next_if(|_| order.is_ge()));
+        let (name, _) = was.or(is)?;
+        Some((name.as_ref(), was.map(|(_, raw)| *raw), is.map(|(_, raw)| *raw)))
+    })
 }
 
 /// An object that is being written.
@@ -356,8 +351,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_equal_is_not_missed_in_a_difference(was in json_text(), is in json_text()) {
-            let (short_was, short_is) = differing(&was, &is);
+        fn what_is_equal_is_not_missed_in_a_difference(was in json_text(), is in json_text(), levels in 0..=LEVELS) {
+            let (short_was, short_is) = differing(&was, &is, levels);
             prop_assert!(short_was.len() <= was.len() && short_is.len() <= is.len());
             let diff = |was: &str, is: &str| event::diff::diff(was, is).unwrap().map(|diff| diff.json);
             prop_assert_eq!(diff(&short_was, &short_is), diff(&was, &is), "{} {}", short_was, short_is);
