@@ -51,6 +51,18 @@ pub(super) struct Docs<'a> {
 }
 
 impl<'a> Docs<'a> {
+    /// With room for documents of so many bytes in all: a value is some ten bytes.
+    pub(super) fn with_capacity(bytes: usize) -> Docs<'a> {
+        let values = (bytes / 10).clamp(4, 1024);
+        Docs {
+            nodes: Vec::with_capacity(values),
+            keys: Vec::with_capacity(values / 2),
+            key_numbers: HashMap::with_capacity_and_hasher(values / 2, RandomState::default()),
+            classes: HashMap::with_capacity_and_hasher(values, RandomState::default()),
+            next_class: 0,
+        }
+    }
+
     /// Adds a document. Values that `changed` (asked with their JSON pointers) answers `true` for become [`Node::Whole`].
     pub(super) fn read(
         &mut self,

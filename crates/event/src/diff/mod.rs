@@ -87,7 +87,7 @@ fn run(
     changed: Option<&dyn Fn(&str) -> bool>,
     budget: u64,
 ) -> Result<Option<Diff>, serde_json::Error> {
-    let mut docs = Docs::default();
+    let mut docs = Docs::with_capacity(old.len() + new.len());
     let old = docs.read(old, None)?;
     let new = docs.read(new, changed)?;
     if docs.equal(old, new) {
