@@ -133,7 +133,7 @@ type Members<'a> = [(Cow<'a, str>, &'a str)];
 fn members(text: &str) -> Option<Vec<(Cow<'_, str>, &str)>> {
     let mut r = Reader::new(text);
     r.open(b'{').ok()?;
-    let mut members = Vec::with_capacity(16);
+    let mut members = Vec::with_capacity(24);
     while let Some(key) = r.key(members.is_empty()).ok()? {
         members.push((key, r.skip(2).ok()?));
     }
