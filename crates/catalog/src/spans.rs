@@ -26,12 +26,16 @@ pub struct SourceSpan {
     pub records: u64,
     /// Of them, those that were missing here and were filled in.
     pub filled: u64,
-    /// Why something is missing for good; `None` where nothing is.
+    /// Why something is missing for good, of several gaps in turn; `None` where nothing is.
     pub gap: Option<String>,
 }
 
 const CHECKED: &str = "checked";
 const GAP: &str = "gap";
+
+/// Bytes of the causes that gaps with the same beginning are told with: the ledger has an entry for each.
+const MAX_CAUSES: usize = 2000;
+const OTHERS: &str = "; and others";
 
 macro_rules! select {
     ($rest:literal) => {
@@ -44,8 +48,8 @@ macro_rules! select {
 
 impl Catalog {
     /// Adds a span, durably. One without a gap is joined with those it touches: it says from then on what the newest look
-    /// said, and counts add up. A gap with the same beginning is replaced. Says `false` where the source is gone, or is
-    /// not the one that was `made` then (its `created_at`; `None` means whichever has the name).
+    /// said, and counts add up. Gaps with the same beginning are one row, with the causes of all. Says `false` where the source
+    /// is gone, or is not the one that was `made` then (its `created_at`; `None` means whichever has the name).
     ///
     /// # Errors
     ///
@@ -64,8 +68,9 @@ impl Catalog {
                 return Ok(false);
             }
             let mut span = span.clone();
-            if span.gap.is_none() {
-                join(tx, &mut span)?;
+            match span.gap.take() {
+                None => join(tx, &mut span)?,
+                Some(cause) => join_gap(tx, &mut span, cause)?,
             }
             put(tx, &span)?;
             Ok(true)
@@ -108,6 +113,20 @@ fn join(tx: &Transaction<'_>, span: &mut SourceSpan) -> Step<()> {
             (old.tenant, &old.name, CHECKED, old.from),
         )?;
     }
+    Ok(())
+}
+
+/// Takes in the gap that begins with this one: a source whose times are whole seconds has many in one.
+fn join_gap(tx: &Transaction<'_>, span: &mut SourceSpan, cause: String) -> Step<()> {
+    let there = overlapping(tx, span.tenant, &span.name, span.from, span.from.saturating_add(1))?;
+    let old = there.into_iter().find(|s| s.from == span.from && s.gap.is_some());
+    span.to = span.to.max(old.as_ref().map_or(span.to, |old| old.to));
+    span.gap = Some(match old.and_then(|old| old.gap) {
+        None => cause,
+        Some(was) if was.contains(&cause) || was.ends_with(OTHERS) => was,
+        Some(was) if was.len() + cause.len() > MAX_CAUSES => was + OTHERS,
+        Some(was) => format!("{was}; {cause}"),
+    });
     Ok(())
 }
 

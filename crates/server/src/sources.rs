@@ -177,22 +177,40 @@ fn is_another(old: &Source, settings: &Value) -> bool {
     ["url", "realm", "path", "schema"].iter().any(|name| before[*name] != settings[*name])
 }
 
-/// The body's own words are never quoted: it may hold secrets.
+/// A member of the body: its name, whether it has to be there, what it is, and whether a value is that.
+type Member = (&'static str, bool, &'static str, fn(&Value) -> bool);
+
+const MEMBERS: [Member; 4] = [
+    ("system", true, "a text", Value::is_string),
+    ("kind", true, "a text", Value::is_string),
+    ("settings", false, "an object", Value::is_object),
+    ("secrets", false, "an object of texts, null where one is to be forgotten", |secrets| {
+        secrets.as_object().is_some_and(|all| all.values().all(|secret| secret.is_string() || secret.is_null()))
+    }),
+];
+
+/// Names of members are quoted where they are wrong, their values never: they may be secrets.
 fn parse(body: &[u8]) -> Result<Put, Problem> {
-    let put: Put = serde_json::from_slice(body).map_err(|e| {
-        let why = match e.classify() {
-            serde_json::error::Category::Data => "a member is missing, unknown, or of the wrong type",
-            _ => "it is not JSON",
-        };
+    let bad = |what: String| {
         Problem::bad(
             "invalid_source",
-            format!(
-                "the body is {{\"system\", \"kind\", \"settings\": {{…}}, \"secrets\": {{name: text}}}}; {why}, at line {} column {}",
-                e.line(),
-                e.column()
-            ),
+            format!("{what}; the body is {{\"system\", \"kind\", \"settings\": {{…}}, \"secrets\": {{name: text}}}}"),
         )
-    })?;
+    };
+    let members: Map<String, Value> = serde_json::from_slice(body)
+        .map_err(|e| bad(format!("it is no JSON object, at line {} column {}", e.line(), e.column())))?;
+    if let Some(name) = members.keys().find(|name| MEMBERS.iter().all(|member| member.0 != name.as_str())) {
+        let name: String = name.chars().take(64).collect();
+        return Err(bad(format!("`{name}` is no member of a source; what its system needs stands in `settings`")));
+    }
+    for (name, needed, what, is) in MEMBERS {
+        match members.get(name) {
+            None if needed => return Err(bad(format!("`{name}` is missing"))),
+            Some(value) if !is(value) => return Err(bad(format!("`{name}` is not {what}"))),
+            _ => {}
+        }
+    }
+    let put: Put = serde_json::from_value(Value::Object(members)).map_err(|_| bad("it is no source".into()))?;
     if !KINDS.iter().any(|(kind, _)| *kind == put.kind) {
         let kinds: Vec<String> = KINDS.iter().map(|(kind, what)| format!("`{kind}` ({what})")).collect();
         return Err(Problem::bad("invalid_source", format!("`kind` is one of {}", kinds.join(", "))));
@@ -249,4 +267,32 @@ async fn record(
         details["note"] = LISTED_AGAIN.into();
     }
     record_use(app, caller, action, target, details).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_body_is_told_by_the_name_of_its_member_and_never_by_its_value() {
+        let wrong = [
+            ("[]", "no JSON object"),
+            (r#"{"system":"okta""#, "line 1 column 16"),
+            (r#"{"kind":"push"}"#, "`system` is missing"),
+            (r#"{"system":"okta","kind":"push","sequence":"hunter2"}"#, "`sequence` is no member"),
+            (r#"{"system":"okta","kind":["hunter2"]}"#, "`kind` is not a text"),
+            (r#"{"system":"okta","kind":"push","settings":"hunter2"}"#, "`settings` is not an object"),
+            (
+                r#"{"system":"okta","kind":"push","secrets":{"token":["hunter2"]}}"#,
+                "`secrets` is not an object of texts",
+            ),
+            (r#"{"system":"okta","kind":"hunter2"}"#, "`kind` is one of"),
+        ];
+        for (body, what) in wrong {
+            let problem = parse(body.as_bytes()).map(|_| ()).unwrap_err();
+            assert!(problem.detail().contains(what) && !problem.detail().contains("hunter2"), "{}", problem.detail());
+        }
+        let put = parse(br#"{"system":"okta","kind":"push","secrets":{"a":"x","b":null}}"#).unwrap();
+        assert_eq!(put.secrets.into_values().collect::<Vec<_>>(), [Some("x".into()), None]);
+    }
 }

@@ -106,6 +106,30 @@ fn spans_that_touch_are_one_and_gaps_stay_apart() {
 }
 
 #[test]
+fn gaps_with_the_same_beginning_are_all_told() {
+    let folder = Folder::new();
+    let catalog = with_source(&folder);
+    let told = |from, to, cause: &str| {
+        catalog.add_span(&span(from, to, Some(cause)), None).unwrap();
+        let all = catalog.spans(1, "kc", 0, 1000).unwrap();
+        all.into_iter().map(|s| (s.from, s.to, s.gap.unwrap())).collect::<Vec<_>>()
+    };
+    told(10, 11, "its number 4 did not come");
+    let both = "its number 4 did not come; its numbers 7 to 8 did not come".to_owned();
+    assert_eq!(told(10, 15, "its numbers 7 to 8 did not come"), [(10, 15, both.clone())]);
+    // Told again after a crash, in either order.
+    assert_eq!(told(10, 11, "its number 4 did not come"), [(10, 15, both.clone())]);
+    assert_eq!(told(11, 12, "lost"), [(10, 15, both), (11, 12, "lost".into())]);
+    let mut many = Vec::new();
+    for n in 0..200 {
+        many = told(20, 21, &format!("its number {n} did not come"));
+    }
+    let (_, _, causes) = many.last().unwrap();
+    assert!(causes.len() < 2100 && causes.ends_with("; and others"), "{causes}");
+    assert!(catalog.check().unwrap().is_empty());
+}
+
+#[test]
 fn what_was_compared_is_forgotten_where_something_else_stands_behind_the_name() {
     let folder = Folder::new();
     let catalog = with_source(&folder);

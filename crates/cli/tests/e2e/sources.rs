@@ -69,7 +69,7 @@ fn a_bad_source_is_refused_with_what_to_do() {
         (json!({ "system": "nothing", "kind": "push" }), "keycloak"),
         (json!({ "system": "keycloak", "kind": "push", "secrets": { "a": "***" } }), "send its text"),
         (json!({ "system": "keycloak", "kind": "push", "secrets": { "A b": "hush" } }), "word"),
-        (json!({ "system": "keycloak", "kind": "push", "more": 1 }), "unknown"),
+        (json!({ "system": "keycloak", "kind": "push", "more": 1 }), "`more` is no member"),
     ];
     for (body, says) in cases {
         let refused = put(&server, "acme", "x", &body);

@@ -48,7 +48,7 @@ pub(crate) fn unknown(source: &Source, from: i64, to: i64, now: i64) -> Vec<(i64
         add(*a, *b, &|| "counting was broken off there; records that came meanwhile are stored and not counted".into());
     }
     let end = last.to.min(settled).max(first.from);
-    add(end, i64::MAX, &|| format!("up to its number {} nothing is known to be missing; {heard}", last.high));
+    add(end, i64::MAX, &|| format!("newer than its number {}, the last that came; {heard}", last.high));
     out
 }
 
