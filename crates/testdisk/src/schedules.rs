@@ -16,6 +16,9 @@ pub struct Schedules {
     named: &'static str,
 }
 
+/// After how many a run of hours says how far it is, so that one that is broken off says what it has shown.
+const TOLD: u64 = 10_000;
+
 impl Schedules {
     /// What the environment asks for; `usual` schedules where it asks for nothing.
     ///
@@ -64,6 +67,10 @@ impl Schedules {
                 let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 if seed >= self.seeds.end {
                     return Ok(sums);
+                }
+                let begun = seed - self.seeds.start;
+                if begun > 0 && begun.is_multiple_of(TOLD) {
+                    eprintln!("{begun} of {} are run", self.count());
                 }
                 let whole = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| one(seed)));
                 match whole.unwrap_or_else(|_| Err("it panicked; see above".to_owned())) {
