@@ -123,7 +123,7 @@ fn join_gap(tx: &Transaction<'_>, span: &mut SourceSpan, cause: String) -> Step<
     span.to = span.to.max(old.as_ref().map_or(span.to, |old| old.to));
     span.gap = Some(match old.and_then(|old| old.gap) {
         None => cause,
-        Some(was) if was.contains(&cause) || was.ends_with(OTHERS) => was,
+        Some(was) if format!("; {was}; ").contains(&format!("; {cause}; ")) || was.ends_with(OTHERS) => was,
         Some(was) if was.len() + cause.len() > MAX_CAUSES => was + OTHERS,
         Some(was) => format!("{was}; {cause}"),
     });

@@ -70,7 +70,7 @@ impl Schedules {
                 }
                 let begun = seed - self.seeds.start;
                 if begun > 0 && begun.is_multiple_of(TOLD) {
-                    eprintln!("{begun} of {} are run", self.count());
+                    eprintln!("{begun} of {} were begun", self.count());
                 }
                 let whole = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| one(seed)));
                 match whole.unwrap_or_else(|_| Err("it panicked; see above".to_owned())) {

@@ -120,6 +120,9 @@ fn gaps_with_the_same_beginning_are_all_told() {
     // Told again after a crash, in either order.
     assert_eq!(told(10, 11, "its number 4 did not come"), [(10, 15, both.clone())]);
     assert_eq!(told(11, 12, "lost"), [(10, 15, both), (11, 12, "lost".into())]);
+    // A cause that is a part of another is not that one.
+    assert_eq!(told(11, 12, "los").last().unwrap().2, "lost; los");
+    assert_eq!(told(11, 12, "lost").last().unwrap().2, "lost; los");
     let mut many = Vec::new();
     for n in 0..200 {
         many = told(20, 21, &format!("its number {n} did not come"));
