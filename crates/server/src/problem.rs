@@ -160,7 +160,10 @@ impl From<query::Error> for Problem {
                 }
                 if let Some(s) = &e.suggestion {
                     place.insert("suggestion".into(), s.clone().into());
-                    p.detail = format!("{}; did you mean `{s}`?", p.detail);
+                    // Some messages name it themselves.
+                    if !e.message.contains("did you mean") {
+                        p.detail = format!("{}; did you mean `{s}`?", p.detail);
+                    }
                 }
                 p.error(Value::Object(place))
             }
