@@ -2,8 +2,8 @@
 //! take over them.
 //!
 //! A request's body is read here, before its handler runs, and counts against a budget until the last byte of it
-//! is let go; so does an answer until it is written. Who brings no valid key has no body read at all, save for a source that
-//! signs what it sends, and then a small one. Not here:
+//! is let go; so does an answer until it is written. Who brings no valid key has no body kept, and no long one read, save for a
+//! source that signs what it sends, and then a small one. Not here:
 //! what is in a body, and connections without a request ([`crate::connections`]).
 
 use crate::app::App;
@@ -31,6 +31,10 @@ const SMALL_ANSWER: usize = 16 << 10;
 const UNIT: usize = 1 << 10;
 /// Bytes of a refused body that are read and forgotten, so that its client gets to its answer.
 const MOST_PASSED_OVER: usize = 4 * MAX_BATCH;
+/// The same of who brings no valid key, and how long it may take: a body that is on its way does not end its connection, a
+/// longer one is answered at once.
+const SHORT: usize = 64 << 10;
+const SHORT_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a request waits for room before it is told to come back.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -83,20 +87,22 @@ pub async fn counted_both(State(app): State<App>, request: Request, next: Next) 
     let most = match auth::principal(&app, &parts.headers) {
         Ok(_) => MAX_BATCH,
         Err(_) if push::awaited(&app, parts.uri.path()) => push::MAX_SIGNED,
-        // Without a valid key nothing is read: the handler says what is missing.
+        // Without a valid key nothing is kept.
         Err(_) => 0,
     };
-    let body = match body.is_end_stream() || most == 0 {
-        true => Body::empty(),
-        false => match read(&app, body, most).await {
+    let body = if body.is_end_stream() {
+        Body::empty()
+    } else if most == 0 {
+        // The handler says what is missing. Who asked whether to send the body at all is told so before it is sent.
+        let short = body.size_hint().lower() <= SHORT as u64 && !parts.headers.contains_key(header::EXPECT);
+        let all = short && pass_over(&mut body.into_data_stream(), SHORT, SHORT_PATIENCE).await;
+        let response = next.run(Request::from_parts(parts, Body::empty())).await;
+        return if all { response } else { last(response) };
+    } else {
+        match read(&app, body, most).await {
             Ok(bytes) => Body::from(bytes),
-            Err(problem) => {
-                let mut response = problem.into_response();
-                // The rest of the body may still come: it is no next request.
-                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-                return response;
-            }
-        },
+            Err(problem) => return last(problem.into_response()),
+        }
     };
     let response = next.run(Request::from_parts(parts, body)).await;
     let Some(size) = response.body().size_hint().exact().filter(|n| *n > SMALL_ANSWER as u64) else { return response };
@@ -110,24 +116,35 @@ pub async fn counted_both(State(app): State<App>, request: Request, next: Next) 
     }
 }
 
+/// An answer after which the connection is closed: the rest of a body may still come, and is no next request.
+fn last(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 async fn read(app: &App, body: Body, most: usize) -> Result<Bytes, Problem> {
     let hint = body.size_hint();
     let mut frames = body.into_data_stream();
     let read = read_frames(app, hint.lower(), hint.exact(), most, &mut frames).await;
     if read.is_err() && hint.lower() <= MOST_PASSED_OVER as u64 {
-        // A client that is still sending may not look for an answer before it is done.
-        let mut left = MOST_PASSED_OVER;
-        let pass_over = async {
-            while let Some(Ok(frame)) = frames.next().await {
-                left = left.saturating_sub(frame.len());
-                if left == 0 {
-                    return;
-                }
-            }
-        };
-        let _ = tokio::time::timeout(PATIENCE.min(app.options.client_patience), pass_over).await;
+        pass_over(&mut frames, MOST_PASSED_OVER, PATIENCE.min(app.options.client_patience)).await;
     }
     read
+}
+
+/// Reads what comes and forgets it, within bounds: a client that is still sending may not look for an answer before it is done.
+/// Whether that was the whole body.
+async fn pass_over(frames: &mut BodyDataStream, most: usize, patience: Duration) -> bool {
+    let all = async {
+        let mut left = most;
+        while let Some(frame) = frames.next().await {
+            let Ok(frame) = frame else { return false };
+            let Some(after) = left.checked_sub(frame.len()) else { return false };
+            left = after;
+        }
+        true
+    };
+    tokio::time::timeout(patience, all).await.unwrap_or(false)
 }
 
 async fn read_frames(

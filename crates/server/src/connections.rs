@@ -10,6 +10,7 @@ use axum::extract::{ConnectInfo, Request};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -26,6 +27,9 @@ use tower::ServiceExt;
 const BUFFER: usize = 64 << 10;
 /// Connections that are being told that there are too many; more are closed without a word.
 const REFUSED_AT_ONCE: usize = 64;
+/// How long what a client still sends is read and forgotten after the last answer, and how many bytes of it.
+const LINGERS: Duration = Duration::from_secs(5);
+const LINGERS_BYTES: usize = 64 << 20;
 /// After this the system has no more connections to give: out of files or memory.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
@@ -90,7 +94,7 @@ async fn connection(
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let mut request: Request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
-        routes.clone().oneshot(request)
+        Box::pin(routes.clone().oneshot(request))
     });
     let mut http = http1::Builder::new();
     // The time to the end of the next request's header: it bounds slow headers and idle connections alike.
@@ -98,17 +102,42 @@ async fn connection(
     // A client that has said all it has to say still gets its answer.
     http.half_close(true);
     let io = TokioIo::new(Patient { stream, patience, stalled: None });
-    let mut serving = std::pin::pin!(http.serve_connection(io, service));
+    let mut serving = http.serve_connection(io, service);
     let done = tokio::select! {
-        done = serving.as_mut() => done,
+        done = poll_fn(|cx| serving.poll_without_shutdown(cx)) => done,
         () = stopped(&mut stop) => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
+            Pin::new(&mut serving).graceful_shutdown();
+            poll_fn(|cx| serving.poll_without_shutdown(cx)).await
         }
     };
     if let Err(e) = done {
         tracing::debug!(error = %e, "a connection ended early");
+        return;
     }
+    let mut stream = serving.into_parts().io.into_inner().stream;
+    let lingers = async {
+        tokio::select! {
+            _ = forget_the_rest(&mut stream) => {}
+            () = stopped(&mut stop) => {}
+        }
+    };
+    let _ = tokio::time::timeout(LINGERS.min(patience), lingers).await;
+}
+
+/// Says that no more is coming, and reads what still comes until the client closes too. Closed at once, a connection with unread
+/// bytes is reset, and a client that is still sending a body which was refused never sees why.
+async fn forget_the_rest(stream: &mut TcpStream) -> io::Result<()> {
+    stream.shutdown().await?;
+    let mut rest = Vec::with_capacity(BUFFER);
+    let mut left = LINGERS_BYTES;
+    while left > 0 {
+        rest.clear();
+        match stream.read_buf(&mut rest).await? {
+            0 => break,
+            read => left = left.saturating_sub(read),
+        }
+    }
+    Ok(())
 }
 
 /// Returns when the server is to stop, or whoever could say so is gone.
@@ -124,14 +153,7 @@ async fn refuse(mut stream: TcpStream) -> io::Result<()> {
         body.len()
     );
     stream.write_all(answer.as_bytes()).await?;
-    stream.shutdown().await?;
-    let mut rest = [0; 1024];
-    for _ in 0..64 {
-        if stream.read(&mut rest).await? == 0 {
-            break;
-        }
-    }
-    Ok(())
+    forget_the_rest(&mut stream).await
 }
 
 /// A connection that fails when its client takes nothing of what is written for too long.

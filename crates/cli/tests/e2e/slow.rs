@@ -166,14 +166,47 @@ fn an_idle_connection_is_closed_after_a_while_and_one_that_asks_is_kept() {
 }
 
 #[test]
-fn without_a_key_no_body_is_read() {
+fn without_a_key_no_long_body_is_read_and_who_sends_one_gets_to_its_answer() {
     let server = impatient();
+    let ask = |more: &str| format!("POST {RECORDS} HTTP/1.1\r\nHost: x\r\n{more}\r\n");
+    let refused = |said: &str| {
+        assert!(said.starts_with("HTTP/1.1 401 ") && said.ends_with('}'), "{said}");
+        assert!(said.to_lowercase().contains("connection: close"), "{said}");
+    };
     let mut raw = Raw::open(&server);
     let started = Instant::now();
-    raw.send(&format!("POST {RECORDS} HTTP/1.1\r\nHost: x\r\nContent-Length: 16000000\r\n\r\n"));
-    let said = raw.rest();
-    assert!(said.starts_with("HTTP/1.1 401 "), "{said}");
+    refused(&raw.send(&ask("Content-Length: 16000000\r\n")).rest());
     assert!(started.elapsed() < Duration::from_secs(1), "at once: {:?}", started.elapsed());
+    // Nor is one asked for.
+    refused(&Raw::open(&server).send(&ask("Content-Length: 10\r\nExpect: 100-continue\r\n")).rest());
+    // A client that sends all of it before it looks.
+    for _ in 0..5 {
+        let mut raw = Raw::open(&server);
+        raw.send(&ask("Content-Length: 16000000\r\n"));
+        for _ in 0..16 {
+            raw.0.write_all(&[b' '; 1_000_000]).unwrap();
+        }
+        refused(&raw.rest());
+    }
+}
+
+#[test]
+fn without_a_key_a_short_body_that_comes_behind_its_header_does_not_end_the_connection() {
+    let server = impatient();
+    let mut raw = Raw::open(&server);
+    for _ in 0..5 {
+        raw.send(&format!("POST {RECORDS} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"));
+        std::thread::sleep(Duration::from_millis(50));
+        raw.send("0123456789");
+    }
+    let said = raw.send("GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").rest();
+    assert_eq!((said.matches("HTTP/1.1 401 ").count(), said.matches("HTTP/1.1 200 ").count()), (5, 1), "{said}");
+    // One that never comes keeps nobody waiting.
+    let started = Instant::now();
+    let mut raw = Raw::open(&server);
+    let said = raw.send(&format!("POST {RECORDS} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")).rest();
+    assert!(said.starts_with("HTTP/1.1 401 "), "{said}");
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
 }
 
 #[test]
