@@ -88,7 +88,7 @@ impl Default for Settings {
             client_seconds: 60,
             flush_mib: 128,
             flush_seconds: 300,
-            tail_mib: 512,
+            tail_mib: 1024,
             compaction_share: 0.25,
             scrub_share: 0.05,
             scrub_hours: 24.0,
@@ -323,7 +323,7 @@ mod tests {
             ("scrub_share = 2", "scrub_share"),
             ("scrub_hours = 0", "scrub_hours"),
             ("listen = \"here\"", "listen"),
-            ("flush_mib = 600", "flush_mib"),
+            ("flush_mib = 1024", "flush_mib"),
         ] {
             std::fs::write(&path, text).unwrap();
             let e = load(&Flags { config: Some(path.clone()), ..Flags::default() }).unwrap_err();

@@ -12,12 +12,12 @@ use crate::frame::MAX_BODY;
 use crate::ids::{IdKey, RecentIds};
 use crate::journal::{self, Journal, JournalError, Replayed};
 use crate::tail::{ROW_OVERHEAD, Shared, TailRow, TenantTail};
-use crate::{Hash, LedgerId, PersonKey, TailView};
+use crate::{Hash, LedgerId, PersonKey, TailPart, TailView};
 use committer::{Committer, check_mark};
 use disk::Disk;
 use merkle::Frontier;
 use parking_lot::{Condvar, Mutex, RwLock};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,6 +39,8 @@ pub struct Config {
     pub pool_bytes: usize,
     /// Bytes of sealed rows that may wait for a segment, memory overhead included.
     pub tail_bytes: usize,
+    /// Bytes of them that are frozen for a segment of their own: more would be let go of late, and fill the tail meanwhile.
+    pub freeze_bytes: usize,
 }
 
 /// Rows in one frame beyond which the next batch waits for the next frame.
@@ -159,7 +161,8 @@ type Answer = Box<dyn FnOnce(Result<Receipt, SubmitError>) + Send>;
 pub struct Frozen {
     /// Last frame of it.
     pub seq: u64,
-    /// Per tenant with rows in the tail: first index, and the size of the tree at the freeze.
+    /// Per tenant with rows in the tail: first index, and the size of the tree at the freeze. Of the rows from the first on, some may be
+    /// frozen before, and in segments since.
     pub tenants: Vec<(u32, u64, u64)>,
     /// Personal keys that the rows brought.
     pub keys: Vec<(u32, PersonKey)>,
@@ -183,6 +186,8 @@ struct Inner {
     tail: AtomicUsize,
     tenants: RwLock<HashMap<u32, Shared>>,
     ids: Mutex<RecentIds>,
+    /// What the committer froze by itself, the oldest first.
+    frozen: Mutex<VecDeque<Frozen>>,
     failed: RwLock<Option<String>>,
     stats: Stats,
 }
@@ -250,7 +255,7 @@ impl Ledger {
         }
         let mut tenants: HashMap<u32, Shared> =
             heads.into_iter().map(|(tenant, f)| (tenant, Arc::new(TenantTail::at(f)))).collect();
-        let mut committer = Committer { keys: Vec::new(), recorded_at: 0, clock, heads: HashMap::new() };
+        let mut committer = Committer { keys: Vec::new(), recorded_at: 0, clock, heads: HashMap::new(), unfrozen: 0 };
         let mut ids = RecentIds::new();
         let mut weight = 0;
         let dir = config.dir.clone();
@@ -263,6 +268,7 @@ impl Ledger {
             Ok(())
         })?;
         committer.recorded_at = found.recorded_at;
+        committer.unfrozen = weight;
         for (tenant, (size, _)) in marks {
             let have = tenants.get(tenant).map_or(0, |t| t.frontier().size());
             if have < *size {
@@ -282,6 +288,7 @@ impl Ledger {
             tail: AtomicUsize::new(weight),
             tenants: RwLock::new(tenants),
             ids: Mutex::new(ids),
+            frozen: Mutex::default(),
             failed: RwLock::new(None),
             stats: Stats::default(),
         });
@@ -312,6 +319,8 @@ impl Ledger {
             return Err(SubmitError::Disk("the batch is more than one frame holds; send it in parts".into()));
         }
         let weight = batch.weight();
+        // Counted and handed in under one lock: of two batches for which there is room for one, one is let in.
+        let mut pool = self.inner.pool.lock();
         let pooled = self.inner.pooled.load(Ordering::Relaxed);
         // A single batch is always let in when nothing waits, whatever its size: it has passed its own limit.
         if pooled > 0 && pooled + weight > self.inner.config.pool_bytes {
@@ -320,7 +329,6 @@ impl Ledger {
         if self.inner.tail.load(Ordering::Relaxed) + pooled + weight > self.inner.config.tail_bytes {
             return Err(SubmitError::Full("too many records wait to be moved to segments"));
         }
-        let mut pool = self.inner.pool.lock();
         if pool.stop {
             return Err(SubmitError::Stopped("shutting down".into()));
         }
@@ -335,7 +343,7 @@ impl Ledger {
         self.inner.ids.lock().epoch()
     }
 
-    /// Freezes the tail: what is sealed now can go to a segment, what comes later goes to later files.
+    /// Freezes the tail, all of it: what is sealed now can go to a segment, what comes later goes to later files.
     /// `None` where the ledger has stopped.
     pub fn freeze(&self) -> Option<Frozen> {
         let (send, receive) = std::sync::mpsc::channel();
@@ -349,7 +357,26 @@ impl Ledger {
             }));
             self.inner.wake.notify_one();
         }
-        receive.recv().ok()
+        let mut frozen = receive.recv().ok()?;
+        // It holds what was frozen before it.
+        self.inner.frozen.lock().retain(|earlier| {
+            let later = earlier.seq > frozen.seq;
+            if !later {
+                frozen.keys.extend_from_slice(&earlier.keys);
+            }
+            later
+        });
+        Some(frozen)
+    }
+
+    /// What goes to a segment next under load: the oldest part of the tail that was frozen for a segment of its own
+    /// ([`Config::freeze_bytes`]). Where there is none it is all of the tail.
+    pub fn freeze_next(&self) -> Option<Frozen> {
+        if self.inner.pool.lock().stop {
+            return None;
+        }
+        let next = self.inner.frozen.lock().pop_front();
+        next.or_else(|| self.freeze())
     }
 
     /// Everything in `frozen` is in segments, durably and visibly: lets go of the rows and cuts the journal.
@@ -412,6 +439,11 @@ impl Ledger {
         self.tenant(tenant).map_or_else(Vec::new, |t| t.rows(from, most))
     }
 
+    /// As [`rows`](Self::rows), without a copy of each.
+    pub fn parts(&self, tenant: u32, from: u64, most: usize) -> Vec<TailPart> {
+        self.tenant(tenant).map_or_else(Vec::new, |t| t.parts(from, most))
+    }
+
     /// One row, if it is still in the tail.
     pub fn row(&self, tenant: u32, index: u64) -> Option<TailRow> {
         self.tenant(tenant)?.row(index)
@@ -442,9 +474,9 @@ impl Ledger {
         self.tail_bytes() > self.inner.config.tail_bytes / 8 * 7
     }
 
-    /// Whether the tail is five eighths full: rows come faster than they move to segments.
+    /// Whether the tail is nine sixteenths full: rows come faster than they move to segments.
     pub fn is_filling(&self) -> bool {
-        self.tail_bytes() > self.inner.config.tail_bytes / 8 * 5
+        self.tail_bytes() > self.inner.config.tail_bytes / 16 * 9
     }
 
     /// Why the ledger takes nothing any more, if so.

@@ -24,7 +24,7 @@ pub use journal::{Damage, JournalError};
 pub use ledger::{
     Batch, Clock, Config, Frozen, Head, Known, Ledger, Outcome, Pending, Receipt, Stats, SubmitError, leaf_of,
 };
-pub use tail::{Node, TailRow, TailView, sum_of};
+pub use tail::{Node, TailPart, TailRow, TailView, sum_of};
 
 /// SHA-256 output.
 pub type Hash = merkle::Hash;

@@ -10,7 +10,8 @@ use crate::leaves::Leaves;
 use crate::store::{Store, row_of};
 use catalog::{StoreCommit, TileRow};
 use event::Field;
-use ledger::{Hash, PersonKey, TailRow};
+use ledger::{Frozen, Hash, Ledger, PersonKey, TailPart, TailRow};
+use merkle::Frontier;
 use segments::{RowRef, Segment, write_segment};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -24,9 +25,10 @@ const REST_ROWS: usize = 4096;
 /// Share of a core that a flush takes while there is room: enough for 40,000 records/s.
 const UNHURRIED: f64 = 0.2;
 /// How full the tail may be before a flush hurries, as a share of its limit.
-const HURRIES_FROM: f64 = 0.25;
-/// How full it is when a flush takes all it can get. Well before writers are told to wait.
-const HURRIES_FULLY: f64 = 0.5;
+const HURRIES_FROM: f64 = 0.5;
+/// How full it is when a flush takes all it can get: where a core is left to it ([`Ledger::is_filling`]), well before writers are told
+/// to wait.
+const HURRIES_FULLY: f64 = 0.5625;
 
 impl Store {
     /// Moves everything sealed so far to segments. Returns when it is there; writers go on meanwhile.
@@ -34,43 +36,52 @@ impl Store {
     /// # Errors
     /// Nothing is lost: the rows stay in the tail and the journal, and the next flush takes them.
     pub fn flush(&self) -> Result<()> {
-        self.flush_at(|| 1.0)
+        self.flush_at(Ledger::freeze, || 1.0)
     }
 
-    /// As [`flush`](Self::flush), leaving writers the processor while the tail has room.
+    /// Moves the next part of the tail, leaving writers the processor while the tail has room.
     ///
     /// # Errors
     /// As [`flush`](Self::flush).
     pub(crate) fn flush_unhurried(&self) -> Result<()> {
-        self.flush_at(|| self.flush_share())
+        self.flush_at(Ledger::freeze_next, || self.flush_share())
     }
 
-    /// `share` is asked again and again for the part of a core that the work may take.
-    fn flush_at(&self, share: impl Fn() -> f64) -> Result<()> {
+    /// `freeze` says what is moved. `share` is asked again and again for the part of a core that the work may take.
+    fn flush_at(&self, freeze: impl Fn(&Ledger) -> Option<Frozen>, share: impl Fn() -> f64) -> Result<()> {
         let mut frontiers = self.frontiers.lock();
         let started = Instant::now();
-        let Some(frozen) = self.ledger.freeze() else { return Ok(()) };
+        let Some(frozen) = freeze(&self.ledger) else { return Ok(()) };
         self.keys_to_store.lock().extend(frozen.keys.iter().copied());
-        if frozen.tenants.is_empty() {
-            return Ok(());
-        }
         let mut tenants = Vec::with_capacity(frozen.tenants.len());
-        for (number, first, size) in &frozen.tenants {
-            tenants.push((self.tenant(*number)?, *first, *size));
+        for (number, _, size) in &frozen.tenants {
+            // Of what was in the tail then, an earlier part may be in segments now.
+            let first = frontiers.get(number).map_or(0, Frontier::size);
+            if first < *size {
+                tenants.push((self.tenant(*number)?, first, *size));
+            }
+        }
+        if tenants.is_empty() {
+            return Ok(());
         }
         // The mark is never behind what is stored: see `Ledger::open`.
         let named: Vec<_> = tenants.iter().map(|(t, ..)| (t.number, t.slug.clone())).collect();
         self.checkpoints.publish(&self.ledger, &named)?;
 
         tenants.sort_by_key(|(t, ..)| t.number);
+        let parts: Vec<Vec<TailPart>> = tenants
+            .iter()
+            .map(|(tenant, first, size)| self.ledger.parts(tenant.number, *first, (size - first) as usize))
+            .collect();
         let mut rows: Vec<OfTenant<'_>> = Vec::with_capacity(tenants.len());
         let mut leaves = Leaves::default();
         let mut tiles = Tiles::default();
         let mut grown = HashMap::new();
-        for (tenant, first, size) in &tenants {
+        for ((tenant, first, size), parts) in tenants.iter().zip(&parts) {
             let mut frontier = frontiers.get(&tenant.number).cloned().unwrap_or_default();
-            let tail = self.ledger.rows(tenant.number, *first, (size - first) as usize);
-            if frontier.size() != *first || tail.len() as u64 != size - first {
+            let tail: Vec<&TailRow> = parts.iter().flat_map(|part| part.iter()).collect();
+            let goes_on = tail.iter().zip(*first..).all(|(row, index)| row.index == index);
+            if frontier.size() != *first || tail.len() as u64 != size - first || !goes_on {
                 return Err(Error::Missing {
                     tenant: tenant.slug.clone(),
                     what: format!("the tail does not go on at index {}", frontier.size()),
@@ -97,7 +108,7 @@ impl Store {
                 .iter()
                 .flat_map(|OfTenant { number, slug, tail, order }| {
                     order.iter().filter_map(|n| tail.get(*n as usize)).map(|r| {
-                        let TailRow { index, recorded_at, kind, row, .. } = r;
+                        let TailRow { index, recorded_at, kind, row, .. } = *r;
                         (*number, RowRef { tenant: slug, index: *index, recorded_at: *recorded_at, kind: *kind, row })
                     })
                 })
@@ -132,6 +143,8 @@ impl Store {
             })?;
             Ok(opened)
         })();
+        // Shared with the tail: freed where the tail lets go of them.
+        drop(parts);
         let opened = match stored {
             Ok(opened) => opened,
             Err(e) => {
@@ -179,7 +192,7 @@ struct OfTenant<'a> {
     number: u32,
     slug: &'a str,
     /// Its rows by index, without a gap.
-    tail: Vec<TailRow>,
+    tail: Vec<&'a TailRow>,
     /// Their places in the order of a segment.
     order: Vec<u32>,
 }
@@ -197,7 +210,7 @@ fn same_in_tail(rows: &[OfTenant<'_>], tenant: u32, read: &RowRef<'_>) -> Option
 }
 
 /// Where the rows come in the order of a segment, `(time DESC, id DESC)`.
-fn order(rows: &[TailRow]) -> Vec<u32> {
+fn order(rows: &[&TailRow]) -> Vec<u32> {
     let mut order: Vec<(i64, &[u8], u32)> = Vec::with_capacity(rows.len());
     for (row, n) in rows.iter().zip(0..) {
         let (time, id) = time_and_id(&row.row);
@@ -261,8 +274,11 @@ mod tests {
         let mut moved = sealed(12, b"d");
         moved.sum = Some(ledger::sum_of(b"D"));
         let acme = vec![sealed(9, b"a"), sealed(10, b"b"), unseen, moved];
-        let of = |number, slug, tail| OfTenant { number, slug, tail, order: Vec::new() };
-        let rows = [of(3, "acme", acme), of(5, "globex", vec![sealed(0, b"a")])];
+        let globex = [sealed(0, b"a")];
+        fn of<'a>(number: u32, slug: &'a str, tail: &'a [TailRow]) -> OfTenant<'a> {
+            OfTenant { number, slug, tail: tail.iter().collect(), order: Vec::new() }
+        }
+        let rows = [of(3, "acme", &acme), of(5, "globex", &globex)];
         let read = |index, row| RowRef { tenant: "acme", index, recorded_at: 7, kind: 1, row };
         let known = |tenant, read: RowRef<'_>| same_in_tail(&rows, tenant, &read);
         assert_eq!(known(3, read(9, b"a")), Some([9; 32]));

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 pub struct Settings {
     /// Host in the origins of checkpoints.
     pub host: String,
-    /// Bytes of tail that make a segment due.
+    /// Bytes of tail that make a segment due, and become one.
     pub flush_bytes: usize,
     /// A tail this old makes a segment due, whatever its size.
     pub flush_after: Duration,
@@ -52,7 +52,7 @@ impl Default for Settings {
             host: "localhost".into(),
             flush_bytes: 128 << 20,
             flush_after: Duration::from_secs(300),
-            tail_bytes: 512 << 20,
+            tail_bytes: 1 << 30,
             pool_bytes: 64 << 20,
             compaction_share: 0.25,
             scrub_share: 0.05,
@@ -214,6 +214,7 @@ impl Store {
             ledger: ledger_id,
             pool_bytes: settings.pool_bytes,
             tail_bytes: settings.tail_bytes,
+            freeze_bytes: settings.flush_bytes,
         };
         let heads = frontiers.iter().map(|(t, f)| (*t, f.clone())).collect();
         let mut recovered_keys = Vec::new();

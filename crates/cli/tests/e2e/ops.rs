@@ -124,7 +124,7 @@ fn the_configuration_is_file_then_environment_then_flags_and_mistakes_are_named(
     run(&["config", "check", "--config", path], &[]).ok();
     for (name, value) in [
         ("FLUSH_MIB", "0"),
-        ("FLUSH_MIB", "512"),
+        ("FLUSH_MIB", "1024"),
         ("COMPACTION_SHARE", "2"),
         ("LISTEN", "nowhere"),
         ("CHECKPOINT_MS", "5"),

@@ -27,6 +27,8 @@ pub(super) struct Committer {
     pub(super) clock: Clock,
     /// Frontiers as of the last commit, of tenants written to since the start.
     pub(super) heads: HashMap<u32, Frontier>,
+    /// Bytes sealed since the last freeze.
+    pub(super) unfrozen: usize,
 }
 
 /// Ids of the frame being built: tenant, index, commitment, leaf.
@@ -66,6 +68,12 @@ impl Committer {
             if !batches.is_empty() {
                 self.commit(inner, &mut journal, batches);
             }
+            if self.unfrozen >= inner.config.freeze_bytes
+                && freeze.is_empty()
+                && let Some(frozen) = self.freeze(inner, &mut journal)
+            {
+                inner.frozen.lock().push_back(frozen);
+            }
             for done in freeze {
                 if let Some(frozen) = self.freeze(inner, &mut journal) {
                     done(frozen);
@@ -102,6 +110,7 @@ impl Committer {
             // The old file goes on; it is cut one segment later.
             Err(e) => tracing::warn!(error = %e, "could not begin a new journal file"),
         }
+        self.unfrozen = 0;
         let ids = inner.ids.lock().freeze();
         let tenants = inner
             .tenants
@@ -274,6 +283,7 @@ impl Committer {
             ids.insert(*id, *tenant, *index);
         }
         inner.tail.fetch_add(weight, Ordering::Relaxed);
+        self.unfrozen += weight;
         Ok(())
     }
 

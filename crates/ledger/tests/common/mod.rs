@@ -34,7 +34,13 @@ impl TestClock {
 
 /// Limits that no test meets by chance.
 pub fn config(dir: &Path) -> Config {
-    Config { dir: dir.to_owned(), ledger: LEDGER, pool_bytes: 64 << 20, tail_bytes: 256 << 20 }
+    Config {
+        dir: dir.to_owned(),
+        ledger: LEDGER,
+        pool_bytes: 64 << 20,
+        tail_bytes: 256 << 20,
+        freeze_bytes: usize::MAX,
+    }
 }
 
 pub fn journal() -> PathBuf {
