@@ -51,6 +51,11 @@ impl<T> FieldMap<T> {
         self.values.get_mut(usize::from(*self.place.get(field as usize)?))
     }
 
+    /// Takes a field's value away.
+    pub fn unset(&mut self, field: Field) {
+        self.present &= !(1 << field as u32);
+    }
+
     /// Gives a field a value, instead of the one it has.
     #[inline]
     pub fn set(&mut self, field: Field, value: T) {

@@ -148,16 +148,22 @@ impl Parser<'_> {
     ) -> Result<ValidEvent, Invalid> {
         let mut marks = Vec::new();
         let fresh = self.check(&mut draft, fresh_id)?;
-        self.redact(&mut draft, &mut marks)?;
-        if !marks.is_empty() {
-            let all = marks_json(draft.text(F::Redactions), &marks);
-            draft.set(F::Redactions, Slot::Text(Cow::Owned(all)));
-        }
+        let derived = self.redact(&mut draft, &mut marks)?;
+        let given = draft.text(F::Redactions).map(str::to_owned);
         let start = out.len();
-        let mut event = write(&draft, out);
+        let mut event = write_marked(&mut draft, given.as_deref(), &marks, out);
+        let mut len = out.len() - start;
+        if len > MAX_RECORD && derived {
+            // What was sent may fit without what was made of it, and both states are there to be compared.
+            out.truncate(start);
+            draft.unset(F::Diff);
+            marks.retain(|mark| mark.pointer != pointer("diff"));
+            add_mark(&mut marks, pointer("diff"), Cow::Borrowed("too_large"));
+            event = write_marked(&mut draft, given.as_deref(), &marks, out);
+            len = out.len() - start;
+        }
         event.fresh_id = fresh.0;
         event.fresh_time = fresh.1;
-        let len = out.len() - start;
         if len > MAX_RECORD {
             return Err(Invalid::new(
                 "record_too_large",
@@ -250,7 +256,8 @@ impl Parser<'_> {
     }
 
     /// Redacts every text and makes every JSON value canonical.
-    fn redact(&self, draft: &mut Draft<'_>, marks: &mut Vec<Redaction>) -> Result<(), Invalid> {
+    /// Takes secrets out and derives the difference. Whether there is one now that was not sent.
+    fn redact(&self, draft: &mut Draft<'_>, marks: &mut Vec<Redaction>) -> Result<bool, Invalid> {
         let context =
             Context::of(draft.text(F::Action).unwrap_or_default(), draft.text(F::TargetType).unwrap_or_default());
         let attributes = draft.attributes()?;
@@ -294,9 +301,10 @@ impl Parser<'_> {
                     add_mark(marks, pointer("diff"), Cow::Borrowed("positional_arrays"));
                 }
                 draft.set(F::Diff, Slot::Text(Cow::Owned(diff.json)));
+                return Ok(true);
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     fn redact_text(&self, path: &str, field: Field, text: &mut Cow<'_, str>, marks: &mut Vec<Redaction>) {
@@ -355,6 +363,14 @@ impl Unredacted {
 
 fn wrong_type(path: &str, wanted: &str) -> Invalid {
     Invalid::new("wrong_type", path, format!("`{path}` is {wanted}"))
+}
+
+/// Appends the stored form, with what was done to the record beside what the sender said of that.
+fn write_marked(draft: &mut Draft<'_>, given: Option<&str>, marks: &[Redaction], out: &mut Vec<u8>) -> ValidEvent {
+    if !marks.is_empty() {
+        draft.set(F::Redactions, Slot::Text(Cow::Owned(marks_json(given, marks))));
+    }
+    write(draft, out)
 }
 
 /// Appends the stored form.

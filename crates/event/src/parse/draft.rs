@@ -290,6 +290,11 @@ impl<'a> Draft<'a> {
         self.values.set(field, value);
     }
 
+    /// Takes a field's value away.
+    pub fn unset(&mut self, field: Field) {
+        self.values.unset(field);
+    }
+
     /// The fields that have a value, in stored order.
     pub fn present(&self) -> Present {
         self.values.present()

@@ -243,6 +243,18 @@ fn fields_that_were_found_are_the_record_that_their_text_is() {
 }
 
 #[test]
+fn a_difference_that_does_not_fit_is_left_out_and_the_record_is_kept() {
+    let side =
+        |n: u32| (0..9_000).map(|i| format!("\"k{i:05}\":\"{n}{}\"", "v".repeat(30))).collect::<Vec<_>>().join(",");
+    let text = format!(r#"{{"log":"audit","action":"a","old":{{{}}},"new":{{{}}}}}"#, side(1), side(2));
+    assert!(text.len() < MAX_RECORD);
+    let (_, row) = parse(&text).unwrap();
+    assert_eq!(get(&row, F::Diff), None);
+    assert_eq!(get(&row, F::Redactions).unwrap(), r#"[{"pointer":"/diff","rule":"too_large"}]"#);
+    assert!(get(&row, F::Old).is_some() && get(&row, F::New).is_some());
+}
+
+#[test]
 fn fields_that_are_not_in_order_are_for_the_text_to_explain() {
     let log = (F::Log, Found::Text("job"));
     assert!(take(&[log]).is_some());

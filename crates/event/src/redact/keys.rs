@@ -36,15 +36,18 @@ pub(super) fn normal(key: &str) -> Cow<'_, str> {
 const ENDINGS: &[(&str, &str)] = &[
     ("authorization", "authorization"),
     ("authorizationcode", "authorization_code"),
+    ("authorizationheader", "authorization"),
     ("cookie", "cookie"),
     ("cookies", "cookie"),
     ("password", "password"),
     ("passwords", "password"),
     ("passwordhash", "password"),
     ("passwordconfirmation", "password"),
+    ("passwordconfirm", "password"),
     ("passwd", "password"),
     ("passphrase", "password"),
     ("token", "token"),
+    ("tokenvalue", "token"),
     ("accesstokens", "token"),
     ("refreshtokens", "token"),
     ("sessiontokens", "token"),
@@ -53,11 +56,15 @@ const ENDINGS: &[(&str, &str)] = &[
     ("secret", "secret"),
     ("clientsecrets", "secret"),
     ("secretkey", "secret"),
+    ("secretaccesskey", "secret"),
+    ("secretvalue", "secret"),
     ("privatekey", "private_key"),
     ("otpcode", "otp"),
     ("totpcode", "otp"),
     ("mfacode", "otp"),
     ("verificationcode", "otp"),
+    ("smscode", "otp"),
+    ("devicecode", "token"),
     ("recoverycode", "otp"),
     ("recoverycodes", "otp"),
     ("backupcodes", "otp"),
@@ -87,11 +94,12 @@ const PROVIDER_CONFIGURATION: &[&str] = &[
     "identityproviderconfiguration",
     "identityproviderconfig",
     "providerconfiguration",
+    "projectsecrets",
 ];
 
 /// Every name above and `traits`, one bit each.
-const NAMES: [&str; 49] = {
-    let mut names = ["traits"; 49];
+const NAMES: [&str; 57] = {
+    let mut names = ["traits"; 57];
     let mut filled = 1;
     let mut i = 0;
     while i < ENDINGS.len() {
@@ -181,6 +189,18 @@ pub(super) fn rule(key: &str, rules: &Rules) -> Option<KeyRule> {
     rules.extra_keys.iter().any(|extra| *extra == name).then(|| KeyRule::Mask(Cow::Owned(format!("tenant:{name}"))))
 }
 
+/// What a name that stands in a text is the name of, where it is a secret's.
+pub(super) fn name_of(key: &str, rules: &Rules) -> Option<&'static str> {
+    if let Some(rule) = built_in(&normal(key), rules) {
+        return Some(match rule {
+            KeyRule::Mask(Cow::Borrowed(name)) | KeyRule::KeyNames(name) | KeyRule::IdOnly(name) => name,
+            KeyRule::Mask(Cow::Owned(_)) => "secret",
+        });
+    }
+    (key.len() > 4 && key.get(..4).is_some_and(|o| o.eq_ignore_ascii_case("ory_")) && normal(key).contains("session"))
+        .then_some("session_token")
+}
+
 /// The rule for a name of [`NAMES`].
 fn built_in(name: &str, rules: &Rules) -> Option<KeyRule> {
     if name == "traits" && !rules.keep_traits {
@@ -241,6 +261,12 @@ mod tests {
             "captcha_secret",
             "private_key",
             "recovery_codes",
+            "password_confirm",
+            "session_token_value",
+            "sms_code",
+            "aws_secret_access_key",
+            "authorization_header",
+            "project_secrets",
         ] {
             assert!(rules.key(key).is_some(), "{key}");
         }

@@ -22,6 +22,8 @@ enum Anchor {
     Header(&'static str),
     /// A name whose value goes where one follows after `=` or `:`.
     Named(&'static str),
+    /// What may be part of such a name.
+    Part,
     /// `://`, perhaps with a password before the host.
     Url,
     Pem,
@@ -42,9 +44,17 @@ const ANCHORS: &[(&str, Anchor)] = &[
     ("pwd", Anchor::Named("password")),
     ("secret", Anchor::Named("secret")),
     ("token", Anchor::Named("token")),
+    ("passphrase", Anchor::Named("password")),
     ("otp", Anchor::Named("otp")),
     ("otp_code", Anchor::Named("otp")),
     ("passcode", Anchor::Named("otp")),
+    ("code", Anchor::Part),
+    ("private", Anchor::Part),
+    ("samlresponse", Anchor::Part),
+    ("clientassertion", Anchor::Part),
+    ("client_assertion", Anchor::Part),
+    ("ory_kratos_session", Anchor::Named("session_token")),
+    ("ory_session_", Anchor::Part),
     ("traits", Anchor::Named("traits")),
     ("://", Anchor::Url),
     ("-----begin ", Anchor::Pem),
@@ -69,10 +79,10 @@ static BEGINNINGS: [[u8; 256]; 3] = {
         &["ory", "://"],
         &["bea", "bas"],
         &["aut", "otp"],
-        &["coo", "tok"],
-        &["pas", "tra"],
-        &["api"],
-        &["pwd", "sec"],
+        &["coo", "tok", "cod"],
+        &["pas", "tra", "pri"],
+        &["api", "sam"],
+        &["pwd", "sec", "cli"],
     ];
     let mut table = [[0u8; 256]; 3];
     let mut group = 0;
@@ -179,38 +189,46 @@ fn secret_at(text: &str, hit: Range<usize>, anchor: Anchor, rules: &Rules) -> Op
             (end - start >= TOKEN_MIN).then_some((start..end, "authorization"))
         }
         Anchor::Header(name) => {
-            let (start, quote, _) = value_after(bytes, hit.end)?;
-            let end = match quote {
-                Some(q) => run(bytes, start, |b| b != q),
-                None => run(bytes, start, |b| b != b'\n' && b != b'\r'),
+            let value = value_after(bytes, hit.end, |b| b == b' ' || b == b'\t')?;
+            let end = match value.quote {
+                Some(_) => value.end_of_quoted(bytes),
+                None => run(bytes, value.start, |b| b != b'\n' && b != b'\r'),
             };
-            Some((start..end, name))
+            Some((value.start..end, name))
         }
         Anchor::Named("traits") if rules.keep_traits => None,
         Anchor::Named("traits") => {
             // Only as a key of JSON kept in text: `"traits":{…}` goes up to its closing bracket.
-            let (start, _, _) = value_after(bytes, hit.end)?;
-            (bytes.get(hit.end).is_some_and(|b| matches!(b, b'"' | b'\'' | b'\\')) && bytes.get(start) == Some(&b'{'))
-                .then(|| (start..closing(bytes, start), "traits"))
+            let value = value_after(bytes, hit.end, |b| b.is_ascii_whitespace())?;
+            (bytes.get(hit.end).is_some_and(|b| matches!(b, b'"' | b'\'' | b'\\'))
+                && bytes.get(value.start) == Some(&b'{'))
+            .then(|| (value.start..closing(bytes, value.start), "traits"))
         }
-        Anchor::Named(name) => {
-            let (start, quote, loose) = value_after(bytes, hit.end)?;
-            let end = match quote {
-                Some(q) => run(bytes, start, |b| b != q),
-                None => run(bytes, start, |b| {
-                    !b.is_ascii_whitespace()
-                        && !matches!(b, b'&' | b',' | b';' | b'"' | b'\'' | b')' | b'}' | b']' | b'<')
-                }),
+        Anchor::Named(_) | Anchor::Part => {
+            // The whole word: `recovery_codes` is a name of its own, `tokens_issued` is none.
+            let from = bytes.get(..hit.start)?.iter().rposition(|b| !is_base64url(*b)).map_or(0, |i| i + 1);
+            let to = run(bytes, hit.end, is_base64url);
+            let name = match anchor {
+                Anchor::Named(name) if to == hit.end => name,
+                _ => super::keys::name_of(text.get(from..to)?, rules)?,
             };
-            let value = text.get(start..end)?;
+            let value = value_after(bytes, to, |b| b.is_ascii_whitespace())?;
+            if value.quote.is_none() && matches!(bytes.get(value.start), Some(b'{' | b'[')) {
+                return Some((value.start..closing(bytes, value.start), name));
+            }
+            let end = match value.quote {
+                Some(_) => value.end_of_quoted(bytes),
+                None => value.end_of_word(bytes),
+            };
+            let said = text.get(value.start..end)?;
             // In prose ("invalid token: expired") a word after a colon is not a secret; a long run with a
-            // digit is. After a password's or code's name, anything is.
-            let prose = loose && matches!(name, "token" | "secret" | "api_key");
-            if prose && !(value.len() >= TOKEN_MIN && value.bytes().any(|b| b.is_ascii_digit())) {
+            // digit is. After a name of several words, a password's or a code's, anything is.
+            let prose = value.loose && from == hit.start && matches!(name, "token" | "secret");
+            if prose && !(said.len() >= TOKEN_MIN && said.bytes().any(|b| b.is_ascii_digit())) {
                 return None;
             }
-            let plain = matches!(value, "true" | "false" | "null" | "none" | "undefined");
-            (!plain).then_some((start..end, name))
+            let plain = matches!(said, "true" | "false" | "null" | "none" | "undefined");
+            (!plain).then_some((value.start..end, name))
         }
         Anchor::Url => {
             let end = run(bytes, hit.end, |b| {
@@ -234,45 +252,116 @@ fn secret_at(text: &str, hit: Range<usize>, anchor: Anchor, rules: &Rules) -> Op
     }
 }
 
-/// Where the value begins after a name: over closing quotes (escaped ones too), spaces, and one `=` or `:`.
-/// Gives the start, the quote the value is in, and whether only prose punctuation (`: `) led to it.
-fn value_after(bytes: &[u8], from: usize) -> Option<(usize, Option<u8>, bool)> {
-    let mut at = from;
-    let quoted_name = matches!(bytes.get(at), Some(b'"' | b'\'' | b'\\'));
-    while matches!(bytes.get(at), Some(b'"' | b'\'' | b'\\')) && at < from + 4 {
-        at += 1;
-    }
-    at = run(bytes, at, |b| b == b' ');
-    let mark = *bytes.get(at).filter(|b| matches!(b, b'=' | b':'))?;
-    let after = at + 1;
-    at = run(bytes, after, |b| b == b' ');
-    let loose = mark == b':' && at > after && !quoted_name;
-    let mut quote = None;
-    while let Some(b @ (b'"' | b'\'' | b'\\')) = bytes.get(at) {
-        if *b != b'\\' {
-            quote = Some(*b);
-            at += 1;
-            break;
-        }
-        at += 1;
-    }
-    (at < bytes.len()).then_some((at, quote, loose && quote.is_none()))
+/// A value that stands after a name.
+struct Value {
+    start: usize,
+    /// The quote it is in.
+    quote: Option<u8>,
+    /// Backslashes before that quote: JSON in a text of JSON has one, the next level three.
+    escapes: usize,
+    /// Only prose punctuation (`: `) led to it.
+    loose: bool,
+    /// It stands in a percent-encoded text.
+    encoded: bool,
 }
 
-/// The end of the bracketed value that begins at `from`.
+impl Value {
+    /// Where a value without quotes ends.
+    fn end_of_word(&self, bytes: &[u8]) -> usize {
+        let ends = |b: u8| {
+            b.is_ascii_whitespace() || matches!(b, b'&' | b',' | b';' | b'"' | b'\'' | b')' | b'}' | b']' | b'<')
+        };
+        let mut end = run(bytes, self.start, |b| !ends(b));
+        if self.encoded {
+            let ampersand = bytes.get(self.start..end).and_then(|value| value.windows(3).position(|w| w == b"%26"));
+            end = ampersand.map_or(end, |at| self.start + at);
+        }
+        // The backslashes of the quote around all of it are not the value's.
+        let backslashes = bytes.get(self.start..end).map_or(0, |b| b.iter().rev().take_while(|b| **b == b'\\').count());
+        if matches!(bytes.get(end), Some(b'"' | b'\'')) { end - backslashes } else { end }
+    }
+
+    /// Where a quoted value ends: before its closing quote and that quote's own backslashes.
+    fn end_of_quoted(&self, bytes: &[u8]) -> usize {
+        let Some(quote) = self.quote else { return self.start };
+        // A quote inside the value has twice as many and one more, and each backslash before it twice as many again.
+        let inner = 2 * self.escapes + 1;
+        let mut at = self.start;
+        loop {
+            at = run(bytes, at, |b| b != quote);
+            if at >= bytes.len() {
+                return at;
+            }
+            let backslashes =
+                bytes.get(self.start..at).map_or(0, |b| b.iter().rev().take_while(|b| **b == b'\\').count());
+            if backslashes % (inner + 1) != inner {
+                return at - backslashes.min(self.escapes);
+            }
+            at += 1;
+        }
+    }
+}
+
+/// The value after a name: over closing quotes (escaped ones too) and brackets, `space`, and what says that one follows: `=`, `:`,
+/// `=>`, `:=`, or a percent-encoded one.
+fn value_after(bytes: &[u8], from: usize, space: impl Fn(u8) -> bool) -> Option<Value> {
+    let mut at = from;
+    let quoted_name = matches!(bytes.get(at), Some(b'"' | b'\'' | b'\\'));
+    while matches!(bytes.get(at), Some(b'"' | b'\'' | b'\\' | b'[' | b']')) && at < from + 4 {
+        at += 1;
+    }
+    at = run(bytes, at, &space);
+    let (mut colon, mut encoded) = (false, false);
+    let signs = at;
+    loop {
+        match bytes.get(at..)? {
+            [b':', ..] if at == signs => (colon, at) = (true, at + 1),
+            [b'=' | b':', ..] | [b'>', ..] if at > signs || bytes.get(at) == Some(&b'=') => {
+                (colon, at) = (false, at + 1)
+            }
+            [b'%', b'3', b'D' | b'd' | b'A' | b'a', ..] => (encoded, at) = (true, at + 3),
+            _ => break,
+        }
+    }
+    if at == signs {
+        return None;
+    }
+    let after = at;
+    at = run(bytes, after, &space);
+    let loose = colon && at > after && !quoted_name;
+    let (mut quote, mut escapes) = (None, 0);
+    while let Some(b @ (b'"' | b'\'' | b'\\')) = bytes.get(at) {
+        at += 1;
+        if *b != b'\\' {
+            quote = Some(*b);
+            break;
+        }
+        escapes += 1;
+    }
+    (at < bytes.len()).then_some(Value { start: at, quote, escapes, loose: loose && quote.is_none(), encoded })
+}
+
+/// The end of the bracketed value that begins at `from`. Brackets in its quoted texts are none of it.
 fn closing(bytes: &[u8], from: usize) -> usize {
     let mut open = 0usize;
-    for (i, b) in bytes.iter().enumerate().skip(from) {
+    let mut at = from;
+    while let Some(b) = bytes.get(at) {
         match b {
             b'{' | b'[' => open += 1,
             b'}' | b']' => {
                 open = open.saturating_sub(1);
                 if open == 0 {
-                    return i + 1;
+                    return at + 1;
                 }
+            }
+            b'"' => {
+                let escapes = bytes.get(from..at).map_or(0, |b| b.iter().rev().take_while(|b| **b == b'\\').count());
+                let text = Value { start: at + 1, quote: Some(b'"'), escapes, loose: false, encoded: false };
+                at = text.end_of_quoted(bytes) + escapes;
             }
             _ => {}
         }
+        at += 1;
     }
     bytes.len()
 }
@@ -311,13 +400,42 @@ mod tests {
         assert_eq!(scrubbed("password=hunter2&user=ann"), "password=***&user=ann");
         assert_eq!(scrubbed("Your password: hunter2"), "Your password: ***");
         assert_eq!(scrubbed(r#"{"newPassword":"hunter 2","a":1}"#), r#"{"newPassword":"***","a":1}"#);
-        assert_eq!(
-            scrubbed(r#"{\"password\":\"hunter2\",\"a\":1}"#),
-            r#"{\"password\":\"***"#.to_owned() + r#"","a":1}"#.get(..0).unwrap_or("") + r#"",\"a\":1}"#
-        );
+        assert_eq!(scrubbed(r#"{\"password\":\"hunter2\",\"a\":1}"#), r#"{\"password\":\"***\",\"a\":1}"#);
+        let twice = r#"{\\\"password\\\":\\\"hunter\\\\\\\"2\\\",\\\"a\\\":1}"#;
+        assert_eq!(scrubbed(twice), r#"{\\\"password\\\":\\\"***\\\",\\\"a\\\":1}"#);
         assert_eq!(scrubbed("postgres://app:s3cr3t@db/x"), "postgres://app:***@db/x");
         assert_eq!(scrubbed(r#"x "traits":{"email":"a@b"} y"#), r#"x "traits":*** y"#);
         assert_eq!(scrubbed("-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----\nrest"), "***\nrest");
+    }
+
+    #[test]
+    fn a_value_goes_whole_however_it_is_written() {
+        for (text, clean) in [
+            (r#"{"password": "ab\"S\\", "a": 1}"#, r#"{"password": "***", "a": 1}"#),
+            (r#"{"client_secret": {"v}": "S"}, "a": 1}"#, r#"{"client_secret": ***, "a": 1}"#),
+            (r#"{"password": ["S", "T"], "a": 1}"#, r#"{"password": ***, "a": 1}"#),
+            (r#"{\"tokens\": [\"]S\"], \"a\": 1}"#, r#"{\"tokens\": ***, \"a\": 1}"#),
+            ("password => S, a", "password => ***, a"),
+            ("password := S", "password := ***"),
+            ("password== S", "password== ***"),
+            ("{\"password\":\t\"S\"}", "{\"password\":\t\"***\"}"),
+            ("password:\n  S\nnext", "password:\n  ***\nnext"),
+            ("X-Api-Key: QWERTY", "X-Api-Key: ***"),
+            ("Client-Secret: S", "Client-Secret: ***"),
+            ("X-Session-Token: S\nHost: h", "X-Session-Token: ***\nHost: h"),
+            ("recovery_code=S&mfa_code=T", "recovery_code=***&mfa_code=***"),
+            (r#"{"mfaCode":"S","backup_codes":["T"]}"#, r#"{"mfaCode":"***","backup_codes":***}"#),
+            ("passphrase=S code_verifier=T", "passphrase=*** code_verifier=***"),
+            ("private_key=S SAMLResponse=T", "private_key=*** SAMLResponse=***"),
+            ("ory_kratos_session=S; ory_session_ab=T", "ory_kratos_session=***; ory_session_ab=***"),
+            ("refresh_tokens=S passwords=T", "refresh_tokens=*** passwords=***"),
+            ("user[password]=S&password[]=T", "user[password]=***&password[]=***"),
+            (r#"{"m":"password=p%40s\\s"}"#, r#"{"m":"password=***"}"#),
+            (r#"{\"m\":\"password=S\"}"#, r#"{\"m\":\"password=***\"}"#),
+            ("?return_to=%2Fa%3Faccess_token%3DS%26b%3D1", "?return_to=%2Fa%3Faccess_token%3D***%26b%3D1"),
+        ] {
+            assert_eq!(scrubbed(text), clean);
+        }
     }
 
     #[test]
@@ -333,6 +451,10 @@ mod tests {
             "the bearer of news",
             "password: ***",
             "token=true",
+            "error code: 17",
+            "a recovery_code_used event",
+            "status_code=200&zip_code=60200",
+            "code_id: 7 private: yes",
         ] {
             assert_eq!(scrubbed(text), text);
         }
