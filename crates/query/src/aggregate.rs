@@ -36,6 +36,8 @@ pub struct Bar {
 /// The counts a query asks for.
 #[derive(Debug, Clone, Default)]
 pub struct Counts {
+    /// The bounds in time of what was counted, microseconds UTC: as the query says, or the last seven days.
+    pub bounds: (Option<i64>, Option<i64>),
     /// Matching records.
     pub total: u64,
     /// By value, most frequent first.
@@ -88,7 +90,7 @@ impl Engine {
         }
         let Sums { total, tallies, bars, .. } = all;
         let limit = query.limit.map_or(DEFAULT_GROUPS, |l| l as usize);
-        let mut counts = Counts { total, ..Counts::default() };
+        let mut counts = Counts { bounds: self.bounds(query), total, ..Counts::default() };
         let by = query.count_by.is_some();
         if query.interval.is_some() {
             counts.histogram = Some(histogram(bars, by.then(|| &tallies[0]))?);

@@ -208,7 +208,7 @@ impl Engine {
     }
 
     /// The bounds of a query: as given, or the last seven days of a view that shows one log.
-    fn bounds(&self, query: &Query) -> (Option<i64>, Option<i64>) {
+    pub(crate) fn bounds(&self, query: &Query) -> (Option<i64>, Option<i64>) {
         match (query.from, query.to) {
             (None, None) if query.view != View::Records => (Some(self.store.now() - DEFAULT_DAYS * DAY), None),
             bounds => bounds,

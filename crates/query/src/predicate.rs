@@ -314,7 +314,9 @@ fn probes(filter: &Filter) -> Vec<Vec<Probe>> {
 /// What of a filter can be searched for without decoding columns: texts that matching rows have somewhere.
 fn needs(filter: &Filter, view: View) -> Vec<Vec<Need>> {
     let texts = |columns: Vec<usize>, text: String, whole: bool, loose: bool| {
-        let ready = !text.is_empty() && columns.iter().all(|c| columns::is_text(*c));
+        // The tenant's name stands in segments only, and not in the stored form of rows in the tail.
+        let searchable = |c: &usize| columns::is_text(*c) && *c != columns::TENANT;
+        let ready = !text.is_empty() && columns.iter().all(searchable);
         let one = |column| Need { column, text: text.clone(), whole, loose };
         if ready { columns.into_iter().map(one).collect() } else { Vec::new() }
     };

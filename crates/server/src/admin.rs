@@ -49,7 +49,7 @@ pub async fn put_tenant(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let principal = auth::administrator(&app, &headers)?;
+    let principal = auth::administrator_of(&app, &headers, &slug)?;
     let settings = std::str::from_utf8(&body)
         .ok()
         .filter(|t| serde_json::from_str::<Value>(t).is_ok_and(|v| v.is_object()))

@@ -3,7 +3,7 @@
 use crate::body::{self, Budget};
 use crate::heard::Heard;
 use crate::ids::Ids;
-use crate::problem::{Problem, REQUEST_ID};
+use crate::problem::{Problem, REQUEST_ID, TRACE};
 use crate::states::States;
 use crate::{
     admin, catalogue, completeness, faces, intake, jobs, log, native, ops, otlp, pull, push, read, replay, revoke,
@@ -259,7 +259,10 @@ async fn around(State(app): State<App>, mut request: Request, next: Next) -> Res
     let method = request.method().clone();
     let route = request.extensions().get::<axum::extract::MatchedPath>().map_or("unmatched", |p| p.as_str()).to_owned();
     let started = Instant::now();
-    let mut response = REQUEST_ID.scope(id.clone(), async { plain_errors(next.run(request).await) }).await;
+    let trace =
+        request.headers().get("traceparent").and_then(|v| v.to_str().ok()).and_then(systems::cloudevents::trace);
+    let answered = async { plain_errors(next.run(request).await) };
+    let mut response = REQUEST_ID.scope(id.clone(), TRACE.scope(trace, answered)).await;
     let status = response.status().as_u16();
     let took = started.elapsed();
     metrics::histogram!("indelible_http_request_seconds", "route" => route.clone(), "status" => status.to_string())

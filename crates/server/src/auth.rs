@@ -102,6 +102,23 @@ pub fn administrator(app: &App, headers: &HeaderMap) -> Result<Principal, Proble
     Ok(principal)
 }
 
+/// As [`administrator`]. A key of this very tenant is told what it lacks: that the tenant exists is no news to it.
+///
+/// # Errors
+/// As [`administrator`]; 403 for a key of the tenant.
+pub fn administrator_of(app: &App, headers: &HeaderMap, slug: &str) -> Result<Principal, Problem> {
+    let principal = principal(app, headers)?;
+    let own = app.store().catalog().tenant(slug).is_some_and(|tenant| principal.tenant == Some(tenant.number));
+    if own {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "administrator_only",
+            "only an administrator of the installation changes a tenant's settings; this is a key of the tenant",
+        ));
+    }
+    administrator(app, headers)
+}
+
 fn require(principal: &Principal, scope: Scopes) -> Result<(), Problem> {
     if principal.scopes.contains(scope) {
         return Ok(());

@@ -381,6 +381,19 @@ pub fn rules_of(settings: &str) -> Result<Rules, Problem> {
     let value: Value = serde_json::from_str(settings)
         .map_err(|e| Problem::bad("invalid_settings", format!("settings are a JSON object: {e}")))?;
     let redaction = &value["redaction"];
+    // A rule by a name that does not exist would leave secrets where they are, and nobody would know.
+    const RULES: [&str; 3] = ["keep_traits", "keys", "patterns"];
+    let unknown = match redaction {
+        Value::Null => None,
+        Value::Object(rules) => rules.keys().find(|name| !RULES.contains(&name.as_str())),
+        _ => {
+            return Err(Problem::bad("invalid_settings", "`redaction` is an object of keep_traits, keys and patterns"));
+        }
+    };
+    if let Some(name) = unknown {
+        let said = format!("`redaction.{name}` is no setting; there are {}", RULES.join(", "));
+        return Err(Problem::bad("invalid_settings", said));
+    }
     let list = |name: &str| -> Result<Vec<String>, Problem> {
         match &redaction[name] {
             Value::Null => Ok(Vec::new()),
@@ -423,6 +436,7 @@ pub async fn record_use(
     target: Value,
     details: Value,
 ) -> Result<(), Problem> {
+    let (trace, span) = crate::problem::trace().unzip();
     let record = json!({
         "log": "audit",
         "source": "indelible",
@@ -431,6 +445,8 @@ pub async fn record_use(
         "actor": { "id": caller.principal.key_id.as_ref(), "type": "api_key", "name": caller.principal.name.as_ref() },
         "target": target,
         "request_id": crate::problem::request_id(),
+        "trace_id": trace,
+        "span_id": span,
         "attributes": details,
     });
     let taken = take_own(app, Arc::clone(&caller.tenant), record.to_string()).await?;

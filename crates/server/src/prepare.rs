@@ -95,7 +95,7 @@ fn envelopes(app: &App, tenant: &Arc<Tenant>, body: &[u8], own: bool) -> Result<
 /// As [`plain`].
 pub fn gap(app: &App, tenant: &Arc<Tenant>, text: &str) -> Result<Prepared, Problem> {
     work(app, tenant, text.len() + 256, |work| {
-        work.kind = EntryKind::Gap;
+        (work.kind, work.own) = (EntryKind::Gap, true);
         let taken = work.add(1, text, true, None)?;
         work.note(1, taken);
         Ok(())
@@ -173,14 +173,26 @@ fn check_count(records: usize, most: usize) -> Result<(), Problem> {
     Ok(())
 }
 
-/// How the steps of a revocation begin. Services that check believe them.
-const REVOKED: &str = "indelible.revoke.";
+/// How the actions of this server begin: what was done with keys, sources and settings, gaps, steps of a revocation. Auditors and
+/// services that check believe them.
+const OURS: &str = "indelible.";
+/// How the ids of gaps begin.
+const GAP: &str = "gap:";
 
-/// Whether a row says that it is a step of a revocation.
-fn is_ours(row: &[u8]) -> bool {
-    let mut fields = event::encode::fields(row).map_while(Result::ok);
-    let action = fields.find(|stored| stored.field == event::Field::Action);
-    action.is_some_and(|action| action.value.starts_with(REVOKED.as_bytes()))
+/// What of a row only this server may say, and how.
+fn reserved(row: &[u8]) -> Option<(&'static str, &'static str)> {
+    // Filters do not tell capital letters from small ones, so nobody may borrow them either.
+    let begins =
+        |value: &[u8], with: &str| value.get(..with.len()).is_some_and(|v| v.eq_ignore_ascii_case(with.as_bytes()));
+    for stored in event::encode::fields(row).map_while(Result::ok) {
+        match stored.field {
+            event::Field::Id if begins(stored.value, GAP) => return Some(("id", GAP)),
+            event::Field::Action if begins(stored.value, OURS) => return Some(("action", OURS)),
+            field if field > event::Field::Action => break,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// A batch being prepared.
@@ -273,10 +285,13 @@ impl Work<'_> {
         change: Option<&Change>,
     ) -> Result<Result<(), Invalid>, Problem> {
         let named = event.fresh_id && self.name.is_some();
-        if !self.own && is_ours(self.rows.get(event.row.clone()).unwrap_or_default()) {
+        if !self.own
+            && let Some((field, begins)) = reserved(self.rows.get(event.row.clone()).unwrap_or_default())
+        {
             self.rows.truncate(event.row.start);
-            let detail = format!("`action` begins with `{REVOKED}`, which only this server writes; use another name");
-            return Ok(Err(Invalid { code: "reserved_action", field: "action".into(), detail }));
+            let detail = format!("`{field}` begins with `{begins}`, which only this server writes; use another");
+            let code = if field == "id" { "reserved_id" } else { "reserved_action" };
+            return Ok(Err(Invalid { code, field: field.into(), detail }));
         }
         if let Some(change) = change {
             let row = self.rows.get(event.row.clone()).unwrap_or_default();

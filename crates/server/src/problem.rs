@@ -107,6 +107,13 @@ impl Problem {
 tokio::task_local! {
     /// The id of the request being answered.
     pub static REQUEST_ID: String;
+    /// Trace and span that its client says it is part of.
+    pub static TRACE: Option<(String, String)>;
+}
+
+/// Trace and span of the request being answered, where its client named them.
+pub fn trace() -> Option<(String, String)> {
+    TRACE.try_with(Clone::clone).ok().flatten()
 }
 
 /// The id of the request being answered, where there is one.

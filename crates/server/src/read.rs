@@ -229,6 +229,10 @@ async fn run(app: &App, caller: &Caller, query: query::Query) -> Result<String, 
         let (tenant, access, query) = (caller.tenant.clone(), caller.access(), query.clone());
         let counts = blocking(app, move |app| app.engine.counts(&tenant, &query, access)).await?;
         counts_json(&counts, &mut out);
+        if counting {
+            out.insert("from".into(), counts.bounds.0.map(time::format).into());
+            out.insert("to".into(), counts.bounds.1.map(time::format).into());
+        }
     }
     if counting {
         return Ok(Value::Object(out).to_string());
@@ -326,7 +330,11 @@ pub async fn ask(
         let result = shown["result"].as_object().cloned().unwrap_or_default();
         if let Value::Object(shown) = &mut shown {
             for (name, value) in result {
-                shown.entry(name).or_insert(value);
+                // The bounds that were used, where the question names none.
+                let place = shown.entry(name).or_insert(Value::Null);
+                if place.is_null() {
+                    *place = value;
+                }
             }
         }
     }
@@ -494,17 +502,20 @@ pub async fn tail(
                     .await;
                 return;
             };
+            // A revoked key is shown nothing more, also of what was read just now.
+            let still = app.store().catalog().keys(caller.tenant.number).is_ok_and(|keys| {
+                caller.principal.tenant.is_none()
+                    || keys.iter().any(|k| *k.id == *caller.principal.key_id && k.revoked_at.is_none())
+            });
+            if !still {
+                return;
+            }
             for (index, json) in found {
                 if send.send(Ok(Event::default().id(format!("i{index}")).data(json))).await.is_err() {
                     return;
                 }
             }
-            // A revoked key stops here too.
-            let still = app.store().catalog().keys(caller.tenant.number).is_ok_and(|keys| {
-                caller.principal.tenant.is_none()
-                    || keys.iter().any(|k| *k.id == *caller.principal.key_id && k.revoked_at.is_none())
-            });
-            if !still || send.is_closed() {
+            if send.is_closed() {
                 return;
             }
             if next == at {

@@ -258,14 +258,19 @@ fn ask(args: &AskArgs, client: &Client, console: &mut Console<'_>) -> Outcome {
     let answer: Ordered = parse(&text, &path)?;
     // The page stands in the answer itself or in a member of its own.
     let holder = answer.get("page").or_else(|| answer.get("result")).unwrap_or(&text);
-    // A count gives groups, or only a number.
-    let counted = answer.get("groups").map(|groups| format!("{{\"items\":{groups}}}"));
+    // A count gives groups, bars, or only a number.
+    let list = answer.get("groups").or_else(|| answer.get("histogram")).map(str::to_owned);
+    let number = Ordered::read(holder).get("count").filter(|n| n.parse::<u64>().is_ok()).map(str::to_owned);
+    let only =
+        || number.as_ref().filter(|_| args.output.format() != Format::Table).map(|n| format!("[{{\"count\":{n}}}]"));
+    let counted = list.or_else(only).map(|items| format!("{{\"items\":{items}}}"));
     let page: Option<Page<'_>> = serde_json::from_str(counted.as_deref().unwrap_or(holder)).ok();
     match (args.output.format(), page) {
         (Format::Json, _) | (Format::Jsonl | Format::Csv, None) => show_one(&text, args.output.format(), console)?,
         (Format::Table, page) => {
             for name in ["explanation", "filter", "from", "to", "ignored", "count"] {
-                if let Some(value) = answer.get(name).map(plain).filter(|value| !value.is_empty() && value != "[]") {
+                let asked = number.as_deref().filter(|_| name == "count").or_else(|| answer.get(name));
+                if let Some(value) = asked.map(plain).filter(|value| !value.is_empty() && value != "[]") {
                     console.line(format!("{name:11}  {}", printable(&value)))?;
                 }
             }

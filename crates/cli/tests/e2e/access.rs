@@ -168,7 +168,16 @@ fn tenants_are_made_by_an_administrator_with_settings_or_by_the_first_write() {
         assert!(matches!(reply.status, 400 | 404), "{bad}: {reply}");
     }
     server.admin.put("/v1/t/new", "").problem(400, "invalid_settings");
-    server.admin.put("/v1/t/acme", r#"{"redaction":{"keys":["x"]}}"#);
+    server.admin.put("/v1/t/acme", r#"{"redaction":{"kyes":["x"]}}"#).problem(400, "invalid_settings");
+    server.admin.put("/v1/t/acme", r#"{"redaction":["x"]}"#).problem(400, "invalid_settings");
+    let traced = [("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")];
+    server.admin.put_with("/v1/t/acme", &traced, r#"{"redaction":{"keys":["x"]}}"#).ok();
+    let page = server.admin.page("acme", "records", &[("q", "trace_id:0af7651916cd43dd8448eb211c80319c")]);
+    assert_eq!(page["items"][0]["span_id"], "b7ad6b7169203331", "{page}");
+    // A key of the tenant is told what it lacks, of any other that it is not there.
+    let theirs = server.tenant_key("acme", &["read", "admin"]);
+    theirs.put("/v1/t/acme", "{}").problem(403, "administrator_only");
+    assert_eq!(theirs.put("/v1/t/by-write", "{}").status, 404);
     let page = server.admin.page("acme", "audit_logs", &[]);
     assert_eq!(page["items"][0]["action"], "indelible.tenant.settings", "a change of settings is a record: {page}");
 }

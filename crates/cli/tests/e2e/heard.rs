@@ -156,6 +156,12 @@ fn a_number_that_does_not_come_is_a_gap_signed_into_the_ledger() {
     use base64::Engine as _;
     let entry = base64::engine::general_purpose::STANDARD.decode(proof["entry"].as_str().unwrap()).unwrap();
     assert_eq!((entry.len(), entry[1]), (47, 5), "{proof}");
+    let file = server.home.path().join("gap.json");
+    server.cli(&["prove", "acme", items[0]["id"].as_str().unwrap(), "--out-file", file.to_str().unwrap()]).ok();
+    server.home.run(&["verify", file.to_str().unwrap()]).ok();
+    let said = std::fs::read_to_string(&file).unwrap().replace("indelible.gap", "indelible.got");
+    std::fs::write(&file, said).unwrap();
+    server.home.run(&["verify", file.to_str().unwrap()]).failed(5);
     // An end in order loses no count: the next number follows, and one that is left out is a gap again.
     let server = server.stop().start();
     send(&server, &base, [45, 47]);

@@ -87,6 +87,10 @@ impl Client {
         self.must(Method::DELETE, path, &[], b"")
     }
 
+    pub fn put_with(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+        self.must(Method::PUT, path, headers, body.as_bytes())
+    }
+
     pub fn put(&self, path: &str, body: &str) -> Reply {
         self.must(Method::PUT, path, &[("content-type", "application/json")], body.as_bytes())
     }

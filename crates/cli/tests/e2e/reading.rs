@@ -271,6 +271,15 @@ fn questions_become_a_query_that_is_shown_and_can_be_run() {
     let answer =
         ask("?run=true", json!({ "view": "event_logs", "question": "top 3 ip addresses in the last hour" })).ok();
     assert!(answer["result"]["groups"].is_array(), "{answer}");
+    // A count says what it counted: without a time that is the last seven days.
+    let answer = ask("?run=true", json!({ "view": "event_logs", "question": "how many logins" })).ok();
+    assert!(answer["result"]["count"].is_u64() && answer["from"].is_string(), "{answer}");
+    let said = server.cli(&["ask", "acme", "how many logins", "--run"]).ok();
+    assert!(said.lines().any(|l| l.split_whitespace().eq(["count", &answer["result"]["count"].to_string()])), "{said}");
+    // By its own name too, wherever the records are.
+    let of = |q: &str| server.admin.page("acme", "records", &[("q", q)])["items"].as_array().unwrap().len();
+    assert!(of("id:*") > 0);
+    assert_eq!((of("tenant:acme"), of("tenant~acm"), of("tenant:other")), (of("id:*"), of("id:*"), 0));
     let problem = ask("", json!({ "view": "event_logs", "question": "qwrt zxcv" }));
     let problem = problem.problem(400, "not_understood");
     assert_eq!(problem["examples"].as_array().unwrap().len(), 3, "three examples: {problem}");

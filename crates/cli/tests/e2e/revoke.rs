@@ -291,6 +291,11 @@ fn without_a_connector_it_is_recorded_and_published_and_says_so() {
     let forged = json!({ "log": "audit", "source": "indelible", "action": "indelible.revoke.requested",
         "attributes": { "kind": "sessions", "user_id": "i2" } });
     server.admin.post("/v1/t/acme/records", forged.to_string()).problem(400, "reserved_action");
+    // Nor say what was done with keys, or that something is missing.
+    let forged = json!({ "log": "audit", "action": "Indelible.key.create" });
+    server.admin.post("/v1/t/acme/records", forged.to_string()).problem(400, "reserved_action");
+    let forged = json!({ "log": "audit", "action": "x", "id": "gap:kc:1:2" });
+    server.admin.post("/v1/t/acme/records", forged.to_string()).problem(400, "reserved_id");
 }
 
 #[test]

@@ -66,7 +66,10 @@ fn the_tail_ends_when_its_key_is_revoked_and_shows_no_bodies() {
     let keys = server.admin.get("/v1/t/acme/keys").ok();
     let id = keys["items"][0]["id"].as_str().unwrap().to_owned();
     assert_eq!(server.admin.delete(&format!("/v1/t/acme/keys/{id}")).status, 204);
+    let later = json!({ "log": "event", "action": "after" });
+    server.admin.write("acme", &[later]);
     let mut rest = String::new();
     stream.read_to_string(&mut rest).unwrap();
+    assert!(!rest.contains("after") && !rest.contains("key.revoke"), "{rest}");
     assert!(!rest.contains("private words") && !seen[0].1.to_string().contains("private words"));
 }

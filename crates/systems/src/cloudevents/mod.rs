@@ -20,6 +20,7 @@ mod read;
 mod tests;
 
 pub use binary::structured;
+pub use read::trace;
 
 use crate::detect::Sample;
 use crate::envelope::Envelope;

@@ -38,7 +38,7 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
 }
 
 /// The ids of a W3C `traceparent`: `00-<32 hex>-<16 hex>-01`.
-fn trace(text: &str) -> Option<(String, String)> {
+pub fn trace(text: &str) -> Option<(String, String)> {
     let mut parts = text.split('-').skip(1);
     let (trace, span) = (parts.next()?, parts.next()?);
     let hex = |id: &str, length| id.len() == length && id.bytes().all(|b| b.is_ascii_hexdigit());

@@ -126,8 +126,13 @@ pub fn check(text: &str, pinned: Option<&VerifyingKey>) -> Result<Checked, Failu
     }
     let bytes = unbase64("the entry", &saved.entry)?;
     let recorded_at = entry::read_entry(&bytes).map_err(|what| wrong(format!("the entry {what}")))?;
-    if bytes.get(1).copied() != Some(EntryKind::Record as u8) {
-        return Err(wrong("the entry is not that of a record"));
+    let gap = match bytes.get(1).copied().and_then(EntryKind::from_byte) {
+        Some(EntryKind::Record) => false,
+        Some(EntryKind::Gap) => true,
+        _ => return Err(wrong("the entry is not that of a record or of a gap")),
+    };
+    if gap != (saved.record.get("action").and_then(Value::as_str) == Some("indelible.gap")) {
+        return Err(wrong("the entry and the record do not agree whether this is a gap"));
     }
     let commitment = commitment_of(digests);
     if bytes.get(COMMITMENT_AT..COMMITMENT_AT + 32) != Some(commitment.as_slice()) {

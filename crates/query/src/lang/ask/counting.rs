@@ -149,7 +149,10 @@ impl Parser<'_> {
         }
         let (column, next) = match self.column(first) {
             Some((column, _, next)) => (column, next),
-            None if self.is(first, &["user", "users", "person", "account", "admin", "recipient", "administrator"]) => {
+            None if self.is(first, &["user", "users", "person", "account", "recipient"])
+                // "deleted by admin" says who did it.
+                || sure && self.is(first, &["admin", "administrator"]) =>
+            {
                 (lexicon::person(self.view)?, first + 1)
             }
             None => return None,

@@ -27,6 +27,15 @@ fn a_time_that_is_excluded_is_not_turned_into_its_opposite() {
 }
 
 #[test]
+fn who_did_it_is_not_what_it_is_counted_by() {
+    for question in ["deleted by admin", "updated by admin yesterday"] {
+        let answer = ask(question, View::AuditLogs, &clock()).unwrap();
+        assert!(answer.query.count_by.is_none() && answer.explanation.contains("actor is \"admin\""), "{answer:?}");
+    }
+    assert!(ask("deletions per admin", View::AuditLogs, &clock()).unwrap().query.count_by.is_some());
+}
+
+#[test]
 fn nothing_understood_is_an_error_with_examples_that_work() {
     for view in View::ALL {
         let error = ask("colourless green ideas sleep furiously", view, &clock()).unwrap_err();
