@@ -94,7 +94,7 @@ impl<'a> Body<'a> {
         let mut step = || -> Result<(), crate::json::JsonError> {
             r.open(b'[')?;
             while r.element(pieces.is_empty())? {
-                let element = r.skip(0)?;
+                let element = r.skip_whole()?;
                 pieces.push(self.piece(pieces.len() + 1, element));
             }
             r.end()
@@ -137,6 +137,8 @@ mod tests {
         );
         assert_eq!(split(b"{\"a\":1}\n{\"b\":"), [(1, Ok("{\"a\":1}".into())), (2, Ok("{\"b\":".into()))]);
         assert_eq!(split(b"[{\"a\":1},{\"b\":"), [(1, Ok("{\"a\":1}".into())), (2, Err("invalid_json"))]);
+        let deep = format!("[{{\"a\":1}},{}{},{{\"b\":2}}]", "[".repeat(100), "]".repeat(100));
+        assert_eq!(split(deep.as_bytes()).len(), 3, "one that is too deep is one");
         assert_eq!(split(b"{\"a\":\n{\"b\":2}").len(), 2, "an unfinished line is a line of its own");
     }
 

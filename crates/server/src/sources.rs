@@ -135,6 +135,9 @@ pub async fn put(
     if put.kind == push::KIND {
         push::check(&put.system, &settings, |name| secrets.get(name).cloned())?;
     }
+    if put.kind == "connector" {
+        crate::revoke::check(&put.system, &settings, &secrets)?;
+    }
     let text = settings.to_string();
     let spec = SourceSpec { name: &name, system: &put.system, kind: &put.kind, settings: &text, secrets: &secrets };
     spec.check()?;

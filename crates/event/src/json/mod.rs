@@ -396,12 +396,29 @@ impl<'a> Reader<'a> {
                 self.boolean()?;
             }
             Next::Null => self.null()?,
-            Next::Object | Next::Array => self.skip_nested(depth)?,
+            Next::Object | Next::Array => self.skip_nested(MAX_DEPTH.saturating_sub(depth))?,
         }
         Ok(&self.text[start..self.at])
     }
 
-    fn skip_nested(&mut self, depth: usize) -> Result<()> {
+    /// As [`skip`](Self::skip), however deep the value is: whoever reads it says that it is too deep, and what comes behind it is
+    /// read all the same.
+    ///
+    /// # Errors
+    /// As [`skip`](Self::skip).
+    pub fn skip_whole(&mut self) -> Result<&'a str> {
+        match self.next_kind()? {
+            Next::Object | Next::Array => {
+                let start = self.at;
+                self.skip_nested(usize::MAX)?;
+                Ok(&self.text[start..self.at])
+            }
+            _ => self.skip(0),
+        }
+    }
+
+    /// `most` levels at most.
+    fn skip_nested(&mut self, most: usize) -> Result<()> {
         let bytes = self.text.as_bytes();
         let (mut at, mut open) = (self.at, 0usize);
         while let Some(b) = bytes.get(at) {
@@ -413,7 +430,7 @@ impl<'a> Reader<'a> {
                 },
                 b'{' | b'[' => {
                     open += 1;
-                    if depth + open > MAX_DEPTH {
+                    if open > most {
                         return Err(too_deep(at - 1));
                     }
                 }

@@ -159,7 +159,7 @@ impl<'a> Pass<'a, '_> {
         out.push('{');
         let body = out.len();
         let first = self.members.len();
-        let mut sorted = true;
+        let (mut sorted, mut has_value) = (true, false);
         while let Some(key) = self.reader.key(self.members.len() == first)? {
             let at = self.reader.at();
             let place = self.members.len();
@@ -179,6 +179,7 @@ impl<'a> Pass<'a, '_> {
             json::write_read(out, &key);
             out.push(':');
             let rule = self.rule(&key);
+            has_value |= key == "value";
             self.members.push((key, start..start));
             self.path.push(Step::Member(place));
             match rule {
@@ -190,12 +191,58 @@ impl<'a> Pass<'a, '_> {
                 range.end = out.len();
             }
         }
+        if has_value {
+            self.named_value(first, out);
+        }
         if !sorted {
             self.arrange(first, body, out)?;
         }
         self.members.truncate(first);
         out.push('}');
         Ok(())
+    }
+
+    /// Of an object such as `{"name": "Authorization", "value": …}`, a header or a credential: its value is that of the name. The
+    /// object's members are those from `first` on.
+    fn named_value(&mut self, first: usize, out: &mut String) {
+        let members = self.members.get(first..).unwrap_or_default();
+        let names = members.iter().filter(|(key, _)| matches!(key.as_ref(), "name" | "key" | "type" | "header"));
+        // A member is written as its key, a colon and the value; these keys need no escape.
+        let written = |key: &str, range: &Range<usize>| range.start + key.len() + 3..range.end;
+        let mut secrets = names.filter_map(|(key, range)| {
+            let name = out.get(written(key, range))?.strip_prefix('"')?.strip_suffix('"')?;
+            self.how.rules.key(name)
+        });
+        let Some(rule) = secrets.next() else { return };
+        let Some((at, value)) = members
+            .iter()
+            .position(|(key, _)| key == "value")
+            .and_then(|at| members.get(at).map(|(key, range)| (at, written(key, range))))
+        else {
+            return;
+        };
+        let masked = format!("\"{MARK}\"");
+        if matches!(out.get(value.clone()), Some("null" | "true" | "false") | None)
+            || out.get(value.clone()) == Some(&masked)
+        {
+            return;
+        }
+        out.replace_range(value.clone(), &masked);
+        let (longer, shorter) = (masked.len().saturating_sub(value.len()), value.len().saturating_sub(masked.len()));
+        for (n, (_, range)) in self.members.get_mut(first..).unwrap_or_default().iter_mut().enumerate() {
+            let moved = |at: usize| at + longer - shorter;
+            if n == at {
+                range.end = moved(range.end);
+            } else if range.start >= value.end {
+                *range = moved(range.start)..moved(range.end);
+            }
+        }
+        self.path.push(Step::Member(first + at));
+        self.mark(match rule {
+            KeyRule::Mask(name) => name,
+            KeyRule::KeyNames(name) | KeyRule::IdOnly(name) => Cow::Borrowed(name),
+        });
+        self.path.pop();
     }
 
     /// Puts the members from `first` on, written from `body` on, in their order.

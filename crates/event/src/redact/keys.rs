@@ -42,6 +42,9 @@ const ENDINGS: &[(&str, &str)] = &[
     ("password", "password"),
     ("passwords", "password"),
     ("passwordhash", "password"),
+    ("encodedhash", "password"),
+    ("credential", "password"),
+    ("secretdata", "secret"),
     ("passwordconfirmation", "password"),
     ("passwordconfirm", "password"),
     ("passwd", "password"),
@@ -72,7 +75,7 @@ const ENDINGS: &[(&str, &str)] = &[
     ("onetimecode", "otp"),
     ("passcode", "otp"),
     ("codeverifier", "token"),
-    ("clientassertion", "token"),
+    ("assertion", "token"),
     ("samlresponse", "token"),
 ];
 
@@ -98,8 +101,8 @@ const PROVIDER_CONFIGURATION: &[&str] = &[
 ];
 
 /// Every name above and `traits`, one bit each.
-const NAMES: [&str; 57] = {
-    let mut names = ["traits"; 57];
+const NAMES: [&str; 60] = {
+    let mut names = ["traits"; 60];
     let mut filled = 1;
     let mut i = 0;
     while i < ENDINGS.len() {

@@ -223,7 +223,12 @@ fn connectors(app: &App, caller: &Caller, found: &Found, id: &str) -> Result<(Ve
         let now = app.store().now() / 1_000_000;
         let operation = systems::revoke::Operation { id, tenant: &caller.tenant.slug, now };
         match systems::revoke::plan(&connector, &found.aim, &operation) {
-            Ok(plan) => planned.push(Planned { name: source.name.clone(), system: source.system.clone(), plan }),
+            Ok(mut plan) => {
+                if let Some(request) = crate::problem::request_id() {
+                    plan.calls.iter_mut().for_each(|call| call.headers.push(("x-request-id", request.clone())));
+                }
+                planned.push(Planned { name: source.name.clone(), system: source.system.clone(), plan });
+            }
             Err(Cannot::NotIts(why)) => skipped.push((source.name.clone(), why)),
             Err(Cannot::Settings(why)) => {
                 return Err(Problem::new(
@@ -235,6 +240,24 @@ fn connectors(app: &App, caller: &Caller, found: &Found, id: &str) -> Result<(Ve
         }
     }
     Ok((planned, skipped))
+}
+
+/// Whether a connector could be used as it is set up: whoever needs it needs it now, and is not the one who can mend it.
+///
+/// # Errors
+/// 400 that says what is wrong.
+pub(crate) fn check(
+    system: &str,
+    settings: &Value,
+    secrets: &BTreeMap<String, catalog::SecretText>,
+) -> Result<(), Problem> {
+    let secrets = secrets.iter().map(|(name, text)| (name.clone(), text.expose().to_owned())).collect();
+    let aim = Aim::Session { id: "s".into(), user: Some("u".into()) };
+    let operation = systems::revoke::Operation { id: "o", tenant: "t", now: 0 };
+    match systems::revoke::plan(&Connector { system, settings, secrets: &secrets }, &aim, &operation) {
+        Ok(_) | Err(Cannot::NotIts(_)) => Ok(()),
+        Err(Cannot::Settings(why)) => Err(Problem::bad("invalid_settings", why)),
+    }
 }
 
 fn preview(found: &Found, planned: &[Planned], skipped: &[Skipped]) -> Value {

@@ -167,10 +167,30 @@ pub fn of(record: Record<'_>) -> &'static Kind {
     let source = record.text(Field::Source).unwrap_or_default();
     let kind = table(source, action).or_else(|| by_words(record, action)).and_then(find).unwrap_or(&ANY);
     // One name, two acts: a relation that was asked for, and one that was written.
+    if let Some(inner) = part_of_an_entity(record, source) {
+        return find(inner).unwrap_or(kind);
+    }
     if kind.name == "privilege-grant" && record.text(Field::TargetType) == Some(crate::ory_nestjs::CHECK) {
         return find("permission-check").unwrap_or(kind);
     }
     kind
+}
+
+/// What a Keycloak administrator did to a part of a user or client, whose operation and resource are named as if it were all of it:
+/// `DELETE USER` at `users/{id}/federated-identity/google` deletes no user.
+fn part_of_an_entity(record: Record<'_>, source: &str) -> Option<&'static str> {
+    let path = record.attribute("resourcePath").filter(|_| source == "keycloak")?.as_str()?;
+    let mut steps = path.split('/');
+    let (entity, _, part) = (steps.next()?, steps.next()?, steps.next()?);
+    Some(match (entity, part) {
+        ("users", "federated-identity") => "user-update",
+        ("users", "reset-password") => "password-reset",
+        ("users", "logout") => "session-end",
+        ("users", "impersonation") => "impersonate",
+        ("users", "credentials" | "disable-credential-types") => "credential-remove",
+        ("clients", "client-secret") => "credential-add",
+        _ => return None,
+    })
 }
 
 /// The kind of a known event.
@@ -340,6 +360,20 @@ fn words(name: &str) -> Vec<String> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_part_of_a_keycloak_user_is_not_the_user() {
+        for (action, path, kind) in [
+            ("DELETE USER", "users/u1", "user-delete"),
+            ("DELETE USER", "users/u1/federated-identity/google", "user-update"),
+            ("ACTION USER", "users/u1/reset-password", "password-reset"),
+            ("ACTION CLIENT", "clients/c1/client-secret", "credential-add"),
+        ] {
+            let envelope =
+                serde_json::json!({ "source": "keycloak", "action": action, "attributes": { "resourcePath": path } });
+            assert_eq!(of(Record::new(&envelope)).name, kind, "{action} {path}");
+        }
+    }
 
     #[test]
     fn every_name_of_the_catalogue_has_a_kind_and_every_kind_is_one() {

@@ -71,7 +71,8 @@ pub(super) static SESSIONS: [Column; 8] = [
     Column::of("session_id", &[F::SessionRefId, F::SessionId]),
     Column::of("protocol", &[F::SessionProtocol]),
     Column::of("client_id", &[F::ClientId]),
-    Column::of("user_id", &[F::SessionUserId, F::ActorId]),
+    // Not the actor: an administrator who ends somebody's session is not its owner.
+    Column::of("user_id", &[F::SessionUserId]),
     Column::computed("created_at", S::CreatedAt, K::Time),
     Column::of("expires_at", &[F::SessionExpiresAt]),
     Column::computed("status", S::Status(F::SessionStatus, F::SessionExpiresAt), K::Text),
