@@ -62,6 +62,11 @@ lint: ## format, clippy, docs, licences and bans, allowed arrows, words, generat
 gen: ## write the generated files (api/)
 	cargo xtask gen
 
+.PHONY: dist
+dist: ## build the program as it is published, with a profile of itself at work; prints its path
+	@scripts/prerequisites build
+	@scripts/dist
+
 .PHONY: bench
 bench: ## load a million records and measure, beside PostgreSQL (release build)
 	@scripts/prerequisites bench
