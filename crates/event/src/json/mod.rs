@@ -8,7 +8,7 @@
 mod scan;
 mod write;
 
-pub(crate) use write::write_read;
+pub(crate) use write::{is_canonical_number, write_read};
 pub use write::{key_order, write_number, write_string};
 
 use scan::{plain_run, text_end};
@@ -86,10 +86,10 @@ impl<'a> Reader<'a> {
         self.at
     }
 
-    /// The text from `from`, a place where the cursor was, up to the cursor.
+    /// The text from `from` to `to`, places where the cursor was or at which a token begins or ends.
     #[inline]
-    pub(crate) fn since(&self, from: usize) -> &'a str {
-        self.text.get(from..self.at).unwrap_or_default()
+    pub(crate) fn part(&self, from: usize, to: usize) -> &'a str {
+        self.text.get(from..to).unwrap_or_default()
     }
 
     #[inline]
@@ -153,25 +153,27 @@ impl<'a> Reader<'a> {
     /// `first` is true right after [`open`](Self::open).
     #[inline]
     pub fn key(&mut self, first: bool) -> Result<Option<Cow<'a, str>>> {
-        // Machines write no blanks around nearly any key, and no escape in it.
-        let bytes = self.text.as_bytes();
-        let start = match (first, bytes.get(self.at..)) {
-            (true, Some([b'"', ..])) => self.at + 1,
-            (false, Some([b',', b'"', ..])) => self.at + 2,
-            (_, Some([b'}', ..])) => {
-                self.at += 1;
-                return Ok(None);
-            }
-            _ => return self.any_key(first),
-        };
-        let end = start + plain_run(bytes.get(start..).unwrap_or_default());
-        match (self.text.get(start..end), bytes.get(end..)) {
-            (Some(key), Some([b'"', b':', ..])) => {
-                self.at = end + 2;
-                Ok(Some(Cow::Borrowed(key)))
-            }
-            _ => self.any_key(first),
+        match self.plain_key(first) {
+            Some(key) => Ok(Some(Cow::Borrowed(key))),
+            None => self.any_key(first),
         }
+    }
+
+    /// As [`key`](Self::key), of a key without blanks around it and escapes in it: machines write nearly no other. `None`, with the
+    /// cursor where it was, for what `key` has to look at.
+    #[inline]
+    pub(crate) fn plain_key(&mut self, first: bool) -> Option<&'a str> {
+        let bytes = self.text.as_bytes();
+        let start = match (first, bytes.get(self.at..)?) {
+            (true, [b'"', ..]) => self.at + 1,
+            (false, [b',', b'"', ..]) => self.at + 2,
+            _ => return None,
+        };
+        let rest = bytes.get(start..)?;
+        let len = plain_run(rest);
+        let (Some(b'"'), Some(b':')) = (rest.get(len), rest.get(len + 1)) else { return None };
+        self.at = start + len + 2;
+        self.text.get(start..start + len)
     }
 
     fn any_key(&mut self, first: bool) -> Result<Option<Cow<'a, str>>> {
@@ -208,6 +210,27 @@ impl<'a> Reader<'a> {
     /// Takes a string and decodes it; borrowed where it has no escapes.
     #[inline]
     pub fn string(&mut self) -> Result<Cow<'a, str>> {
+        match self.plain_string() {
+            Some(text) => Ok(Cow::Borrowed(text)),
+            None => self.any_string(),
+        }
+    }
+
+    /// As [`string`](Self::string), of a text without blanks before it and escapes in it, as most are. `None`, with the cursor where it
+    /// was, for what `string` has to look at.
+    #[inline]
+    pub(crate) fn plain_string(&mut self) -> Option<&'a str> {
+        let [b'"', rest @ ..] = self.text.as_bytes().get(self.at..)? else { return None };
+        let len = plain_run(rest);
+        if rest.get(len) != Some(&b'"') {
+            return None;
+        }
+        let start = self.at + 1;
+        self.at = start + len + 1;
+        self.text.get(start..start + len)
+    }
+
+    fn any_string(&mut self) -> Result<Cow<'a, str>> {
         self.space();
         if !self.take(b'"') {
             return Err(self.unexpected("text in quotes"));
@@ -215,7 +238,6 @@ impl<'a> Reader<'a> {
         let start = self.at;
         let bytes = self.text.as_bytes();
         let at = start + plain_run(bytes.get(start..).unwrap_or_default());
-        // Most strings end here, without an escape.
         match bytes.get(at) {
             Some(b'"') => {
                 self.at = at + 1;

@@ -48,6 +48,13 @@ pub(crate) fn write_read(out: &mut String, text: &Cow<'_, str>) {
     }
 }
 
+/// Whether [`write_number`] writes a number, read by a [`Reader`](super::Reader), as it is, without looking at its value.
+#[inline]
+pub(crate) fn is_canonical_number(number: &str) -> bool {
+    let digits = number.strip_prefix('-').unwrap_or(number);
+    digits.len() <= 15 && digits.bytes().all(|b| b.is_ascii_digit()) && number != "-0"
+}
+
 /// Appends a number in canonical form (RFC 8785, 3.2.2.3): as ECMAScript prints the double.
 ///
 /// # Errors

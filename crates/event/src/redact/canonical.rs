@@ -34,6 +34,15 @@ impl Context {
             project_secret: mentions(action, &secret) || mentions(target_type, &secret),
         }
     }
+
+    /// What to do with the value under a key that is secret only in this context.
+    fn rule(self, key: &str) -> Option<KeyRule> {
+        if self.provider && matches!(key, "configuration" | "config") {
+            return Some(KeyRule::KeyNames("provider_configuration"));
+        }
+        let secret = self.project_secret && matches!(key, "value" | "plaintext");
+        secret.then_some(KeyRule::Mask(Cow::Borrowed("project_secret")))
+    }
 }
 
 /// How one JSON text of a record is to be written.
@@ -56,21 +65,26 @@ impl Canonical<'_> {
     /// [`JsonError`] with the byte offset into `text`.
     pub fn write(&self, text: &str, marks: &mut Vec<Redaction>, out: &mut String) -> Result<(), JsonError> {
         let (path, members, arranged) = (Vec::with_capacity(8), Vec::with_capacity(16), String::new());
-        let mut pass = Pass { reader: Reader::new(text), how: *self, marks, path, members, arranged };
+        let mut pass = Pass { reader: Reader::new(text), copied: 0, how: *self, marks, path, members, arranged };
         pass.value(self.depth, out)?;
+        pass.copy(pass.reader.at(), out);
         pass.reader.end()
     }
 }
 
-/// A step from the JSON text to a value in it.
+/// An object or array that is open.
 enum Step {
-    /// By the name at this place in [`Pass::members`].
-    Member(usize),
+    /// Where in [`Pass::members`] its own begin. The last of them, before those of the next object, is the one being read.
+    Object(usize),
+    /// The element being read.
     Index(usize),
 }
 
 struct Pass<'a, 'r> {
     reader: Reader<'a>,
+    /// What stands between here and the reader is as it has to be written, and not written yet. Most JSON is nearly canonical as it
+    /// comes, and one long piece costs less to write than all its tokens.
+    copied: usize,
     how: Canonical<'r>,
     marks: &'r mut Vec<Redaction>,
     path: Vec<Step>,
@@ -83,10 +97,16 @@ struct Pass<'a, 'r> {
 impl<'a> Pass<'a, '_> {
     fn mark(&mut self, rule: Cow<'static, str>) {
         let mut pointer = super::pointer(self.how.path);
-        for step in &self.path {
+        for (i, step) in self.path.iter().enumerate() {
             match step {
-                Step::Member(place) => {
-                    push_token(&mut pointer, self.members.get(*place).map_or("", |(name, _)| name.as_ref()));
+                Step::Object(_) => {
+                    let inner = self.path.iter().skip(i + 1).find_map(|step| match step {
+                        Step::Object(first) => Some(*first),
+                        Step::Index(_) => None,
+                    });
+                    let place = inner.unwrap_or(self.members.len()).checked_sub(1);
+                    let name = place.and_then(|place| self.members.get(place)).map_or("", |(name, _)| name.as_ref());
+                    push_token(&mut pointer, name);
                 }
                 Step::Index(i) => push_token(&mut pointer, &i.to_string()),
             }
@@ -94,58 +114,104 @@ impl<'a> Pass<'a, '_> {
         add_mark(self.marks, pointer, rule);
     }
 
+    /// Writes what stands before `to` and is not written yet.
+    fn copy(&mut self, to: usize, out: &mut String) {
+        out.push_str(self.reader.part(self.copied, to));
+        self.copied = to;
+    }
+
+    /// Where in `out` that is written which stands at `at`.
+    fn written(&self, at: usize, out: &str) -> usize {
+        out.len() + at.saturating_sub(self.copied)
+    }
+
+    /// The reader went on from `from`; what it took there besides blanks, in its last `taken` bytes, stays.
+    fn without_blanks(&mut self, from: usize, taken: usize, out: &mut String) {
+        let to = self.reader.at() - taken;
+        if from != to {
+            self.copy(from, out);
+            self.copied = to;
+        }
+    }
+
+    /// Writes a value into an `out` of its own.
+    fn apart(&mut self, depth: usize, out: &mut String) -> Result<(), JsonError> {
+        self.copied = self.reader.at();
+        self.value(depth, out)?;
+        self.copy(self.reader.at(), out);
+        Ok(())
+    }
+
     fn value(&mut self, depth: usize, out: &mut String) -> Result<(), JsonError> {
-        match self.reader.next_kind()? {
+        let from = self.reader.at();
+        if let Some(text) = self.reader.plain_string() {
+            if !self.how.rules.harmless(text) {
+                self.text(Cow::Borrowed(text), from, out);
+            }
+            return Ok(());
+        }
+        let kind = self.reader.next_kind()?;
+        self.without_blanks(from, 0, out);
+        let from = self.reader.at();
+        match kind {
             Next::String => {
-                let from = self.reader.at();
                 let text = self.reader.string()?;
                 self.text(text, from, out);
             }
             Next::Number => {
-                let at = self.reader.at();
                 let number = self.reader.number()?;
-                json::write_number(out, number, at)?;
+                if !json::is_canonical_number(number) {
+                    self.copy(from, out);
+                    json::write_number(out, number, from)?;
+                    self.copied = self.reader.at();
+                }
             }
-            Next::Bool => out.push_str(if self.reader.boolean()? { "true" } else { "false" }),
-            Next::Null => {
-                self.reader.null()?;
-                out.push_str("null");
+            Next::Bool => {
+                self.reader.boolean()?;
             }
+            Next::Null => self.reader.null()?,
             Next::Array => self.array(depth, out)?,
             Next::Object => self.object(depth, out)?,
         }
         Ok(())
     }
 
-    /// Writes a text, which was read from `from` on.
+    /// Writes a text, which was read from `from` on, where it cannot stay as it is.
     fn text(&mut self, text: Cow<'a, str>, from: usize, out: &mut String) {
         let mut fired: Vec<Cow<'static, str>> = Vec::new();
-        match (self.how.rules.text(&text, &mut |rule| fired.push(rule)), &text) {
+        let written = match (self.how.rules.text(&text, &mut |rule| fired.push(rule)), text) {
             // It has no escape, and needs none.
-            (None, Cow::Borrowed(_)) => out.push_str(self.reader.since(from)),
-            (None, Cow::Owned(text)) => json::write_string(out, text),
+            (None, Cow::Borrowed(_)) => return,
+            (None, Cow::Owned(text)) => text,
             (Some(scrubbed), _) => {
                 fired.into_iter().for_each(|rule| self.mark(rule));
-                json::write_string(out, &scrubbed);
+                scrubbed
             }
-        }
+        };
+        self.copy(from, out);
+        json::write_string(out, &written);
+        self.copied = self.reader.at();
     }
 
     fn array(&mut self, depth: usize, out: &mut String) -> Result<(), JsonError> {
         self.deeper(depth)?;
         self.reader.open(b'[')?;
-        out.push('[');
+        self.path.push(Step::Index(0));
         let mut n = 0;
-        while self.reader.element(n == 0)? {
-            if n > 0 {
-                out.push(',');
+        loop {
+            let from = self.reader.at();
+            let more = self.reader.element(n == 0)?;
+            self.without_blanks(from, usize::from(n > 0 || !more), out);
+            if !more {
+                break;
             }
-            self.path.push(Step::Index(n));
+            if let Some(Step::Index(at)) = self.path.last_mut() {
+                *at = n;
+            }
             self.value(depth + 1, out)?;
-            self.path.pop();
             n += 1;
         }
-        out.push(']');
+        self.path.pop();
         Ok(())
     }
 
@@ -156,45 +222,72 @@ impl<'a> Pass<'a, '_> {
     fn object(&mut self, depth: usize, out: &mut String) -> Result<(), JsonError> {
         self.deeper(depth)?;
         self.reader.open(b'{')?;
-        out.push('{');
-        let body = out.len();
+        let body = self.written(self.reader.at(), out);
         let first = self.members.len();
+        self.path.push(Step::Object(first));
         let mut sorted = true;
-        while let Some(key) = self.reader.key(self.members.len() == first)? {
-            let at = self.reader.at();
+        loop {
+            let from = self.reader.at();
             let place = self.members.len();
-            let key = self.clean_key(key, place - first);
+            let key = match self.reader.plain_key(place == first) {
+                Some(key) => Cow::Borrowed(key),
+                None => match self.reader.key(place == first)? {
+                    Some(key) => key,
+                    None => {
+                        self.without_blanks(from, 1, out);
+                        break;
+                    }
+                },
+            };
+            let at = self.reader.at();
+            let comma = usize::from(place > first);
+            // A comma, two quotes and a colon, and nothing else around it.
+            let plain = matches!(key, Cow::Borrowed(_)) && at - from == comma + key.len() + 3;
+            let (key, kept) = self.clean_key(key, place - first);
             if let Some((last, _)) = self.members.get(first..).and_then(<[_]>::last) {
                 match json::key_order(last, &key) {
                     std::cmp::Ordering::Less => {}
                     std::cmp::Ordering::Equal => return Err(duplicate(&key, at)),
                     std::cmp::Ordering::Greater => sorted = false,
                 }
-                // Where order is lost the commas are put in when the members are arranged.
-                if sorted {
+            }
+            // Where order is lost the commas are put in when the members are arranged.
+            let comma_stays = sorted && comma == 1;
+            let start = if plain && kept {
+                if comma == 1 && !sorted {
+                    self.copy(from, out);
+                    self.copied = from + 1;
+                }
+                self.written(from + comma, out)
+            } else {
+                self.copy(from, out);
+                if comma_stays {
                     out.push(',');
                 }
-            }
-            let start = out.len();
-            json::write_read(out, &key);
-            out.push(':');
+                let start = out.len();
+                json::write_read(out, &key);
+                out.push(':');
+                self.copied = at;
+                start
+            };
             let rule = self.rule(&key);
             self.members.push((key, start..start));
-            self.path.push(Step::Member(place));
             match rule {
                 None => self.value(depth + 1, out)?,
                 Some(rule) => self.secret(rule, depth + 1, out)?,
             }
-            self.path.pop();
-            if let Some((_, range)) = self.members.get_mut(place) {
-                range.end = out.len();
+            let end = self.written(self.reader.at(), out);
+            if let Some((_, range)) = self.members.last_mut() {
+                range.end = end;
             }
         }
+        self.path.pop();
         if !sorted {
+            // Without the bracket, which comes after the members in their order.
+            self.copy(self.reader.at() - 1, out);
             self.arrange(first, body, out)?;
         }
         self.members.truncate(first);
-        out.push('}');
         Ok(())
     }
 
@@ -219,58 +312,53 @@ impl<'a> Pass<'a, '_> {
         Ok(())
     }
 
-    /// A key that is itself a token is not kept either.
-    fn clean_key(&mut self, key: Cow<'a, str>, position: usize) -> Cow<'a, str> {
-        let mut fired = None;
-        if key.len() < 16 {
-            return key;
+    /// A key that is itself a token is not kept either. Tells whether it was.
+    fn clean_key(&mut self, key: Cow<'a, str>, position: usize) -> (Cow<'a, str>, bool) {
+        if key.len() < 16 || self.how.rules.harmless(&key) {
+            return (key, true);
         }
+        let mut fired = None;
         match self.how.rules.text(&key, &mut |rule| fired = Some(rule)) {
-            None => key,
+            None => (key, true),
             Some(clean) => {
                 let clean = format!("{clean} #{position}");
-                let clean = Cow::Owned(clean);
-                self.path.push(Step::Member(self.members.len()));
-                self.members.push((clean, 0..0));
+                self.members.push((Cow::Owned(clean), 0..0));
                 self.mark(fired.unwrap_or(Cow::Borrowed("token")));
-                self.path.pop();
-                self.members.pop().map_or(Cow::Borrowed(""), |(clean, _)| clean)
+                (self.members.pop().map_or(Cow::Borrowed(""), |(clean, _)| clean), false)
             }
         }
     }
 
     /// What to do with the value under this key, if anything.
     fn rule(&self, key: &str) -> Option<KeyRule> {
-        let by_context = match key {
-            "configuration" | "config" if self.how.context.provider => {
-                Some(KeyRule::KeyNames("provider_configuration"))
-            }
-            "value" | "plaintext" if self.how.context.project_secret => {
-                Some(KeyRule::Mask(Cow::Borrowed("project_secret")))
-            }
-            _ => None,
-        };
-        self.how.rules.key(key).or(by_context)
+        self.how.rules.key(key).or_else(|| self.how.context.rule(key))
     }
 
     /// Writes what is kept of a secret value. The value is still checked: redaction is no way around the
     /// rules for JSON.
     fn secret(&mut self, rule: KeyRule, depth: usize, out: &mut String) -> Result<(), JsonError> {
+        let start = self.reader.at();
         let kind = self.reader.next_kind()?;
-        let from = out.len();
+        self.without_blanks(start, 0, out);
         let marks = self.marks.len();
         match (kind, &rule) {
             // Nothing secret fits in these.
             (Next::Null | Next::Bool, _) => return self.value(depth, out),
             (Next::Object, KeyRule::KeyNames(_)) => {
+                self.copy(self.reader.at(), out);
                 let names = self.key_names(depth)?;
                 out.push_str(&names);
             }
             // Already reduced to its key names, by us or by the sender.
             (Next::Array, KeyRule::KeyNames(_)) => return self.value(depth, out),
-            (Next::Object, KeyRule::IdOnly(_)) => self.id_only(depth, out)?,
+            (Next::Object, KeyRule::IdOnly(_)) => {
+                self.copy(self.reader.at(), out);
+                self.id_only(depth, out)?;
+            }
             _ => {
-                self.value(depth, out)?;
+                self.copy(self.reader.at(), out);
+                let from = out.len();
+                self.apart(depth, out)?;
                 let was = out.get(from..).unwrap_or_default();
                 let already = was == format!("\"{MARK}\"");
                 out.truncate(from);
@@ -281,6 +369,7 @@ impl<'a> Pass<'a, '_> {
                 }
             }
         }
+        self.copied = self.reader.at();
         self.marks.truncate(marks);
         self.mark(match rule {
             KeyRule::Mask(name) => name,
@@ -295,9 +384,9 @@ impl<'a> Pass<'a, '_> {
         let mut names = Vec::new();
         let mut scratch = String::new();
         while let Some(key) = self.reader.key(names.is_empty())? {
-            names.push(self.clean_key(key, names.len()));
+            names.push(self.clean_key(key, names.len()).0);
             scratch.clear();
-            self.value(depth + 1, &mut scratch)?;
+            self.apart(depth + 1, &mut scratch)?;
         }
         names.sort_by(|a, b| json::key_order(a, b));
         let mut out = String::from("[");
@@ -319,7 +408,7 @@ impl<'a> Pass<'a, '_> {
         while let Some(key) = self.reader.key(first)? {
             first = false;
             let mut value = String::new();
-            self.value(depth + 1, &mut value)?;
+            self.apart(depth + 1, &mut value)?;
             let name = super::keys::normal(&key).into_owned();
             if matches!(name.as_str(), "id" | "identity" | "identityid" | "apikeyid") {
                 kept.push((key, value));
