@@ -20,19 +20,22 @@ pub struct Context {
 impl Context {
     /// Reads it off a record's action and the type of its target.
     pub fn of(action: &str, target_type: &str) -> Context {
-        // Two short words per record; nearly all name neither, and each of the words below has a `p`.
-        let mentions = |t: &str, words: &[&str]| {
-            memchr::memchr2(b'p', b'P', t.as_bytes()).is_some() && {
-                let t = super::keys::normal(t);
-                words.iter().any(|w| memchr::memmem::find(t.as_bytes(), w.as_bytes()).is_some())
-            }
-        };
-        let provider = ["idp", "identityprovider"];
-        let secret = ["projectsecret"];
+        let (action, target_type) = (Context::of_word(action), Context::of_word(target_type));
         Context {
-            provider: mentions(action, &provider) || mentions(target_type, &provider),
-            project_secret: mentions(action, &secret) || mentions(target_type, &secret),
+            provider: action.provider || target_type.provider,
+            project_secret: action.project_secret || target_type.project_secret,
         }
+    }
+
+    fn of_word(word: &str) -> Context {
+        // Two short words per record, and nearly all name neither.
+        let letters = word.bytes().fold(0, |all, b| all | LETTERS[usize::from(b)]);
+        if letters & PROVIDER != PROVIDER && letters & SECRET != SECRET {
+            return Context::default();
+        }
+        let word = super::keys::normal(word);
+        let mentions = |name: &str| memchr::memmem::find(word.as_bytes(), name.as_bytes()).is_some();
+        Context { provider: mentions("idp") || mentions("identityprovider"), project_secret: mentions("projectsecret") }
     }
 
     /// What to do with the value under a key that is secret only in this context.
@@ -44,6 +47,28 @@ impl Context {
         secret.then_some(KeyRule::Mask(Cow::Borrowed("project_secret")))
     }
 }
+
+/// The letters that the names of an identity provider have, and those of a project secret: some of them, a bit each.
+const PROVIDER: u8 = 0b0111;
+const SECRET: u8 = 0b1100;
+
+/// Which of those a byte may be, in either case. What is not ASCII may become one, or several, as a small letter.
+static LETTERS: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = match (byte as u8).to_ascii_lowercase() {
+            b'i' => 0b0001,
+            b'd' => 0b0010,
+            b'p' => 0b0100,
+            b'j' => 0b1000,
+            0x80.. => 0b1111,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    table
+};
 
 /// How one JSON text of a record is to be written.
 #[derive(Debug, Clone, Copy)]
@@ -518,6 +543,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_context_is_what_the_slow_way_says(word in "[a-zA-Z\u{130}\u{212a} _-]{0,4}(id-?[pP]|I[dD]entity ?Provider|project_?[sS]ecret|\u{130}dp|jpid)?[a-z]{0,3}") {
+            let name = super::super::keys::normal(&word);
+            let (provider, project_secret) = (["idp", "identityprovider"].iter().any(|w| name.contains(w)), name.contains("projectsecret"));
+            prop_assert_eq!(Context::of(&word, ""), Context { provider, project_secret });
+            prop_assert_eq!(Context::of("", &word), Context { provider, project_secret });
+        }
+
         #[test]
         fn agrees_with_an_independent_canonicalizer(value in arbitrary_json()) {
             let mut marks = Vec::new();
