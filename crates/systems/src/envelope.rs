@@ -6,7 +6,7 @@
 use crate::change::Change;
 use crate::filled::{Filled, Place, comma};
 use crate::moment::{self, Stamp};
-use crate::object::{Object, Said};
+use crate::object::{Object, Said, unquoted};
 use crate::{Context, Reason};
 use event::fields::{FIELDS, Spec};
 use event::json::write_string;
@@ -93,6 +93,9 @@ impl<'a> Envelope<'a> {
         let Some(said) = native.take_text(path) else { return false };
         let slot = match said {
             Said::Raw(raw) => Slot::Raw(raw),
+            // Read already, but for what is stored as something else than a text.
+            Said::Plain(raw) if field.spec().kind == Kind::Text => Slot::Text(unquoted(raw).unwrap_or_default().into()),
+            Said::Plain(raw) => Slot::Raw(raw.into()),
             Said::Text(text) => Slot::Text(text),
         };
         self.slots.set(field, slot);

@@ -14,6 +14,8 @@ pub struct Object<'a> {
     members: Vec<Named<'a>>,
     /// A bit for each name there ever was; several names share one.
     names: u64,
+    /// Whether any name ever stood there twice.
+    doubled: bool,
     /// A name that was asked for and stands there twice.
     twice: bool,
 }
@@ -22,14 +24,12 @@ pub struct Object<'a> {
 struct Named<'a> {
     /// [`glance`] of the key.
     glance: u32,
+    /// Whether the value was read as a text in quotes with nothing escaped in it.
+    plain: bool,
     key: Cow<'a, str>,
     member: Member<'a>,
-}
-
-impl<'a> Named<'a> {
-    fn new(key: Cow<'a, str>, member: Member<'a>) -> Self {
-        Named { glance: glance(&key), key, member }
-    }
+    /// How it stands in the text it was read from, if that is how it is written while nobody takes it or looks into it.
+    whole: &'a str,
 }
 
 /// Length and three letters of a name. Adapters ask for some thirty names per record, and comparing all of each with all keys would
@@ -50,6 +50,8 @@ fn bit(glance: u32) -> u64 {
 pub enum Said<'a> {
     /// As JSON text, in quotes.
     Raw(Cow<'a, str>),
+    /// The same, with nothing escaped in it.
+    Plain(&'a str),
     /// As it is.
     Text(Cow<'a, str>),
 }
@@ -99,35 +101,49 @@ impl<'a> Object<'a> {
             return Err(Reason::new("wrong_type", "the record is not a JSON object"));
         }
         r.open(b'{').map_err(fail)?;
-        let mut object = Object { members: Vec::with_capacity(16), names: 0, twice: false };
-        while let Some(key) = r.key(object.members.is_empty()).map_err(fail)? {
-            // One level deeper than it stands: it will stand in `attributes`.
-            let value = r.skip(2).map_err(fail)?;
-            object.push(key, Member::Raw(Cow::Borrowed(value)));
+        // A member is some thirty bytes.
+        let room = (text.len() / 32 + 2).min(16);
+        let mut object = Object { members: Vec::with_capacity(room), ..Object::default() };
+        // One level deeper than it stands: it will stand in `attributes`.
+        while let Some(read) = r.member(object.members.is_empty(), 2).map_err(fail)? {
+            let member = Member::Raw(Cow::Borrowed(read.raw));
+            let glance = glance(&read.key);
+            object.push_named(Named { glance, plain: read.plain, key: read.key, member, whole: read.whole });
         }
         r.end().map_err(fail)?;
         Ok(object)
     }
 
     fn push(&mut self, key: Cow<'a, str>, member: Member<'a>) {
-        let named = Named::new(key, member);
-        self.names |= bit(named.glance);
+        self.push_named(Named { glance: glance(&key), plain: false, key, member, whole: "" });
+    }
+
+    #[inline]
+    fn push_named(&mut self, named: Named<'a>) {
+        let bit = bit(named.glance);
+        if self.names & bit != 0 {
+            self.doubled |= self.members.iter().any(|other| other.glance == named.glance && other.key == named.key);
+        }
+        self.names |= bit;
         self.members.push(named);
     }
 
     fn find(&mut self, name: &str) -> Option<&mut Member<'a>> {
+        self.find_named(name).map(|named| &mut named.member)
+    }
+
+    fn find_named(&mut self, name: &str) -> Option<&mut Named<'a>> {
         let wanted = glance(name);
         if self.names & bit(wanted) == 0 {
             return None;
         }
-        let mut found = None;
-        for (i, named) in self.members.iter().enumerate() {
-            if named.glance == wanted && named.key == name && !matches!(named.member, Member::Taken) {
-                self.twice |= found.is_some();
-                found = found.or(Some(i));
-            }
+        let is =
+            |named: &Named<'_>| named.glance == wanted && named.key == name && !matches!(named.member, Member::Taken);
+        let first = self.members.iter().position(is)?;
+        if self.doubled {
+            self.twice |= self.members.iter().skip(first + 1).any(is);
         }
-        found.and_then(|i| self.members.get_mut(i)).map(|named| &mut named.member)
+        self.members.get_mut(first)
     }
 
     /// The object that holds the last name of a dotted path, and that name.
@@ -206,7 +222,9 @@ impl<'a> Object<'a> {
     /// The text in quotes at a path, decoded and left where it is. `None` for what is no text in quotes.
     pub fn text(&mut self, path: &str) -> Option<Cow<'a, str>> {
         let (holder, name) = self.holder(path)?;
-        match holder.find(name)? {
+        let named = holder.find_named(name)?;
+        match &named.member {
+            Member::Raw(Cow::Borrowed(raw)) if named.plain => unquoted(raw).map(Cow::Borrowed),
             Member::Raw(raw) => decode(raw),
             Member::Text(text) => Some(text.clone()),
             Member::Object(_) | Member::Taken => None,
@@ -227,15 +245,15 @@ impl<'a> Object<'a> {
     /// Takes a member away where it is a text with something in it. Anything else stays.
     pub fn take_text(&mut self, path: &str) -> Option<Said<'a>> {
         let (holder, name) = self.holder(path)?;
-        let member = holder.find(name)?;
-        match std::mem::replace(member, Member::Taken) {
-            Member::Raw(raw) if raw.starts_with('"') && raw.len() > 2 => Some(Said::Raw(raw)),
-            Member::Text(text) if !text.is_empty() => Some(Said::Text(text)),
-            other => {
-                *member = other;
-                None
-            }
-        }
+        let named = holder.find_named(name)?;
+        let said = match &mut named.member {
+            Member::Raw(Cow::Borrowed(raw)) if named.plain && raw.len() > 2 => Said::Plain(raw),
+            Member::Raw(raw) if raw.starts_with('"') && raw.len() > 2 => Said::Raw(std::mem::take(raw)),
+            Member::Text(text) if !text.is_empty() => Said::Text(std::mem::take(text)),
+            _ => return None,
+        };
+        named.member = Member::Taken;
+        Some(said)
     }
 
     /// Adds a member. `raw` MUST be one sound JSON value.
@@ -271,7 +289,7 @@ impl<'a> Object<'a> {
     /// Appends what is left as members, without the braces around them. Gives how many there were.
     pub fn write_members(&self, out: &mut String) -> usize {
         let mut written = 0;
-        for Named { key, member, .. } in &self.members {
+        for Named { key, member, whole, .. } in &self.members {
             if matches!(member, Member::Taken) {
                 continue;
             }
@@ -279,6 +297,10 @@ impl<'a> Object<'a> {
                 out.push(',');
             }
             written += 1;
+            if !whole.is_empty() && matches!(member, Member::Raw(_)) {
+                out.push_str(whole);
+                continue;
+            }
             write_string(out, key);
             out.push(':');
             match member {
@@ -300,17 +322,17 @@ impl<'a> Object<'a> {
         let members = self
             .members
             .into_iter()
-            .map(|Named { glance, key, member }| {
+            .map(|Named { glance, key, member, .. }| {
                 let member = match member {
                     Member::Raw(raw) => Member::Raw(Cow::Owned(raw.into_owned())),
                     Member::Text(text) => Member::Text(Cow::Owned(text.into_owned())),
                     Member::Object(inside) => Member::Object(inside.into_owned()),
                     Member::Taken => Member::Taken,
                 };
-                Named { glance, key: Cow::Owned(key.into_owned()), member }
+                Named { glance, plain: false, key: Cow::Owned(key.into_owned()), member, whole: "" }
             })
             .collect();
-        Object { members, names: self.names, twice: self.twice }
+        Object { members, names: self.names, doubled: self.doubled, twice: self.twice }
     }
 }
 
@@ -428,6 +450,11 @@ pub fn has_list(text: &str, name: &str) -> bool {
     look().unwrap_or(false)
 }
 
+/// What stands in the quotes of a text that has them.
+pub(crate) fn unquoted(raw: &str) -> Option<&str> {
+    raw.get(1..raw.len().checked_sub(1)?)
+}
+
 /// The text that a JSON string says. `None` for what is no JSON string.
 pub fn decode<'a>(raw: &Cow<'a, str>) -> Option<Cow<'a, str>> {
     match raw {
@@ -449,8 +476,8 @@ mod tests {
     #[test]
     fn what_is_not_taken_stays_as_it_stands() {
         let mut o = Object::parse(r#"{"a":"x","n":1.0,"o":{"in":"y","k":[1, 2]},"e":"","z":null}"#).unwrap();
-        assert_eq!(o.take_text("a"), Some(Said::Raw("\"x\"".into())));
-        assert_eq!(o.take_text("o.in"), Some(Said::Raw("\"y\"".into())));
+        assert_eq!(o.take_text("a"), Some(Said::Plain("\"x\"")));
+        assert_eq!(o.take_text("o.in"), Some(Said::Plain("\"y\"")));
         for kept in ["n", "e", "z", "o", "missing", "o.missing", "n.k"] {
             assert_eq!(o.take_text(kept), None, "{kept}");
         }

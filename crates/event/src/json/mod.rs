@@ -68,6 +68,19 @@ impl Next {
     }
 }
 
+/// A member of an object, whose value was stepped over.
+#[derive(Debug, Clone)]
+pub struct Member<'a> {
+    /// Its name.
+    pub key: Cow<'a, str>,
+    /// The value's text, as [`Reader::skip`] gives it.
+    pub raw: &'a str,
+    /// Whether the value is a text in quotes that says what stands between them: nothing in it is escaped.
+    pub plain: bool,
+    /// Name and value as they stand, where that is how [`write_string`] and a colon would write the name; else nothing.
+    pub whole: &'a str,
+}
+
 /// A cursor over JSON text.
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {
@@ -174,6 +187,24 @@ impl<'a> Reader<'a> {
         let (Some(b'"'), Some(b':')) = (rest.get(len), rest.get(len + 1)) else { return None };
         self.at = start + len + 2;
         self.text.get(start..start + len)
+    }
+
+    /// Takes a member: what [`key`](Self::key) and [`skip`](Self::skip) give in turn, and what is known by then. `None` at the end.
+    ///
+    /// # Errors
+    /// Theirs.
+    pub fn member(&mut self, first: bool, depth: usize) -> Result<Option<Member<'a>>> {
+        let name = self.at + usize::from(!first);
+        let Some(key) = self.key(first)? else { return Ok(None) };
+        let start = self.at;
+        let (raw, plain) = match self.plain_string() {
+            Some(_) => (self.part(start, self.at), true),
+            None => (self.skip(depth)?, false),
+        };
+        // Two quotes and a colon, and neither escapes nor blanks.
+        let as_written = matches!(key, Cow::Borrowed(_)) && start - name == key.len() + 3;
+        let whole = if as_written && self.at - start == raw.len() { self.part(name, self.at) } else { "" };
+        Ok(Some(Member { key, raw, plain, whole }))
     }
 
     fn any_key(&mut self, first: bool) -> Result<Option<Cow<'a, str>>> {
@@ -429,9 +460,16 @@ impl<'a> Reader<'a> {
         while let Some(b) = bytes.get(at) {
             at += 1;
             match b {
-                b'"' => match text_end(bytes, at) {
-                    Ok(end) => at = end,
-                    Err(end) => return Err(self.open_text(end)),
+                b'"' => loop {
+                    match text_end(bytes, at) {
+                        Ok(end) => at = end,
+                        Err(end) => return Err(self.open_text(end)),
+                    }
+                    // The next is most often a text as well.
+                    match bytes.get(at..) {
+                        Some([b':' | b',', b'"', ..]) => at += 2,
+                        _ => break,
+                    }
                 },
                 b'{' | b'[' => {
                     open += 1;
@@ -577,6 +615,30 @@ mod tests {
         assert_eq!(Reader::new(&deep).skip(0).unwrap_err().code, "too_deep");
         let fine = "[".repeat(64) + &"]".repeat(64);
         assert_eq!(Reader::new(&fine).skip(0).unwrap(), fine);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_member_is_its_key_and_its_value(text in "\\{[ ]?\"[a\\\\n]{0,3}\"[ ]?:[ ]?(\"[a-z\\\\\"\u{1}]{0,9}\"|[0-9]|\\[\"a\",\"b\"\\]|\\{\"a\":\"\\\\\"\"\\})[ ]?,?\"b\":\"\"\\}?") {
+            let (mut by_member, mut by_parts) = (Reader::new(&text), Reader::new(&text));
+            by_member.open(b'{').unwrap();
+            by_parts.open(b'{').unwrap();
+            for first in [true, false, false] {
+                let parts = by_parts.key(first).and_then(|key| key.map(|key| Ok((key, by_parts.skip(1)?))).transpose());
+                let member = by_member.member(first, 1);
+                proptest::prop_assert_eq!(&member.clone().map(|m| m.map(|m| (m.key, m.raw))), &parts);
+                let Ok(Some(member)) = member else { break };
+                proptest::prop_assert_eq!(by_member.at(), by_parts.at());
+                let mut written = String::new();
+                write_string(&mut written, &member.key);
+                written = format!("{written}:{}", member.raw);
+                proptest::prop_assert!(member.whole.is_empty() || member.whole == written);
+                let said = Reader::new(member.raw).string();
+                let as_it_stands = matches!(said, Ok(Cow::Borrowed(_)));
+                proptest::prop_assert!(as_it_stands || !member.plain);
+                proptest::prop_assert!(member.plain || !as_it_stands || text.contains(": "), "only behind a blank");
+            }
+        }
     }
 
     #[test]
