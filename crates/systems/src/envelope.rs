@@ -6,7 +6,7 @@
 use crate::change::Change;
 use crate::filled::{Filled, Place, comma};
 use crate::moment::{self, Stamp};
-use crate::object::{Object, Said, unquoted};
+use crate::object::{Glance, Object, Said, unquoted};
 use crate::{Context, Reason};
 use event::fields::{FIELDS, Spec};
 use event::json::write_string;
@@ -125,8 +125,8 @@ impl<'a> Envelope<'a> {
     /// Moves the texts that are named as fields of the envelope, for senders that use its words: `actor.id`, `ip`, `outcome`.
     /// A word that its field does not know stays; so do an id, a time and a source, which the system has its own of.
     pub fn take_named(&mut self, native: &mut Object<'a>) {
-        for (name, specs) in NAMED.iter() {
-            if !native.has(name) {
+        for (name, glance, specs) in NAMED.iter() {
+            if !native.may_have(*glance) || !native.has(name) {
                 continue;
             }
             for spec in specs {
@@ -413,13 +413,13 @@ impl<'a> Envelope<'a> {
 }
 
 /// The fields that a sender may name, by the first name of their paths: most records have none that begins with most of these.
-static NAMED: LazyLock<Vec<(&str, Vec<&Spec>)>> = LazyLock::new(|| {
-    let mut all: Vec<(&str, Vec<&Spec>)> = Vec::new();
+static NAMED: LazyLock<Vec<(&str, Glance, Vec<&Spec>)>> = LazyLock::new(|| {
+    let mut all: Vec<(&str, Glance, Vec<&Spec>)> = Vec::new();
     for spec in nameable() {
         let name = spec.path.split_once('.').map_or(spec.path, |(name, _)| name);
-        match all.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, specs)) => specs.push(spec),
-            None => all.push((name, vec![spec])),
+        match all.iter_mut().find(|(known, ..)| *known == name) {
+            Some((.., specs)) => specs.push(spec),
+            None => all.push((name, Glance::of(name), vec![spec])),
         }
     }
     all

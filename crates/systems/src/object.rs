@@ -22,8 +22,8 @@ pub struct Object<'a> {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Named<'a> {
-    /// [`glance`] of the key.
-    glance: u32,
+    /// Of the key.
+    glance: Glance,
     /// Whether the value was read as a text in quotes with nothing escaped in it.
     plain: bool,
     key: Cow<'a, str>,
@@ -34,15 +34,23 @@ struct Named<'a> {
 
 /// Length and three letters of a name. Adapters ask for some thirty names per record, and comparing all of each with all keys would
 /// cost more than everything else together.
-fn glance(name: &str) -> u32 {
-    let bytes = name.as_bytes();
-    let at = |i: usize| bytes.get(i).copied().unwrap_or_default();
-    u32::from_le_bytes([bytes.len() as u8, at(0), at(bytes.len() / 2), at(bytes.len().saturating_sub(1))])
-}
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Glance(u32);
 
-/// The bit of a name in [`Object::names`]. Most names that are asked for are not there, and most of those are known by it.
-fn bit(glance: u32) -> u64 {
-    1 << (glance.wrapping_mul(0x9e37_79b1) >> 26)
+impl Glance {
+    #[inline]
+    pub(crate) fn of(name: &str) -> Glance {
+        let bytes = name.as_bytes();
+        let (first, last) = (bytes.first().copied().unwrap_or_default(), bytes.last().copied().unwrap_or_default());
+        let middle = bytes.get(bytes.len() / 2).copied().unwrap_or_default();
+        Glance(u32::from_le_bytes([bytes.len() as u8, first, middle, last]))
+    }
+
+    /// The bit of a name in [`Object::names`]. Most names that are asked for are not there, and most of those are known by it.
+    #[inline]
+    fn bit(self) -> u64 {
+        1 << (self.0.wrapping_mul(0x9e37_79b1) >> 26)
+    }
 }
 
 /// A text that a member said.
@@ -107,7 +115,7 @@ impl<'a> Object<'a> {
         // One level deeper than it stands: it will stand in `attributes`.
         while let Some(read) = r.member(object.members.is_empty(), 2).map_err(fail)? {
             let member = Member::Raw(Cow::Borrowed(read.raw));
-            let glance = glance(&read.key);
+            let glance = Glance::of(&read.key);
             object.push_named(Named { glance, plain: read.plain, key: read.key, member, whole: read.whole });
         }
         r.end().map_err(fail)?;
@@ -115,12 +123,12 @@ impl<'a> Object<'a> {
     }
 
     fn push(&mut self, key: Cow<'a, str>, member: Member<'a>) {
-        self.push_named(Named { glance: glance(&key), plain: false, key, member, whole: "" });
+        self.push_named(Named { glance: Glance::of(&key), plain: false, key, member, whole: "" });
     }
 
     #[inline]
     fn push_named(&mut self, named: Named<'a>) {
-        let bit = bit(named.glance);
+        let bit = named.glance.bit();
         if self.names & bit != 0 {
             self.doubled |= self.members.iter().any(|other| other.glance == named.glance && other.key == named.key);
         }
@@ -128,13 +136,19 @@ impl<'a> Object<'a> {
         self.members.push(named);
     }
 
+    /// Whether a name that is looked at like this may be there.
+    #[inline]
+    pub(crate) fn may_have(&self, name: Glance) -> bool {
+        self.names & name.bit() != 0
+    }
+
     fn find(&mut self, name: &str) -> Option<&mut Member<'a>> {
         self.find_named(name).map(|named| &mut named.member)
     }
 
     fn find_named(&mut self, name: &str) -> Option<&mut Named<'a>> {
-        let wanted = glance(name);
-        if self.names & bit(wanted) == 0 {
+        let wanted = Glance::of(name);
+        if !self.may_have(wanted) {
             return None;
         }
         let is =
