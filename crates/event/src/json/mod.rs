@@ -588,8 +588,16 @@ mod tests {
             if write_number(&mut once, &number, 0).is_ok() {
                 let mut twice = String::new();
                 write_number(&mut twice, &once, 0).unwrap();
-                proptest::prop_assert_eq!(once, twice);
+                proptest::prop_assert_eq!(&once, &twice);
             }
+            proptest::prop_assert!(!is_canonical_number(&number) || once == number, "{}", number);
+        }
+
+        #[test]
+        fn a_number_that_is_known_to_stay_is_written_so(number in "-?(0|[1-9][0-9]{0,6}|[1-9][0-9]{7,16})(\\.(0{0,8}[0-9]{1,10}|[0-9]{8,16}))?") {
+            let mut written = String::new();
+            let result = write_number(&mut written, &number, 0);
+            proptest::prop_assert!(!is_canonical_number(&number) || (result.is_ok() && written == number), "{}", written);
         }
     }
 

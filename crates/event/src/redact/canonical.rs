@@ -33,6 +33,15 @@ impl Context {
         if letters & PROVIDER != PROVIDER && letters & SECRET != SECRET {
             return Context::default();
         }
+        // Of those that have the letters, nearly none has any of them where a name does.
+        let mut before = b' ';
+        let pair = word.bytes().filter(|b| b.is_ascii_alphanumeric()).any(|b| {
+            let pair = [std::mem::replace(&mut before, b.to_ascii_lowercase()), b.to_ascii_lowercase()];
+            matches!(&pair, b"dp" | b"yp" | b"oj")
+        });
+        if !pair && word.is_ascii() {
+            return Context::default();
+        }
         let word = super::keys::normal(word);
         let mentions = |name: &str| memchr::memmem::find(word.as_bytes(), name.as_bytes()).is_some();
         Context { provider: mentions("idp") || mentions("identityprovider"), project_secret: mentions("projectsecret") }
@@ -167,14 +176,22 @@ impl<'a> Pass<'a, '_> {
         Ok(())
     }
 
-    fn value(&mut self, depth: usize, out: &mut String) -> Result<(), JsonError> {
+    /// Takes what most values are: a text without escapes, and without blanks before it. Tells whether it was one.
+    #[inline(always)]
+    fn plain_text(&mut self, out: &mut String) -> bool {
         let from = self.reader.at();
-        if let Some(text) = self.reader.plain_string() {
-            if !self.how.rules.harmless(text) {
-                self.text(Cow::Borrowed(text), from, out);
-            }
+        let Some(text) = self.reader.plain_string() else { return false };
+        if !self.how.rules.harmless(text) {
+            self.text(Cow::Borrowed(text), from, out);
+        }
+        true
+    }
+
+    fn value(&mut self, depth: usize, out: &mut String) -> Result<(), JsonError> {
+        if self.plain_text(out) {
             return Ok(());
         }
+        let from = self.reader.at();
         let kind = self.reader.next_kind()?;
         self.without_blanks(from, 0, out);
         let from = self.reader.at();
@@ -268,8 +285,11 @@ impl<'a> Pass<'a, '_> {
             let comma = usize::from(place > first);
             // A comma, two quotes and a colon, and nothing else around it.
             let plain = matches!(key, Cow::Borrowed(_)) && at - from == comma + key.len() + 3;
-            let (key, kept) = self.clean_key(key, place - first);
-            if let Some((last, _)) = self.members.get(first..).and_then(<[_]>::last) {
+            // Shorter ones are no tokens.
+            let (key, kept) = if key.len() < 16 { (key, true) } else { self.clean_key(key, place - first) };
+            if place > first
+                && let Some((last, _)) = self.members.last()
+            {
                 match json::key_order(last, &key) {
                     std::cmp::Ordering::Less => {}
                     std::cmp::Ordering::Equal => return Err(duplicate(&key, at)),
@@ -298,6 +318,7 @@ impl<'a> Pass<'a, '_> {
             let rule = self.rule(&key);
             self.members.push((key, start..start));
             match rule {
+                None if self.plain_text(out) => {}
                 None => self.value(depth + 1, out)?,
                 Some(rule) => self.secret(rule, depth + 1, out)?,
             }
@@ -339,7 +360,7 @@ impl<'a> Pass<'a, '_> {
 
     /// A key that is itself a token is not kept either. Tells whether it was.
     fn clean_key(&mut self, key: Cow<'a, str>, position: usize) -> (Cow<'a, str>, bool) {
-        if key.len() < 16 || self.how.rules.harmless(&key) {
+        if self.how.rules.harmless(&key) {
             return (key, true);
         }
         let mut fired = None;
@@ -409,7 +430,7 @@ impl<'a> Pass<'a, '_> {
         let mut names = Vec::new();
         let mut scratch = String::new();
         while let Some(key) = self.reader.key(names.is_empty())? {
-            names.push(self.clean_key(key, names.len()).0);
+            names.push(if key.len() < 16 { key } else { self.clean_key(key, names.len()).0 });
             scratch.clear();
             self.apart(depth + 1, &mut scratch)?;
         }
