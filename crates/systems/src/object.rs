@@ -53,6 +53,9 @@ impl Glance {
     }
 }
 
+/// How deep into each other objects are looked into at once.
+const LEVELS: usize = 3;
+
 /// A text that a member said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said<'a> {
@@ -103,23 +106,56 @@ impl<'a> Object<'a> {
     /// # Errors
     /// Where the text is not one JSON object.
     pub fn parse(text: &'a str) -> Result<Object<'a>, Reason> {
+        Object::parse_into(text, &[])
+    }
+
+    /// The same, with the objects of these names looked into at once, at whatever level they stand: for those from which something is
+    /// always taken, so that their text need not be passed over before it is read.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_into(text: &'a str, names: &[&str]) -> Result<Object<'a>, Reason> {
         let fail = |e: event::json::JsonError| Reason::new(e.code, e.to_string());
         let mut r = Reader::new(text);
         if r.next_kind().map_err(fail)? != Next::Object {
             return Err(Reason::new("wrong_type", "the record is not a JSON object"));
         }
-        r.open(b'{').map_err(fail)?;
-        // A member is some thirty bytes.
-        let room = (text.len() / 32 + 2).min(16);
-        let mut object = Object { members: Vec::with_capacity(room), ..Object::default() };
         // One level deeper than it stands: it will stand in `attributes`.
-        while let Some(read) = r.member(object.members.is_empty(), 2).map_err(fail)? {
+        let (object, _) = Object::read(&mut r, 2, names, LEVELS).map_err(fail)?;
+        r.end().map_err(fail)?;
+        Ok(object)
+    }
+
+    /// Reads the object that the reader stands before, whose values are `depth` deep, and tells whether [`write_members`] writes just
+    /// what stands there.
+    ///
+    /// [`write_members`]: Self::write_members
+    fn read(r: &mut Reader<'a>, depth: usize, names: &[&str], levels: usize) -> Result<(Object<'a>, bool), JsonError> {
+        r.open(b'{')?;
+        let mut object =
+            Object { members: Vec::with_capacity(if levels == LEVELS { 16 } else { 8 }), ..Object::default() };
+        let mut as_written = true;
+        loop {
+            let from = r.at();
+            let first = object.members.is_empty();
+            let Some(name) = r.name(first)? else {
+                return Ok((object, as_written && r.at() == from + 1));
+            };
+            if levels > 0 && r.at_object() && names.contains(&name.key.as_ref()) && name.as_written(r.at()) {
+                let mut ahead = r.clone();
+                // What is written in another way stays as it came, until somebody does look into it.
+                if let Ok((inside, true)) = Object::read(&mut ahead, depth + 1, names, levels - 1) {
+                    *r = ahead;
+                    object.push(name.key, Member::Object(inside));
+                    continue;
+                }
+            }
+            let read = r.member_of(name, depth)?;
+            as_written &= !read.whole.is_empty() && (r.at() - from == read.whole.len() + usize::from(!first));
             let member = Member::Raw(Cow::Borrowed(read.raw));
             let glance = Glance::of(&read.key);
             object.push_named(Named { glance, plain: read.plain, key: read.key, member, whole: read.whole });
         }
-        r.end().map_err(fail)?;
-        Ok(object)
     }
 
     fn push(&mut self, key: Cow<'a, str>, member: Member<'a>) {
@@ -510,6 +546,23 @@ mod tests {
         assert_eq!(rest(&o.take_object("o").unwrap()), r#""p":{"q":"y"}"#);
         assert_eq!((o.take_object("l"), o.take_object("o")), (None, None));
         assert_eq!(rest(&o), r#""l":[1]"#);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_looked_into_at_once_is_what_is_looked_into_later(
+            text in "\\{(\"[ao]\":(1|\"x\"|\"\\\\u0041\"|\\{(\"[ao]\":(2|\\{\"o\":\\{\"a\":\\{\\}\\}\\}) ?,?){0,2}\\}),? ?){0,3}\\}",
+            path in "[ao](\\.[ao]){0,3}",
+        ) {
+            let (early, late) = (Object::parse_into(&text, &["o"]), Object::parse(&text));
+            proptest::prop_assert_eq!(early.as_ref().err(), late.as_ref().err());
+            if let (Ok(mut early), Ok(mut late)) = (early, late) {
+                proptest::prop_assert_eq!(rest(&early), rest(&late));
+                proptest::prop_assert_eq!((early.text(&path), early.has(&path)), (late.text(&path), late.has(&path)));
+                proptest::prop_assert_eq!(early.take_text(&path), late.take_text(&path));
+                proptest::prop_assert_eq!((rest(&early), early.ambiguous()), (rest(&late), late.ambiguous()));
+            }
+        }
     }
 
     #[test]

@@ -81,6 +81,23 @@ pub struct Member<'a> {
     pub whole: &'a str,
 }
 
+/// A member's name, and where it begins.
+#[derive(Debug, Clone)]
+pub struct Name<'a> {
+    /// The name.
+    pub key: Cow<'a, str>,
+    from: usize,
+}
+
+impl Name<'_> {
+    /// Whether it stands as [`write_string`] and a colon would write it, up to `to`, where the value begins.
+    #[inline]
+    pub fn as_written(&self, to: usize) -> bool {
+        // Two quotes and a colon, and neither escapes nor blanks.
+        matches!(self.key, Cow::Borrowed(_)) && to - self.from == self.key.len() + 3
+    }
+}
+
 /// A cursor over JSON text.
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {
@@ -194,17 +211,40 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Theirs.
     pub fn member(&mut self, first: bool, depth: usize) -> Result<Option<Member<'a>>> {
-        let name = self.at + usize::from(!first);
-        let Some(key) = self.key(first)? else { return Ok(None) };
+        let Some(name) = self.name(first)? else { return Ok(None) };
+        self.member_of(name, depth).map(Some)
+    }
+
+    /// The first half of [`member`](Self::member), with the cursor before the value.
+    ///
+    /// # Errors
+    /// As [`key`](Self::key).
+    #[inline]
+    pub fn name(&mut self, first: bool) -> Result<Option<Name<'a>>> {
+        let from = self.at + usize::from(!first);
+        Ok(self.key(first)?.map(|key| Name { key, from }))
+    }
+
+    /// The other half.
+    ///
+    /// # Errors
+    /// As [`skip`](Self::skip).
+    #[inline]
+    pub fn member_of(&mut self, name: Name<'a>, depth: usize) -> Result<Member<'a>> {
         let start = self.at;
         let (raw, plain) = match self.plain_string() {
             Some(_) => (self.part(start, self.at), true),
             None => (self.skip(depth)?, false),
         };
-        // Two quotes and a colon, and neither escapes nor blanks.
-        let as_written = matches!(key, Cow::Borrowed(_)) && start - name == key.len() + 3;
-        let whole = if as_written && self.at - start == raw.len() { self.part(name, self.at) } else { "" };
-        Ok(Some(Member { key, raw, plain, whole }))
+        let as_written = name.as_written(start) && self.at - start == raw.len();
+        let whole = if as_written { self.part(name.from, self.at) } else { "" };
+        Ok(Member { key: name.key, raw, plain, whole })
+    }
+
+    /// Whether the very next byte opens an object.
+    #[inline]
+    pub fn at_object(&self) -> bool {
+        self.peek() == Some(b'{')
     }
 
     fn any_key(&mut self, first: bool) -> Result<Option<Cow<'a, str>>> {
