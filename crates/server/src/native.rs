@@ -150,6 +150,8 @@ pub struct Posted {
     signature: Option<&'static str>,
     /// Who sent it; `None` where it was fetched.
     from: Option<heard::From>,
+    /// It was fetched, and will be again: records without an id are known by what they say.
+    fetched: bool,
 }
 
 impl Posted {
@@ -161,13 +163,14 @@ impl Posted {
         let of_event = |name: &str| binary && (name.starts_with("ce-") || name == "content-type");
         let event = headers.iter().filter(|(name, _)| of_event(name.as_str()));
         let event = event.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
-        Posted { body, encoding: intake::encoding(headers), kind, event, signature: None, from: None }
+        Posted { body, encoding: intake::encoding(headers), kind, event, signature: None, from: None, fetched: false }
     }
 
     /// A body that came inside another, such as the message in an envelope.
     pub fn inside(text: String) -> Posted {
         let kind = "application/json".to_owned();
-        Posted { body: Bytes::from(text), encoding: None, kind, event: Vec::new(), signature: None, from: None }
+        let (encoding, event, signature, from) = (None, Vec::new(), None, None);
+        Posted { body: Bytes::from(text), encoding, kind, event, signature, from, fetched: false }
     }
 
     /// The same, sent to this source, or as this system, by this sender.
@@ -215,6 +218,8 @@ pub struct Natives<'t> {
     pub bare: bool,
     /// A name for the body, where it is more than one batch.
     pub name: Option<String>,
+    /// Records without an id are known by what they say.
+    pub by_content: bool,
 }
 
 impl<'t> Natives<'t> {
@@ -225,7 +230,8 @@ impl<'t> Natives<'t> {
         let name = || systems::envelope::hash(&[system.name().as_bytes(), b"\0", body]);
         let name = (MAX_RECORDS + 1..=parts::MOST).contains(&count).then(name);
         let filled = Filled::with_capacity(text.len() * 2);
-        let mut natives = Natives { system, filled, list: Vec::new(), count, bare, name };
+        let by_content = posted.fetched;
+        let mut natives = Natives { system, filled, list: Vec::new(), count, bare, name, by_content };
         if count <= parts::MOST {
             let (filled, list) = (&mut natives.filled, &mut natives.list);
             let origin = Origin { content_type: &posted.kind, zone: &reader.zone, signature: posted.signature };
@@ -236,8 +242,9 @@ impl<'t> Natives<'t> {
 
     /// The same, without the body that they were read from.
     pub fn into_owned(self) -> Natives<'static> {
-        let Natives { system, filled, list, count, bare, name } = self;
-        Natives { system, filled, list: list.into_iter().map(Read::into_owned).collect(), count, bare, name }
+        let Natives { system, filled, list, count, bare, name, by_content } = self;
+        let list = list.into_iter().map(Read::into_owned).collect();
+        Natives { system, filled, list, count, bare, name, by_content }
     }
 
     /// The time that a record says, microseconds UTC.
@@ -291,7 +298,14 @@ pub(crate) async fn take_fetched(
     system: &'static dyn System,
     body: String,
 ) -> Result<Taken, Problem> {
-    take(app, tenant, Reader::known(system, TimeZone::UTC), Posted::inside(body), Empty::Refused).await
+    take(
+        app,
+        tenant,
+        Reader::known(system, TimeZone::UTC),
+        Posted { fetched: true, ..Posted::inside(body) },
+        Empty::Refused,
+    )
+    .await
 }
 
 /// Who reads what is sent under this name: one of the tenant's sources, or a system.

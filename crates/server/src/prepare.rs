@@ -18,6 +18,7 @@ use event::commit::{self, EntryKind};
 use event::parse::{Invalid, Parser, ValidEvent};
 use ledger::{Batch, Pending};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 use store::Salts;
@@ -126,6 +127,8 @@ pub fn native(app: &App, tenant: &Arc<Tenant>, natives: &Natives<'_>, part: Rang
     let room = natives.filled.len() * 2 / natives.count * list.len();
     work(app, tenant, room, |work| {
         work.twins = natives.system.writes_twice();
+        // Of events that say the same in every byte, the second is another.
+        let mut again: HashMap<String, usize> = HashMap::new();
         for (place, read) in part.zip(list) {
             let line = read.line;
             work.name = natives.name.as_deref().map(|body| format!("{body}-{place}"));
@@ -136,6 +139,12 @@ pub fn native(app: &App, tenant: &Arc<Tenant>, natives: &Natives<'_>, part: Rang
                     continue;
                 }
             };
+            if natives.by_content && work.name.is_none() {
+                let said = systems::envelope::hash(&[natives.system.name().as_bytes(), b"\0", native.as_bytes()]);
+                let times = again.entry(said.clone()).or_default();
+                work.name = Some(format!("{said}-{times}"));
+                *times += 1;
+            }
             let why = match &read.envelope {
                 Ok(place) => work.add_filled(&natives.filled, place, read)?.map_err(|e| (e.code, e.detail)),
                 Err(e) => Err((e.code, e.detail.clone())),

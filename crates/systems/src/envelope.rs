@@ -6,7 +6,7 @@
 use crate::change::Change;
 use crate::filled::{Filled, Place, comma};
 use crate::moment::{self, Stamp};
-use crate::object::{Object, Said};
+use crate::object::{Glance, Object, Said, unquoted};
 use crate::{Context, Reason};
 use event::fields::{FIELDS, Spec};
 use event::json::write_string;
@@ -93,6 +93,9 @@ impl<'a> Envelope<'a> {
         let Some(said) = native.take_text(path) else { return false };
         let slot = match said {
             Said::Raw(raw) => Slot::Raw(raw),
+            // Read already, but for what is stored as something else than a text.
+            Said::Plain(raw) if field.spec().kind == Kind::Text => Slot::Text(unquoted(raw).unwrap_or_default().into()),
+            Said::Plain(raw) => Slot::Raw(raw.into()),
             Said::Text(text) => Slot::Text(text),
         };
         self.slots.set(field, slot);
@@ -122,8 +125,8 @@ impl<'a> Envelope<'a> {
     /// Moves the texts that are named as fields of the envelope, for senders that use its words: `actor.id`, `ip`, `outcome`.
     /// A word that its field does not know stays; so do an id, a time and a source, which the system has its own of.
     pub fn take_named(&mut self, native: &mut Object<'a>) {
-        for (name, specs) in NAMED.iter() {
-            if !native.has(name) {
+        for (name, glance, specs) in NAMED.iter() {
+            if !native.may_have(*glance) || !native.has(name) {
                 continue;
             }
             for spec in specs {
@@ -410,13 +413,13 @@ impl<'a> Envelope<'a> {
 }
 
 /// The fields that a sender may name, by the first name of their paths: most records have none that begins with most of these.
-static NAMED: LazyLock<Vec<(&str, Vec<&Spec>)>> = LazyLock::new(|| {
-    let mut all: Vec<(&str, Vec<&Spec>)> = Vec::new();
+static NAMED: LazyLock<Vec<(&str, Glance, Vec<&Spec>)>> = LazyLock::new(|| {
+    let mut all: Vec<(&str, Glance, Vec<&Spec>)> = Vec::new();
     for spec in nameable() {
         let name = spec.path.split_once('.').map_or(spec.path, |(name, _)| name);
-        match all.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, specs)) => specs.push(spec),
-            None => all.push((name, vec![spec])),
+        match all.iter_mut().find(|(known, ..)| *known == name) {
+            Some((.., specs)) => specs.push(spec),
+            None => all.push((name, Glance::of(name), vec![spec])),
         }
     }
     all

@@ -14,42 +14,55 @@ pub struct Object<'a> {
     members: Vec<Named<'a>>,
     /// A bit for each name there ever was; several names share one.
     names: u64,
+    /// Whether any name ever stood there twice.
+    doubled: bool,
     /// A name that was asked for and stands there twice.
     twice: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Named<'a> {
-    /// [`glance`] of the key.
-    glance: u32,
+    /// Of the key.
+    glance: Glance,
+    /// Whether the value was read as a text in quotes with nothing escaped in it.
+    plain: bool,
     key: Cow<'a, str>,
     member: Member<'a>,
-}
-
-impl<'a> Named<'a> {
-    fn new(key: Cow<'a, str>, member: Member<'a>) -> Self {
-        Named { glance: glance(&key), key, member }
-    }
+    /// How it stands in the text it was read from, if that is how it is written while nobody takes it or looks into it.
+    whole: &'a str,
 }
 
 /// Length and three letters of a name. Adapters ask for some thirty names per record, and comparing all of each with all keys would
 /// cost more than everything else together.
-fn glance(name: &str) -> u32 {
-    let bytes = name.as_bytes();
-    let at = |i: usize| bytes.get(i).copied().unwrap_or_default();
-    u32::from_le_bytes([bytes.len() as u8, at(0), at(bytes.len() / 2), at(bytes.len().saturating_sub(1))])
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Glance(u32);
+
+impl Glance {
+    #[inline]
+    pub(crate) fn of(name: &str) -> Glance {
+        let bytes = name.as_bytes();
+        let (first, last) = (bytes.first().copied().unwrap_or_default(), bytes.last().copied().unwrap_or_default());
+        let middle = bytes.get(bytes.len() / 2).copied().unwrap_or_default();
+        Glance(u32::from_le_bytes([bytes.len() as u8, first, middle, last]))
+    }
+
+    /// The bit of a name in [`Object::names`]. Most names that are asked for are not there, and most of those are known by it.
+    #[inline]
+    fn bit(self) -> u64 {
+        1 << (self.0.wrapping_mul(0x9e37_79b1) >> 26)
+    }
 }
 
-/// The bit of a name in [`Object::names`]. Most names that are asked for are not there, and most of those are known by it.
-fn bit(glance: u32) -> u64 {
-    1 << (glance.wrapping_mul(0x9e37_79b1) >> 26)
-}
+/// How deep into each other objects are looked into at once.
+const LEVELS: usize = 3;
 
 /// A text that a member said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said<'a> {
     /// As JSON text, in quotes.
     Raw(Cow<'a, str>),
+    /// The same, with nothing escaped in it.
+    Plain(&'a str),
     /// As it is.
     Text(Cow<'a, str>),
 }
@@ -93,41 +106,94 @@ impl<'a> Object<'a> {
     /// # Errors
     /// Where the text is not one JSON object.
     pub fn parse(text: &'a str) -> Result<Object<'a>, Reason> {
+        Object::parse_into(text, &[])
+    }
+
+    /// The same, with the objects of these names looked into at once, at whatever level they stand: for those from which something is
+    /// always taken, so that their text need not be passed over before it is read.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_into(text: &'a str, names: &[&str]) -> Result<Object<'a>, Reason> {
         let fail = |e: event::json::JsonError| Reason::new(e.code, e.to_string());
         let mut r = Reader::new(text);
         if r.next_kind().map_err(fail)? != Next::Object {
             return Err(Reason::new("wrong_type", "the record is not a JSON object"));
         }
-        r.open(b'{').map_err(fail)?;
-        let mut object = Object { members: Vec::with_capacity(16), names: 0, twice: false };
-        while let Some(key) = r.key(object.members.is_empty()).map_err(fail)? {
-            // One level deeper than it stands: it will stand in `attributes`.
-            let value = r.skip(2).map_err(fail)?;
-            object.push(key, Member::Raw(Cow::Borrowed(value)));
-        }
+        // One level deeper than it stands: it will stand in `attributes`.
+        let (object, _) = Object::read(&mut r, 2, names, LEVELS).map_err(fail)?;
         r.end().map_err(fail)?;
         Ok(object)
     }
 
+    /// Reads the object that the reader stands before, whose values are `depth` deep, and tells whether [`write_members`] writes just
+    /// what stands there.
+    ///
+    /// [`write_members`]: Self::write_members
+    fn read(r: &mut Reader<'a>, depth: usize, names: &[&str], levels: usize) -> Result<(Object<'a>, bool), JsonError> {
+        r.open(b'{')?;
+        let mut object =
+            Object { members: Vec::with_capacity(if levels == LEVELS { 16 } else { 8 }), ..Object::default() };
+        let mut as_written = true;
+        loop {
+            let from = r.at();
+            let first = object.members.is_empty();
+            let Some(name) = r.name(first)? else {
+                return Ok((object, as_written && r.at() == from + 1));
+            };
+            if levels > 0 && r.at_object() && names.contains(&name.key.as_ref()) && name.as_written(r.at()) {
+                let mut ahead = r.clone();
+                // What is written in another way stays as it came, until somebody does look into it.
+                if let Ok((inside, true)) = Object::read(&mut ahead, depth + 1, names, levels - 1) {
+                    *r = ahead;
+                    object.push(name.key, Member::Object(inside));
+                    continue;
+                }
+            }
+            let read = r.member_of(name, depth)?;
+            as_written &= !read.whole.is_empty() && (r.at() - from == read.whole.len() + usize::from(!first));
+            let member = Member::Raw(Cow::Borrowed(read.raw));
+            let glance = Glance::of(&read.key);
+            object.push_named(Named { glance, plain: read.plain, key: read.key, member, whole: read.whole });
+        }
+    }
+
     fn push(&mut self, key: Cow<'a, str>, member: Member<'a>) {
-        let named = Named::new(key, member);
-        self.names |= bit(named.glance);
+        self.push_named(Named { glance: Glance::of(&key), plain: false, key, member, whole: "" });
+    }
+
+    #[inline]
+    fn push_named(&mut self, named: Named<'a>) {
+        let bit = named.glance.bit();
+        if self.names & bit != 0 {
+            self.doubled |= self.members.iter().any(|other| other.glance == named.glance && other.key == named.key);
+        }
+        self.names |= bit;
         self.members.push(named);
     }
 
+    /// Whether a name that is looked at like this may be there.
+    #[inline]
+    pub(crate) fn may_have(&self, name: Glance) -> bool {
+        self.names & name.bit() != 0
+    }
+
     fn find(&mut self, name: &str) -> Option<&mut Member<'a>> {
-        let wanted = glance(name);
-        if self.names & bit(wanted) == 0 {
+        self.find_named(name).map(|named| &mut named.member)
+    }
+
+    fn find_named(&mut self, name: &str) -> Option<&mut Named<'a>> {
+        let wanted = Glance::of(name);
+        if !self.may_have(wanted) {
             return None;
         }
-        let mut found = None;
-        for (i, named) in self.members.iter().enumerate() {
-            if named.glance == wanted && named.key == name && !matches!(named.member, Member::Taken) {
-                self.twice |= found.is_some();
-                found = found.or(Some(i));
-            }
+        let is =
+            |named: &Named<'_>| named.glance == wanted && named.key == name && !matches!(named.member, Member::Taken);
+        let first = self.members.iter().position(is)?;
+        if self.doubled {
+            self.twice |= self.members.iter().skip(first + 1).any(is);
         }
-        found.and_then(|i| self.members.get_mut(i)).map(|named| &mut named.member)
+        self.members.get_mut(first)
     }
 
     /// The object that holds the last name of a dotted path, and that name.
@@ -206,7 +272,9 @@ impl<'a> Object<'a> {
     /// The text in quotes at a path, decoded and left where it is. `None` for what is no text in quotes.
     pub fn text(&mut self, path: &str) -> Option<Cow<'a, str>> {
         let (holder, name) = self.holder(path)?;
-        match holder.find(name)? {
+        let named = holder.find_named(name)?;
+        match &named.member {
+            Member::Raw(Cow::Borrowed(raw)) if named.plain => unquoted(raw).map(Cow::Borrowed),
             Member::Raw(raw) => decode(raw),
             Member::Text(text) => Some(text.clone()),
             Member::Object(_) | Member::Taken => None,
@@ -227,15 +295,15 @@ impl<'a> Object<'a> {
     /// Takes a member away where it is a text with something in it. Anything else stays.
     pub fn take_text(&mut self, path: &str) -> Option<Said<'a>> {
         let (holder, name) = self.holder(path)?;
-        let member = holder.find(name)?;
-        match std::mem::replace(member, Member::Taken) {
-            Member::Raw(raw) if raw.starts_with('"') && raw.len() > 2 => Some(Said::Raw(raw)),
-            Member::Text(text) if !text.is_empty() => Some(Said::Text(text)),
-            other => {
-                *member = other;
-                None
-            }
-        }
+        let named = holder.find_named(name)?;
+        let said = match &mut named.member {
+            Member::Raw(Cow::Borrowed(raw)) if named.plain && raw.len() > 2 => Said::Plain(raw),
+            Member::Raw(raw) if raw.starts_with('"') && raw.len() > 2 => Said::Raw(std::mem::take(raw)),
+            Member::Text(text) if !text.is_empty() => Said::Text(std::mem::take(text)),
+            _ => return None,
+        };
+        named.member = Member::Taken;
+        Some(said)
     }
 
     /// Adds a member. `raw` MUST be one sound JSON value.
@@ -271,7 +339,7 @@ impl<'a> Object<'a> {
     /// Appends what is left as members, without the braces around them. Gives how many there were.
     pub fn write_members(&self, out: &mut String) -> usize {
         let mut written = 0;
-        for Named { key, member, .. } in &self.members {
+        for Named { key, member, whole, .. } in &self.members {
             if matches!(member, Member::Taken) {
                 continue;
             }
@@ -279,6 +347,10 @@ impl<'a> Object<'a> {
                 out.push(',');
             }
             written += 1;
+            if !whole.is_empty() && matches!(member, Member::Raw(_)) {
+                out.push_str(whole);
+                continue;
+            }
             write_string(out, key);
             out.push(':');
             match member {
@@ -300,17 +372,17 @@ impl<'a> Object<'a> {
         let members = self
             .members
             .into_iter()
-            .map(|Named { glance, key, member }| {
+            .map(|Named { glance, key, member, .. }| {
                 let member = match member {
                     Member::Raw(raw) => Member::Raw(Cow::Owned(raw.into_owned())),
                     Member::Text(text) => Member::Text(Cow::Owned(text.into_owned())),
                     Member::Object(inside) => Member::Object(inside.into_owned()),
                     Member::Taken => Member::Taken,
                 };
-                Named { glance, key: Cow::Owned(key.into_owned()), member }
+                Named { glance, plain: false, key: Cow::Owned(key.into_owned()), member, whole: "" }
             })
             .collect();
-        Object { members, names: self.names, twice: self.twice }
+        Object { members, names: self.names, doubled: self.doubled, twice: self.twice }
     }
 }
 
@@ -428,6 +500,11 @@ pub fn has_list(text: &str, name: &str) -> bool {
     look().unwrap_or(false)
 }
 
+/// What stands in the quotes of a text that has them.
+pub(crate) fn unquoted(raw: &str) -> Option<&str> {
+    raw.get(1..raw.len().checked_sub(1)?)
+}
+
 /// The text that a JSON string says. `None` for what is no JSON string.
 pub fn decode<'a>(raw: &Cow<'a, str>) -> Option<Cow<'a, str>> {
     match raw {
@@ -449,8 +526,8 @@ mod tests {
     #[test]
     fn what_is_not_taken_stays_as_it_stands() {
         let mut o = Object::parse(r#"{"a":"x","n":1.0,"o":{"in":"y","k":[1, 2]},"e":"","z":null}"#).unwrap();
-        assert_eq!(o.take_text("a"), Some(Said::Raw("\"x\"".into())));
-        assert_eq!(o.take_text("o.in"), Some(Said::Raw("\"y\"".into())));
+        assert_eq!(o.take_text("a"), Some(Said::Plain("\"x\"")));
+        assert_eq!(o.take_text("o.in"), Some(Said::Plain("\"y\"")));
         for kept in ["n", "e", "z", "o", "missing", "o.missing", "n.k"] {
             assert_eq!(o.take_text(kept), None, "{kept}");
         }
@@ -469,6 +546,23 @@ mod tests {
         assert_eq!(rest(&o.take_object("o").unwrap()), r#""p":{"q":"y"}"#);
         assert_eq!((o.take_object("l"), o.take_object("o")), (None, None));
         assert_eq!(rest(&o), r#""l":[1]"#);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_looked_into_at_once_is_what_is_looked_into_later(
+            text in "\\{(\"[ao]\":(1|\"x\"|\"\\\\u0041\"|\\{(\"[ao]\":(2|\\{\"o\":\\{\"a\":\\{\\}\\}\\}) ?,?){0,2}\\}),? ?){0,3}\\}",
+            path in "[ao](\\.[ao]){0,3}",
+        ) {
+            let (early, late) = (Object::parse_into(&text, &["o"]), Object::parse(&text));
+            proptest::prop_assert_eq!(early.as_ref().err(), late.as_ref().err());
+            if let (Ok(mut early), Ok(mut late)) = (early, late) {
+                proptest::prop_assert_eq!(rest(&early), rest(&late));
+                proptest::prop_assert_eq!((early.text(&path), early.has(&path)), (late.text(&path), late.has(&path)));
+                proptest::prop_assert_eq!(early.take_text(&path), late.take_text(&path));
+                proptest::prop_assert_eq!((rest(&early), early.ambiguous()), (rest(&late), late.ambiguous()));
+            }
+        }
     }
 
     #[test]

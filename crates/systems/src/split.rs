@@ -30,7 +30,7 @@ pub fn text(body: &[u8]) -> Cow<'_, str> {
 
 /// An object, the elements of an array, or one record per line.
 pub fn records(text: &str) -> Vec<Piece<'_>> {
-    let body = Body::new(text.as_bytes());
+    let body = Body::of(text);
     let base = text.as_ptr() as usize;
     body.pieces()
         .into_iter()

@@ -8,7 +8,7 @@
 mod scan;
 mod write;
 
-pub(crate) use write::write_read;
+pub(crate) use write::{is_canonical_number, write_read};
 pub use write::{key_order, write_number, write_string};
 
 use scan::{plain_run, text_end};
@@ -68,6 +68,36 @@ impl Next {
     }
 }
 
+/// A member of an object, whose value was stepped over.
+#[derive(Debug, Clone)]
+pub struct Member<'a> {
+    /// Its name.
+    pub key: Cow<'a, str>,
+    /// The value's text, as [`Reader::skip`] gives it.
+    pub raw: &'a str,
+    /// Whether the value is a text in quotes that says what stands between them: nothing in it is escaped.
+    pub plain: bool,
+    /// Name and value as they stand, where that is how [`write_string`] and a colon would write the name; else nothing.
+    pub whole: &'a str,
+}
+
+/// A member's name, and where it begins.
+#[derive(Debug, Clone)]
+pub struct Name<'a> {
+    /// The name.
+    pub key: Cow<'a, str>,
+    from: usize,
+}
+
+impl Name<'_> {
+    /// Whether it stands as [`write_string`] and a colon would write it, up to `to`, where the value begins.
+    #[inline]
+    pub fn as_written(&self, to: usize) -> bool {
+        // Two quotes and a colon, and neither escapes nor blanks.
+        matches!(self.key, Cow::Borrowed(_)) && to - self.from == self.key.len() + 3
+    }
+}
+
 /// A cursor over JSON text.
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {
@@ -86,10 +116,10 @@ impl<'a> Reader<'a> {
         self.at
     }
 
-    /// The text from `from`, a place where the cursor was, up to the cursor.
+    /// The text from `from` to `to`, places where the cursor was or at which a token begins or ends.
     #[inline]
-    pub(crate) fn since(&self, from: usize) -> &'a str {
-        self.text.get(from..self.at).unwrap_or_default()
+    pub(crate) fn part(&self, from: usize, to: usize) -> &'a str {
+        self.text.get(from..to).unwrap_or_default()
     }
 
     #[inline]
@@ -153,25 +183,68 @@ impl<'a> Reader<'a> {
     /// `first` is true right after [`open`](Self::open).
     #[inline]
     pub fn key(&mut self, first: bool) -> Result<Option<Cow<'a, str>>> {
-        // Machines write no blanks around nearly any key, and no escape in it.
-        let bytes = self.text.as_bytes();
-        let start = match (first, bytes.get(self.at..)) {
-            (true, Some([b'"', ..])) => self.at + 1,
-            (false, Some([b',', b'"', ..])) => self.at + 2,
-            (_, Some([b'}', ..])) => {
-                self.at += 1;
-                return Ok(None);
-            }
-            _ => return self.any_key(first),
-        };
-        let end = start + plain_run(bytes.get(start..).unwrap_or_default());
-        match (self.text.get(start..end), bytes.get(end..)) {
-            (Some(key), Some([b'"', b':', ..])) => {
-                self.at = end + 2;
-                Ok(Some(Cow::Borrowed(key)))
-            }
-            _ => self.any_key(first),
+        match self.plain_key(first) {
+            Some(key) => Ok(Some(Cow::Borrowed(key))),
+            None => self.any_key(first),
         }
+    }
+
+    /// As [`key`](Self::key), of a key without blanks around it and escapes in it: machines write nearly no other. `None`, with the
+    /// cursor where it was, for what `key` has to look at.
+    #[inline]
+    pub(crate) fn plain_key(&mut self, first: bool) -> Option<&'a str> {
+        let bytes = self.text.as_bytes();
+        let start = match (first, bytes.get(self.at..)?) {
+            (true, [b'"', ..]) => self.at + 1,
+            (false, [b',', b'"', ..]) => self.at + 2,
+            _ => return None,
+        };
+        let rest = bytes.get(start..)?;
+        let len = plain_run(rest);
+        let (Some(b'"'), Some(b':')) = (rest.get(len), rest.get(len + 1)) else { return None };
+        self.at = start + len + 2;
+        self.text.get(start..start + len)
+    }
+
+    /// Takes a member: what [`key`](Self::key) and [`skip`](Self::skip) give in turn, and what is known by then. `None` at the end.
+    ///
+    /// # Errors
+    /// Theirs.
+    pub fn member(&mut self, first: bool, depth: usize) -> Result<Option<Member<'a>>> {
+        let Some(name) = self.name(first)? else { return Ok(None) };
+        self.member_of(name, depth).map(Some)
+    }
+
+    /// The first half of [`member`](Self::member), with the cursor before the value.
+    ///
+    /// # Errors
+    /// As [`key`](Self::key).
+    #[inline]
+    pub fn name(&mut self, first: bool) -> Result<Option<Name<'a>>> {
+        let from = self.at + usize::from(!first);
+        Ok(self.key(first)?.map(|key| Name { key, from }))
+    }
+
+    /// The other half.
+    ///
+    /// # Errors
+    /// As [`skip`](Self::skip).
+    #[inline]
+    pub fn member_of(&mut self, name: Name<'a>, depth: usize) -> Result<Member<'a>> {
+        let start = self.at;
+        let (raw, plain) = match self.plain_string() {
+            Some(_) => (self.part(start, self.at), true),
+            None => (self.skip(depth)?, false),
+        };
+        let as_written = name.as_written(start) && self.at - start == raw.len();
+        let whole = if as_written { self.part(name.from, self.at) } else { "" };
+        Ok(Member { key: name.key, raw, plain, whole })
+    }
+
+    /// Whether the very next byte opens an object.
+    #[inline]
+    pub fn at_object(&self) -> bool {
+        self.peek() == Some(b'{')
     }
 
     fn any_key(&mut self, first: bool) -> Result<Option<Cow<'a, str>>> {
@@ -208,6 +281,27 @@ impl<'a> Reader<'a> {
     /// Takes a string and decodes it; borrowed where it has no escapes.
     #[inline]
     pub fn string(&mut self) -> Result<Cow<'a, str>> {
+        match self.plain_string() {
+            Some(text) => Ok(Cow::Borrowed(text)),
+            None => self.any_string(),
+        }
+    }
+
+    /// As [`string`](Self::string), of a text without blanks before it and escapes in it, as most are. `None`, with the cursor where it
+    /// was, for what `string` has to look at.
+    #[inline]
+    pub(crate) fn plain_string(&mut self) -> Option<&'a str> {
+        let [b'"', rest @ ..] = self.text.as_bytes().get(self.at..)? else { return None };
+        let len = plain_run(rest);
+        if rest.get(len) != Some(&b'"') {
+            return None;
+        }
+        let start = self.at + 1;
+        self.at = start + len + 1;
+        self.text.get(start..start + len)
+    }
+
+    fn any_string(&mut self) -> Result<Cow<'a, str>> {
         self.space();
         if !self.take(b'"') {
             return Err(self.unexpected("text in quotes"));
@@ -215,7 +309,6 @@ impl<'a> Reader<'a> {
         let start = self.at;
         let bytes = self.text.as_bytes();
         let at = start + plain_run(bytes.get(start..).unwrap_or_default());
-        // Most strings end here, without an escape.
         match bytes.get(at) {
             Some(b'"') => {
                 self.at = at + 1;
@@ -424,9 +517,16 @@ impl<'a> Reader<'a> {
         while let Some(b) = bytes.get(at) {
             at += 1;
             match b {
-                b'"' => match text_end(bytes, at) {
-                    Ok(end) => at = end,
-                    Err(end) => return Err(self.open_text(end)),
+                b'"' => loop {
+                    match text_end(bytes, at) {
+                        Ok(end) => at = end,
+                        Err(end) => return Err(self.open_text(end)),
+                    }
+                    // The next is most often a text as well.
+                    match bytes.get(at..) {
+                        Some([b':' | b',', b'"', ..]) => at += 2,
+                        _ => break,
+                    }
                 },
                 b'{' | b'[' => {
                     open += 1;
@@ -545,8 +645,16 @@ mod tests {
             if write_number(&mut once, &number, 0).is_ok() {
                 let mut twice = String::new();
                 write_number(&mut twice, &once, 0).unwrap();
-                proptest::prop_assert_eq!(once, twice);
+                proptest::prop_assert_eq!(&once, &twice);
             }
+            proptest::prop_assert!(!is_canonical_number(&number) || once == number, "{}", number);
+        }
+
+        #[test]
+        fn a_number_that_is_known_to_stay_is_written_so(number in "-?(0|[1-9][0-9]{0,6}|[1-9][0-9]{7,16})(\\.(0{0,8}[0-9]{1,10}|[0-9]{8,16}))?") {
+            let mut written = String::new();
+            let result = write_number(&mut written, &number, 0);
+            proptest::prop_assert!(!is_canonical_number(&number) || (result.is_ok() && written == number), "{}", written);
         }
     }
 
@@ -572,6 +680,30 @@ mod tests {
         assert_eq!(Reader::new(&deep).skip(0).unwrap_err().code, "too_deep");
         let fine = "[".repeat(64) + &"]".repeat(64);
         assert_eq!(Reader::new(&fine).skip(0).unwrap(), fine);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_member_is_its_key_and_its_value(text in "\\{[ ]?\"[a\\\\n]{0,3}\"[ ]?:[ ]?(\"[a-z\\\\\"\u{1}]{0,9}\"|[0-9]|\\[\"a\",\"b\"\\]|\\{\"a\":\"\\\\\"\"\\})[ ]?,?\"b\":\"\"\\}?") {
+            let (mut by_member, mut by_parts) = (Reader::new(&text), Reader::new(&text));
+            by_member.open(b'{').unwrap();
+            by_parts.open(b'{').unwrap();
+            for first in [true, false, false] {
+                let parts = by_parts.key(first).and_then(|key| key.map(|key| Ok((key, by_parts.skip(1)?))).transpose());
+                let member = by_member.member(first, 1);
+                proptest::prop_assert_eq!(&member.clone().map(|m| m.map(|m| (m.key, m.raw))), &parts);
+                let Ok(Some(member)) = member else { break };
+                proptest::prop_assert_eq!(by_member.at(), by_parts.at());
+                let mut written = String::new();
+                write_string(&mut written, &member.key);
+                written = format!("{written}:{}", member.raw);
+                proptest::prop_assert!(member.whole.is_empty() || member.whole == written);
+                let said = Reader::new(member.raw).string();
+                let as_it_stands = matches!(said, Ok(Cow::Borrowed(_)));
+                proptest::prop_assert!(as_it_stands || !member.plain);
+                proptest::prop_assert!(member.plain || !as_it_stands || text.contains(": "), "only behind a blank");
+            }
+        }
     }
 
     #[test]

@@ -21,20 +21,32 @@ pub(super) fn text_end(bytes: &[u8], mut at: usize) -> std::result::Result<usize
 pub(super) fn plain_run(bytes: &[u8]) -> usize {
     run(
         bytes,
-        |word| quotes(word) | word.wrapping_sub(ONES * 0x20) & !word & HIGH,
+        |word| found(word, differ(word, b'"') & differ(word, b'\\') & ((word & LOW) + ONES * 0x60)),
         |b| b < 0x20 || b == b'"' || b == b'\\',
     )
 }
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
+const LOW: u64 = !HIGH;
 
-/// The high bit of each byte that is a quote or a backslash. A byte after one that is found may be marked wrongly, which does not
-/// matter: the first one counts.
+/// The high bit of each byte that is a quote or a backslash.
 #[inline]
 fn quotes(word: u64) -> u64 {
-    let zero = |w: u64| w.wrapping_sub(ONES) & !w & HIGH;
-    zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c))
+    found(word, differ(word, b'"') & differ(word, b'\\'))
+}
+
+/// The high bit of each byte whose lower seven are not those of `byte`. Added to seven bits, what fits in seven never reaches the next
+/// byte.
+#[inline]
+fn differ(word: u64, byte: u8) -> u64 {
+    ((word & LOW) ^ (ONES * byte as u64)) + LOW
+}
+
+/// The high bit of each byte of ASCII for which that bit of `others` is not set.
+#[inline]
+fn found(word: u64, others: u64) -> u64 {
+    !(others | word) & HIGH
 }
 
 /// How many bytes come before the first that `ends` names. Eight at a time, in which `found` marks it.

@@ -48,6 +48,28 @@ pub(crate) fn write_read(out: &mut String, text: &Cow<'_, str>) {
     }
 }
 
+/// Whether [`write_number`] is known to write a number, read by a [`Reader`](super::Reader), as it is, without making a double of it.
+#[inline]
+pub(crate) fn is_canonical_number(number: &str) -> bool {
+    let digits = number.strip_prefix('-').unwrap_or(number);
+    if digits.len() > 16 {
+        return false;
+    }
+    match digits.bytes().position(|b| !b.is_ascii_digit()) {
+        None => digits.len() <= 15 && number != "-0",
+        // Fifteen digits tell doubles apart, so none that is shorter stands for the same one. What is less than a millionth has
+        // an exponent, and behind the point the last digit counts.
+        Some(point) => {
+            let bytes = digits.as_bytes();
+            let fraction = bytes.get(point + 1..).unwrap_or_default();
+            bytes.get(point) == Some(&b'.')
+                && fraction.iter().all(u8::is_ascii_digit)
+                && fraction.last().is_some_and(|last| *last != b'0')
+                && !digits.starts_with("0.000000")
+        }
+    }
+}
+
 /// Appends a number in canonical form (RFC 8785, 3.2.2.3): as ECMAScript prints the double.
 ///
 /// # Errors
@@ -79,7 +101,16 @@ pub fn write_number(out: &mut String, number: &str, at: usize) -> Result<()> {
 }
 
 /// The order of object keys: by UTF-16 code units (RFC 8785, 3.2.3).
+#[inline]
 pub fn key_order(a: &str, b: &str) -> Ordering {
+    match (a.as_bytes().first(), b.as_bytes().first()) {
+        // Most names differ in their first letter.
+        (Some(x @ ..0xee), Some(y)) if x != y => x.cmp(y),
+        _ => any_order(a, b),
+    }
+}
+
+fn any_order(a: &str, b: &str) -> Ordering {
     match a.bytes().zip(b.bytes()).find(|(a, b)| a != b) {
         // UTF-8 orders as code points do, and only those past U+FFFF, in surrogates, come elsewhere: before U+E000 to U+FFFF.
         Some((0xee.., 0xee..)) => a.encode_utf16().cmp(b.encode_utf16()),

@@ -20,21 +20,64 @@ pub struct Context {
 impl Context {
     /// Reads it off a record's action and the type of its target.
     pub fn of(action: &str, target_type: &str) -> Context {
-        // Two short words per record; nearly all name neither, and each of the words below has a `p`.
-        let mentions = |t: &str, words: &[&str]| {
-            memchr::memchr2(b'p', b'P', t.as_bytes()).is_some() && {
-                let t = super::keys::normal(t);
-                words.iter().any(|w| memchr::memmem::find(t.as_bytes(), w.as_bytes()).is_some())
-            }
-        };
-        let provider = ["idp", "identityprovider"];
-        let secret = ["projectsecret"];
+        let (action, target_type) = (Context::of_word(action), Context::of_word(target_type));
         Context {
-            provider: mentions(action, &provider) || mentions(target_type, &provider),
-            project_secret: mentions(action, &secret) || mentions(target_type, &secret),
+            provider: action.provider || target_type.provider,
+            project_secret: action.project_secret || target_type.project_secret,
         }
     }
+
+    fn of_word(word: &str) -> Context {
+        // Two short words per record, and nearly all name neither.
+        let letters = word.bytes().fold(0, |all, b| all | LETTERS[usize::from(b)]);
+        if letters & PROVIDER != PROVIDER && letters & SECRET != SECRET {
+            return Context::default();
+        }
+        // Of those that have the letters, nearly none has any of them where a name does.
+        let mut before = b' ';
+        let pair = word.bytes().filter(|b| b.is_ascii_alphanumeric()).any(|b| {
+            let pair = [std::mem::replace(&mut before, b.to_ascii_lowercase()), b.to_ascii_lowercase()];
+            matches!(&pair, b"dp" | b"yp" | b"oj")
+        });
+        if !pair && word.is_ascii() {
+            return Context::default();
+        }
+        let word = super::keys::normal(word);
+        let mentions = |name: &str| memchr::memmem::find(word.as_bytes(), name.as_bytes()).is_some();
+        Context { provider: mentions("idp") || mentions("identityprovider"), project_secret: mentions("projectsecret") }
+    }
+
+    /// What to do with the value under a key that is secret only in this context.
+    fn rule(self, key: &str) -> Option<KeyRule> {
+        if self.provider && matches!(key, "configuration" | "config") {
+            return Some(KeyRule::KeyNames("provider_configuration"));
+        }
+        let secret = self.project_secret && matches!(key, "value" | "plaintext");
+        secret.then_some(KeyRule::Mask(Cow::Borrowed("project_secret")))
+    }
 }
+
+/// The letters that the names of an identity provider have, and those of a project secret: some of them, a bit each.
+const PROVIDER: u8 = 0b0111;
+const SECRET: u8 = 0b1100;
+
+/// Which of those a byte may be, in either case. What is not ASCII may become one, or several, as a small letter.
+static LETTERS: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = match (byte as u8).to_ascii_lowercase() {
+            b'i' => 0b0001,
+            b'd' => 0b0010,
+            b'p' => 0b0100,
+            b'j' => 0b1000,
+            0x80.. => 0b1111,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    table
+};
 
 /// How one JSON text of a record is to be written.
 #[derive(Debug, Clone, Copy)]
@@ -56,21 +99,26 @@ impl Canonical<'_> {
     /// [`JsonError`] with the byte offset into `text`.
     pub fn write(&self, text: &str, marks: &mut Vec<Redaction>, out: &mut String) -> Result<(), JsonError> {
         let (path, members, arranged) = (Vec::with_capacity(8), Vec::with_capacity(16), String::new());
-        let mut pass = Pass { reader: Reader::new(text), how: *self, marks, path, members, arranged };
+        let mut pass = Pass { reader: Reader::new(text), copied: 0, how: *self, marks, path, members, arranged };
         pass.value(self.depth, out)?;
+        pass.copy(pass.reader.at(), out);
         pass.reader.end()
     }
 }
 
-/// A step from the JSON text to a value in it.
+/// An object or array that is open.
 enum Step {
-    /// By the name at this place in [`Pass::members`].
-    Member(usize),
+    /// Where in [`Pass::members`] its own begin. The last of them, before those of the next object, is the one being read.
+    Object(usize),
+    /// The element being read.
     Index(usize),
 }
 
 struct Pass<'a, 'r> {
     reader: Reader<'a>,
+    /// What stands between here and the reader is as it has to be written, and not written yet. Most JSON is nearly canonical as it
+    /// comes, and one long piece costs less to write than all its tokens.
+    copied: usize,
     how: Canonical<'r>,
     marks: &'r mut Vec<Redaction>,
     path: Vec<Step>,
@@ -83,10 +131,16 @@ struct Pass<'a, 'r> {
 impl<'a> Pass<'a, '_> {
     fn mark(&mut self, rule: Cow<'static, str>) {
         let mut pointer = super::pointer(self.how.path);
-        for step in &self.path {
+        for (i, step) in self.path.iter().enumerate() {
             match step {
-                Step::Member(place) => {
-                    push_token(&mut pointer, self.members.get(*place).map_or("", |(name, _)| name.as_ref()));
+                Step::Object(_) => {
+                    let inner = self.path.iter().skip(i + 1).find_map(|step| match step {
+                        Step::Object(first) => Some(*first),
+                        Step::Index(_) => None,
+                    });
+                    let place = inner.unwrap_or(self.members.len()).checked_sub(1);
+                    let name = place.and_then(|place| self.members.get(place)).map_or("", |(name, _)| name.as_ref());
+                    push_token(&mut pointer, name);
                 }
                 Step::Index(i) => push_token(&mut pointer, &i.to_string()),
             }
@@ -94,58 +148,112 @@ impl<'a> Pass<'a, '_> {
         add_mark(self.marks, pointer, rule);
     }
 
+    /// Writes what stands before `to` and is not written yet.
+    fn copy(&mut self, to: usize, out: &mut String) {
+        out.push_str(self.reader.part(self.copied, to));
+        self.copied = to;
+    }
+
+    /// Where in `out` that is written which stands at `at`.
+    fn written(&self, at: usize, out: &str) -> usize {
+        out.len() + at.saturating_sub(self.copied)
+    }
+
+    /// The reader went on from `from`; what it took there besides blanks, in its last `taken` bytes, stays.
+    fn without_blanks(&mut self, from: usize, taken: usize, out: &mut String) {
+        let to = self.reader.at() - taken;
+        if from != to {
+            self.copy(from, out);
+            self.copied = to;
+        }
+    }
+
+    /// Writes a value into an `out` of its own.
+    fn apart(&mut self, depth: usize, out: &mut String) -> Result<(), JsonError> {
+        self.copied = self.reader.at();
+        self.value(depth, out)?;
+        self.copy(self.reader.at(), out);
+        Ok(())
+    }
+
+    /// Takes what most values are: a text without escapes, and without blanks before it. Tells whether it was one.
+    #[inline(always)]
+    fn plain_text(&mut self, out: &mut String) -> bool {
+        let from = self.reader.at();
+        let Some(text) = self.reader.plain_string() else { return false };
+        if !self.how.rules.harmless(text) {
+            self.text(Cow::Borrowed(text), from, out);
+        }
+        true
+    }
+
     fn value(&mut self, depth: usize, out: &mut String) -> Result<(), JsonError> {
-        match self.reader.next_kind()? {
+        if self.plain_text(out) {
+            return Ok(());
+        }
+        let from = self.reader.at();
+        let kind = self.reader.next_kind()?;
+        self.without_blanks(from, 0, out);
+        let from = self.reader.at();
+        match kind {
             Next::String => {
-                let from = self.reader.at();
                 let text = self.reader.string()?;
                 self.text(text, from, out);
             }
             Next::Number => {
-                let at = self.reader.at();
                 let number = self.reader.number()?;
-                json::write_number(out, number, at)?;
+                if !json::is_canonical_number(number) {
+                    self.copy(from, out);
+                    json::write_number(out, number, from)?;
+                    self.copied = self.reader.at();
+                }
             }
-            Next::Bool => out.push_str(if self.reader.boolean()? { "true" } else { "false" }),
-            Next::Null => {
-                self.reader.null()?;
-                out.push_str("null");
+            Next::Bool => {
+                self.reader.boolean()?;
             }
+            Next::Null => self.reader.null()?,
             Next::Array => self.array(depth, out)?,
             Next::Object => self.object(depth, out)?,
         }
         Ok(())
     }
 
-    /// Writes a text, which was read from `from` on.
+    /// Writes a text, which was read from `from` on, where it cannot stay as it is.
     fn text(&mut self, text: Cow<'a, str>, from: usize, out: &mut String) {
         let mut fired: Vec<Cow<'static, str>> = Vec::new();
-        match (self.how.rules.text(&text, &mut |rule| fired.push(rule)), &text) {
+        let written = match (self.how.rules.text(&text, &mut |rule| fired.push(rule)), text) {
             // It has no escape, and needs none.
-            (None, Cow::Borrowed(_)) => out.push_str(self.reader.since(from)),
-            (None, Cow::Owned(text)) => json::write_string(out, text),
+            (None, Cow::Borrowed(_)) => return,
+            (None, Cow::Owned(text)) => text,
             (Some(scrubbed), _) => {
                 fired.into_iter().for_each(|rule| self.mark(rule));
-                json::write_string(out, &scrubbed);
+                scrubbed
             }
-        }
+        };
+        self.copy(from, out);
+        json::write_string(out, &written);
+        self.copied = self.reader.at();
     }
 
     fn array(&mut self, depth: usize, out: &mut String) -> Result<(), JsonError> {
         self.deeper(depth)?;
         self.reader.open(b'[')?;
-        out.push('[');
+        self.path.push(Step::Index(0));
         let mut n = 0;
-        while self.reader.element(n == 0)? {
-            if n > 0 {
-                out.push(',');
+        loop {
+            let from = self.reader.at();
+            let more = self.reader.element(n == 0)?;
+            self.without_blanks(from, usize::from(n > 0 || !more), out);
+            if !more {
+                break;
             }
-            self.path.push(Step::Index(n));
+            if let Some(Step::Index(at)) = self.path.last_mut() {
+                *at = n;
+            }
             self.value(depth + 1, out)?;
-            self.path.pop();
             n += 1;
         }
-        out.push(']');
+        self.path.pop();
         Ok(())
     }
 
@@ -156,49 +264,82 @@ impl<'a> Pass<'a, '_> {
     fn object(&mut self, depth: usize, out: &mut String) -> Result<(), JsonError> {
         self.deeper(depth)?;
         self.reader.open(b'{')?;
-        out.push('{');
-        let body = out.len();
+        let body = self.written(self.reader.at(), out);
         let first = self.members.len();
+        self.path.push(Step::Object(first));
         let (mut sorted, mut has_value) = (true, false);
-        while let Some(key) = self.reader.key(self.members.len() == first)? {
-            let at = self.reader.at();
+        loop {
+            let from = self.reader.at();
             let place = self.members.len();
-            let key = self.clean_key(key, place - first);
-            if let Some((last, _)) = self.members.get(first..).and_then(<[_]>::last) {
+            let key = match self.reader.plain_key(place == first) {
+                Some(key) => Cow::Borrowed(key),
+                None => match self.reader.key(place == first)? {
+                    Some(key) => key,
+                    None => {
+                        self.without_blanks(from, 1, out);
+                        break;
+                    }
+                },
+            };
+            let at = self.reader.at();
+            let comma = usize::from(place > first);
+            // A comma, two quotes and a colon, and nothing else around it.
+            let plain = matches!(key, Cow::Borrowed(_)) && at - from == comma + key.len() + 3;
+            // Shorter ones are no tokens.
+            let (key, kept) = if key.len() < 16 { (key, true) } else { self.clean_key(key, place - first) };
+            if place > first
+                && let Some((last, _)) = self.members.last()
+            {
                 match json::key_order(last, &key) {
                     std::cmp::Ordering::Less => {}
                     std::cmp::Ordering::Equal => return Err(duplicate(&key, at)),
                     std::cmp::Ordering::Greater => sorted = false,
                 }
-                // Where order is lost the commas are put in when the members are arranged.
-                if sorted {
+            }
+            // Where order is lost the commas are put in when the members are arranged.
+            let comma_stays = sorted && comma == 1;
+            let start = if plain && kept {
+                if comma == 1 && !sorted {
+                    self.copy(from, out);
+                    self.copied = from + 1;
+                }
+                self.written(from + comma, out)
+            } else {
+                self.copy(from, out);
+                if comma_stays {
                     out.push(',');
                 }
-            }
-            let start = out.len();
-            json::write_read(out, &key);
-            out.push(':');
+                let start = out.len();
+                json::write_read(out, &key);
+                out.push(':');
+                self.copied = at;
+                start
+            };
             let rule = self.rule(&key);
             has_value |= key == "value";
             self.members.push((key, start..start));
-            self.path.push(Step::Member(place));
             match rule {
+                None if self.plain_text(out) => {}
                 None => self.value(depth + 1, out)?,
                 Some(rule) => self.secret(rule, depth + 1, out)?,
             }
-            self.path.pop();
-            if let Some((_, range)) = self.members.get_mut(place) {
-                range.end = out.len();
+            let end = self.written(self.reader.at(), out);
+            if let Some((_, range)) = self.members.last_mut() {
+                range.end = end;
             }
         }
         if has_value {
+            // As below: without the bracket.
+            self.copy(self.reader.at() - 1, out);
             self.named_value(first, out);
         }
+        self.path.pop();
         if !sorted {
+            // Without the bracket, which comes after the members in their order.
+            self.copy(self.reader.at() - 1, out);
             self.arrange(first, body, out)?;
         }
         self.members.truncate(first);
-        out.push('}');
         Ok(())
     }
 
@@ -237,12 +378,12 @@ impl<'a> Pass<'a, '_> {
                 *range = moved(range.start)..moved(range.end);
             }
         }
-        self.path.push(Step::Member(first + at));
+        self.members.push((Cow::Borrowed("value"), 0..0));
         self.mark(match rule {
             KeyRule::Mask(name) => name,
             KeyRule::KeyNames(name) | KeyRule::IdOnly(name) => Cow::Borrowed(name),
         });
-        self.path.pop();
+        self.members.pop();
     }
 
     /// Puts the members from `first` on, written from `body` on, in their order.
@@ -266,58 +407,53 @@ impl<'a> Pass<'a, '_> {
         Ok(())
     }
 
-    /// A key that is itself a token is not kept either.
-    fn clean_key(&mut self, key: Cow<'a, str>, position: usize) -> Cow<'a, str> {
-        let mut fired = None;
-        if key.len() < 16 {
-            return key;
+    /// A key that is itself a token is not kept either. Tells whether it was.
+    fn clean_key(&mut self, key: Cow<'a, str>, position: usize) -> (Cow<'a, str>, bool) {
+        if self.how.rules.harmless(&key) {
+            return (key, true);
         }
+        let mut fired = None;
         match self.how.rules.text(&key, &mut |rule| fired = Some(rule)) {
-            None => key,
+            None => (key, true),
             Some(clean) => {
                 let clean = format!("{clean} #{position}");
-                let clean = Cow::Owned(clean);
-                self.path.push(Step::Member(self.members.len()));
-                self.members.push((clean, 0..0));
+                self.members.push((Cow::Owned(clean), 0..0));
                 self.mark(fired.unwrap_or(Cow::Borrowed("token")));
-                self.path.pop();
-                self.members.pop().map_or(Cow::Borrowed(""), |(clean, _)| clean)
+                (self.members.pop().map_or(Cow::Borrowed(""), |(clean, _)| clean), false)
             }
         }
     }
 
     /// What to do with the value under this key, if anything.
     fn rule(&self, key: &str) -> Option<KeyRule> {
-        let by_context = match key {
-            "configuration" | "config" if self.how.context.provider => {
-                Some(KeyRule::KeyNames("provider_configuration"))
-            }
-            "value" | "plaintext" if self.how.context.project_secret => {
-                Some(KeyRule::Mask(Cow::Borrowed("project_secret")))
-            }
-            _ => None,
-        };
-        self.how.rules.key(key).or(by_context)
+        self.how.rules.key(key).or_else(|| self.how.context.rule(key))
     }
 
     /// Writes what is kept of a secret value. The value is still checked: redaction is no way around the
     /// rules for JSON.
     fn secret(&mut self, rule: KeyRule, depth: usize, out: &mut String) -> Result<(), JsonError> {
+        let start = self.reader.at();
         let kind = self.reader.next_kind()?;
-        let from = out.len();
+        self.without_blanks(start, 0, out);
         let marks = self.marks.len();
         match (kind, &rule) {
             // Nothing secret fits in these.
             (Next::Null | Next::Bool, _) => return self.value(depth, out),
             (Next::Object, KeyRule::KeyNames(_)) => {
+                self.copy(self.reader.at(), out);
                 let names = self.key_names(depth)?;
                 out.push_str(&names);
             }
             // Already reduced to its key names, by us or by the sender.
             (Next::Array, KeyRule::KeyNames(_)) => return self.value(depth, out),
-            (Next::Object, KeyRule::IdOnly(_)) => self.id_only(depth, out)?,
+            (Next::Object, KeyRule::IdOnly(_)) => {
+                self.copy(self.reader.at(), out);
+                self.id_only(depth, out)?;
+            }
             _ => {
-                self.value(depth, out)?;
+                self.copy(self.reader.at(), out);
+                let from = out.len();
+                self.apart(depth, out)?;
                 let was = out.get(from..).unwrap_or_default();
                 let already = was == format!("\"{MARK}\"");
                 out.truncate(from);
@@ -328,6 +464,7 @@ impl<'a> Pass<'a, '_> {
                 }
             }
         }
+        self.copied = self.reader.at();
         self.marks.truncate(marks);
         self.mark(match rule {
             KeyRule::Mask(name) => name,
@@ -342,9 +479,9 @@ impl<'a> Pass<'a, '_> {
         let mut names = Vec::new();
         let mut scratch = String::new();
         while let Some(key) = self.reader.key(names.is_empty())? {
-            names.push(self.clean_key(key, names.len()));
+            names.push(if key.len() < 16 { key } else { self.clean_key(key, names.len()).0 });
             scratch.clear();
-            self.value(depth + 1, &mut scratch)?;
+            self.apart(depth + 1, &mut scratch)?;
         }
         names.sort_by(|a, b| json::key_order(a, b));
         let mut out = String::from("[");
@@ -366,7 +503,7 @@ impl<'a> Pass<'a, '_> {
         while let Some(key) = self.reader.key(first)? {
             first = false;
             let mut value = String::new();
-            self.value(depth + 1, &mut value)?;
+            self.apart(depth + 1, &mut value)?;
             let name = super::keys::normal(&key).into_owned();
             if matches!(name.as_str(), "id" | "identity" | "identityid" | "apikeyid") {
                 kept.push((key, value));
@@ -407,6 +544,36 @@ mod tests {
         let mut out = String::new();
         plain("attributes", context).write(text, &mut marks, &mut out).unwrap();
         (out, marks.into_iter().map(|m| (m.pointer, m.rule.into_owned())).collect())
+    }
+
+    #[test]
+    fn a_value_is_that_of_the_name_beside_it() {
+        for (text, clean, at) in [
+            (r#"{"value": "S", "name": "Authorization"}"#, r#"{"name":"Authorization","value":"***"}"#, "/value"),
+            (
+                r#"{"a":[{"type":"password","value":["S",{"b":1}],"z":1.50}]}"#,
+                r#"{"a":[{"type":"password","value":"***","z":1.5}]}"#,
+                "/a/0/value",
+            ),
+            (
+                r#"{"z":{"key":"cookie","x":"a","value":"a long one, longer than the mark"},"b":1}"#,
+                r#"{"b":1,"z":{"key":"cookie","value":"***","x":"a"}}"#,
+                "/z/value",
+            ),
+            (r#"{"value":1,"type":"password"}"#, r#"{"type":"password","value":"***"}"#, "/value"),
+        ] {
+            let (out, marks) = run(text, Context::of("", ""));
+            assert_eq!(out, clean);
+            assert!(marks.iter().any(|mark| mark.0.ends_with(at)), "{marks:?}");
+            assert_eq!(run(&out, Context::of("", "")), (out, Vec::new()), "a mark is no secret");
+        }
+        for text in [
+            r#"{"name":"color","value":"red"}"#,
+            r#"{"type":"password","value":null}"#,
+            r#"{"type":"password","value":true}"#,
+        ] {
+            assert_eq!(run(text, Context::of("", "")), (text.to_owned(), Vec::new()));
+        }
     }
 
     #[test]
@@ -476,6 +643,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_context_is_what_the_slow_way_says(word in "[a-zA-Z\u{130}\u{212a} _-]{0,4}(id-?[pP]|I[dD]entity ?Provider|project_?[sS]ecret|\u{130}dp|jpid)?[a-z]{0,3}") {
+            let name = super::super::keys::normal(&word);
+            let (provider, project_secret) = (["idp", "identityprovider"].iter().any(|w| name.contains(w)), name.contains("projectsecret"));
+            prop_assert_eq!(Context::of(&word, ""), Context { provider, project_secret });
+            prop_assert_eq!(Context::of("", &word), Context { provider, project_secret });
+        }
+
         #[test]
         fn agrees_with_an_independent_canonicalizer(value in arbitrary_json()) {
             let mut marks = Vec::new();

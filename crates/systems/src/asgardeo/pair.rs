@@ -13,6 +13,7 @@ use crate::object::{Object, decode};
 use crate::split::Piece;
 use crate::wso2::line::{self, Line};
 use event::json::write_string;
+use memchr::memmem;
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
@@ -68,7 +69,8 @@ pub(crate) fn twin(text: &str) -> Option<String> {
 /// Makes one record of two that say the same; the others stay as they are.
 pub(crate) fn pair<'a>(text: &str, pieces: Vec<Piece<'a>>) -> Vec<Piece<'a>> {
     // Bodies of one shape are the rule, and cheap to know.
-    let marked = text.matches(V2).count();
+    let v2 = memmem::Finder::new(V2);
+    let marked = v2.find_iter(text.as_bytes()).count();
     if marked == 0 || marked >= pieces.len() {
         return pieces;
     }
@@ -80,7 +82,7 @@ pub(crate) fn pair<'a>(text: &str, pieces: Vec<Piece<'a>>) -> Vec<Piece<'a>> {
     };
     let mut partner: Vec<Option<usize>> = vec![None; pieces.len()];
     for (i, piece) in pieces.iter().enumerate() {
-        if !piece.text.as_deref().is_ok_and(|text| text.contains(V2)) {
+        if !piece.text.as_deref().is_ok_and(|text| v2.find(text.as_bytes()).is_some()) {
             continue;
         }
         let Some(v2) = look_at(i).filter(|look| look.v2) else { continue };

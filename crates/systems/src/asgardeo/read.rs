@@ -33,7 +33,7 @@ const DATA: &[(&str, Field)] = &[
 ];
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
-    let mut native = Object::parse(text)?;
+    let mut native = Object::parse_into(text, &["data"])?;
     if native.has("events") {
         return webhook::read(native, text, context, out);
     }

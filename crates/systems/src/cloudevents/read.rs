@@ -8,7 +8,7 @@ use crate::{Context, Reason};
 use event::Field;
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
-    let mut native = Object::parse(text)?;
+    let mut native = Object::parse_into(text, &["data"])?;
     let said = |native: &mut Object<'a>, name: &'static str| {
         native.text(name).filter(|text| !text.is_empty()).ok_or_else(|| Reason::missing(name))
     };

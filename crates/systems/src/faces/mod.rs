@@ -109,8 +109,8 @@ impl Face {
 
     /// The record in this face: JSON text, or one line without its end. `None` where this face shows other systems' records only.
     pub fn render(&self, record: Record<'_>, given: &Given<'_>) -> Option<String> {
-        // What was not understood is in no shape that a reader of one of these faces could rely on.
-        let unparsed = record.text(event::Field::Action) == Some("unparsed") && !matches!(self, Face::Own(_));
+        // What was not understood came as such an event, and may be none: a reader of events stumbles over it.
+        let unparsed = matches!(self, Face::CloudEvents) && record.text(event::Field::Action) == Some("unparsed");
         if let Some(system) = self.system().filter(|system| record.is_of(system.name()) && !unparsed) {
             return original(system, record).map(|native| native.to_string());
         }

@@ -13,7 +13,7 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
         let line = line::parse(text)
             .ok_or_else(|| Reason::new("not_an_event", "the line is none that Keycloak's event listener writes"))?;
         let at = line.time().and_then(|time| moment::text(time, context.zone));
-        return event(text, line.into_object(), at, context, out);
+        return event(line.into_object(), at, context, out);
     }
     let mut native = Object::parse(text)?;
     // The server's log as JSON: the same line, as the message.
@@ -25,24 +25,19 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
         let mut inside = line.into_object().into_owned();
         native.take("message");
         inside.add_object("log", native);
-        return event(text, inside, at, context, out);
+        return event(inside, at, context, out);
     }
-    event(text, native, None, context, out)
+    event(native, None, context, out)
 }
 
 /// Reads an event in its JSON form. `line_time` is that of the line it came in.
 fn event<'a>(
-    text: &str,
     mut native: Object<'a>,
     line_time: Option<(i64, bool)>,
     context: &Context<'_>,
     out: &mut Envelope<'a>,
 ) -> Result<(), Reason> {
     out.id(&mut native, "id");
-    if out.is_empty(Field::Id) {
-        // Older ones write none. The same event, fetched twice or fetched and pushed, is the same record.
-        out.id_by_content(text);
-    }
     out.time(&mut native, "time", Stamp::UnixMillis, context)?;
     if let (None, Some((at, zoned))) = (out.at(), line_time) {
         out.set_line_time(at, zoned);

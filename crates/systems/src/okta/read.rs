@@ -22,6 +22,9 @@ const FIELDS: &[(&str, Field)] = &[
     ("transaction.id", Field::RequestId),
 ];
 
+/// Objects that something of [`FIELDS`] stands in.
+const INSIDE: &[&str] = &["actor", "client", "userAgent", "outcome", "authenticationContext", "transaction"];
+
 /// Families whose events are what people did with their accounts, not what was changed in Okta.
 const EVENTS: &[&str] = &[
     "user.session.",
@@ -42,7 +45,7 @@ const EVENTS: &[&str] = &[
 const TARGETS: usize = 4;
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
-    let mut native = Object::parse(text)?;
+    let mut native = Object::parse_into(text, INSIDE)?;
     let kind = native.text("eventType").filter(|kind| !kind.is_empty()).ok_or_else(|| Reason::missing("eventType"))?;
     out.id(&mut native, "uuid");
     out.time(&mut native, "published", Stamp::Millis, context)?;

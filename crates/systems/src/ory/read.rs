@@ -21,7 +21,7 @@ const BEGINS: &[&str] = &["login", "registration", "recovery"];
 const NO_ID: &str = "00000000-0000-0000-0000-000000000000";
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
-    let mut native = Object::parse(text)?;
+    let mut native = Object::parse_into(text, &["attributes"])?;
     out.id_by_content(text);
     if native.has("timeUnixNano") {
         span_event(&mut native, context, out)?;

@@ -48,8 +48,11 @@ const SEARCH: Shape = Shape {
     ],
 };
 
+/// Objects that something of [`SEARCH`] stands in.
+const INSIDE: &[&str] = &["aggregate", "editor", "type", "localized"];
+
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
-    let mut native = Object::parse(text)?;
+    let mut native = Object::parse_into(text, INSIDE)?;
     let shape = if native.has("event_type") {
         out.shape("actions");
         &ACTIONS
