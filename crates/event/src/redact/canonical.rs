@@ -391,6 +391,8 @@ impl<'a> Pass<'a, '_> {
         let members = self.members.get_mut(first..).unwrap_or_default();
         members.sort_unstable_by(|a, b| json::key_order(&a.0, &b.0));
         self.arranged.clear();
+        // And a comma for each.
+        self.arranged.reserve(out.len() - body + members.len());
         let mut last = None;
         for (key, range) in &*members {
             if last.is_some() {
