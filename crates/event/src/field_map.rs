@@ -14,7 +14,7 @@ const _: () = assert!(COUNT <= 128);
 pub struct FieldMap<T> {
     /// The values, in the order they came.
     values: Vec<T>,
-    /// By field: its place in `values`, meaningful where `present` says so.
+    /// By field: the number of its value, from 1; 0 for one that has none.
     place: [u8; COUNT],
     /// A bit per field that has a value.
     present: u128,
@@ -30,29 +30,26 @@ impl<T> FieldMap<T> {
     /// Whether a field has a value.
     #[inline]
     pub fn has(&self, field: Field) -> bool {
-        self.present & (1 << field as u32) != 0
+        self.place.get(field as usize).is_some_and(|place| *place != 0)
     }
 
     /// A field's value.
     #[inline]
     pub fn get(&self, field: Field) -> Option<&T> {
-        if !self.has(field) {
-            return None;
-        }
-        self.values.get(usize::from(*self.place.get(field as usize)?))
+        self.values.get(usize::from(*self.place.get(field as usize)?).wrapping_sub(1))
     }
 
     /// As [`get`](Self::get), to be changed.
     #[inline]
     pub fn get_mut(&mut self, field: Field) -> Option<&mut T> {
-        if !self.has(field) {
-            return None;
-        }
-        self.values.get_mut(usize::from(*self.place.get(field as usize)?))
+        self.values.get_mut(usize::from(*self.place.get(field as usize)?).wrapping_sub(1))
     }
 
     /// Takes a field's value away.
     pub fn unset(&mut self, field: Field) {
+        if let Some(place) = self.place.get_mut(field as usize) {
+            *place = 0;
+        }
         self.present &= !(1 << field as u32);
     }
 
@@ -63,10 +60,10 @@ impl<T> FieldMap<T> {
             Some(there) => *there = value,
             None => {
                 if let Some(place) = self.place.get_mut(field as usize) {
-                    // One place per field, and there are far fewer than 256.
+                    self.values.push(value);
+                    // One value per field, and there are far fewer than 256.
                     *place = self.values.len() as u8;
                     self.present |= 1 << field as u32;
-                    self.values.push(value);
                 }
             }
         }
@@ -102,9 +99,14 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn it_is_a_map(sets in proptest::collection::vec((0..COUNT, 0u32..), 0..100)) {
+        fn it_is_a_map(sets in proptest::collection::vec((0..COUNT, 0u32.., 0..8), 0..100)) {
             let (mut map, mut model) = (FieldMap::default(), BTreeMap::new());
-            for (n, value) in sets {
+            for (n, value, kind) in sets {
+                if kind == 0 {
+                    map.unset(FIELDS[n].field);
+                    model.remove(&FIELDS[n].field);
+                    continue;
+                }
                 map.set(FIELDS[n].field, value);
                 model.insert(FIELDS[n].field, value);
             }

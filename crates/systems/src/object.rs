@@ -53,6 +53,10 @@ impl Glance {
     }
 }
 
+/// Room for the members that most objects have: a kilobyte of it, which allocators have at hand. Records of some size have more.
+const ROOM: usize = 1024 / size_of::<Named<'_>>();
+const LARGE: usize = 1000;
+
 /// How deep into each other objects are looked into at once.
 const LEVELS: usize = 3;
 
@@ -121,7 +125,8 @@ impl<'a> Object<'a> {
             return Err(Reason::new("wrong_type", "the record is not a JSON object"));
         }
         // One level deeper than it stands: it will stand in `attributes`.
-        let (object, _) = Object::read(&mut r, 2, names, LEVELS).map_err(fail)?;
+        let room = if text.len() < LARGE { ROOM } else { 2 * ROOM };
+        let (object, _) = Object::read(&mut r, 2, names, LEVELS, room).map_err(fail)?;
         r.end().map_err(fail)?;
         Ok(object)
     }
@@ -130,10 +135,15 @@ impl<'a> Object<'a> {
     /// what stands there.
     ///
     /// [`write_members`]: Self::write_members
-    fn read(r: &mut Reader<'a>, depth: usize, names: &[&str], levels: usize) -> Result<(Object<'a>, bool), JsonError> {
+    fn read(
+        r: &mut Reader<'a>,
+        depth: usize,
+        names: &[&str],
+        levels: usize,
+        room: usize,
+    ) -> Result<(Object<'a>, bool), JsonError> {
         r.open(b'{')?;
-        let mut object =
-            Object { members: Vec::with_capacity(if levels == LEVELS { 16 } else { 8 }), ..Object::default() };
+        let mut object = Object { members: Vec::with_capacity(room), ..Object::default() };
         let mut as_written = true;
         loop {
             let from = r.at();
@@ -144,7 +154,7 @@ impl<'a> Object<'a> {
             if levels > 0 && r.at_object() && names.contains(&name.key.as_ref()) && name.as_written(r.at()) {
                 let mut ahead = r.clone();
                 // What is written in another way stays as it came, until somebody does look into it.
-                if let Ok((inside, true)) = Object::read(&mut ahead, depth + 1, names, levels - 1) {
+                if let Ok((inside, true)) = Object::read(&mut ahead, depth + 1, names, levels - 1, ROOM) {
                     *r = ahead;
                     object.push(name.key, Member::Object(inside));
                     continue;

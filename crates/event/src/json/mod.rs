@@ -203,7 +203,7 @@ impl<'a> Reader<'a> {
         let len = plain_run(rest);
         let (Some(b'"'), Some(b':')) = (rest.get(len), rest.get(len + 1)) else { return None };
         self.at = start + len + 2;
-        self.text.get(start..start + len)
+        self.text.get(start..)?.get(..len)
     }
 
     /// Takes a member: what [`key`](Self::key) and [`skip`](Self::skip) give in turn, and what is known by then. `None` at the end.
@@ -298,7 +298,7 @@ impl<'a> Reader<'a> {
         }
         let start = self.at + 1;
         self.at = start + len + 1;
-        self.text.get(start..start + len)
+        self.text.get(start..)?.get(..len)
     }
 
     fn any_string(&mut self) -> Result<Cow<'a, str>> {

@@ -159,6 +159,23 @@ static LAST: [[u64; 256]; 6] = {
 };
 const _: () = assert!(NAMES.len() < 64);
 
+/// Bit `n` of `SHORT[len]` is set where name `n` is no longer than that.
+static SHORT: [u64; LAST.len() + 1] = {
+    let mut table = [0; LAST.len() + 1];
+    let mut len = 0;
+    while len < table.len() {
+        let mut n = 0;
+        while n < NAMES.len() {
+            if NAMES[n].len() <= len {
+                table[len] |= 1 << n;
+            }
+            n += 1;
+        }
+        len += 1;
+    }
+    table
+};
+
 /// Whether a key may be a name of [`NAMES`], or end in one. Nearly every key is none by its last letters, mostly by two, and looking
 /// at them costs a tenth of making the name [`normal`].
 fn suspicious(key: &str) -> bool {
@@ -167,14 +184,15 @@ fn suspicious(key: &str) -> bool {
         let with = place[usize::from(byte)];
         if with == u64::MAX {
             // What stands before it may be any letter of the name.
-            break;
+            return true;
         }
         names &= with;
         if names == 0 {
             return false;
         }
     }
-    true
+    // No name ends a key that is shorter: `key` is no private one.
+    names & SHORT.get(key.len()).copied().unwrap_or(u64::MAX) != 0
 }
 
 /// The rule for a key, built-in ones first.
@@ -315,7 +333,7 @@ mod tests {
             }
         }
         assert!(suspicious("to\u{212a}en") && Rules::default().key("to\u{212a}en").is_some(), "the Kelvin sign");
-        for key in ["id", "user_id", "displayName", "tokenType"] {
+        for key in ["id", "user_id", "displayName", "tokenType", "key", "code", "transaction", "ion", ""] {
             assert!(!suspicious(key), "{key}");
         }
     }

@@ -218,13 +218,18 @@ fn seconds(native: &mut Object<'_>) -> Option<Result<i64, Reason>> {
 /// Who somebody or something is. An id fills the first field; a masked one, which stays where it is, the second.
 fn person<'a>(native: &mut Object<'a>, path: &str, fields: (Field, Field), out: &mut Envelope<'a>) {
     let Some(said) = native.text(path) else { return };
-    if said.contains("***") {
+    if is_masked(&said) {
         out.set(fields.1, said.into_owned());
     } else if let Some((id, _)) = said.split_once('@').filter(|(id, _)| is_uuid(id)) {
         out.set(fields.0, id.to_owned());
     } else {
         out.take(native, path, fields.0);
     }
+}
+
+/// Whether a name was masked. Most have no asterisk at all, which is sooner seen.
+fn is_masked(name: &str) -> bool {
+    memchr::memchr(b'*', name.as_bytes()).is_some() && name.contains("***")
 }
 
 fn is_uuid(text: &str) -> bool {
@@ -253,7 +258,7 @@ fn data(native: &mut Object<'_>, out: &mut Envelope<'_>) {
     }
     // Whose session it was, or whom the token is for.
     if let Some(user) = data.text("AuthenticatedUser") {
-        out.set(if user.contains("***") { Field::SubjectName } else { Field::SubjectId }, user.into_owned());
+        out.set(if is_masked(&user) { Field::SubjectName } else { Field::SubjectId }, user.into_owned());
         out.set(Field::SubjectType, "User");
     }
 }
