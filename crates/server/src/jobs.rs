@@ -12,7 +12,6 @@ use crate::auth;
 use crate::intake::{self, record_use};
 use crate::problem::Problem;
 use crate::pull;
-use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -180,7 +179,7 @@ async fn record(app: &App, tenant: &Arc<Tenant>, job: &Job) -> Result<(), Proble
     if !job.message.is_empty() {
         record["message"] = job.message.clone().into();
     }
-    let taken = intake::take(app, Arc::clone(tenant), Bytes::from(record.to_string()), None).await?;
+    let taken = intake::take_own(app, Arc::clone(tenant), record.to_string()).await?;
     match taken.refused.first() {
         None => Ok(()),
         Some((_, code, _, detail)) => {

@@ -7,7 +7,6 @@ use super::Push;
 use crate::app::App;
 use crate::intake;
 use crate::problem::{Problem, request_id};
-use axum::body::Bytes;
 use axum::http::StatusCode;
 use lru::LruCache;
 use parking_lot::Mutex;
@@ -67,7 +66,7 @@ pub async fn record(app: &App, push: &Push, peer: Option<IpAddr>, reason: &Reaso
             "request_id": request_id(),
             "attributes": { "not_recorded_since_the_last": silent },
         });
-        if let Err(problem) = intake::take(app, Arc::clone(&push.tenant), Bytes::from(record.to_string()), None).await {
+        if let Err(problem) = intake::take_own(app, Arc::clone(&push.tenant), record.to_string()).await {
             tracing::warn!(code = problem.code(), "a refused request could not be recorded");
         }
     }

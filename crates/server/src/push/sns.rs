@@ -75,7 +75,7 @@ async fn note(app: &App, push: &Push, action: &str, topic: &str) -> Result<(), P
         "target": { "id": push.source.name, "type": "source", "name": push.source.name },
         "request_id": crate::problem::request_id(), "attributes": { "topic": topic },
     });
-    let taken = intake::take(app, Arc::clone(&push.tenant), Bytes::from(record.to_string()), None).await?;
+    let taken = intake::take_own(app, Arc::clone(&push.tenant), record.to_string()).await?;
     match taken.refused.first() {
         None => Ok(()),
         Some((_, code, _, detail)) => {
