@@ -182,22 +182,31 @@ fn check_count(records: usize, most: usize) -> Result<(), Problem> {
     Ok(())
 }
 
-/// How the actions of this server begin: what was done with keys, sources and settings, gaps, steps of a revocation. Auditors and
-/// services that check believe them.
-const OURS: &str = "indelible.";
+/// The source of this server's own records: what was done with keys, sources and settings, jobs, steps of a revocation.
+const OURS: &str = "indelible";
+/// How actions begin that auditors and services that check believe whatever source is beside them.
+const BELIEVED: [&str; 2] = ["indelible.revoke.", "indelible.gap"];
 /// How the ids of gaps begin.
 const GAP: &str = "gap:";
 
-/// What of a row only this server may say, and how.
+/// What of a row only this server may say: the field, and what it is or begins with. Filters do not tell capital letters from small
+/// ones, so nobody may borrow them either.
 fn reserved(row: &[u8]) -> Option<(&'static str, &'static str)> {
-    // Filters do not tell capital letters from small ones, so nobody may borrow them either.
-    let begins =
-        |value: &[u8], with: &str| value.get(..with.len()).is_some_and(|v| v.eq_ignore_ascii_case(with.as_bytes()));
+    use event::Field;
+    let begins = |value: &[u8], with: &str| {
+        value.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with.as_bytes()))
+    };
     for stored in event::encode::fields(row).map_while(Result::ok) {
+        let value = stored.value;
         match stored.field {
-            event::Field::Id if begins(stored.value, GAP) => return Some(("id", GAP)),
-            event::Field::Action if begins(stored.value, OURS) => return Some(("action", OURS)),
-            field if field > event::Field::Action => break,
+            Field::Id if begins(value, GAP) => return Some(("id", GAP)),
+            Field::Source if value.eq_ignore_ascii_case(OURS.as_bytes()) => return Some(("source", OURS)),
+            Field::Action => {
+                if let Some(with) = BELIEVED.into_iter().find(|with| begins(value, with)) {
+                    return Some(("action", with));
+                }
+            }
+            field if field > Field::Action && field > Field::Source => break,
             _ => {}
         }
     }
@@ -298,8 +307,12 @@ impl Work<'_> {
             && let Some((field, begins)) = reserved(self.rows.get(event.row.clone()).unwrap_or_default())
         {
             self.rows.truncate(event.row.start);
-            let detail = format!("`{field}` begins with `{begins}`, which only this server writes; use another");
-            let code = if field == "id" { "reserved_id" } else { "reserved_action" };
+            let detail = format!("`{field}` is or begins with `{begins}`, which only this server writes; use another");
+            let code = match field {
+                "id" => "reserved_id",
+                "source" => "reserved_source",
+                _ => "reserved_action",
+            };
             return Ok(Err(Invalid { code, field: field.into(), detail }));
         }
         if let Some(change) = change {

@@ -346,6 +346,11 @@ fn redaction_takes_linear_time_on_hostile_text() {
         "-----BEGIN ",
         r#"\"traits\":{"#,
         "code ",
+        "code",
+        "token",
+        "password=%3D[]",
+        r#"\"token\":[\""#,
+        r#"secret:\\\"\\\\"#,
         "bearer ",
     ]
     .iter()

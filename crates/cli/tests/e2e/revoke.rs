@@ -288,11 +288,13 @@ fn without_a_connector_it_is_recorded_and_published_and_says_so() {
         .post("/v1/t/acme/sessions/s1/revoke", "")
         .problem(403, "missing_scope");
     // Nobody else can put something on the list that services believe.
-    let forged = json!({ "log": "audit", "source": "indelible", "action": "indelible.revoke.requested",
+    let forged = json!({ "log": "audit", "action": "Indelible.revoke.requested",
         "attributes": { "kind": "sessions", "user_id": "i2" } });
     server.admin.post("/v1/t/acme/records", forged.to_string()).problem(400, "reserved_action");
     // Nor say what was done with keys, or that something is missing.
-    let forged = json!({ "log": "audit", "action": "Indelible.key.create" });
+    let forged = json!({ "log": "audit", "action": "indelible.key.create", "source": "Indelible" });
+    server.admin.post("/v1/t/acme/records", forged.to_string()).problem(400, "reserved_source");
+    let forged = json!({ "log": "audit", "action": "Indelible.gap" });
     server.admin.post("/v1/t/acme/records", forged.to_string()).problem(400, "reserved_action");
     let forged = json!({ "log": "audit", "action": "x", "id": "gap:kc:1:2" });
     server.admin.post("/v1/t/acme/records", forged.to_string()).problem(400, "reserved_id");

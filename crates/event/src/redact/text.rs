@@ -16,6 +16,9 @@ use std::sync::LazyLock;
 /// Shortest token body taken for a session token after its `ory_…_` prefix, as ory-nestjs has it.
 const TOKEN_MIN: usize = 16;
 
+/// Bytes of a name that are looked at on either side of an anchor.
+const NAME_MOST: usize = 48;
+
 /// What an anchor found in the text leads to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Anchor {
@@ -163,8 +166,11 @@ fn secret_at(text: &str, hit: Range<usize>, anchor: Anchor, rules: &Rules) -> Op
         }
         Anchor::Named(_) | Anchor::Part => {
             // The whole word: `recovery_codes` is a name of its own, `tokens_issued` is none.
-            let from = bytes.get(..hit.start)?.iter().rposition(|b| !is_base64url(*b)).map_or(0, |i| i + 1);
-            let to = run(bytes, hit.end, is_base64url);
+            // No name is longer, and a text of nothing but names is looked at once, not as often as it has names.
+            let start = hit.start.saturating_sub(NAME_MOST);
+            let before = bytes.get(start..hit.start)?.iter().rposition(|b| !is_base64url(*b));
+            let from = before.map_or(start, |i| start + i + 1);
+            let to = run(bytes.get(..bytes.len().min(hit.end + NAME_MOST))?, hit.end, is_base64url);
             let name = match anchor {
                 Anchor::Named(name) if to == hit.end => name,
                 _ => super::keys::name_of(text.get(from..to)?, rules)?,
