@@ -382,8 +382,15 @@ fn a_record_shown_as_its_own_system_is_what_was_sent() {
     let body = r#"{"nobody":"knows","password":"hunter2"}"#;
     for name in own {
         let stored = take(name, body).remove(0);
-        let shown = shown(name, &stored.envelope);
-        assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), json!({ "nobody": "knows", "password": "***" }));
+        let shown: Value = serde_json::from_str(&shown(name, &stored.envelope)).unwrap();
+        let native = json!({ "nobody": "knows", "password": "***" });
+        if name == "cloudevents" {
+            // As an event around it: what came may be none.
+            assert_eq!((&shown["specversion"], &shown["data"]["attributes"]["native"]), (&json!("1.0"), &native));
+            assert!(shown["id"].is_string() && shown["source"].is_string() && shown["type"].is_string(), "{shown}");
+        } else {
+            assert_eq!(shown, native);
+        }
     }
 }
 
