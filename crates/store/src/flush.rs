@@ -43,7 +43,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`flush`](Self::flush).
-    pub(crate) fn flush_unhurried(&self) -> Result<()> {
+    pub fn flush_unhurried(&self) -> Result<()> {
         self.flush_at(Ledger::freeze_next, || self.flush_share())
     }
 
