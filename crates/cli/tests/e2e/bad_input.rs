@@ -286,6 +286,12 @@ fn a_mebibyte_of_hostile_json_is_refused_in_a_moment_and_its_neighbours_are_stor
     let answer = server.admin.post(RECORDS, attributes(format!("{{{}}}", many_keys.join(",")))).json();
     assert!(started.elapsed().as_secs_f64() < 2.0, "many keys took {:?}: {answer}", started.elapsed());
     stored += u64::from(answer["accepted"] == 1);
+    // So are as many members of a system's own record.
+    let started = Instant::now();
+    let native = format!(r#"{{"type":"LOGIN","time":1700000000000,{}}}"#, many_keys.join(","));
+    let answer = server.admin.post("/v1/t/acme/ingest/keycloak", native).json();
+    assert!(started.elapsed().as_secs_f64() < 2.0, "many members took {:?}: {answer}", started.elapsed());
+    stored += u64::from(answer["accepted"] == 1);
     assert_eq!(server.admin.get("/v1/t/acme").ok()["records"], stored);
 }
 
