@@ -381,10 +381,7 @@ impl<'a> Pass<'a, '_> {
             }
         }
         self.members.push((Cow::Borrowed("value"), 0..0));
-        self.mark(match rule {
-            KeyRule::Mask(name) => name,
-            KeyRule::KeyNames(name) | KeyRule::IdOnly(name) => Cow::Borrowed(name),
-        });
+        self.mark(rule.name());
         self.members.pop();
     }
 

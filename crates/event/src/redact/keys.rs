@@ -19,6 +19,16 @@ pub enum KeyRule {
     IdOnly(&'static str),
 }
 
+impl KeyRule {
+    /// What a redaction by it is called.
+    pub fn name(self) -> Cow<'static, str> {
+        match self {
+            KeyRule::Mask(name) => name,
+            KeyRule::KeyNames(name) | KeyRule::IdOnly(name) => Cow::Borrowed(name),
+        }
+    }
+}
+
 /// Lower case, letters and digits only; borrowed where the key is already so.
 pub(super) fn normal(key: &str) -> Cow<'_, str> {
     if key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
@@ -202,9 +212,7 @@ pub(super) fn rule(key: &str, rules: &Rules) -> Option<KeyRule> {
     {
         return Some(rule);
     }
-    // Ory's session cookies: `ory_kratos_session`, `ory_session_<project>`.
-    let ory = matches!(key.as_bytes(), [b'o' | b'O', b'r' | b'R', b'y' | b'Y', b'_' | b'-', ..]);
-    if ory && normal(key).contains("session") {
+    if is_session_cookie(key) {
         return Some(KeyRule::Mask(Cow::Borrowed("session_token")));
     }
     if rules.extra_keys.is_empty() {
@@ -216,14 +224,16 @@ pub(super) fn rule(key: &str, rules: &Rules) -> Option<KeyRule> {
 
 /// What a name that stands in a text is the name of, where it is a secret's.
 pub(super) fn name_of(key: &str, rules: &Rules) -> Option<&'static str> {
-    if let Some(rule) = built_in(&normal(key), rules) {
-        return Some(match rule {
-            KeyRule::Mask(Cow::Borrowed(name)) | KeyRule::KeyNames(name) | KeyRule::IdOnly(name) => name,
-            KeyRule::Mask(Cow::Owned(_)) => "secret",
-        });
+    match built_in(&normal(key), rules).map(KeyRule::name) {
+        Some(Cow::Borrowed(name)) => Some(name),
+        _ => is_session_cookie(key).then_some("session_token"),
     }
-    (key.len() > 4 && key.get(..4).is_some_and(|o| o.eq_ignore_ascii_case("ory_")) && normal(key).contains("session"))
-        .then_some("session_token")
+}
+
+/// Ory's session cookies: `ory_kratos_session`, `ory_session_<project>`.
+fn is_session_cookie(key: &str) -> bool {
+    let ory = matches!(key.as_bytes(), [b'o' | b'O', b'r' | b'R', b'y' | b'Y', b'_' | b'-', ..]);
+    ory && normal(key).contains("session")
 }
 
 /// The rule for a name of [`NAMES`].

@@ -240,7 +240,7 @@ impl Value {
             end = ampersand.map_or(end, |at| self.start + at);
         }
         // The backslashes of the quote around all of it are not the value's.
-        let backslashes = bytes.get(self.start..end).map_or(0, |b| b.iter().rev().take_while(|b| **b == b'\\').count());
+        let backslashes = backslashes(bytes, self.start..end);
         if matches!(bytes.get(end), Some(b'"' | b'\'')) { end - backslashes } else { end }
     }
 
@@ -255,14 +255,18 @@ impl Value {
             if at >= bytes.len() {
                 return at;
             }
-            let backslashes =
-                bytes.get(self.start..at).map_or(0, |b| b.iter().rev().take_while(|b| **b == b'\\').count());
+            let backslashes = backslashes(bytes, self.start..at);
             if backslashes % (inner + 1) != inner {
                 return at - backslashes.min(self.escapes);
             }
             at += 1;
         }
     }
+}
+
+/// How many backslashes stand at the end of a range.
+fn backslashes(bytes: &[u8], range: Range<usize>) -> usize {
+    bytes.get(range).map_or(0, |bytes| bytes.iter().rev().take_while(|b| **b == b'\\').count())
 }
 
 /// The value after a name: over closing quotes (escaped ones too) and brackets, `space`, and what says that one follows: `=`, `:`,
@@ -318,7 +322,7 @@ fn closing(bytes: &[u8], from: usize) -> usize {
                 }
             }
             b'"' => {
-                let escapes = bytes.get(from..at).map_or(0, |b| b.iter().rev().take_while(|b| **b == b'\\').count());
+                let escapes = backslashes(bytes, from..at);
                 let text = Value { start: at + 1, quote: Some(b'"'), escapes, loose: false, encoded: false };
                 at = text.end_of_quoted(bytes) + escapes;
             }

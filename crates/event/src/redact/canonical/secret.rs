@@ -45,10 +45,7 @@ impl<'a> Pass<'a, '_> {
         }
         self.copied = self.reader.at();
         self.marks.truncate(marks);
-        self.mark(match rule {
-            KeyRule::Mask(name) => name,
-            KeyRule::KeyNames(name) | KeyRule::IdOnly(name) => Cow::Borrowed(name),
-        });
+        self.mark(rule.name());
         Ok(())
     }
 
