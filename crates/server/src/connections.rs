@@ -30,6 +30,8 @@ const REFUSED_AT_ONCE: usize = 64;
 /// How long what a client still sends is read and forgotten after the last answer, and how many bytes of it.
 const LINGERS: Duration = Duration::from_secs(5);
 const LINGERS_BYTES: usize = 64 << 20;
+/// Bytes of that in memory at a time: very many connections can end at once.
+const LINGERS_BUFFER: usize = 8 << 10;
 /// After this the system has no more connections to give: out of files or memory.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
@@ -128,7 +130,7 @@ async fn connection(
 /// bytes is reset, and a client that is still sending a body which was refused never sees why.
 async fn forget_the_rest(stream: &mut TcpStream) -> io::Result<()> {
     stream.shutdown().await?;
-    let mut rest = Vec::with_capacity(BUFFER);
+    let mut rest = Vec::with_capacity(LINGERS_BUFFER);
     let mut left = LINGERS_BYTES;
     while left > 0 {
         rest.clear();

@@ -307,12 +307,12 @@ impl Work<'_> {
             && let Some((field, begins)) = reserved(self.rows.get(event.row.clone()).unwrap_or_default())
         {
             self.rows.truncate(event.row.start);
-            let detail = format!("`{field}` is or begins with `{begins}`, which only this server writes; use another");
-            let code = match field {
-                "id" => "reserved_id",
-                "source" => "reserved_source",
-                _ => "reserved_action",
+            let (code, how) = match field {
+                "id" => ("reserved_id", "begins with"),
+                "source" => ("reserved_source", "is"),
+                _ => ("reserved_action", "begins with"),
             };
+            let detail = format!("`{field}` {how} `{begins}`, which only this server writes; use another");
             return Ok(Err(Invalid { code, field: field.into(), detail }));
         }
         if let Some(change) = change {

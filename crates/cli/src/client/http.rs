@@ -122,7 +122,9 @@ impl Problem {
         let said = [&self.detail, &self.title].into_iter().find(|text| !text.is_empty());
         let said = said.map_or("the server refused without saying why", String::as_str);
         let mut line = said.to_owned();
-        for item in self.errors.iter().filter(|item| !item.detail.is_empty() && item.detail != said).take(3) {
+        // One that the sentence ends with, behind the same place, says nothing new.
+        let news = |item: &&ProblemItem| !item.detail.is_empty() && !said.ends_with(item.detail.as_str());
+        for item in self.errors.iter().filter(news).take(3) {
             let place = if item.pointer.is_empty() { String::new() } else { format!("{}: ", item.pointer) };
             line.push_str(&format!("; {place}{}", item.detail));
         }
