@@ -80,9 +80,10 @@ static ANCHOR_SEARCH: LazyLock<AhoCorasick> = LazyLock::new(|| {
 /// Takes secrets out of `text`; `None` where nothing was found.
 pub(super) fn scrub(text: &str, rules: &Rules, rule: &mut dyn FnMut(Cow<'static, str>)) -> Option<String> {
     let mut cuts: Vec<(Range<usize>, Cow<'static, str>)> = Vec::new();
-    let mut covered = 0;
+    // A name inside a value that goes is none. Two inside one name (`api_key_cookie`) may each say how far its value goes.
+    let mut cut = 0..0;
     for found in ANCHOR_SEARCH.find_iter(text) {
-        if found.start() < covered {
+        if cut.contains(&found.start()) {
             continue;
         }
         let Some((_, anchor)) = ANCHORS.get(found.pattern().as_usize()) else { continue };
@@ -90,7 +91,7 @@ pub(super) fn scrub(text: &str, rules: &Rules, rule: &mut dyn FnMut(Cow<'static,
             && !range.is_empty()
             && text.get(range.clone()).is_some_and(|t| t != MARK)
         {
-            covered = range.end;
+            cut = if range.start < cut.end { cut.start..range.end.max(cut.end) } else { range.clone() };
             cuts.push((range, Cow::Borrowed(name)));
         }
     }
@@ -383,6 +384,7 @@ mod tests {
             (r#"{"password": ["S", "T"], "a": 1}"#, r#"{"password": ***, "a": 1}"#),
             (r#"{\"tokens\": [\"]S\"], \"a\": 1}"#, r#"{\"tokens\": ***, \"a\": 1}"#),
             ("password => S, a", "password => ***, a"),
+            (r#"apikey90cookie:S" T"#, "apikey90cookie:***"),
             ("password := S", "password := ***"),
             ("password== S", "password== ***"),
             ("{\"password\":\t\"S\"}", "{\"password\":\t\"***\"}"),
