@@ -31,8 +31,8 @@ fn sound() -> &'static Sound {
                 let time = 1_790_000_000_000_000 - (n as i64) * 1_000_000;
                 let mut row = Vec::new();
                 event::encode::put(&mut row, event::Field::Id, format!("id-{n:04}").as_bytes());
-                event::encode::put_time(&mut row, event::Field::Time, time);
                 event::encode::put(&mut row, event::Field::Log, b"event");
+                event::encode::put_time(&mut row, event::Field::Time, time);
                 event::encode::put(&mut row, event::Field::Action, b"login");
                 (tenant, format!("tenant-{tenant}"), row, n % 100)
             })
