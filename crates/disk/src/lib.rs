@@ -11,6 +11,7 @@
 use std::fmt::Debug;
 use std::fs;
 use std::io::{self, Write};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,6 +33,11 @@ pub trait DiskFile: Send {
     /// # Errors
     /// What the operating system says.
     fn truncate(&mut self, len: u64) -> io::Result<()>;
+    /// The first `len` bytes are synced and nobody will read them soon: the system need not keep a copy of them in
+    /// memory. Only a hint.
+    fn forget(&mut self, len: u64) {
+        let _ = len;
+    }
 }
 
 /// A file open for reading from anywhere in it, by several threads at once.
@@ -131,7 +137,17 @@ impl DiskFile for fs::File {
     fn truncate(&mut self, len: u64) -> io::Result<()> {
         self.set_len(len)
     }
+
+    fn forget(&mut self, len: u64) {
+        // The last bytes share a page with what is appended next, which would have to be read again for it.
+        if let Some(whole) = NonZeroU64::new(len & !(LARGEST_PAGE - 1)) {
+            let _ = rustix::fs::fadvise(self, 0, Some(whole), rustix::fs::Advice::DontNeed);
+        }
+    }
 }
+
+/// The largest page of memory that a machine we run on has.
+const LARGEST_PAGE: u64 = 64 << 10;
 
 impl ReadFile for fs::File {
     fn size(&self) -> io::Result<u64> {
@@ -255,6 +271,7 @@ mod tests {
         file.truncate(5).unwrap();
         file.append(b"!").unwrap();
         file.sync().unwrap();
+        file.forget(6);
         dir.disk.append_to(&one).unwrap().append(b"?").unwrap();
         assert_eq!(dir.disk.read(&one).unwrap(), b"hello!?");
 

@@ -76,6 +76,13 @@ pub(crate) struct RecentIds {
 /// moment before it came here, and may have missed what moved in between.
 const KEEP: u64 = 2;
 
+/// Ids from which on the map grows to [`FULL_TAIL`] at once: the map has 4 MiB by then.
+const MANY: usize = 100_000;
+
+/// Ids of a tail that is full of small records, and of what went to segments lately: 7/8 of 2^21, as full as a map with
+/// that many places of 33 bytes gets (69 MB).
+const FULL_TAIL: usize = 7 << 18;
+
 impl RecentIds {
     pub fn new() -> Self {
         Self {
@@ -92,6 +99,10 @@ impl RecentIds {
     }
 
     pub fn insert(&mut self, id: IdKey, tenant: u32, index: u64) {
+        // A burst fills the tail: one step to what that takes, not five that each move all ids to new memory.
+        if self.seen.len() == self.seen.capacity() && (MANY..FULL_TAIL).contains(&self.seen.len()) {
+            self.seen.reserve(FULL_TAIL - self.seen.len());
+        }
         let generation = (self.first + self.generations.len() as u64 - 1) as u32;
         self.seen.insert(id, Seen { generation, tenant, index });
         if let Some(newest) = self.generations.back_mut() {

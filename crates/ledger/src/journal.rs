@@ -81,6 +81,11 @@ pub struct Replayed {
     pub recorded_at: i64,
 }
 
+/// Synced bytes after which the system is told to keep no copy of them. A journal is read at a start only; what is
+/// written again and again into the same pages of memory never waits for new ones, which in a virtual machine can
+/// cost more than all else that is done to a record.
+const FORGET_BYTES: u64 = 1 << 20;
+
 /// The journal, open for appending.
 pub struct Journal {
     disk: Arc<dyn Disk>,
@@ -90,6 +95,8 @@ pub struct Journal {
     path: PathBuf,
     /// Bytes of whole frames in the open file.
     len: u64,
+    /// The bytes of them that the system was told to keep no copy of in memory.
+    forgotten: u64,
     next_seq: u64,
     /// Set when what is on disk is not known any more.
     unknown: Option<String>,
@@ -262,7 +269,7 @@ impl Journal {
                 begin(&*disk, dir, &path, &header)?
             }
         };
-        Ok(Journal { disk, dir: dir.to_owned(), ledger, file, path, len, next_seq, unknown: None })
+        Ok(Journal { disk, dir: dir.to_owned(), ledger, file, path, len, forgotten: 0, next_seq, unknown: None })
     }
 
     /// Number that the next frame gets.
@@ -301,6 +308,10 @@ impl Journal {
         }
         self.len += frame.len() as u64;
         self.next_seq += 1;
+        if self.len - self.forgotten >= FORGET_BYTES {
+            self.file.forget(self.len);
+            self.forgotten = self.len;
+        }
         Ok(())
     }
 
@@ -319,8 +330,8 @@ impl Journal {
         }
         let path = path_of(&self.dir, self.next_seq);
         let header = FileHeader { ledger: self.ledger, first_seq: self.next_seq, recorded_at };
-        self.file = match begin(&*self.disk, &self.dir, &path, &header) {
-            Ok(file) => file,
+        let mut full = match begin(&*self.disk, &self.dir, &path, &header) {
+            Ok(file) => std::mem::replace(&mut self.file, file),
             Err(e) => {
                 // The half made file must be gone for good before the old one grows past the number in its name.
                 let gone = match self.disk.remove(&path) {
@@ -335,8 +346,9 @@ impl Journal {
                 return Err(e);
             }
         };
+        full.forget(self.len);
         self.path = path;
-        self.len = HEADER_LEN as u64;
+        (self.len, self.forgotten) = (HEADER_LEN as u64, 0);
         Ok(())
     }
 

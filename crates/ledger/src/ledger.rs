@@ -255,7 +255,14 @@ impl Ledger {
         }
         let mut tenants: HashMap<u32, Shared> =
             heads.into_iter().map(|(tenant, f)| (tenant, Arc::new(TenantTail::at(f)))).collect();
-        let mut committer = Committer { keys: Vec::new(), recorded_at: 0, clock, heads: HashMap::new(), unfrozen: 0 };
+        let mut committer = Committer {
+            keys: Vec::new(),
+            recorded_at: 0,
+            clock,
+            heads: HashMap::new(),
+            unfrozen: 0,
+            fresh: HashMap::default(),
+        };
         let mut ids = RecentIds::new();
         let mut weight = 0;
         let dir = config.dir.clone();

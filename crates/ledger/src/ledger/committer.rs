@@ -29,10 +29,12 @@ pub(super) struct Committer {
     pub(super) heads: HashMap<u32, Frontier>,
     /// Bytes sealed since the last freeze.
     pub(super) unfrozen: usize,
+    /// Empty between frames; kept for the memory it has.
+    pub(super) fresh: Fresh,
 }
 
 /// Ids of the frame being built: tenant, index, commitment, leaf.
-type Fresh = HashMap<IdKey, (u32, u64, Hash, Hash), HashedKeys>;
+pub(super) type Fresh = HashMap<IdKey, (u32, u64, Hash, Hash), HashedKeys>;
 
 /// One tenant's share of the frame being built.
 struct Group {
@@ -136,7 +138,8 @@ impl Committer {
         let now = (self.clock)().max(self.recorded_at);
         let mut groups: HashMap<u32, Group> = HashMap::new();
         let count = batches.iter().map(|(batch, _)| batch.records.len()).sum();
-        let mut fresh = Fresh::with_capacity_and_hasher(count, HashedKeys::default());
+        let mut fresh = std::mem::take(&mut self.fresh);
+        fresh.reserve(count);
         let mut answers: Vec<Result<Vec<Outcome>, SubmitError>> = Vec::with_capacity(batches.len());
         let ids = inner.ids.lock();
         for (b, (batch, _)) in batches.iter().enumerate() {
@@ -189,6 +192,8 @@ impl Committer {
         drop(ids);
         groups.retain(|_, g| !g.records.is_empty());
         let result = if groups.is_empty() { Ok(()) } else { self.write(inner, journal, now, &batches, groups, &fresh) };
+        fresh.clear();
+        self.fresh = fresh;
         inner.pooled.fetch_sub(weight, Ordering::Relaxed);
         for ((batch, answer), outcomes) in batches.into_iter().zip(answers) {
             answer(match (&result, outcomes) {
