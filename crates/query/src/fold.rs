@@ -4,7 +4,10 @@
 //! of its first. So what arrives late changes nothing, and a session that its source says is active after it was revoked is.
 //! A session or grant is told of by events that each say a part: a sign-in whose it is and where to, a revocation often no
 //! more than its id. So what the latest record does not say is filled in from the latest that did.
-//! A session or grant past `expires_at` reads `expired` though no record says so.
+//! A session or grant past `expires_at` reads `expired` though no record says so. What ended many sessions at once names none of
+//! them (`ends`): those read `revoked` if they lived by then.
+
+mod ends;
 
 use crate::engine::{Error, Result};
 use crate::lang::{Source, View};
@@ -13,6 +16,7 @@ use crate::source::{Merge, Wanted};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array};
 use arrow::compute::{interleave, interleave_record_batch, take_record_batch};
 use arrow::datatypes::{DataType, Field as ArrowField, Schema, TimestampMicrosecondType};
+use ends::{Ends, Row};
 use event::Field;
 use segments::columns;
 use std::collections::HashMap;
@@ -117,21 +121,25 @@ pub fn latest(snapshot: &Snapshot, view: View, now: i64) -> Result<Latest> {
     let mut seen: HashMap<String, Seen> = HashMap::new();
     let mut merge = Merge::new(snapshot, &wanted);
     let mut last: Option<(*const dyn Array, usize)> = None;
+    let mut ends = Ends::default();
     while let Some((batch, row)) = merge.next()? {
-        let Some(id) = id_at
-            .iter()
-            .filter_map(|at| batch.columns().get(*at))
-            .find(|a| a.is_valid(row))
-            .and_then(|a| a.as_string_opt::<i32>())
-        else {
-            continue;
-        };
         let Some(index) = crate::engine::indexes(batch.column(index_at)).map(|a| a.value(row)) else { continue };
         let time = batch.column(0).as_primitive::<TimestampMicrosecondType>().value(row);
         let sealed = batch.column(recorded_at).as_primitive_opt::<TimestampMicrosecondType>();
         let said = status_at.and_then(|at| batch.columns().get(at)).and_then(|a| a.as_string_opt::<i32>());
         let said = said.filter(|a| a.is_valid(row)).map(|a| a.value(row));
         let standing = Standing::new(time, sealed.map_or(time, |a| a.value(row)), index, said);
+        let Some(id) = id_at
+            .iter()
+            .filter_map(|at| batch.columns().get(*at))
+            .find(|a| a.is_valid(row))
+            .and_then(|a| a.as_string_opt::<i32>())
+        else {
+            if view == View::Sessions && standing.ends {
+                ends.note(&Row::new(&batch, &projection, row), standing);
+            }
+            continue;
+        };
         let pointer: *const dyn Array = Arc::as_ptr(batch.column(0));
         let number = match last {
             Some((p, n)) if std::ptr::addr_eq(p, pointer) => n,
@@ -181,6 +189,7 @@ pub fn latest(snapshot: &Snapshot, view: View, now: i64) -> Result<Latest> {
         let latest = interleave_record_batch(&batches.iter().collect::<Vec<_>>(), &places)?;
         filled(latest, &batches, &rows, &carried)?
     };
+    let picked = if ends.is_empty() { picked } else { ends.apply(picked, &projection, &rows)? };
     let created = TimestampMicrosecondArray::from_iter_values(rows.iter().map(|s| s.created)).with_timezone("UTC");
     let status = status(view, &picked, &projection, now);
     let mut fields: Vec<Arc<ArrowField>> = picked.schema().fields().iter().cloned().collect();

@@ -1,0 +1,162 @@
+//! Records that end many sessions at once and name none of them: all of a user's, all of a realm's.
+//!
+//! Such a record says what the sessions it ends have in common with it (`attributes._indelible.ends`): paths of the envelope, and
+//! JSON pointers into the attributes, each with the same value in both. Not here: which records say so (`systems`).
+
+use super::{Seen, Standing};
+use crate::engine::Result;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::datatypes::TimestampMicrosecondType;
+use event::Field;
+use segments::columns;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Where a record says what it has in common with the sessions that it ends.
+const ENDS: &str = "/_indelible/ends";
+
+/// For each set of places, the latest end of the sessions that have these values there.
+#[derive(Debug, Default)]
+pub(super) struct Ends(HashMap<Vec<String>, HashMap<String, Standing>>);
+
+/// One record of a batch whose columns are numbered by a projection.
+pub(super) struct Row<'b> {
+    batch: &'b RecordBatch,
+    projection: &'b [usize],
+    row: usize,
+}
+
+impl<'b> Row<'b> {
+    pub(super) fn new(batch: &'b RecordBatch, projection: &'b [usize], row: usize) -> Row<'b> {
+        Row { batch, projection, row }
+    }
+
+    fn array(&self, field: Field) -> Option<&'b ArrayRef> {
+        let column = columns::of(field);
+        let array = self.batch.columns().get(self.projection.iter().position(|p| *p == column)?)?;
+        array.is_valid(self.row).then_some(array)
+    }
+
+    fn text(&self, field: Field) -> Option<&'b str> {
+        Some(self.array(field)?.as_string_opt::<i32>()?.value(self.row))
+    }
+
+    fn attributes(&self) -> Option<Value> {
+        serde_json::from_str(self.text(Field::Attributes)?).ok()
+    }
+
+    /// What stands in these places, one after the other; `None` where anything is missing.
+    fn values(&self, places: &[String]) -> Option<String> {
+        let pointed = places.iter().any(|place| place.starts_with('/'));
+        let attributes = if pointed { self.attributes()? } else { Value::Null };
+        let mut out = String::new();
+        for place in places {
+            let value = match place.starts_with('/') {
+                true => attributes.pointer(place).filter(|value| !value.is_null())?.to_string(),
+                false => Value::from(self.text(Field::from_path(place)?)?).to_string(),
+            };
+            out.push_str(&value);
+            out.push('\n');
+        }
+        (!out.is_empty()).then_some(out)
+    }
+}
+
+impl Ends {
+    /// Whether none was noted.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Notes a record that names no session, if it ends some all the same.
+    pub(super) fn note(&mut self, record: &Row<'_>, standing: Standing) {
+        let said = record.attributes().and_then(|attributes| {
+            let places = attributes.pointer(ENDS)?.as_array()?;
+            places.iter().map(|place| place.as_str().map(str::to_owned)).collect::<Option<Vec<String>>>()
+        });
+        let Some((places, values)) = said.and_then(|places| record.values(&places).map(|values| (places, values)))
+        else {
+            return;
+        };
+        let latest = self.0.entry(places).or_default().entry(values).or_insert(standing);
+        *latest = standing.max(*latest);
+    }
+
+    /// When a session ended that this is the latest record of, if it did.
+    fn of(&self, session: &Row<'_>) -> Option<Standing> {
+        self.0.iter().filter_map(|(places, ended)| ended.get(&session.values(places)?).copied()).max()
+    }
+
+    /// The latest rows of sessions, with those as revoked that lived when they were ended.
+    ///
+    /// # Errors
+    /// A column of another length, which none is.
+    pub(super) fn apply(&self, latest: RecordBatch, projection: &[usize], rows: &[Seen]) -> Result<RecordBatch> {
+        let column = |field| projection.iter().position(|p| *p == columns::of(field));
+        let Some(at) = column(Field::SessionStatus) else { return Ok(latest) };
+        let statuses: StringArray = rows
+            .iter()
+            .enumerate()
+            .map(|(n, seen)| {
+                let row = Row::new(&latest, projection, n);
+                let said = row.text(Field::SessionStatus);
+                if !matches!(said, None | Some("active")) {
+                    return said;
+                }
+                let expires =
+                    row.array(Field::SessionExpiresAt).and_then(|a| a.as_primitive_opt::<TimestampMicrosecondType>());
+                let over = |end: &Standing| expires.is_some_and(|a| a.value(n) <= end.happened);
+                match self.of(&row).filter(|end| *end > seen.standing && !over(end)) {
+                    Some(_) => Some("revoked"),
+                    None => said,
+                }
+            })
+            .collect();
+        let mut arrays = latest.columns().to_vec();
+        if let Some(array) = arrays.get_mut(at) {
+            *array = Arc::new(statuses);
+        }
+        Ok(RecordBatch::try_new(latest.schema(), arrays)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const PROJECTION: [usize; 3] =
+        [columns::of(Field::Source), columns::of(Field::SessionUserId), columns::of(Field::Attributes)];
+
+    fn record(source: &str, user: Option<&str>, attributes: &Value) -> RecordBatch {
+        let texts = [Some(source.to_owned()), user.map(str::to_owned), Some(attributes.to_string())];
+        let arrays = texts.map(|text| Arc::new(StringArray::from(vec![text])) as ArrayRef).to_vec();
+        RecordBatch::try_new(Arc::new(segments::schema().project(&PROJECTION).unwrap()), arrays).unwrap()
+    }
+
+    fn ends(ending: &RecordBatch, session: &RecordBatch) -> bool {
+        let mut all = Ends::default();
+        all.note(&Row::new(ending, &PROJECTION, 0), Standing::new(5, 5, 1, Some("revoked")));
+        all.of(&Row::new(session, &PROJECTION, 0)).is_some()
+    }
+
+    #[test]
+    fn a_session_ends_that_has_the_same_in_every_place() {
+        let login = record("keycloak", Some("u1"), &json!({ "realmId": "shop" }));
+        let user = |id| record("set", id, &json!({ "_indelible": { "ends": ["session.user_id"] } }));
+        assert!(ends(&user(Some("u1")), &login), "whoever says so");
+        assert!(!ends(&user(Some("u2")), &login));
+        assert!(!ends(&user(None), &login));
+        let realm = |source, realm: Value| {
+            record(source, None, &json!({ "realmId": realm, "_indelible": { "ends": ["source", "/realmId"] } }))
+        };
+        assert!(ends(&realm("keycloak", json!("shop")), &login));
+        for (source, other) in [("keycloak", json!("other")), ("auth0", json!("shop")), ("keycloak", Value::Null)] {
+            assert!(!ends(&realm(source, other.clone()), &login), "{source} {other}");
+        }
+        for odd in [json!({}), json!({ "_indelible": { "ends": [] } }), json!({ "_indelible": { "ends": [1] } })] {
+            assert!(!ends(&record("keycloak", Some("u1"), &odd), &login), "{odd}");
+        }
+    }
+}
