@@ -88,7 +88,7 @@ const EVENTS: &[Row] = &[
             ("https://schemas.openid.net/secevent/risc/event-type/sessions-revoked", Ends),
         ],
     ),
-    (&["zitadel"], &[("session.added", GoesOn), ("session.terminated", Ends)]),
+    (&["zitadel"], &[("session.added", GoesOn), ("session.user.checked", GoesOn), ("session.terminated", Ends)]),
 ];
 
 /// Fills what an event means for a session or grant, where it succeeded and says which.
