@@ -111,7 +111,7 @@ impl System for Asgardeo {
 }
 
 /// The entries of a log search's answer.
-fn logs(text: &str) -> Option<Vec<Piece<'_>>> {
+pub(crate) fn logs(text: &str) -> Option<Vec<Piece<'_>>> {
     split::wrapped(text, &["logs"])
 }
 
