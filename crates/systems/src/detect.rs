@@ -43,10 +43,10 @@ fn first(body: &str) -> &str {
     let inside = match r.next_kind() {
         Ok(Next::Array) => {
             let element =
-                r.open(b'[').and_then(|()| r.element(true)).and_then(|some| if some { r.skip(1) } else { Ok("") });
+                r.open(b'[').and_then(|()| r.element(true)).and_then(|some| if some { r.skip_whole() } else { Ok("") });
             element.ok()
         }
-        Ok(Next::Object) => r.skip(0).ok(),
+        Ok(Next::Object) => r.skip_whole().ok(),
         _ => None,
     };
     inside.unwrap_or_else(|| start.lines().next().unwrap_or_default())

@@ -78,7 +78,8 @@ fn member<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let mut first = true;
     while let Some(key) = r.key(first).ok()? {
         first = false;
-        let value = r.skip(1).ok()?;
+        // However deep: one record that is too deep must not keep its neighbours from being found.
+        let value = r.skip_whole().ok()?;
         if key == name {
             return Some(value);
         }
@@ -106,6 +107,10 @@ mod tests {
         let body = r#"{"extensions":{},"data":{"authLog":{"entries":[{"id":"1"},{"id":"2"}]}}}"#;
         let found = wrapped(body, &["data", "authLog", "entries"]).unwrap();
         assert_eq!(texts(found), [(1, r#"{"id":"1"}"#.into()), (2, r#"{"id":"2"}"#.into())]);
+        let deep =
+            format!(r#"{{"logs":[{{"id":"1"}},{}{},{{"id":"2"}}],"next":null}}"#, "[".repeat(200), "]".repeat(200));
+        let found = texts(wrapped(&deep, &["logs"]).unwrap());
+        assert_eq!((found.len(), found[2].1.as_str()), (3, r#"{"id":"2"}"#));
         for other in ["[]", "{}", r#"{"data":null}"#, r#"{"data":{"authLog":{"entries":{}}}}"#, "x"] {
             assert_eq!(wrapped(other, &["data", "authLog", "entries"]), None, "{other}");
         }

@@ -79,6 +79,57 @@ fn a_system_nobody_knows_is_a_problem_that_names_those_known() {
     server.admin.anonymous().post("/v1/t/acme/ingest/keycloak", "{}").problem(401, "unauthorized");
 }
 
+#[test]
+fn an_answer_without_a_record_is_no_record_and_lists_may_have_lines() {
+    let server = Server::start(&[]);
+    server.admin.put("/v1/t/acme", "{}");
+    for (system, body) in [
+        ("asgardeo", r#"{"logs":[]}"#),
+        ("wso2", " {\n  \"logs\": []\n}\n"),
+        ("auth0", r#"{"start":0,"limit":50,"logs":[],"total":0}"#),
+        ("okta", r#"{"eventType":"com.okta.event_hook","data":{"events":[]}}"#),
+        ("zitadel", r#"{"events":[]}"#),
+        ("ory-network", r#"{"events":[],"page_token":""}"#),
+        ("authentik", r#"{"pagination":{"next":0},"results":[]}"#),
+        ("contember", r#"{"data":{"authLog":{"entries":[],"hasMore":false}}}"#),
+    ] {
+        let answer = server.admin.post(&format!("/v1/t/acme/ingest/{system}?receipts=full"), body).ok();
+        let counts = ["accepted", "duplicate", "rejected", "unparsed"].map(|name| answer[name].as_u64());
+        assert_eq!(counts, [Some(0); 4], "{system}: {answer}");
+    }
+    server.admin.post("/v1/t/acme/ingest/okta", "[]").problem(400, "empty_body");
+    let ory = json!({ "events": [
+        { "name": "SessionIssued", "timestamp": "2026-11-20T12:00:00Z", "attributes": [{ "key": "IdentityID", "value": "i1" }, { "key": "SessionID", "value": "s1" }] },
+        { "name": "LoginFailed", "timestamp": "2026-11-20T12:00:01Z", "eventAttributes": { "ClientIP": "192.0.2.1" } },
+    ], "page_token": "x" });
+    for path in ["ory-network", "auto"] {
+        let answer =
+            server.admin.post(&format!("/v1/t/acme/ingest/{path}"), serde_json::to_string_pretty(&ory).unwrap()).ok();
+        assert_eq!((&answer["system"], &answer["unparsed"]), (&json!("ory-network"), &json!(0)), "{answer}");
+        assert_eq!(answer["accepted"].as_u64().unwrap() + answer["duplicate"].as_u64().unwrap(), 2, "{answer}");
+    }
+    // One that is too deep says so itself, and its neighbours are stored.
+    let deep = format!(r#"{{"logs":[{},{}{},{}]}}"#, auth0(1), "[".repeat(200), "]".repeat(200), auth0(2));
+    let answer = server.admin.post("/v1/t/acme/ingest/auth0?receipts=full", deep).ok();
+    assert_eq!((&answer["accepted"], &answer["unparsed"]), (&json!(3), &json!(1)), "{answer}");
+    let line = r#"[2026-11-20 12:00:00,214]  INFO {AUDIT_LOG}-  Initiator : a | Action : create | Target : 3 | Data : { a } | Result : Success"#;
+    let shipped =
+        serde_json::to_string_pretty(&json!([{ "log": format!("{line}\n"), "time": "2026-11-20T12:00:01Z" }])).unwrap();
+    for path in ["wso2", "auto"] {
+        let answer = server.admin.post(&format!("/v1/t/acme/ingest/{path}"), &shipped).ok();
+        assert_eq!((&answer["system"], &answer["unparsed"]), (&json!("wso2"), &json!(0)), "{answer}");
+    }
+    assert_eq!(
+        server.admin.post("/v1/t/acme/ingest/wso2", line).ok()["duplicate"],
+        1,
+        "the same line without its shipper"
+    );
+}
+
+fn auth0(n: u32) -> Value {
+    json!({ "log_id": format!("90020{n}"), "date": "2026-11-20T12:00:00.000Z", "type": "s", "user_id": "auth0|u1" })
+}
+
 /// As Ory Network calls an address that has the key in it, and as SNS asks for it first.
 #[test]
 fn a_key_may_come_as_the_password_of_any_user() {

@@ -3,6 +3,7 @@
 //! ```text
 //! stream  { log_id, data: { date, type, description, connection, client_id, client_name, ip, user_agent, user_id, … } }
 //! pull    the inner object, with _id equal to log_id
+//! either  { logs: [ … ] }, as a stream may wrap them and as the API answers with `include_totals`
 //! ```
 //!
 //! What makes it special:
@@ -18,6 +19,7 @@ mod tests;
 
 use crate::detect::Sample;
 use crate::envelope::Envelope;
+use crate::split::{self, Piece};
 use crate::{Context, Reason, System};
 use event::Field;
 
@@ -26,6 +28,9 @@ use event::Field;
 pub struct Auth0;
 
 const NAME: &str = "auth0";
+
+/// Where entries are wrapped.
+const LOGS: &[&str] = &["logs"];
 
 /// Members that are one text in the envelope.
 const FIELDS: &[(&str, Field)] = &[
@@ -49,16 +54,30 @@ impl System for Auth0 {
     }
 
     fn looks_like(&self, sample: &Sample<'_>) -> u8 {
-        let pulled = sample.has(&["log_id", "date", "type"]);
-        if !pulled && !sample.has(&["log_id", "data.date", "data.type"]) {
-            return 0;
+        match split::wrapped(sample.first, LOGS) {
+            Some(all) => {
+                let first = all.into_iter().next().and_then(|piece| piece.text.ok());
+                first.map_or(0, |first| sure(&Sample::new(&first)))
+            }
+            None => sure(sample),
         }
-        let kind = sample.text(if pulled { "type" } else { "data.type" });
-        let known = kind.is_some_and(|kind| crate::catalog::of(NAME).get(&kind).is_some());
-        if known { 97 } else { 75 }
+    }
+
+    fn split<'a>(&self, text: &'a str) -> Vec<Piece<'a>> {
+        split::wrapped(text, LOGS).unwrap_or_else(|| split::records(text))
     }
 
     fn read<'a>(&self, text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
         read::read(text, context, out)
     }
+}
+
+fn sure(sample: &Sample<'_>) -> u8 {
+    let pulled = sample.has(&["log_id", "date", "type"]);
+    if !pulled && !sample.has(&["log_id", "data.date", "data.type"]) {
+        return 0;
+    }
+    let kind = sample.text(if pulled { "type" } else { "data.type" });
+    let known = kind.is_some_and(|kind| crate::catalog::of(NAME).get(&kind).is_some());
+    if known { 97 } else { 75 }
 }

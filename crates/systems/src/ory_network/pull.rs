@@ -71,6 +71,12 @@ fn streamed(list: &str) -> String {
     json!(events).to_string()
 }
 
+/// A queried event as it is streamed, the very text that fetching it makes; `None` for anything else.
+pub(super) fn as_streamed(text: &str) -> Option<String> {
+    let queried: Value = serde_json::from_str(text).ok().filter(|event: &Value| event["attributes"].is_array())?;
+    Some(event(queried)).filter(|event| event.get(super::ATTRIBUTES).is_some()).map(|event| event.to_string())
+}
+
 fn event(mut event: Value) -> Value {
     let Some(members) = event.as_object_mut() else { return event };
     let Some(pairs) = members.get("attributes").and_then(Value::as_array) else { return event };
