@@ -39,6 +39,8 @@ pub struct Envelope<'a> {
     signature: Option<&'static str>,
     by_content: bool,
     change: Option<Change>,
+    /// When what the record tells of began, where its own time is that of a later change.
+    created: Option<String>,
     /// What the sessions that the record ends all at once have in common with it.
     ends: Vec<Cow<'static, str>>,
 }
@@ -67,6 +69,7 @@ impl<'a> Envelope<'a> {
             by_content: false,
             change: None,
             ends: Vec::new(),
+            created: None,
         };
         out.set(Field::Source, source);
         out
@@ -326,6 +329,11 @@ impl<'a> Envelope<'a> {
         self.ends = places.into_iter().map(Into::into).collect();
     }
 
+    /// Says when what the record tells of began (microseconds UTC), where the record's own time is that of a later change.
+    pub fn created(&mut self, at: i64) {
+        self.created = Some(event::time::format(at));
+    }
+
     /// Says what is known of its sender's signature, which is not kept itself.
     pub fn signature(&mut self, known: &'static str) {
         self.signature = Some(known);
@@ -375,6 +383,7 @@ impl<'a> Envelope<'a> {
         // The server makes an id where there is none; the way back must know that it is not the source's.
         let id_from = self.is_empty(Field::Id).then_some("made");
         let marks = [
+            ("created_at", self.created.as_deref()),
             ("id", id_from),
             ("shape", self.shape),
             ("signature", self.signature),

@@ -126,6 +126,26 @@ fn an_answer_without_a_record_is_no_record_and_lists_may_have_lines() {
     );
 }
 
+#[test]
+fn a_job_began_when_its_source_says_so() {
+    let server = Server::start(&[]);
+    server.admin.put("/v1/t/acme", "{}");
+    let send = |at: &str, status: &str, created: Value| {
+        let sent = json!({ "jobId": 812, "jobName": "trim", "jobType": "Trim", "latestStatus": status, "createdAt": created,
+            "updatedAt": format!("2026-11-20T12:{at}Z") });
+        assert_eq!(server.admin.post("/v1/t/acme/ingest/guide", sent.to_string()).ok()["accepted"], 1);
+        let page = server.admin.page("acme", "job_logs", &[("q", "job_id:812"), ("from", "2000-01-01T00:00:00Z")]);
+        ["created_at", "updated_at", "latest_status"].map(|name| page["items"][0][name].as_str().unwrap().to_owned())
+    };
+    let time = |at: &str| format!("2026-11-20T{at}.000000Z");
+    let first = send("05:00", "pending", Value::Null);
+    assert_eq!(first, [time("12:05:00"), time("12:05:00"), "pending".into()], "its first record is all that is known");
+    let next = send("10:00", "running", json!("2026-11-20T11:59:00.000Z"));
+    assert_eq!(next, [time("11:59:00"), time("12:10:00"), "running".into()]);
+    let last = send("20:00", "success", Value::Null);
+    assert_eq!(last, [time("11:59:00"), time("12:20:00"), "success".into()], "an older record said it");
+}
+
 fn auth0(n: u32) -> Value {
     json!({ "log_id": format!("90020{n}"), "date": "2026-11-20T12:00:00.000Z", "type": "s", "user_id": "auth0|u1" })
 }

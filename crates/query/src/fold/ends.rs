@@ -3,65 +3,22 @@
 //! Such a record says what the sessions it ends have in common with it (`attributes._indelible.ends`): paths of the envelope, and
 //! JSON pointers into the attributes, each with the same value in both. Not here: which records say so (`systems`).
 
+use super::row::Row;
 use super::{Seen, Standing};
 use crate::engine::Result;
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::array::{AsArray, RecordBatch, StringArray};
 use arrow::datatypes::TimestampMicrosecondType;
 use event::Field;
 use segments::columns;
-use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Where a record says what it has in common with the sessions that it ends.
-const ENDS: &str = "/_indelible/ends";
+/// The mark by which a record says what it has in common with the sessions that it ends.
+const ENDS: &str = "ends";
 
 /// For each set of places, the latest end of the sessions that have these values there.
 #[derive(Debug, Default)]
 pub(super) struct Ends(HashMap<Vec<String>, HashMap<String, Standing>>);
-
-/// One record of a batch whose columns are numbered by a projection.
-pub(super) struct Row<'b> {
-    batch: &'b RecordBatch,
-    projection: &'b [usize],
-    row: usize,
-}
-
-impl<'b> Row<'b> {
-    pub(super) fn new(batch: &'b RecordBatch, projection: &'b [usize], row: usize) -> Row<'b> {
-        Row { batch, projection, row }
-    }
-
-    fn array(&self, field: Field) -> Option<&'b ArrayRef> {
-        let column = columns::of(field);
-        let array = self.batch.columns().get(self.projection.iter().position(|p| *p == column)?)?;
-        array.is_valid(self.row).then_some(array)
-    }
-
-    fn text(&self, field: Field) -> Option<&'b str> {
-        Some(self.array(field)?.as_string_opt::<i32>()?.value(self.row))
-    }
-
-    fn attributes(&self) -> Option<Value> {
-        serde_json::from_str(self.text(Field::Attributes)?).ok()
-    }
-
-    /// What stands in these places, one after the other; `None` where anything is missing.
-    fn values(&self, places: &[String]) -> Option<String> {
-        let pointed = places.iter().any(|place| place.starts_with('/'));
-        let attributes = if pointed { self.attributes()? } else { Value::Null };
-        let mut out = String::new();
-        for place in places {
-            let value = match place.starts_with('/') {
-                true => attributes.pointer(place).filter(|value| !value.is_null())?.to_string(),
-                false => Value::from(self.text(Field::from_path(place)?)?).to_string(),
-            };
-            out.push_str(&value);
-            out.push('\n');
-        }
-        (!out.is_empty()).then_some(out)
-    }
-}
 
 impl Ends {
     /// Whether none was noted.
@@ -71,9 +28,8 @@ impl Ends {
 
     /// Notes a record that names no session, if it ends some all the same.
     pub(super) fn note(&mut self, record: &Row<'_>, standing: Standing) {
-        let said = record.attributes().and_then(|attributes| {
-            let places = attributes.pointer(ENDS)?.as_array()?;
-            places.iter().map(|place| place.as_str().map(str::to_owned)).collect::<Option<Vec<String>>>()
+        let said = record.mark(ENDS).and_then(|places| {
+            places.as_array()?.iter().map(|place| place.as_str().map(str::to_owned)).collect::<Option<Vec<String>>>()
         });
         let Some((places, values)) = said.and_then(|places| record.values(&places).map(|values| (places, values)))
         else {
@@ -124,7 +80,8 @@ impl Ends {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use arrow::array::ArrayRef;
+    use serde_json::{Value, json};
 
     const PROJECTION: [usize; 3] =
         [columns::of(Field::Source), columns::of(Field::SessionUserId), columns::of(Field::Attributes)];
