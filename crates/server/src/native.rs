@@ -67,6 +67,16 @@ pub enum Adapter {
     Mapped(Arc<Mapping>),
 }
 
+impl Adapter {
+    /// The system, where it gives an event in several shapes ([`systems::shapes`]).
+    pub(crate) fn shaped(&self) -> Option<&'static dyn System> {
+        match self {
+            Adapter::Known(system) => Some(*system).filter(|system| system.shapes()),
+            Adapter::Mapped(_) => None,
+        }
+    }
+}
+
 impl Deref for Adapter {
     type Target = dyn System;
     fn deref(&self) -> &Self::Target {

@@ -127,6 +127,38 @@ fn an_answer_without_a_record_is_no_record_and_lists_may_have_lines() {
 }
 
 #[test]
+fn an_event_that_comes_again_in_another_shape_is_stored_once() {
+    let server = Server::start(&[]);
+    server.admin.put("/v1/t/acme", "{}");
+    let send = |system: &str, body: &Value| {
+        let answer = server.admin.post(&format!("/v1/t/acme/ingest/{system}?receipts=full"), body.to_string()).json();
+        ["accepted", "duplicate", "rejected"].map(|name| answer[name].as_u64().unwrap_or_default())
+    };
+    let pulled = |n: u32| {
+        let mut entry = auth0(n);
+        entry["_id"] = entry["log_id"].clone();
+        entry
+    };
+    let streamed = |n: u32| json!({ "log_id": auth0(n)["log_id"], "data": auth0(n) });
+    assert_eq!(send("auth0", &streamed(1)), [1, 0, 0]);
+    assert_eq!(send("auth0", &pulled(1)), [0, 1, 0]);
+    assert_eq!(send("auth0", &json!([pulled(2), streamed(2), streamed(1)])), [1, 2, 0], "in one body too");
+    let mut other = pulled(1);
+    other["user_id"] = json!("auth0|u2");
+    assert_eq!(send("auth0", &other), [0, 0, 1], "another content is a conflict still");
+    let row = json!({ "id": "e-1", "created_at": "2026-11-20T12:00:00.250Z", "type": "login", "success": true, "person_id": "p",
+        "ip_address": "192.0.2.1", "metadata": {}, "event_data": null, "geo_country": "CZ" });
+    let entry = json!({ "id": "e-1", "createdAt": "2026-11-20T12:00:00.250Z", "type": "login", "success": true, "personId": "p",
+        "ipAddress": "192.0.2.1", "metadata": {}, "eventData": null });
+    assert_eq!(send("contember", &row), [1, 0, 0]);
+    let answer = json!({ "data": { "authLog": { "hasMore": false, "entries": [entry] } } });
+    assert_eq!(send("contember", &answer), [0, 1, 0], "it says nothing more");
+    let found =
+        server.admin.column("acme", "records", &[("q", "source:contember"), ("from", "2000-01-01T00:00:00Z")], "id");
+    assert_eq!(found, ["e-1"]);
+}
+
+#[test]
 fn a_job_began_when_its_source_says_so() {
     let server = Server::start(&[]);
     server.admin.put("/v1/t/acme", "{}");

@@ -22,12 +22,16 @@ use crate::envelope::Envelope;
 use crate::split::{self, Piece};
 use crate::{Context, Reason, System};
 use event::Field;
+use serde_json::{Map, Value};
 
 /// The adapter.
 #[derive(Debug)]
 pub struct Auth0;
 
 const NAME: &str = "auth0";
+
+/// The mark of an entry that was streamed.
+const STREAM: &str = "stream";
 
 /// Where entries are wrapped.
 const LOGS: &[&str] = &["logs"];
@@ -65,6 +69,24 @@ impl System for Auth0 {
 
     fn split<'a>(&self, text: &'a str) -> Vec<Piece<'a>> {
         split::wrapped(text, LOGS).unwrap_or_else(|| split::records(text))
+    }
+
+    fn shapes(&self) -> bool {
+        true
+    }
+
+    /// The inner object, without the id that either shape says once more.
+    fn plain(&self, attributes: &mut Map<String, Value>, shape: &str, id: &str) {
+        if shape == STREAM
+            && let Some(Value::Object(data)) = attributes.remove("data")
+        {
+            attributes.extend(data);
+        }
+        for name in ["log_id", "_id"] {
+            if attributes.get(name).is_some_and(|value| value == id) {
+                attributes.remove(name);
+            }
+        }
     }
 
     fn read<'a>(&self, text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
