@@ -3,6 +3,7 @@
 //! Owns: where records stand, lines, and wrappers around lists. Not here: what a record means.
 
 use crate::Reason;
+use crate::object::Object;
 use event::batch::Body;
 use event::json::{Next, Reader};
 use std::borrow::Cow;
@@ -10,6 +11,9 @@ use std::borrow::Cow;
 /// How much text one body may become where its records are put together from several places, so that a few bytes said once for
 /// many records are not a way to fill the memory: 64 MiB, four times the largest body.
 pub const MAX_MADE: usize = 64 << 20;
+
+/// Records of a list that are looked at before nobody knows its system.
+pub(crate) const LOOKED_AT: usize = 16;
 
 /// One record's text in a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +70,12 @@ pub fn wrapped<'a>(text: &'a str, path: &[&str]) -> Option<Vec<Piece<'a>>> {
         inside = member(inside, step)?;
     }
     inside.starts_with('[').then(|| records(inside))
+}
+
+/// The record by which a list's system is told: the first that can be read as an object, since one that is too deep says nothing.
+/// Only so many are looked at.
+pub fn telling(pieces: Vec<Piece<'_>>) -> Option<Cow<'_, str>> {
+    pieces.into_iter().take(LOOKED_AT).filter_map(|piece| piece.text.ok()).find(|text| Object::parse(text).is_ok())
 }
 
 /// The text of one member of an object.

@@ -316,6 +316,14 @@ fn what_is_wrapped_is_unwrapped_whatever_is_beside_it() {
             Some(if system == "wso2" { "asgardeo" } else { system }),
             "{system}"
         );
+        let late = crate::detect(format!("{before}{{\"deep\":{deep}}},{record}{after}").as_bytes());
+        assert_eq!(
+            late.first().map(|found| found.0),
+            found.first().map(|found| found.0),
+            "{system}: one that is too deep says nothing"
+        );
+        let list = |inside: &str| crate::detect(format!("[{inside}{record}]").as_bytes());
+        assert_eq!(list(&format!("{{\"deep\":{deep}}},")), list(""), "{system}");
         assert!(take(system, &format!("{before}{after}")).is_empty(), "{system}");
     }
 }

@@ -60,7 +60,7 @@ impl System for Auth0 {
     fn looks_like(&self, sample: &Sample<'_>) -> u8 {
         match split::wrapped(sample.first, LOGS) {
             Some(all) => {
-                let first = all.into_iter().next().and_then(|piece| piece.text.ok());
+                let first = split::telling(all);
                 first.map_or(0, |first| sure(&Sample::new(&first)))
             }
             None => sure(sample),

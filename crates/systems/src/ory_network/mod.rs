@@ -57,7 +57,7 @@ impl System for OryNetwork {
         }
         match split::wrapped(sample.first, EVENTS) {
             Some(all) => {
-                let first = all.into_iter().next().and_then(|piece| piece.text.ok());
+                let first = split::telling(all);
                 first.map_or(0, |first| sure(&Sample::new(&pull::as_streamed(&first).unwrap_or(first.into_owned()))))
             }
             None => sure(sample),
