@@ -211,7 +211,7 @@ pub fn latest(snapshot: &Snapshot, view: View, now: i64) -> Result<Latest> {
 
 /// The time that a record of something that changes says it began at, where it is the record of a later change.
 fn begun(record: &Row<'_>) -> Option<i64> {
-    event::time::parse(record.mark("created_at")?.as_str()?)
+    record.mark("created_at")?.as_str().and_then(event::time::parse)
 }
 
 /// The latest rows with what earlier ones said in the carried columns.

@@ -1,9 +1,10 @@
 //! Records that end many sessions at once and name none of them: all of a user's, all of a realm's.
 //!
 //! Such a record says what the sessions it ends have in common with it (`attributes._indelible.ends`): paths of the envelope, and
-//! JSON pointers into the attributes, each with the same value in both. Not here: which records say so (`systems`).
+//! JSON pointers into the attributes, each with the same value in both. Where that is whose they are, a session of that very name ends
+//! too: a token may have an opaque subject, and not say whether it is a person or a session. Not here: which records say so (`systems`).
 
-use super::row::Row;
+use super::row::{Row, one};
 use super::{Seen, Standing};
 use crate::engine::Result;
 use arrow::array::{AsArray, RecordBatch, StringArray};
@@ -15,6 +16,11 @@ use std::sync::Arc;
 
 /// The mark by which a record says what it has in common with the sessions that it ends.
 const ENDS: &str = "ends";
+
+/// Where a record says whose sessions end.
+const USER: &str = "session.user_id";
+/// Sets of places that are looked for. Systems have three; each is looked up for every session.
+const MOST: usize = 16;
 
 /// For each set of places, the latest end of the sessions that have these values there.
 #[derive(Debug, Default)]
@@ -35,13 +41,22 @@ impl Ends {
         else {
             return;
         };
+        if self.0.len() >= MOST && !self.0.contains_key(&places) {
+            return;
+        }
         let latest = self.0.entry(places).or_default().entry(values).or_insert(standing);
         *latest = standing.max(*latest);
     }
 
     /// When a session ended that this is the latest record of, if it did.
     fn of(&self, session: &Row<'_>) -> Option<Standing> {
-        self.0.iter().filter_map(|(places, ended)| ended.get(&session.values(places)?).copied()).max()
+        let name = session.text(Field::SessionRefId).or_else(|| session.text(Field::SessionId));
+        let end = |(places, ended): (&Vec<String>, &HashMap<String, Standing>)| {
+            let named = name.filter(|_| places.as_slice() == [USER]).map(|name| one(vec![name.into()]));
+            let values = session.values(places).into_iter().chain(named);
+            values.filter_map(|values| ended.get(&values).copied()).max()
+        };
+        self.0.iter().filter_map(end).max()
     }
 
     /// The latest rows of sessions, with those as revoked that lived when they were ended.
@@ -83,11 +98,16 @@ mod tests {
     use arrow::array::ArrayRef;
     use serde_json::{Value, json};
 
-    const PROJECTION: [usize; 3] =
-        [columns::of(Field::Source), columns::of(Field::SessionUserId), columns::of(Field::Attributes)];
+    const PROJECTION: [usize; 4] = [
+        columns::of(Field::Source),
+        columns::of(Field::SessionUserId),
+        columns::of(Field::Attributes),
+        columns::of(Field::SessionId),
+    ];
 
     fn record(source: &str, user: Option<&str>, attributes: &Value) -> RecordBatch {
-        let texts = [Some(source.to_owned()), user.map(str::to_owned), Some(attributes.to_string())];
+        let session = attributes.get("session").and_then(Value::as_str).map(str::to_owned);
+        let texts = [Some(source.to_owned()), user.map(str::to_owned), Some(attributes.to_string()), session];
         let arrays = texts.map(|text| Arc::new(StringArray::from(vec![text])) as ArrayRef).to_vec();
         RecordBatch::try_new(Arc::new(segments::schema().project(&PROJECTION).unwrap()), arrays).unwrap()
     }
@@ -100,11 +120,12 @@ mod tests {
 
     #[test]
     fn a_session_ends_that_has_the_same_in_every_place() {
-        let login = record("keycloak", Some("u1"), &json!({ "realmId": "shop" }));
+        let login = record("keycloak", Some("u1"), &json!({ "realmId": "shop", "session": "s1" }));
         let user = |id| record("set", id, &json!({ "_indelible": { "ends": ["session.user_id"] } }));
         assert!(ends(&user(Some("u1")), &login), "whoever says so");
         assert!(!ends(&user(Some("u2")), &login));
         assert!(!ends(&user(None), &login));
+        assert!(ends(&user(Some("s1")), &login), "it may be the session that is meant");
         let realm = |source, realm: Value| {
             record(source, None, &json!({ "realmId": realm, "_indelible": { "ends": ["source", "/realmId"] } }))
         };

@@ -4,6 +4,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use event::Field;
 use segments::columns;
 use serde_json::Value;
+use std::cell::OnceCell;
 
 /// The member of the attributes that is ours and not the source's.
 const MARKS: &str = "_indelible";
@@ -13,12 +14,14 @@ pub(super) struct Row<'b> {
     batch: &'b RecordBatch,
     projection: &'b [usize],
     row: usize,
+    /// Read when they are first asked for.
+    attributes: OnceCell<Value>,
 }
 
 impl<'b> Row<'b> {
     /// The record in a row of a batch.
     pub(super) fn new(batch: &'b RecordBatch, projection: &'b [usize], row: usize) -> Row<'b> {
-        Row { batch, projection, row }
+        Row { batch, projection, row, attributes: OnceCell::new() }
     }
 
     /// A field's column, if the record has a value there.
@@ -33,32 +36,33 @@ impl<'b> Row<'b> {
         Some(self.array(field)?.as_string_opt::<i32>()?.value(self.row))
     }
 
-    fn attributes(&self) -> Option<Value> {
-        serde_json::from_str(self.text(Field::Attributes)?).ok()
+    fn attributes(&self) -> &Value {
+        let read = || self.text(Field::Attributes).and_then(|text| serde_json::from_str(text).ok());
+        self.attributes.get_or_init(|| read().unwrap_or_default())
     }
 
     /// What our own marks in the attributes say under this name.
-    pub(super) fn mark(&self, name: &str) -> Option<Value> {
+    pub(super) fn mark(&self, name: &str) -> Option<&Value> {
         let attributes = self.text(Field::Attributes)?;
         // Most records have no such mark, and to read all of their attributes takes longer than to look for its name.
         memchr::memmem::find(attributes.as_bytes(), name.as_bytes())?;
-        let mut attributes: Value = serde_json::from_str(attributes).ok()?;
-        attributes.get_mut(MARKS)?.get_mut(name).map(Value::take)
+        self.attributes().get(MARKS)?.get(name)
     }
 
     /// What stands in these places, one after the other; `None` where anything is missing.
     pub(super) fn values(&self, places: &[String]) -> Option<String> {
-        let pointed = places.iter().any(|place| place.starts_with('/'));
-        let attributes = if pointed { self.attributes()? } else { Value::Null };
-        let mut out = String::new();
+        let mut out = Vec::with_capacity(places.len());
         for place in places {
-            let value = match place.starts_with('/') {
-                true => attributes.pointer(place).filter(|value| !value.is_null())?.to_string(),
-                false => Value::from(self.text(Field::from_path(place)?)?).to_string(),
-            };
-            out.push_str(&value);
-            out.push('\n');
+            out.push(match place.starts_with('/') {
+                true => self.attributes().pointer(place).filter(|value| !value.is_null())?.clone(),
+                false => self.text(Field::from_path(place)?)?.into(),
+            });
         }
-        (!out.is_empty()).then_some(out)
+        (!out.is_empty()).then(|| one(out))
     }
+}
+
+/// Values as one text, which is the same where they are.
+pub(super) fn one(values: Vec<Value>) -> String {
+    Value::Array(values).to_string()
 }
