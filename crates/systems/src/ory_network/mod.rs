@@ -31,6 +31,7 @@ use crate::detect::Sample;
 use crate::envelope::Envelope;
 use crate::split::{self, Piece};
 use crate::{Context, Reason, System, catalog, sns};
+use memchr::memmem;
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -68,7 +69,7 @@ impl System for OryNetwork {
     /// concern: whoever sends the body has a key of ours. SNS itself calls an endpoint of its own ([`sns`]).
     fn split<'a>(&self, text: &'a str) -> Vec<Piece<'a>> {
         let mut pieces = split::wrapped(text, EVENTS).unwrap_or_else(|| split::records(text));
-        if text.contains("\"attributes\"") {
+        if memmem::find(text.as_bytes(), b"\"attributes\"").is_some() {
             for text in pieces.iter_mut().filter_map(|piece| piece.text.as_mut().ok()) {
                 if let Some(streamed) = pull::as_streamed(text) {
                     *text = Cow::Owned(streamed);
