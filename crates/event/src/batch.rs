@@ -69,7 +69,7 @@ impl<'a> Body<'a> {
         let first_line = trimmed.lines().next().unwrap_or_default();
         if trimmed.starts_with('{') && Reader::new(first_line).skip(0).is_err() {
             let mut whole = Reader::new(trimmed);
-            if whole.skip(0).is_ok() && whole.end().is_ok() {
+            if whole.skip_whole().is_ok() && whole.end().is_ok() {
                 return vec![self.piece(1, trimmed.trim_end())];
             }
         }
@@ -147,6 +147,8 @@ mod tests {
         assert_eq!(split(b"[{\"a\":1},{\"b\":"), [(1, Ok("{\"a\":1}".into())), (2, Err("invalid_json"))]);
         let deep = format!("[{{\"a\":1}},{}{},{{\"b\":2}}]", "[".repeat(100), "]".repeat(100));
         assert_eq!(split(deep.as_bytes()).len(), 3, "one that is too deep is one");
+        let deep = format!("{{\"a\":\n{}{}}}", "[".repeat(100), "]".repeat(100));
+        assert_eq!(split(deep.as_bytes()).len(), 1, "over two lines too");
         assert_eq!(split(b"{\"a\":\n{\"b\":2}").len(), 2, "an unfinished line is a line of its own");
     }
 

@@ -1,10 +1,14 @@
 //! Latest-status views: the log only appends, the view shows each job, notification, session or grant once.
 //!
 //! The latest record of an id is the one that happened last ([`Standing`]), however late it came; `created_at` is the time
-//! of its first. So what arrives late changes nothing, and a session that its source says is active after it was revoked is.
+//! of its first, or what a source that names both says of it itself. So what arrives late changes nothing, and a session that its source says is active after it was revoked is.
 //! A session or grant is told of by events that each say a part: a sign-in whose it is and where to, a revocation often no
 //! more than its id. So what the latest record does not say is filled in from the latest that did.
-//! A session or grant past `expires_at` reads `expired` though no record says so.
+//! A session or grant past `expires_at` reads `expired` though no record says so. What ended many sessions at once names none of
+//! them (`ends`): those read `revoked` if they lived by then.
+
+mod ends;
+mod row;
 
 use crate::engine::{Error, Result};
 use crate::lang::{Source, View};
@@ -13,7 +17,9 @@ use crate::source::{Merge, Wanted};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array};
 use arrow::compute::{interleave, interleave_record_batch, take_record_batch};
 use arrow::datatypes::{DataType, Field as ArrowField, Schema, TimestampMicrosecondType};
+use ends::Ends;
 use event::Field;
+use row::Row;
 use segments::columns;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -53,6 +59,8 @@ struct Seen {
     row: usize,
     standing: Standing,
     created: i64,
+    /// The earliest time that a record says itself it began at.
+    begun: Option<i64>,
     /// Per carried column the latest row with a value: how it stands, its batch and row.
     carried: Vec<Option<(Standing, usize, usize)>>,
 }
@@ -117,21 +125,25 @@ pub fn latest(snapshot: &Snapshot, view: View, now: i64) -> Result<Latest> {
     let mut seen: HashMap<String, Seen> = HashMap::new();
     let mut merge = Merge::new(snapshot, &wanted);
     let mut last: Option<(*const dyn Array, usize)> = None;
+    let mut ends = Ends::default();
     while let Some((batch, row)) = merge.next()? {
-        let Some(id) = id_at
-            .iter()
-            .filter_map(|at| batch.columns().get(*at))
-            .find(|a| a.is_valid(row))
-            .and_then(|a| a.as_string_opt::<i32>())
-        else {
-            continue;
-        };
         let Some(index) = crate::engine::indexes(batch.column(index_at)).map(|a| a.value(row)) else { continue };
         let time = batch.column(0).as_primitive::<TimestampMicrosecondType>().value(row);
         let sealed = batch.column(recorded_at).as_primitive_opt::<TimestampMicrosecondType>();
         let said = status_at.and_then(|at| batch.columns().get(at)).and_then(|a| a.as_string_opt::<i32>());
         let said = said.filter(|a| a.is_valid(row)).map(|a| a.value(row));
         let standing = Standing::new(time, sealed.map_or(time, |a| a.value(row)), index, said);
+        let Some(id) = id_at
+            .iter()
+            .filter_map(|at| batch.columns().get(*at))
+            .find(|a| a.is_valid(row))
+            .and_then(|a| a.as_string_opt::<i32>())
+        else {
+            if view == View::Sessions && standing.ends {
+                ends.note(&Row::new(&batch, &projection, row), standing);
+            }
+            continue;
+        };
         let pointer: *const dyn Array = Arc::as_ptr(batch.column(0));
         let number = match last {
             Some((p, n)) if std::ptr::addr_eq(p, pointer) => n,
@@ -145,10 +157,12 @@ pub fn latest(snapshot: &Snapshot, view: View, now: i64) -> Result<Latest> {
             }
         };
         last = Some((pointer, number));
+        let begun = (view == View::JobLogs).then(|| begun(&Row::new(&batch, &projection, row))).flatten();
         let key = id.value(row);
         match seen.get_mut(key) {
             Some(s) => {
                 s.created = s.created.min(time);
+                s.begun = s.begun.into_iter().chain(begun).min();
                 if standing > s.standing {
                     (s.batch, s.row, s.standing) = (number, row, standing);
                 }
@@ -156,7 +170,7 @@ pub fn latest(snapshot: &Snapshot, view: View, now: i64) -> Result<Latest> {
             }
             None => {
                 let none = vec![None; carried.len()];
-                let mut first = Seen { batch: number, row, standing, created: time, carried: none };
+                let mut first = Seen { batch: number, row, standing, created: time, begun, carried: none };
                 first.carry(&carried, &batch, number, row, standing);
                 seen.insert(key.to_owned(), first);
             }
@@ -181,7 +195,9 @@ pub fn latest(snapshot: &Snapshot, view: View, now: i64) -> Result<Latest> {
         let latest = interleave_record_batch(&batches.iter().collect::<Vec<_>>(), &places)?;
         filled(latest, &batches, &rows, &carried)?
     };
-    let created = TimestampMicrosecondArray::from_iter_values(rows.iter().map(|s| s.created)).with_timezone("UTC");
+    let picked = if ends.is_empty() { picked } else { ends.apply(picked, &projection, &rows)? };
+    let created = TimestampMicrosecondArray::from_iter_values(rows.iter().map(|s| s.begun.unwrap_or(s.created)))
+        .with_timezone("UTC");
     let status = status(view, &picked, &projection, now);
     let mut fields: Vec<Arc<ArrowField>> = picked.schema().fields().iter().cloned().collect();
     fields.push(Arc::new(ArrowField::new("created_at", created.data_type().clone(), false)));
@@ -191,6 +207,11 @@ pub fn latest(snapshot: &Snapshot, view: View, now: i64) -> Result<Latest> {
     arrays.push(Arc::new(status));
     projection.extend([CREATED_AT, STATUS]);
     Ok(Latest { batch: RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?, columns: projection })
+}
+
+/// The time that a record of something that changes says it began at, where it is the record of a later change.
+fn begun(record: &Row<'_>) -> Option<i64> {
+    record.mark("created_at")?.as_str().and_then(event::time::parse)
 }
 
 /// The latest rows with what earlier ones said in the carried columns.

@@ -226,7 +226,7 @@ async fn seal(app: &App, tenant: Arc<Tenant>, prepared: Prepared) -> Result<Take
         .iter()
         .zip(&batch.records)
         .map(|(sent, r)| {
-            ((sent.fresh_time || sent.derives || sent.twins) && r.id.is_some())
+            ((sent.fresh_time || sent.derives || sent.twins || sent.shapes.is_some()) && r.id.is_some())
                 .then(|| batch.rows.get(r.row.clone()).unwrap_or_default().to_vec())
         })
         .collect();
@@ -244,7 +244,7 @@ async fn seal(app: &App, tenant: Arc<Tenant>, prepared: Prepared) -> Result<Take
     let sealed = |place: usize| matches!(receipt.outcomes.get(place), Some(Outcome::Sealed { .. }));
     let learned = learned.into_iter().filter(|(place, ..)| sealed(*place)).map(|(_, key, state)| (key, state));
     app.states.learn(tenant.number, learned.collect());
-    for (n, (Sent { line, id, fresh_time, by_content, derives, twins }, outcome)) in
+    for (n, (Sent { line, id, fresh_time, by_content, derives, twins, shapes }, outcome)) in
         records.into_iter().zip(receipt.outcomes).enumerate()
     {
         let outcome = match outcome {
@@ -269,6 +269,12 @@ async fn seal(app: &App, tenant: Arc<Tenant>, prepared: Prepared) -> Result<Take
                     }
                     None => Outcome::Conflict { index },
                 }
+            }
+            Outcome::Conflict { index } if shapes.is_some() => {
+                let stored = stored(app, &tenant, index).await?;
+                let both = stored.zip(rows.get(n).and_then(Option::as_ref)).zip(shapes);
+                let known = both.filter(|((row, sent), system)| systems::shapes::same(*system, &row.row, sent));
+                known.map_or(Outcome::Conflict { index }, |((row, _), _)| Outcome::Duplicate { index, leaf: row.leaf })
             }
             other => other,
         };

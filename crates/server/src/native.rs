@@ -67,6 +67,16 @@ pub enum Adapter {
     Mapped(Arc<Mapping>),
 }
 
+impl Adapter {
+    /// The system, where it gives an event in several shapes ([`systems::shapes`]).
+    pub(crate) fn shaped(&self) -> Option<&'static dyn System> {
+        match self {
+            Adapter::Known(system) => Some(*system).filter(|system| system.shapes()),
+            Adapter::Mapped(_) => None,
+        }
+    }
+}
+
 impl Deref for Adapter {
     type Target = dyn System;
     fn deref(&self) -> &Self::Target {
@@ -216,6 +226,8 @@ pub struct Natives<'t> {
     pub count: usize,
     /// The body says nothing at all: no byte, or `{}`.
     pub bare: bool,
+    /// The body is an answer whose list of records is empty: its sender says that there is none.
+    pub hollow: bool,
     /// A name for the body, where it is more than one batch.
     pub name: Option<String>,
     /// Records without an id are known by what they say.
@@ -227,11 +239,12 @@ impl<'t> Natives<'t> {
         let system = reader.system.clone();
         let pieces = text.split(&*system);
         let (count, bare) = (pieces.count(), matches!(body.trim_ascii(), b"" | b"{}"));
+        let hollow = count == 0 && systems::split::text(body).trim_start().starts_with('{');
         let name = || systems::envelope::hash(&[system.name().as_bytes(), b"\0", body]);
         let name = (MAX_RECORDS + 1..=parts::MOST).contains(&count).then(name);
         let filled = Filled::with_capacity(text.len() * 2);
         let by_content = posted.fetched;
-        let mut natives = Natives { system, filled, list: Vec::new(), count, bare, name, by_content };
+        let mut natives = Natives { system, filled, list: Vec::new(), count, bare, hollow, name, by_content };
         if count <= parts::MOST {
             let (filled, list) = (&mut natives.filled, &mut natives.list);
             let origin = Origin { content_type: &posted.kind, zone: &reader.zone, signature: posted.signature };
@@ -242,9 +255,8 @@ impl<'t> Natives<'t> {
 
     /// The same, without the body that they were read from.
     pub fn into_owned(self) -> Natives<'static> {
-        let Natives { system, filled, list, count, bare, name, by_content } = self;
-        let list = list.into_iter().map(Read::into_owned).collect();
-        Natives { system, filled, list, count, bare, name, by_content }
+        let list = self.list.into_iter().map(Read::into_owned).collect();
+        Natives { list, ..self }
     }
 
     /// The time that a record says, microseconds UTC.
@@ -379,7 +391,7 @@ pub async fn take(
             }
             // An export request of nothing is `{}` in JSON, and no byte at all in Protocol Buffers.
             let nothing = natives.count == 0 || natives.bare;
-            if nothing && empty == Empty::Taken {
+            if natives.hollow || (nothing && empty == Empty::Taken) {
                 return Ok(Prepared::default());
             }
             let all = natives.list.len();

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use store::Salts;
 use systems::change::Change;
 use systems::filled::Place;
-use systems::{Filled, Read};
+use systems::{Filled, Read, System};
 
 /// One record of a batch, as its sender knows it.
 pub struct Sent {
@@ -40,6 +40,8 @@ pub struct Sent {
     pub derives: bool,
     /// It may be stored with another of its system's shapes beside it, or without ([`twins`](crate::twins)).
     pub twins: bool,
+    /// The system that it is from, where that one may have given it in another shape before.
+    pub shapes: Option<&'static dyn System>,
 }
 
 /// A batch ready for the ledger.
@@ -127,6 +129,7 @@ pub fn native(app: &App, tenant: &Arc<Tenant>, natives: &Natives<'_>, part: Rang
     let room = natives.filled.len() * 2 / natives.count * list.len();
     work(app, tenant, room, |work| {
         work.twins = natives.system.writes_twice();
+        work.shapes = natives.system.shaped();
         // Of events that say the same in every byte, the second is another.
         let mut again: HashMap<String, usize> = HashMap::new();
         for (place, read) in part.zip(list) {
@@ -224,6 +227,8 @@ struct Work<'a> {
     own: bool,
     /// Of a system that writes an action twice.
     twins: bool,
+    /// The system, where it gives an event in several shapes.
+    shapes: Option<&'static dyn System>,
     /// The id of a record that has none, where its body may be sent again when a part of it is stored.
     name: Option<String>,
     rows: Vec<u8>,
@@ -251,6 +256,7 @@ fn work(
         deriving: Deriving::new(Arc::clone(&rules)),
         own: false,
         twins: false,
+        shapes: None,
         name: None,
         rows: Vec::with_capacity(room),
         kind: EntryKind::Record,
@@ -340,8 +346,9 @@ impl Work<'_> {
             self.given.push(self.out.records.len());
         }
         let by_content = by_content || named;
-        let (fresh_time, derives, twins) = (event.fresh_time, change.is_some(), self.twins);
-        self.out.records.push(Sent { line, id, fresh_time, by_content, derives, twins });
+        let (fresh_time, derives) = (event.fresh_time, change.is_some());
+        let (twins, shapes) = (self.twins, self.shapes);
+        self.out.records.push(Sent { line, id, fresh_time, by_content, derives, twins, shapes });
         Ok(Ok(()))
     }
 

@@ -36,20 +36,33 @@ impl<'a> Sample<'a> {
     }
 }
 
-/// The first element of a list, or the one object, or the first line.
+/// The first element of a list that says something, or the one object, or the first line.
 fn first(body: &str) -> &str {
     let start = body.trim_start();
     let mut r = event::json::Reader::new(start);
     let inside = match r.next_kind() {
-        Ok(Next::Array) => {
-            let element =
-                r.open(b'[').and_then(|()| r.element(true)).and_then(|some| if some { r.skip(1) } else { Ok("") });
-            element.ok()
-        }
-        Ok(Next::Object) => r.skip(0).ok(),
+        Ok(Next::Array) => element(&mut r),
+        Ok(Next::Object) => r.skip_whole().ok(),
         _ => None,
     };
     inside.unwrap_or_else(|| start.lines().next().unwrap_or_default())
+}
+
+/// The first element that can be read as an object, of those that are looked at; else the first, or nothing where there is none.
+fn element<'t>(r: &mut event::json::Reader<'t>) -> Option<&'t str> {
+    r.open(b'[').ok()?;
+    let mut first = None;
+    for n in 0..split::LOOKED_AT {
+        if !r.element(n == 0).unwrap_or(false) {
+            return Some(first.unwrap_or_default());
+        }
+        let Ok(text) = r.skip_whole() else { break };
+        if Object::parse(text).is_ok() {
+            return Some(text);
+        }
+        first = first.or(Some(text));
+    }
+    first
 }
 
 /// The systems this body may be from, surest first, each with how sure that is (1 to 100). Empty where none knows it.

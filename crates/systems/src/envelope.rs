@@ -39,6 +39,10 @@ pub struct Envelope<'a> {
     signature: Option<&'static str>,
     by_content: bool,
     change: Option<Change>,
+    /// When what the record tells of began, where its own time is that of a later change.
+    created: Option<String>,
+    /// What the sessions that the record ends all at once have in common with it.
+    ends: Vec<Cow<'static, str>>,
 }
 
 #[derive(Debug, Clone)]
@@ -64,6 +68,8 @@ impl<'a> Envelope<'a> {
             signature: None,
             by_content: false,
             change: None,
+            ends: Vec::new(),
+            created: None,
         };
         out.set(Field::Source, source);
         out
@@ -317,6 +323,17 @@ impl<'a> Envelope<'a> {
         }
     }
 
+    /// Says that the record ends, all at once, every session that has the same in each of these places: a path of the envelope, or a
+    /// JSON pointer into the attributes.
+    pub fn ends(&mut self, places: impl IntoIterator<Item = impl Into<Cow<'static, str>>>) {
+        self.ends = places.into_iter().map(Into::into).collect();
+    }
+
+    /// Says when what the record tells of began (microseconds UTC), where the record's own time is that of a later change.
+    pub fn created(&mut self, at: i64) {
+        self.created = Some(event::time::format(at));
+    }
+
     /// Says what is known of its sender's signature, which is not kept itself.
     pub fn signature(&mut self, known: &'static str) {
         self.signature = Some(known);
@@ -366,6 +383,7 @@ impl<'a> Envelope<'a> {
         // The server makes an id where there is none; the way back must know that it is not the source's.
         let id_from = self.is_empty(Field::Id).then_some("made");
         let marks = [
+            ("created_at", self.created.as_deref()),
             ("id", id_from),
             ("shape", self.shape),
             ("signature", self.signature),
@@ -373,7 +391,8 @@ impl<'a> Envelope<'a> {
             ("twin", self.twin.as_deref()),
             ("unparsed", self.kept_as.as_deref()),
         ];
-        let marked = !self.inferred.is_empty() || marks.iter().any(|(_, value)| value.is_some());
+        let listed = !self.inferred.is_empty() || !self.ends.is_empty();
+        let marked = listed || marks.iter().any(|(_, value)| value.is_some());
         if !marked && self.rest.is_empty() {
             return;
         }
@@ -392,14 +411,8 @@ impl<'a> Envelope<'a> {
         out.push('"');
         out.push_str(MARKS);
         out.push_str("\":{");
-        if !self.inferred.is_empty() {
-            out.push_str("\"inferred\":[");
-            for path in &self.inferred {
-                comma(out);
-                write_string(out, path);
-            }
-            out.push(']');
-        }
+        write_list("ends", self.ends.iter().map(AsRef::as_ref), out);
+        write_list("inferred", self.inferred.iter().copied(), out);
         for (name, value) in marks {
             if let Some(value) = value {
                 comma(out);
@@ -410,6 +423,22 @@ impl<'a> Envelope<'a> {
         }
         out.push('}');
     }
+}
+
+/// Appends a member that is a list of texts, unless the list is empty.
+fn write_list<'t>(name: &str, texts: impl Iterator<Item = &'t str>, out: &mut String) {
+    let mut texts = texts.peekable();
+    if texts.peek().is_none() {
+        return;
+    }
+    comma(out);
+    write_string(out, name);
+    out.push_str(":[");
+    for text in texts {
+        comma(out);
+        write_string(out, text);
+    }
+    out.push(']');
 }
 
 /// The fields that a sender may name, by the first name of their paths: most records have none that begins with most of these.

@@ -47,6 +47,7 @@ pub mod pull;
 pub mod revoke;
 mod sessions;
 pub mod set;
+pub mod shapes;
 pub mod sns;
 pub mod split;
 #[cfg(test)]
@@ -62,7 +63,7 @@ pub use mapping::Mapping;
 pub use memory::Memory;
 
 use envelope::Envelope;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use split::Piece;
 use std::borrow::Cow;
 
@@ -136,6 +137,15 @@ pub trait System: Sync {
     fn twin(&self, _native: &str) -> Option<String> {
         None
     }
+
+    /// Whether one event may come under one id in several shapes, told apart by the mark of their shape: [`shapes`].
+    fn shapes(&self) -> bool {
+        false
+    }
+
+    /// Writes the attributes of a stored record of this id as they would be in any of the system's shapes, so that two records of one
+    /// event can be compared.
+    fn plain(&self, _attributes: &mut Map<String, Value>, _shape: &str, _id: &str) {}
 
     /// What a stored envelope says about the state of an entity: what [`read`](System::read) put into
     /// [`Envelope::change`], from the envelope alone.

@@ -9,6 +9,7 @@
 
 use crate::envelope::{Envelope, hash};
 use event::Field;
+use std::borrow::Cow;
 
 /// What an event does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +79,16 @@ const EVENTS: &[Row] = &[
             ("OAuth2ConsentRevoked", Withdraws),
         ],
     ),
-    (&["zitadel"], &[("session.added", GoesOn), ("session.terminated", Ends)]),
+    (
+        &["set"],
+        &[
+            ("https://schemas.openid.net/secevent/caep/event-type/session-established", GoesOn),
+            ("https://schemas.openid.net/secevent/caep/event-type/session-presented", GoesOn),
+            ("https://schemas.openid.net/secevent/caep/event-type/session-revoked", Ends),
+            ("https://schemas.openid.net/secevent/risc/event-type/sessions-revoked", Ends),
+        ],
+    ),
+    (&["zitadel"], &[("session.added", GoesOn), ("session.user.checked", GoesOn), ("session.terminated", Ends)]),
 ];
 
 /// Fills what an event means for a session or grant, where it succeeded and says which.
@@ -120,6 +130,20 @@ pub(crate) fn session(out: &mut Envelope<'_>, status: &'static str, own: bool) {
             out.set(Field::SessionUserId, actor);
         }
     }
+}
+
+/// Says that every session of a user ended: the record names none of them.
+pub(crate) fn end_all_of(user: &str, out: &mut Envelope<'_>) {
+    if !user.is_empty() {
+        out.set(Field::SessionUserId, user.to_owned());
+        end_all([Field::SessionUserId.spec().path], out);
+    }
+}
+
+/// Says that every session ended that has the same in these places as the record ([`Envelope::ends`]).
+pub(crate) fn end_all(places: impl IntoIterator<Item = impl Into<Cow<'static, str>>>, out: &mut Envelope<'_>) {
+    out.set(Field::SessionStatus, "revoked");
+    out.ends(places);
 }
 
 /// Says that what this user granted this client is in this status. These systems have no id for it, so it is made of
@@ -190,6 +214,23 @@ mod tests {
             ("grant.status", "revoked"),
             ("client.id", "web"),
         ]);
+        let all = |event: &crate::testing::Stored| event.value("attributes._indelible.ends").clone();
+        for (operation, path) in [("ACTION", "users/u1/logout"), ("DELETE", "users/u1")] {
+            let ended = admin(operation, "USER", path);
+            ended.expect(&[("session.status", "revoked"), ("session.user_id", "u1"), ("actor.id", "root")]);
+            assert_eq!(all(&ended), json!(["session.user_id"]), "{path}");
+        }
+        let realm = admin("ACTION", "REALM", "logout-all");
+        realm.expect(&[("session.status", "revoked"), ("session.user_id", "")]);
+        assert_eq!(all(&realm), json!(["source", "/realmId"]));
+        for (operation, path) in
+            [("UPDATE", "users/u1"), ("ACTION", "users/u1/reset-password"), ("ACTION", "users//logout")]
+        {
+            admin(operation, "USER", path).expect(&[("session.status", "")]);
+        }
+        let failed = json!({"time": 1, "realmId": "r", "operationType": "ACTION", "resourceType": "USER",
+            "resourcePath": "users/u1/logout", "error": "not_allowed"});
+        one("keycloak", &failed.to_string()).expect(&[("outcome", "failure"), ("session.status", "")]);
     }
 
     #[test]

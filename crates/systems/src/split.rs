@@ -3,6 +3,7 @@
 //! Owns: where records stand, lines, and wrappers around lists. Not here: what a record means.
 
 use crate::Reason;
+use crate::object::Object;
 use event::batch::Body;
 use event::json::{Next, Reader};
 use std::borrow::Cow;
@@ -10,6 +11,9 @@ use std::borrow::Cow;
 /// How much text one body may become where its records are put together from several places, so that a few bytes said once for
 /// many records are not a way to fill the memory: 64 MiB, four times the largest body.
 pub const MAX_MADE: usize = 64 << 20;
+
+/// Records of a list that are looked at before nobody knows its system.
+pub(crate) const LOOKED_AT: usize = 16;
 
 /// One record's text in a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +72,12 @@ pub fn wrapped<'a>(text: &'a str, path: &[&str]) -> Option<Vec<Piece<'a>>> {
     inside.starts_with('[').then(|| records(inside))
 }
 
+/// The record by which a list's system is told: the first that can be read as an object, since one that is too deep says nothing.
+/// Only so many are looked at.
+pub fn telling(pieces: Vec<Piece<'_>>) -> Option<Cow<'_, str>> {
+    pieces.into_iter().take(LOOKED_AT).filter_map(|piece| piece.text.ok()).find(|text| Object::parse(text).is_ok())
+}
+
 /// The text of one member of an object.
 fn member<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let mut r = Reader::new(text);
@@ -78,7 +88,8 @@ fn member<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let mut first = true;
     while let Some(key) = r.key(first).ok()? {
         first = false;
-        let value = r.skip(1).ok()?;
+        // However deep: one record that is too deep must not keep its neighbours from being found.
+        let value = r.skip_whole().ok()?;
         if key == name {
             return Some(value);
         }
@@ -106,6 +117,10 @@ mod tests {
         let body = r#"{"extensions":{},"data":{"authLog":{"entries":[{"id":"1"},{"id":"2"}]}}}"#;
         let found = wrapped(body, &["data", "authLog", "entries"]).unwrap();
         assert_eq!(texts(found), [(1, r#"{"id":"1"}"#.into()), (2, r#"{"id":"2"}"#.into())]);
+        let deep =
+            format!(r#"{{"logs":[{{"id":"1"}},{}{},{{"id":"2"}}],"next":null}}"#, "[".repeat(200), "]".repeat(200));
+        let found = texts(wrapped(&deep, &["logs"]).unwrap());
+        assert_eq!((found.len(), found[2].1.as_str()), (3, r#"{"id":"2"}"#));
         for other in ["[]", "{}", r#"{"data":null}"#, r#"{"data":{"authLog":{"entries":{}}}}"#, "x"] {
             assert_eq!(wrapped(other, &["data", "authLog", "entries"]), None, "{other}");
         }

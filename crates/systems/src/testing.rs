@@ -264,6 +264,71 @@ fn every_sample_is_recognised_understood_and_the_same_twice() {
 }
 
 #[test]
+fn a_list_over_several_lines_is_a_list() {
+    for (system, file, bytes) in samples() {
+        let Ok(whole) = serde_json::from_slice::<Value>(&bytes) else { continue };
+        let list = if whole.is_array() { whole } else { json!([whole]) };
+        let read = |text: &str| -> Vec<String> {
+            let stored = take_with(&Memory::default(), &system, text.as_bytes());
+            stored.into_iter().map(|record| [record.at("action"), record.at("time")].join(" ")).collect()
+        };
+        let short = list.to_string();
+        for long in [
+            serde_json::to_string_pretty(&list).unwrap(),
+            format!("\r\n[\r\n\t{}\r\n]\r\n", &short[1..short.len() - 1]),
+        ] {
+            assert_eq!(read(&long), read(&short), "{}", file.display());
+            assert_eq!(crate::detect(long.as_bytes()), crate::detect(short.as_bytes()), "{}", file.display());
+        }
+    }
+}
+
+#[test]
+fn what_is_wrapped_is_unwrapped_whatever_is_beside_it() {
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    let okta = r#"{"uuid":"1","published":"2026-11-20T12:00:00Z","eventType":"user.session.start","actor":{"id":"u"},"outcome":{"result":"SUCCESS"}}"#;
+    let auth0 = r#"{"log_id":"1","date":"2026-11-20T12:00:00.000Z","type":"s","user_id":"u"}"#;
+    let v2 = r#"{"id":"1","recordedAt":"2026-11-20T12:00:00Z","requestId":"r","initiatorId":"a","initiatorType":"User","targetId":"u","targetType":"User","action":"add-user"}"#;
+    let authentik =
+        r#"{"pk":"1","user":{"pk":7},"action":"login","app":"a","context":{},"created":"2026-11-20T12:00:00.123456Z"}"#;
+    let zitadel = r#"{"editor":{"userId":"3"},"aggregate":{"id":"4","type":{"type":"user"}},"sequence":"7","creationDate":"2026-11-20T12:00:00.262665Z","type":{"type":"user.human.added"}}"#;
+    let contember =
+        r#"{"id":"1","createdAt":"2026-11-20T12:00:00Z","type":"login","success":true,"ipAddress":"192.0.2.1"}"#;
+    let ory = r#"{"name":"SessionIssued","timestamp":"2026-11-20T12:00:00Z","attributes":[{"key":"IdentityID","value":"i"}]}"#;
+    for (system, before, record, after) in [
+        ("okta", r#"{"eventType":"com.okta.event_hook","data":{"events":["#, okta, "]}}"),
+        ("auth0", r#"{"logs":["#, auth0, r#"],"total":3}"#),
+        ("asgardeo", r#"{"logs":["#, v2, "]}"),
+        ("wso2", r#"{"logs":["#, v2, "]}"),
+        ("authentik", r#"{"results":["#, authentik, "]}"),
+        ("zitadel", r#"{"events":["#, zitadel, "]}"),
+        ("contember", r#"{"data":{"authLog":{"entries":["#, contember, "]}}}"),
+        ("ory-network", r#"{"events":["#, ory, r#"],"page_token":"x"}"#),
+    ] {
+        let body = format!("{before}{record},{{\"deep\":{deep}}},\n{record}{after}");
+        let stored = take(system, &body);
+        let actions: Vec<bool> = stored.iter().map(|record| record.at("action") == "unparsed").collect();
+        assert_eq!(actions, [false, true, false], "{system}");
+        let found = crate::detect(format!("{before}{record}{after}").as_bytes());
+        // WSO2's records of this shape are Asgardeo's.
+        assert_eq!(
+            found.first().map(|found| found.0),
+            Some(if system == "wso2" { "asgardeo" } else { system }),
+            "{system}"
+        );
+        let late = crate::detect(format!("{before}{{\"deep\":{deep}}},{record}{after}").as_bytes());
+        assert_eq!(
+            late.first().map(|found| found.0),
+            found.first().map(|found| found.0),
+            "{system}: one that is too deep says nothing"
+        );
+        let list = |inside: &str| crate::detect(format!("[{inside}{record}]").as_bytes());
+        assert_eq!(list(&format!("{{\"deep\":{deep}}},")), list(""), "{system}");
+        assert!(take(system, &format!("{before}{after}")).is_empty(), "{system}");
+    }
+}
+
+#[test]
 fn other_things_are_nobodys() {
     for other in [
         "",

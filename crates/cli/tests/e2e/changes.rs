@@ -216,6 +216,58 @@ fn sessions_and_grants_are_told_of_by_events() {
 }
 
 #[test]
+fn what_ends_many_sessions_at_once_ends_those_that_lived() {
+    let server = Server::start(&[]);
+    let login = |at: i64, user: &str, session: &str, realm: &str| json!({ "id": format!("l-{session}-{at}"), "time": T0 + at, "type": "LOGIN", "realmId": realm, "userId": user, "sessionId": session });
+    let status = |session: &str| {
+        let page = server.admin.page(
+            "acme",
+            "sessions",
+            &[("q", &format!("session_id:{session}")), ("from", "2020-01-01T00:00:00Z")],
+        );
+        page["items"][0]["status"].as_str().unwrap_or_default().to_owned()
+    };
+    let end = |id: &str, at: i64, operation: &str, resource: &str, path: &str, realm: &str| {
+        let mut event = admin(id, at, operation, resource, path, &Value::Null);
+        event["realmId"] = realm.into();
+        send(&server, &[event]);
+    };
+    let sessions =
+        [("u1", "a1", "shop"), ("u1", "a2", "shop"), ("u2", "b1", "shop"), ("u3", "c1", "shop"), ("u4", "d1", "other")];
+    send(&server, &sessions.map(|(user, session, realm)| login(10, user, session, realm)));
+    end("o1", 20, "ACTION", "USER", "users/u1/logout", "shop");
+    send(&server, &[login(30, "u1", "a3", "shop"), login(15, "u1", "a4", "shop")]);
+    assert_eq!(["a1", "a2", "a4", "a3", "b1"].map(status), ["revoked", "revoked", "revoked", "active", "active"]);
+    assert_eq!(server.admin.post("/v1/t/acme/sessions/a1/revoke?preview=true", "").ok()["status"], "revoked");
+    end("o2", 40, "DELETE", "USER", "users/u2", "shop");
+    assert_eq!(["b1", "c1"].map(status), ["revoked", "active"]);
+    // Somebody who is told of by a token, of one session and of all that are left.
+    let token = |id: &str, subject: Value| {
+        let uri = "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
+        json!({ "iss": "https://idp.example/", "jti": id, "iat": (T0 + 50_000) / 1000, "sub_id": subject, "events": { uri: {} } })
+    };
+    let user = json!({ "format": "iss_sub", "iss": "https://idp.example/", "sub": "u1" });
+    send(&server, &[login(41, "u1", "a5", "shop")]);
+    let one = json!({ "format": "complex", "user": user, "session": { "format": "opaque", "id": "a3" }, "tenant": { "format": "opaque", "id": "t" } });
+    server.admin.post("/v1/t/acme/ingest/set", token("j1", one).to_string()).ok();
+    assert_eq!(["a3", "a5"].map(status), ["revoked", "active"]);
+    server
+        .admin
+        .post("/v1/t/acme/ingest/set", token("j2", json!({ "format": "complex", "user": user })).to_string())
+        .ok();
+    assert_eq!(["a5", "c1"].map(status), ["revoked", "active"]);
+    end("o3", 60_000, "ACTION", "REALM", "logout-all", "shop");
+    assert_eq!(["c1", "d1"].map(status), ["revoked", "active"], "of that realm only");
+    let revoked = server.admin.column(
+        "acme",
+        "sessions",
+        &[("q", "status:revoked"), ("from", "2020-01-01T00:00:00Z")],
+        "session_id",
+    );
+    assert_eq!(revoked.len(), 7, "{revoked:?}");
+}
+
+#[test]
 fn ory_identities_too() {
     let server = Server::start(&[]);
     server.admin.put("/v1/t/acme", &json!({ "redaction": { "keep_traits": true } }).to_string());

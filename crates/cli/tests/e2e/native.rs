@@ -79,6 +79,109 @@ fn a_system_nobody_knows_is_a_problem_that_names_those_known() {
     server.admin.anonymous().post("/v1/t/acme/ingest/keycloak", "{}").problem(401, "unauthorized");
 }
 
+#[test]
+fn an_answer_without_a_record_is_no_record_and_lists_may_have_lines() {
+    let server = Server::start(&[]);
+    server.admin.put("/v1/t/acme", "{}");
+    for (system, body) in [
+        ("asgardeo", r#"{"logs":[]}"#),
+        ("wso2", " {\n  \"logs\": []\n}\n"),
+        ("auth0", r#"{"start":0,"limit":50,"logs":[],"total":0}"#),
+        ("okta", r#"{"eventType":"com.okta.event_hook","data":{"events":[]}}"#),
+        ("zitadel", r#"{"events":[]}"#),
+        ("ory-network", r#"{"events":[],"page_token":""}"#),
+        ("authentik", r#"{"pagination":{"next":0},"results":[]}"#),
+        ("contember", r#"{"data":{"authLog":{"entries":[],"hasMore":false}}}"#),
+    ] {
+        let answer = server.admin.post(&format!("/v1/t/acme/ingest/{system}?receipts=full"), body).ok();
+        let counts = ["accepted", "duplicate", "rejected", "unparsed"].map(|name| answer[name].as_u64());
+        assert_eq!(counts, [Some(0); 4], "{system}: {answer}");
+    }
+    server.admin.post("/v1/t/acme/ingest/okta", "[]").problem(400, "empty_body");
+    let ory = json!({ "events": [
+        { "name": "SessionIssued", "timestamp": "2026-11-20T12:00:00Z", "attributes": [{ "key": "IdentityID", "value": "i1" }, { "key": "SessionID", "value": "s1" }] },
+        { "name": "LoginFailed", "timestamp": "2026-11-20T12:00:01Z", "eventAttributes": { "ClientIP": "192.0.2.1" } },
+    ], "page_token": "x" });
+    for path in ["ory-network", "auto"] {
+        let answer =
+            server.admin.post(&format!("/v1/t/acme/ingest/{path}"), serde_json::to_string_pretty(&ory).unwrap()).ok();
+        assert_eq!((&answer["system"], &answer["unparsed"]), (&json!("ory-network"), &json!(0)), "{answer}");
+        assert_eq!(answer["accepted"].as_u64().unwrap() + answer["duplicate"].as_u64().unwrap(), 2, "{answer}");
+    }
+    // One that is too deep says so itself, and its neighbours are stored.
+    let deep = format!(r#"{{"logs":[{},{}{},{}]}}"#, auth0(1), "[".repeat(200), "]".repeat(200), auth0(2));
+    let answer = server.admin.post("/v1/t/acme/ingest/auth0?receipts=full", deep).ok();
+    assert_eq!((&answer["accepted"], &answer["unparsed"]), (&json!(3), &json!(1)), "{answer}");
+    let line = r#"[2026-11-20 12:00:00,214]  INFO {AUDIT_LOG}-  Initiator : a | Action : create | Target : 3 | Data : { a } | Result : Success"#;
+    let shipped =
+        serde_json::to_string_pretty(&json!([{ "log": format!("{line}\n"), "time": "2026-11-20T12:00:01Z" }])).unwrap();
+    for path in ["wso2", "auto"] {
+        let answer = server.admin.post(&format!("/v1/t/acme/ingest/{path}"), &shipped).ok();
+        assert_eq!((&answer["system"], &answer["unparsed"]), (&json!("wso2"), &json!(0)), "{answer}");
+    }
+    assert_eq!(
+        server.admin.post("/v1/t/acme/ingest/wso2", line).ok()["duplicate"],
+        1,
+        "the same line without its shipper"
+    );
+}
+
+#[test]
+fn an_event_that_comes_again_in_another_shape_is_stored_once() {
+    let server = Server::start(&[]);
+    server.admin.put("/v1/t/acme", "{}");
+    let send = |system: &str, body: &Value| {
+        let answer = server.admin.post(&format!("/v1/t/acme/ingest/{system}?receipts=full"), body.to_string()).json();
+        ["accepted", "duplicate", "rejected"].map(|name| answer[name].as_u64().unwrap_or_default())
+    };
+    let pulled = |n: u32| {
+        let mut entry = auth0(n);
+        entry["_id"] = entry["log_id"].clone();
+        entry
+    };
+    let streamed = |n: u32| json!({ "log_id": auth0(n)["log_id"], "data": auth0(n) });
+    assert_eq!(send("auth0", &streamed(1)), [1, 0, 0]);
+    assert_eq!(send("auth0", &pulled(1)), [0, 1, 0]);
+    assert_eq!(send("auth0", &json!([pulled(2), streamed(2), streamed(1)])), [1, 2, 0], "in one body too");
+    let mut other = pulled(1);
+    other["user_id"] = json!("auth0|u2");
+    assert_eq!(send("auth0", &other), [0, 0, 1], "another content is a conflict still");
+    let row = json!({ "id": "e-1", "created_at": "2026-11-20T12:00:00.250Z", "type": "login", "success": true, "person_id": "p",
+        "ip_address": "192.0.2.1", "metadata": {}, "event_data": null, "geo_country": "CZ" });
+    let entry = json!({ "id": "e-1", "createdAt": "2026-11-20T12:00:00.250Z", "type": "login", "success": true, "personId": "p",
+        "ipAddress": "192.0.2.1", "metadata": {}, "eventData": null });
+    assert_eq!(send("contember", &row), [1, 0, 0]);
+    let answer = json!({ "data": { "authLog": { "hasMore": false, "entries": [entry] } } });
+    assert_eq!(send("contember", &answer), [0, 1, 0], "it says nothing more");
+    let found =
+        server.admin.column("acme", "records", &[("q", "source:contember"), ("from", "2000-01-01T00:00:00Z")], "id");
+    assert_eq!(found, ["e-1"]);
+}
+
+#[test]
+fn a_job_began_when_its_source_says_so() {
+    let server = Server::start(&[]);
+    server.admin.put("/v1/t/acme", "{}");
+    let send = |at: &str, status: &str, created: Value| {
+        let sent = json!({ "jobId": 812, "jobName": "trim", "jobType": "Trim", "latestStatus": status, "createdAt": created,
+            "updatedAt": format!("2026-11-20T12:{at}Z") });
+        assert_eq!(server.admin.post("/v1/t/acme/ingest/guide", sent.to_string()).ok()["accepted"], 1);
+        let page = server.admin.page("acme", "job_logs", &[("q", "job_id:812"), ("from", "2000-01-01T00:00:00Z")]);
+        ["created_at", "updated_at", "latest_status"].map(|name| page["items"][0][name].as_str().unwrap().to_owned())
+    };
+    let time = |at: &str| format!("2026-11-20T{at}.000000Z");
+    let first = send("05:00", "pending", Value::Null);
+    assert_eq!(first, [time("12:05:00"), time("12:05:00"), "pending".into()], "its first record is all that is known");
+    let next = send("10:00", "running", json!("2026-11-20T11:59:00.000Z"));
+    assert_eq!(next, [time("11:59:00"), time("12:10:00"), "running".into()]);
+    let last = send("20:00", "success", Value::Null);
+    assert_eq!(last, [time("11:59:00"), time("12:20:00"), "success".into()], "an older record said it");
+}
+
+fn auth0(n: u32) -> Value {
+    json!({ "log_id": format!("90020{n}"), "date": "2026-11-20T12:00:00.000Z", "type": "s", "user_id": "auth0|u1" })
+}
+
 /// As Ory Network calls an address that has the key in it, and as SNS asks for it first.
 #[test]
 fn a_key_may_come_as_the_password_of_any_user() {

@@ -170,6 +170,13 @@ fn security_event_tokens_are_pushed_as_rfc_8935_has_it() {
     for bad in ["", "x", "a.b.c", "{}", "e30.e30"] {
         err(&push(&server.admin, path, bad), "invalid_request");
     }
+    for id in [Value::Null, json!(""), json!(7)] {
+        let mut unnamed = claims("t-1");
+        unnamed["jti"] = id;
+        let reply = push(&server.admin, path, &shared(&unnamed));
+        err(&reply, "invalid_request");
+        assert!(reply.json()["description"].as_str().unwrap().contains("`jti`"), "{reply}");
+    }
     let mark = |q: &str| {
         let page = server.admin.page("acme", "records", &[("q", q), ("from", "2000-01-01T00:00:00Z")]);
         page["items"][0]["attributes"]["_indelible"]["signature"].clone()
@@ -195,6 +202,11 @@ fn security_event_tokens_are_pushed_as_rfc_8935_has_it() {
     other["aud"] = json!(["a", "b"]);
     err(&push(&nobody, path, &shared(&other)), "invalid_audience");
     err(&push(&nobody, path, "x"), "invalid_request");
+    let mut unnamed = claims("t-4");
+    unnamed.as_object_mut().unwrap().remove("jti");
+    err(&push(&nobody, path, &shared(&unnamed)), "invalid_request");
+    let forged = token(&json!({ "alg": "HS256" }), &unnamed, |s| hmac(b"another", s));
+    err(&push(&nobody, path, &forged), "authentication_failed");
     nobody.post(path, claims("t-4").to_string()).problem(401, "no_signature");
     assert_eq!(refusals(&server), ["set_signature", "set_key", "set_issuer", "set_audience", "no_signature"]);
     // A token that is right and says nothing that is understood is kept.

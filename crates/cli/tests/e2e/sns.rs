@@ -253,6 +253,10 @@ fn sns_over_https_is_let_in_by_its_signature_and_by_nothing_else() {
     for (message, code) in &cases {
         sns(&server, message).problem(401, code);
     }
+    // Without a signature, which is no better than with one that does not hold.
+    let mut unsigned = message("Notification", event, &json!({}));
+    unsigned.as_object_mut().unwrap().remove("Signature");
+    sns(&server, &unsigned).problem(401, "sns_signature");
     assert_eq!(amazon.asked.load(Ordering::SeqCst), asked, "nobody has us read an address of theirs");
     assert_eq!(
         refusals(&server),

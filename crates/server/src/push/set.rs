@@ -40,7 +40,7 @@ pub async fn take_with_key(
     let tenant = &caller.tenant;
     let reader = native::reader(app, tenant, name)?;
     let posted = Posted::new(headers, body.clone()).of(name, &caller.principal.key_id);
-    if let Err(problem) = opened(headers, body) {
+    if let Err(problem) = opened(headers, body).and_then(|(_, claims)| named(&claims)) {
         return Ok(failure(problem));
     }
     Ok(match native::take(app, tenant, reader, posted.not_checked(), Empty::Refused).await {
@@ -67,6 +67,7 @@ async fn signed(
         }
         return Err(refused::record(app, push, peer, &reason).await);
     }
+    named(&claims)?;
     let reader = native::reader(app, &push.tenant, &push.source.name)?;
     let posted = Posted::new(headers, body.clone()).of(&push.source.name, SIGNATURE).signed();
     native::take(app, &push.tenant, reader, posted, Empty::Refused).await
@@ -84,6 +85,14 @@ fn opened(headers: &HeaderMap, body: &Bytes) -> Result<(String, Value), Problem>
         )
     })?;
     Ok((token, claims))
+}
+
+/// That a token has an id of its own, as RFC 8417 requires: without one it cannot be told from another when it is sent again.
+fn named(claims: &Value) -> Result<(), Problem> {
+    match claims["jti"].as_str().filter(|id| !id.is_empty()) {
+        Some(_) => Ok(()),
+        None => Err(Problem::bad("set_malformed", "`jti` is missing or not a text; a token needs an id of its own")),
+    }
 }
 
 /// The keys of the source; or why there is none that can be used.

@@ -16,7 +16,7 @@ use serde_json::json;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use systems::sns::{Message, Step};
+use systems::sns::{Message, Step, UNSIGNED};
 
 /// Certificates that are kept: SNS has one per region, and a new one every year or so.
 const KEPT: usize = 64;
@@ -39,8 +39,12 @@ impl Default for Certificates {
 
 /// Takes what SNS posted.
 pub async fn take(app: &App, push: &Push, peer: Option<IpAddr>, body: &Bytes) -> Result<Response, Problem> {
-    let message =
-        Message::parse(body).map_err(|e| Problem::bad(e.code, format!("this is no message of SNS: {}", e.detail)))?;
+    let message = match Message::parse(body) {
+        Ok(message) => message,
+        // Whoever leaves the signature out proves no more than who makes one up.
+        Err(reason) if reason.code == UNSIGNED => return Err(refused::record(app, push, peer, &reason).await),
+        Err(e) => return Err(Problem::bad(e.code, format!("this is no message of SNS: {}", e.detail))),
+    };
     let admitted = match message.admit(&push.settings.sns_topics, app.store().now()) {
         Ok(admitted) => admitted,
         Err(reason) => return Err(refused::record(app, push, peer, &reason).await),

@@ -100,7 +100,10 @@ pub(super) fn session(app: &App, tenant: &Arc<Tenant>, id: &str) -> query::Resul
     if records.is_empty() {
         return Ok(None);
     }
-    let (user, status) = (owner(&records, "session"), status(app, &records, "session"));
+    let user = owner(&records, "session");
+    // What ended all of a user's sessions names none of them; the view knows.
+    let shown = items(app, tenant, View::Sessions, &is("session_id", id))?;
+    let status = shown.first().and_then(|item| said(item, "status")).or_else(|| status(app, &records, "session"));
     Ok(Some(Found {
         sources: sources(&records),
         sessions: vec![json!({ "session_id": id, "user_id": user, "status": status })],

@@ -82,7 +82,7 @@ impl System for Asgardeo {
     fn looks_like(&self, sample: &Sample<'_>) -> u8 {
         match logs(sample.first) {
             Some(logs) => {
-                let first = logs.into_iter().next().and_then(|piece| piece.text.ok());
+                let first = split::telling(logs);
                 first.map_or(0, |first| sure(&Sample::new(&first)))
             }
             None => sure(sample),
@@ -111,7 +111,7 @@ impl System for Asgardeo {
 }
 
 /// The entries of a log search's answer.
-fn logs(text: &str) -> Option<Vec<Piece<'_>>> {
+pub(crate) fn logs(text: &str) -> Option<Vec<Piece<'_>>> {
     split::wrapped(text, &["logs"])
 }
 

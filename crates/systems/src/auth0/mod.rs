@@ -3,6 +3,7 @@
 //! ```text
 //! stream  { log_id, data: { date, type, description, connection, client_id, client_name, ip, user_agent, user_id, … } }
 //! pull    the inner object, with _id equal to log_id
+//! either  { logs: [ … ] }, as a stream may wrap them and as the API answers with `include_totals`
 //! ```
 //!
 //! What makes it special:
@@ -18,14 +19,22 @@ mod tests;
 
 use crate::detect::Sample;
 use crate::envelope::Envelope;
+use crate::split::{self, Piece};
 use crate::{Context, Reason, System};
 use event::Field;
+use serde_json::{Map, Value};
 
 /// The adapter.
 #[derive(Debug)]
 pub struct Auth0;
 
 const NAME: &str = "auth0";
+
+/// The mark of an entry that was streamed.
+const STREAM: &str = "stream";
+
+/// Where entries are wrapped.
+const LOGS: &[&str] = &["logs"];
 
 /// Members that are one text in the envelope.
 const FIELDS: &[(&str, Field)] = &[
@@ -49,16 +58,48 @@ impl System for Auth0 {
     }
 
     fn looks_like(&self, sample: &Sample<'_>) -> u8 {
-        let pulled = sample.has(&["log_id", "date", "type"]);
-        if !pulled && !sample.has(&["log_id", "data.date", "data.type"]) {
-            return 0;
+        match split::wrapped(sample.first, LOGS) {
+            Some(all) => {
+                let first = split::telling(all);
+                first.map_or(0, |first| sure(&Sample::new(&first)))
+            }
+            None => sure(sample),
         }
-        let kind = sample.text(if pulled { "type" } else { "data.type" });
-        let known = kind.is_some_and(|kind| crate::catalog::of(NAME).get(&kind).is_some());
-        if known { 97 } else { 75 }
+    }
+
+    fn split<'a>(&self, text: &'a str) -> Vec<Piece<'a>> {
+        split::wrapped(text, LOGS).unwrap_or_else(|| split::records(text))
+    }
+
+    fn shapes(&self) -> bool {
+        true
+    }
+
+    /// The inner object, without the id that either shape says once more.
+    fn plain(&self, attributes: &mut Map<String, Value>, shape: &str, id: &str) {
+        if shape == STREAM
+            && let Some(Value::Object(data)) = attributes.remove("data")
+        {
+            attributes.extend(data);
+        }
+        for name in ["log_id", "_id"] {
+            if attributes.get(name).is_some_and(|value| value == id) {
+                attributes.remove(name);
+            }
+        }
     }
 
     fn read<'a>(&self, text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
         read::read(text, context, out)
     }
+}
+
+fn sure(sample: &Sample<'_>) -> u8 {
+    let pulled = sample.has(&["log_id", "date", "type"]);
+    if !pulled && !sample.has(&["log_id", "data.date", "data.type"]) {
+        return 0;
+    }
+    let kind = sample.text(if pulled { "type" } else { "data.type" });
+    let known = kind.is_some_and(|kind| crate::catalog::of(NAME).get(&kind).is_some());
+    if known { 97 } else { 75 }
 }

@@ -1,6 +1,6 @@
 //! A log entry, in either shape → envelope.
 
-use super::{FIELDS, NAME};
+use super::{FIELDS, NAME, STREAM};
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
 use crate::object::Object;
@@ -40,7 +40,7 @@ const ENDINGS: &[(&str, &str)] = &[
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
     if native.has("data.type") && !native.has("type") {
-        out.shape("stream");
+        out.shape(STREAM);
         out.id(&mut native, "log_id");
         let data = native.inner("data").ok_or_else(|| Reason::missing("data"))?;
         entry(data, context, out)?;

@@ -38,8 +38,7 @@ impl System for Authentik {
         if sample.has(OWN) {
             return 97;
         }
-        let first = split::wrapped(sample.first, RESULTS).and_then(|all| all.into_iter().next());
-        let inside = first.and_then(|piece| piece.text.ok());
+        let inside = split::wrapped(sample.first, RESULTS).and_then(split::telling);
         if inside.is_some_and(|text| Sample::new(&text).has(OWN)) { 96 } else { 0 }
     }
 

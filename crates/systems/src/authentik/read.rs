@@ -17,11 +17,17 @@ const FIELDS: &[(&str, Field)] = &[
     ("context.authorized_application.name", Field::ClientName),
     ("context.model.name", Field::TargetName),
     ("context.model.model_name", Field::TargetType),
+    // What was shown or replaced, not what is in it.
+    ("context.secret.name", Field::TargetName),
+    ("context.secret.model_name", Field::TargetType),
 ];
 
 /// Where ids stand that may be numbers.
-const IDS: &[(&str, Field)] =
-    &[("context.authorized_application.pk", Field::ClientId), ("context.model.pk", Field::TargetId)];
+const IDS: &[(&str, Field)] = &[
+    ("context.authorized_application.pk", Field::ClientId),
+    ("context.model.pk", Field::TargetId),
+    ("context.secret.pk", Field::TargetId),
+];
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;

@@ -77,6 +77,24 @@ fn who_impersonates_is_told_from_whom() {
 }
 
 #[test]
+fn a_secret_that_was_shown_is_the_target() {
+    let key =
+        json!({"pk": "9a1c", "app": "authentik_crypto", "name": "Signing key", "model_name": "certificatekeypair"});
+    for action in ["secret_view", "secret_rotate"] {
+        one(NAME, &event(action, &json!({"secret": key, "type": "private_key"})).to_string()).expect(&[
+            ("log", "audit"),
+            ("target.id", "9a1c"),
+            ("target.type", "certificatekeypair"),
+            ("target.name", "Signing key"),
+        ]);
+    }
+    // The secret itself, where a version should ever send it.
+    let stored = one(NAME, &event("secret_view", &json!({"secret": "hunter2"})).to_string());
+    stored.expect(&[("target.id", ""), ("target.name", "")]);
+    assert!(!stored.envelope.to_string().contains("hunter2"), "{}", stored.envelope);
+}
+
+#[test]
 fn what_somebody_signed_in_to_is_the_client() {
     let sent = event(
         "authorize_application",

@@ -24,7 +24,7 @@ use crate::envelope::Envelope;
 use crate::split::{self, Piece};
 use crate::{Context, Reason, System};
 use event::Field;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The adapter.
 #[derive(Debug)]
@@ -87,6 +87,19 @@ const GRAPHQL: Shape = Shape {
         ("metadata.reason", Field::Comments),
     ],
 };
+
+/// Members at the top that have another name in each shape: the column's, and GraphQL's.
+fn columns() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let people = [
+        (ROW.created_at, GRAPHQL.created_at),
+        (ROW.person, GRAPHQL.person),
+        (ROW.target, GRAPHQL.target),
+        (ROW.invoked_by, GRAPHQL.invoked_by),
+        ("event_data", "eventData"),
+    ];
+    let texts = ROW.fields.iter().zip(GRAPHQL.fields).map(|((column, _), (camel, _))| (*column, *camel));
+    people.into_iter().chain(texts).filter(|(column, camel)| column != camel)
+}
 
 /// The mark of a record that came from GraphQL.
 const GRAPHQL_MARK: &str = "graphql";
@@ -152,6 +165,22 @@ impl System for Contember {
 
     fn read<'a>(&self, text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
         read::read(text, context, out)
+    }
+
+    fn shapes(&self) -> bool {
+        true
+    }
+
+    /// The columns' names; but for the time, which the record has.
+    fn plain(&self, attributes: &mut Map<String, Value>, shape: &str, _id: &str) {
+        if shape == GRAPHQL_MARK {
+            for (column, camel) in columns() {
+                if let Some(value) = attributes.remove(camel) {
+                    attributes.insert(column.to_owned(), value);
+                }
+            }
+        }
+        attributes.remove(ROW.created_at);
     }
 
     fn to_native(&self, envelope: &Value) -> Option<Value> {

@@ -5,7 +5,7 @@ use super::{NAME, diff};
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
 use crate::object::{Object, decode};
-use crate::{Context, Reason};
+use crate::{Context, Reason, moment};
 use event::Field;
 use event::json::write_string;
 use std::borrow::Cow;
@@ -133,6 +133,9 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
         Some(name) => out.time(&mut native, name, Stamp::Millis, context)?,
         None => out.no_time(),
     }
+    if !log.records {
+        created(&labels, time, &mut native, context, out);
+    }
     for (label, field) in log.fields.iter().chain(COMMON) {
         if let Some(name) = labels.name(label) {
             out.take(&mut native, name, *field);
@@ -235,6 +238,21 @@ fn audit<'a>(labels: &Labels<'_>, native: &mut Object<'a>, out: &mut Envelope<'a
         let mut raw = String::new();
         write_string(&mut raw, &kind);
         out.infer(Field::TargetType, raw);
+    }
+}
+
+/// When what a record tells of began, where that is another time than that of the record: a job that was updated.
+fn created<'a>(
+    labels: &Labels<'_>,
+    time: Option<&str>,
+    native: &mut Object<'a>,
+    context: &Context<'_>,
+    out: &mut Envelope<'a>,
+) {
+    let Some(name) = labels.name("createdat").filter(|name| time.is_some_and(|time| time != *name)) else { return };
+    // What cannot be read stays as it came, and the first record tells when it began.
+    if let Some((at, _)) = native.raw(name).and_then(|raw| moment::read(raw, Stamp::Millis, context.zone)) {
+        out.created(at);
     }
 }
 

@@ -136,6 +136,8 @@ fn a_job_log() {
         ("message", "disk full"),
         ("outcome", "failure"),
         ("job.stacktrace", "at trim()"),
+        ("attributes._indelible.created_at", "2026-11-20T11:00:00.000000Z"),
+        ("attributes.createdAt", "2026-11-20T11:00:00Z"),
     ]);
     keeps_everything(NAME, &sent.to_string());
     sent["latestStatus"] = json!("running");
@@ -148,7 +150,12 @@ fn a_job_log() {
         ("job.status", ""),
         ("attributes.latestStatus", "stuck"),
         ("time", "2026-11-20T11:00:00.000000Z"),
+        ("attributes._indelible.created_at", ""),
     ]);
+    sent["updatedAt"] = json!("2026-11-20T12:00:00.000Z");
+    sent["createdAt"] = json!("yesterday");
+    one(NAME, &sent.to_string())
+        .expect(&[("attributes._indelible.created_at", ""), ("attributes.createdAt", "yesterday")]);
 }
 
 #[test]

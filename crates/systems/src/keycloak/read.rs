@@ -108,6 +108,11 @@ fn admin<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Re
         ["users", user, "consents", client] if !native.has("error") => {
             sessions::grant(NAME, user, client, "revoked", out);
         }
+        ["users", user, "logout"] if operation == "ACTION" && !native.has("error") => sessions::end_all_of(user, out),
+        ["users", user] if operation == "DELETE" && !native.has("error") => sessions::end_all_of(user, out),
+        ["logout-all"] if operation == "ACTION" && !native.has("error") => {
+            sessions::end_all(["source", "/realmId"], out);
+        }
         _ => {}
     }
     out.take_all(native, ADMIN);

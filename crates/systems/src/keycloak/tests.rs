@@ -39,11 +39,16 @@ fn a_user_event() {
 
 #[test]
 fn every_type_and_its_error_twin() {
-    for entry in catalog::entries().iter().filter(|e| e.system == NAME && e.log == "event") {
+    let types = catalog::entries().iter().filter(|e| e.system == NAME && e.log == "event");
+    for entry in types.filter(|e| !e.name.ends_with("_ERROR")) {
         let sent = json!({"time": 1, "type": entry.name, "realmId": "r"}).to_string();
         one(NAME, &sent).expect(&[("action", &entry.name), ("outcome", "success"), ("level", &entry.level)]);
         comes_back(NAME, &sent);
         let failed = format!("{}_ERROR", entry.name);
+        let twin = catalog::of(NAME).get(&failed).unwrap_or_else(|| panic!("the catalogue has no {failed}"));
+        assert_eq!((twin.log.as_str(), twin.level.as_str()), ("event", "warn"), "{failed}");
+        let kind = |name: &str| crate::faces::kind::named(NAME, name).map(|kind| kind.name);
+        assert_eq!(kind(&failed), kind(&entry.name), "{failed}");
         let sent = json!({"time": 1, "type": failed, "realmId": "r", "error": "invalid_token"}).to_string();
         one(NAME, &sent).expect(&[
             ("action", &failed),

@@ -15,6 +15,7 @@
 //! * Hydra sets `OAuth2Subject` twice, as SHA-256 and as it is. A subject of 64 hex digits is marked as `hashed subject`, so that
 //!   it is not taken for another person.
 //! * Keto's events do not carry the relation, and `PermissionsChecked` not even the answer: its outcome is unknown.
+//! * A query of project events answers `{ events: [ … ] }`, its attributes as a list of `{ key, value }`.
 //!
 //! `events` knows the names and attributes; self-hosted Ory ([`crate::ory`]) has the same.
 
@@ -30,6 +31,7 @@ use crate::detect::Sample;
 use crate::envelope::Envelope;
 use crate::split::{self, Piece};
 use crate::{Context, Reason, System, catalog, sns};
+use memchr::memmem;
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -42,6 +44,9 @@ pub(crate) const NAME: &str = "ory-network";
 /// Where an event has its attributes.
 const ATTRIBUTES: &str = "eventAttributes";
 
+/// Where the answer of the query of project events has them.
+const EVENTS: &[&str] = &["events"];
+
 impl System for OryNetwork {
     fn name(&self) -> &'static str {
         NAME
@@ -51,13 +56,26 @@ impl System for OryNetwork {
         if let Some(message) = sns::message(sample.first) {
             return sure(&Sample::new(&message));
         }
-        sure(sample)
+        match split::wrapped(sample.first, EVENTS) {
+            Some(all) => {
+                let first = split::telling(all);
+                first.map_or(0, |first| sure(&Sample::new(&pull::as_streamed(&first).unwrap_or(first.into_owned()))))
+            }
+            None => sure(sample),
+        }
     }
 
-    /// An event that was published to SNS may come as SNS wraps it, from a queue or a forwarder. Its signature is then nobody's
+    /// What was queried and not fetched from here may be passed on as it was answered. An event that was published to SNS may come as SNS wraps it, from a queue or a forwarder. Its signature is then nobody's
     /// concern: whoever sends the body has a key of ours. SNS itself calls an endpoint of its own ([`sns`]).
     fn split<'a>(&self, text: &'a str) -> Vec<Piece<'a>> {
-        let mut pieces = split::records(text);
+        let mut pieces = split::wrapped(text, EVENTS).unwrap_or_else(|| split::records(text));
+        if memmem::find(text.as_bytes(), b"\"attributes\"").is_some() {
+            for text in pieces.iter_mut().filter_map(|piece| piece.text.as_mut().ok()) {
+                if let Some(streamed) = pull::as_streamed(text) {
+                    *text = Cow::Owned(streamed);
+                }
+            }
+        }
         if text.contains("\"TopicArn\"") {
             for piece in &mut pieces {
                 if let Ok(text) = &mut piece.text

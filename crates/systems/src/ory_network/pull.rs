@@ -5,11 +5,11 @@
 //! which is not that of the streamed form.
 
 use crate::moment::Stamp;
-use crate::object::{at, decode};
+use crate::object::{Object, at, decode};
 use crate::pull::{self, Answer, Ask, Config, Page, Pull, Trouble, Window};
 use crate::{Reason, split};
-use serde_json::{Map, Value, json};
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// The query of project events.
 #[derive(Debug)]
@@ -66,25 +66,39 @@ impl Pull for OryEvents {
 
 /// The events as they are streamed. One that is none is left as it is.
 fn streamed(list: &str) -> String {
-    let Ok(events) = serde_json::from_str::<Vec<Value>>(list) else { return list.to_owned() };
-    let events: Vec<Value> = events.into_iter().map(event).collect();
-    json!(events).to_string()
+    let mut out = String::with_capacity(list.len() + 2);
+    out.push('[');
+    for piece in split::records(list) {
+        let Ok(event) = piece.text else { return list.to_owned() };
+        if out.len() > 1 {
+            out.push(',');
+        }
+        out.push_str(&as_streamed(&event).map_or(event, Cow::Owned));
+    }
+    out.push(']');
+    out
 }
 
-fn event(mut event: Value) -> Value {
-    let Some(members) = event.as_object_mut() else { return event };
-    let Some(pairs) = members.get("attributes").and_then(Value::as_array) else { return event };
-    let mut map = Map::new();
-    for pair in pairs {
-        let (Some(key), Some(value)) = (pair.get("key").and_then(Value::as_str), pair.get("value")) else {
-            return event;
-        };
-        // A name that stands there twice would lose a value.
-        if map.insert(key.to_owned(), value.clone()).is_some() {
-            return event;
+/// A queried event as it is streamed, in the same words whether it was fetched or passed on; `None` for anything else.
+pub(super) fn as_streamed(event: &str) -> Option<String> {
+    let mut event = Object::parse(event).ok().filter(|event| event.names().all(|name| name != super::ATTRIBUTES))?;
+    let pairs = event.member("attributes").filter(|raw| raw.starts_with('['))?.clone();
+    let mut attributes = Object::default();
+    let mut names = HashSet::new();
+    for pair in split::records(&pairs) {
+        let text = pair.text.ok()?;
+        let mut pair = Object::parse(&text).ok()?;
+        let (key, value) = (pair.text("key")?.into_owned(), pair.take_member("value")?.into_owned());
+        // A name that stands there twice would lose a value, and so would a pair of more than two.
+        if !names.insert(key.clone()) || !pair.names().eq(["key"]) {
+            return None;
         }
+        attributes.add(key, value);
     }
-    members.remove("attributes");
-    members.insert("eventAttributes".into(), Value::Object(map));
-    event
+    event.take_member("attributes");
+    event.add_object(super::ATTRIBUTES, attributes);
+    let mut out = String::from("{");
+    event.write_members(&mut out);
+    out.push('}');
+    Some(out)
 }

@@ -214,6 +214,19 @@ fn a_queried_event_of_ory_is_written_as_a_streamed_one() {
     assert_eq!(made[0]["eventAttributes"], json!({ "IdentityID": "i1", "ClientIP": "192.0.2.1" }));
     assert!(made[0].get("attributes").is_none());
     assert_eq!(made[1], twice, "nothing of it is lost");
+    // Passed on instead of fetched, and printed over several lines, it is the same record.
+    let passed =
+        serde_json::from_str::<Value>(&body).map(|answer| serde_json::to_string_pretty(&answer).unwrap()).unwrap();
+    let ids = |body: &str| -> Vec<String> {
+        let stored = crate::testing::take("ory-network", body);
+        stored.iter().map(|record| record.at("id").to_owned()).collect()
+    };
+    assert_eq!(ids(&passed)[0], ids(&page.body)[0]);
+    let more = json!([{ "name": "X", "timestamp": "2026-11-20T12:00:00Z", "attributes": [{ "key": "A", "value": "1", "type": "text" }] }]);
+    assert!(
+        crate::testing::take("ory-network", &more.to_string())[0].text.contains("\"type\":\"text\""),
+        "nothing is lost here either"
+    );
     let next = json!({ "events": [event], "page_token": "n/2" }).to_string();
     let page = pull.read(window, None, &answer(200, &[], &next), NOW).unwrap();
     let ask = pull.ask(&enough("ory-network"), "", "log", window, page.next.as_deref()).unwrap();

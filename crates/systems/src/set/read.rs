@@ -4,14 +4,22 @@ use super::NAME;
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
 use crate::object::{self, Object};
-use crate::{Context, Reason, catalog};
+use crate::{Context, Reason, catalog, sessions};
 use event::Field;
 use event::json::write_string;
+use std::borrow::Cow;
 
 /// Members of a subject that name it, in the formats of RFC 9493, most telling first.
 const NAMES: &[&str] = &["sub", "id", "email", "phone_number", "uri", "url"];
 /// Parts of a subject that is made of several; the person first.
 const PARTS: &[&str] = &["user", "session", "device", "application", "group", "tenant", "org_unit"];
+/// Members of a session's subject that name it, beside [`NAMES`].
+const SESSION_NAMES: &[&str] = &["jti", "assertion_id"];
+/// Events that say that sessions were revoked.
+const REVOKED: [&str; 2] = [
+    "https://schemas.openid.net/secevent/caep/event-type/session-revoked",
+    "https://schemas.openid.net/secevent/risc/event-type/sessions-revoked",
+];
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
@@ -34,6 +42,7 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     // A token states what is so; how an attempt ended is not what it is about.
     out.set(Field::Outcome, "success");
     subject(&mut native, event, out);
+    session(&uri, &mut native, event, out);
     if let Some(by) = object::at(event, &["initiating_entity"]) {
         out.copy_raw(by, Field::ActorType);
     }
@@ -87,4 +96,52 @@ fn subject<'a>(native: &mut Object<'a>, event: &str, out: &mut Envelope<'a>) {
         }
     }
     out.copy(native, "sub", Field::TargetId);
+}
+
+/// Which session the event is about and whose it is; or whose sessions ended all at once, where it says that and names none.
+fn session<'a>(uri: &str, native: &mut Object<'a>, event: &str, out: &mut Envelope<'a>) {
+    let of_token = native.raw("sub_id").map(ToString::to_string);
+    let of_event = object::at(event, &["subject"]).map(str::to_owned);
+    let in_event = || format!("/events/{}/subject", uri.replace('~', "~0").replace('/', "~1"));
+    let place = if of_token.is_some() { "/sub_id".to_owned() } else { in_event() };
+    let subject = of_token.or(of_event).unwrap_or_default();
+    let part = |name: &str| object::at(&subject, &[name]).filter(|raw| raw.starts_with('{'));
+    let parts: Vec<&str> = PARTS.iter().copied().filter(|name| part(name).is_some()).collect();
+    // A subject that is not made of several is the person.
+    let user =
+        if parts.is_empty() { name_of(&subject, NAMES) } else { part("user").and_then(|raw| name_of(raw, NAMES)) };
+    let user = user.or_else(|| native.text("sub").filter(|_| subject.is_empty()).map(Cow::into_owned));
+    let named = part("session").and_then(|raw| name_of(raw, NAMES).or_else(|| name_of(raw, SESSION_NAMES)));
+    if let Some(id) = named {
+        out.set(Field::SessionId, id);
+        if let Some(user) = user {
+            out.set(Field::SessionUserId, user);
+        }
+        return;
+    }
+    // Somebody's sessions on one device only, or of one application: nobody says which those are.
+    let some_only = parts.iter().any(|part| !matches!(*part, "user" | "tenant"));
+    if some_only || !REVOKED.contains(&uri) {
+        return;
+    }
+    match user {
+        Some(user) => sessions::end_all_of(&user, out),
+        // Tenants are named by each issuer for itself.
+        None if parts == ["tenant"] => {
+            let tenant = [Cow::Borrowed("source"), "/iss".into(), format!("{place}/tenant").into()];
+            sessions::end_all(tenant, out);
+        }
+        None => {}
+    }
+}
+
+/// The text or number that names a subject, in whichever of these members it has one.
+fn name_of(subject: &str, names: &[&str]) -> Option<String> {
+    let inner = object::at(subject, &["identifiers", "0"]).unwrap_or(subject);
+    let name = names.iter().find_map(|name| {
+        let raw = object::at(inner, &[name])?;
+        let number = || raw.bytes().all(|b| b.is_ascii_digit()).then(|| raw.to_owned());
+        object::decode(&Cow::Borrowed(raw)).map(Cow::into_owned).or_else(number)
+    });
+    name.filter(|name| !name.is_empty())
 }

@@ -103,6 +103,64 @@ fn subjects_in_every_format() {
 }
 
 #[test]
+fn sessions_end_one_by_one_or_all_at_once() {
+    let (user, session) =
+        (json!({"format": "iss_sub", "iss": "i", "sub": "u1"}), json!({"format": "opaque", "id": "s1"}));
+    let tenant = json!({"format": "opaque", "id": "t1"});
+    let (of_user, of_tenant) = (json!(["session.user_id"]), json!(["source", "/iss", "/sub_id/tenant"]));
+    for (subject, status, id, owner, ends) in [
+        (
+            json!({"format": "complex", "user": user, "session": session, "tenant": tenant}),
+            "revoked",
+            "s1",
+            "u1",
+            json!(null),
+        ),
+        (json!({"user": user, "session": session}), "revoked", "s1", "u1", json!(null)),
+        (json!({"session": {"format": "jwt_id", "iss": "i", "jti": "j1"}}), "revoked", "j1", "", json!(null)),
+        (json!({"format": "complex", "user": user, "tenant": tenant}), "revoked", "", "u1", of_user.clone()),
+        (user.clone(), "revoked", "", "u1", of_user.clone()),
+        (json!({"format": "opaque", "id": 7}), "revoked", "", "7", of_user.clone()),
+        (json!({"format": "complex", "tenant": tenant}), "revoked", "", "", of_tenant),
+        // On one device only, and nobody says which sessions those are.
+        (
+            json!({"format": "complex", "user": user, "device": {"format": "opaque", "id": "d1"}}),
+            "",
+            "",
+            "",
+            json!(null),
+        ),
+    ] {
+        let mut sent = token(&json!({}));
+        sent["sub_id"] = subject.clone();
+        let stored = one(NAME, &sent.to_string());
+        stored.expect(&[("session.status", status), ("session_id", id), ("session.user_id", owner)]);
+        assert_eq!(stored.value("attributes._indelible.ends"), &ends, "{subject}");
+        keeps_everything(NAME, &sent.to_string());
+    }
+    // As older events have it, and as the oldest.
+    let older =
+        |event: Value, sub: Value| json!({"iss": "i", "jti": "1", "iat": 1, "sub": sub, "events": {REVOKED: event}});
+    let tenant_in_event = one(NAME, &older(json!({"subject": {"tenant": tenant}}), json!(null)).to_string());
+    let ends = tenant_in_event.value("attributes._indelible.ends");
+    assert_eq!(tenant_in_event.value("attributes").pointer(ends[2].as_str().unwrap()), Some(&tenant));
+    one(NAME, &older(json!({}), json!("ann")).to_string())
+        .expect(&[("session.status", "revoked"), ("session.user_id", "ann")]);
+    // What says nothing of sessions ends none.
+    let mut other = token(&json!({}));
+    other["events"] = json!({"urn:a": {}});
+    one(NAME, &other.to_string()).expect(&[("session.status", ""), ("session.user_id", "")]);
+    let begun = REVOKED.replace("revoked", "established");
+    other["events"] = json!({begun: {}});
+    other["sub_id"] = json!({"format": "complex", "user": user, "session": session});
+    one(NAME, &other.to_string()).expect(&[
+        ("session.status", "active"),
+        ("session_id", "s1"),
+        ("session.user_id", "u1"),
+    ]);
+}
+
+#[test]
 fn facets_of_one_event_are_one_record() {
     let mut sent = token(&json!({}));
     sent["events"] = json!({"urn:a": {"x": 1}, "urn:b": {}});

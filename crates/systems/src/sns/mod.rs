@@ -28,6 +28,9 @@ pub const MAX_AGE: i64 = 65 * 60 * 1_000_000;
 /// How far ahead of us its clock may be, microseconds.
 pub const MAX_AHEAD: i64 = 5 * 60 * 1_000_000;
 
+/// The reason of a message whose signature does not hold, or that has none.
+pub const UNSIGNED: &str = "sns_signature";
+
 /// What SNS posts. Nothing of it is to be believed yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
@@ -92,43 +95,53 @@ fn malformed(detail: &str) -> Reason {
     Reason::new("sns_malformed", detail)
 }
 
+fn unsigned(detail: &str) -> Reason {
+    Reason::new(UNSIGNED, detail)
+}
+
 impl Message {
     /// Reads the envelope.
     ///
     /// # Errors
     /// `invalid_json` or `wrong_type` where it is no JSON object, `sns_malformed` where it is none of SNS's or lacks what its
-    /// signature is made over.
+    /// signature is made over, `sns_signature` where it lacks the signature itself: that one is to be answered as one that does not hold.
     pub fn parse(body: &[u8]) -> Result<Message, Reason> {
         let text = split::text(body);
         let mut envelope = Object::parse(text.trim())?;
         let mut member = |name: &str| envelope.text(name).map(|text| text.into_owned());
-        let mut needed =
-            |name: &str| member(name).ok_or_else(|| malformed(&format!("`{name}` is missing or not a text")));
+        let mut told = |name: &str, wrong: fn(&str) -> Reason| {
+            member(name).ok_or_else(|| wrong(&format!("`{name}` is missing or not a text")))
+        };
+        let mut needed = |name: &str| told(name, malformed);
         let kind = match needed("Type")?.as_str() {
             "Notification" => Kind::Notification,
             "SubscriptionConfirmation" => Kind::SubscriptionConfirmation,
             "UnsubscribeConfirmation" => Kind::UnsubscribeConfirmation,
             _ => return Err(malformed("`Type` is none that SNS has")),
         };
-        let version = match needed("SignatureVersion")?.as_str() {
-            "1" => Version::Sha1,
-            "2" => Version::Sha256,
-            _ => return Err(malformed("`SignatureVersion` is neither 1 nor 2")),
-        };
         let (subscribe_url, token) = match kind {
             Kind::Notification => (String::new(), String::new()),
             _ => (needed("SubscribeURL")?, needed("Token")?),
         };
+        let (id, topic) = (needed("MessageId")?, needed("TopicArn")?);
+        let (text, timestamp) = (needed("Message")?, needed("Timestamp")?);
+        let mut signed = |name: &str| told(name, unsigned);
+        let version = match signed("SignatureVersion")?.as_str() {
+            "1" => Version::Sha1,
+            "2" => Version::Sha256,
+            _ => return Err(unsigned("`SignatureVersion` is neither 1 nor 2")),
+        };
+        let signature =
+            signature::decode(&signed("Signature")?).ok_or_else(|| unsigned("`Signature` is not base64"))?;
         let message = Message {
             kind,
-            id: needed("MessageId")?,
-            topic: needed("TopicArn")?,
-            text: needed("Message")?,
-            timestamp: needed("Timestamp")?,
+            id,
+            topic,
+            text,
+            timestamp,
             version,
-            signature: signature::decode(&needed("Signature")?)
-                .ok_or_else(|| malformed("`Signature` is not base64"))?,
-            certificate_url: needed("SigningCertURL")?,
+            signature,
+            certificate_url: signed("SigningCertURL")?,
             subscribe_url,
             token,
             subject: member("Subject"),

@@ -19,6 +19,8 @@
 //! * Action names may have spaces, so a value ends where the next name begins. A name that stands there twice before `Data` (a user name may look
 //!   like one) is not believed.
 //! * An initiator is `{name}@{tenant}` or an id; it stays as it is.
+//! * A shipper may pass a line on inside a JSON object (`{"log": "…", "time": …}`, `{"message": "…"}`), whatever it calls it. What else is in
+//!   the object stays as `log`.
 //! * The line's text is the only name that it has, so the id is its hash. It is enough: the time has milliseconds.
 //!
 //! The fields are those of Asgardeo's legacy shape; [`crate::asgardeo`] reads them. What stands before the message is kept as `line`.
@@ -28,7 +30,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-use crate::asgardeo::pair;
+use crate::asgardeo::{self, pair};
 use crate::detect::Sample;
 use crate::envelope::Envelope;
 use crate::split::{self, Piece};
@@ -49,14 +51,23 @@ impl System for Wso2 {
     }
 
     fn looks_like(&self, sample: &Sample<'_>) -> u8 {
+        if let Some(mut object) = sample.object.clone() {
+            return if read::carried(&mut object).is_some() { 95 } else { 0 };
+        }
         let line = sample.body.trim_start().lines().next().unwrap_or_default();
         if line.starts_with('{') || line::Line::parse(line).is_none() { 0 } else { 97 }
     }
 
-    /// Lines begin with a bracket, as lists do.
+    /// Lines begin with a bracket, as lists do; in a list an object follows it, on the same line or the next, or nothing.
     fn split<'a>(&self, text: &'a str) -> Vec<Piece<'a>> {
-        let json = text.trim_start().starts_with('{') || text.trim_start().starts_with("[{");
-        pair::pair(text, if json { split::records(text) } else { split::lines(text) })
+        let start = text.trim_start();
+        let list = start.strip_prefix('[').is_some_and(|inside| inside.trim_start().starts_with(['{', ']']));
+        let pieces = match start.starts_with('{') {
+            true => asgardeo::logs(text).unwrap_or_else(|| split::records(text)),
+            false if list => split::records(text),
+            false => split::lines(text),
+        };
+        pair::pair(text, pieces)
     }
 
     fn read<'a>(&self, text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {

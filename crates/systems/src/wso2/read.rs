@@ -32,7 +32,17 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
             out.twin(native.text("twin").unwrap_or_default().into_owned());
             return Ok(());
         }
-        return asgardeo::shape(native, context, out);
+        let Some(name) = carried(&mut native) else { return asgardeo::shape(native, context, out) };
+        let text = native.take_member(&name).as_ref().and_then(decode).map(Cow::into_owned).unwrap_or_default();
+        let text = text.trim();
+        let line = parse(text)?;
+        let mut record = record(&line, context, out)?.into_owned();
+        // What the shipper adds is its own, and no part of the record.
+        record.add_object("log", native);
+        if record.has("initiatorType") {
+            return asgardeo::shape(record, context, out);
+        }
+        return legacy(text, &line, record, context, out);
     }
     let line = parse(text)?;
     let mut native = record(&line, context, out)?;
@@ -40,6 +50,19 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
         return asgardeo::shape(native, context, out);
     }
     legacy(text, &line, native, context, out)
+}
+
+/// The member in which a shipper passes a line on: `{"log": "…", "time": …}`, `{"message": "…"}`. `None` where the object is a record
+/// itself, or has no such line.
+pub(super) fn carried<'a>(object: &mut Object<'a>) -> Option<Cow<'a, str>> {
+    if ["action", "actionId", "initiatorId", "events"].iter().any(|name| object.has(name)) {
+        return None;
+    }
+    let names: Vec<Cow<'a, str>> = object.keys().collect();
+    names.into_iter().find(|name| {
+        let text = object.member(name).and_then(decode);
+        text.is_some_and(|text| Line::parse(&text).is_some())
+    })
 }
 
 /// A line that is not v2.

@@ -37,6 +37,40 @@ fn the_form_with_pipes() {
 }
 
 #[test]
+fn a_line_inside_an_object_of_a_shipper() {
+    let plain = line("Initiator : admin@carbon.super | Action : create | Target : 3 | Data : { a } | Result : Success");
+    let alone = one(NAME, &plain);
+    for sent in [
+        json!({"log": format!("{plain}\n"), "stream": "stdout", "time": "2026-11-20T12:00:01.5Z"}),
+        json!({"@timestamp": "2026-11-20T12:00:01.5Z", "message": plain, "host": {"name": "is-1"}}),
+        json!({"event.original": plain}),
+    ] {
+        let stored = one(NAME, &sent.to_string());
+        stored.expect(&[
+            ("time", "2026-11-20T12:00:00.214000Z"),
+            ("action", "create"),
+            ("actor.id", "admin@carbon.super"),
+            ("target.id", "3"),
+            ("outcome", "success"),
+            ("id", alone.at("id")),
+            ("attributes.log.stream", sent["stream"].as_str().unwrap_or_default()),
+            ("attributes.log.host.name", sent["host"]["name"].as_str().unwrap_or_default()),
+        ]);
+        assert_eq!(crate::detect(sent.to_string().as_bytes()), [(NAME, 95)]);
+    }
+    let v2 = json!({"id": "v2-1", "recordedAt": "2026-11-20T12:00:00Z", "requestId": "r", "initiatorId": "a",
+        "initiatorType": "User", "targetId": "u", "targetType": "User", "action": "add-user", "data": {"token": "hunter2"}});
+    let sent = json!({"message": line(&v2.to_string()), "time": 1});
+    let stored = one(NAME, &sent.to_string());
+    stored.expect(&[("id", "v2-1"), ("action", "add-user"), ("target.id", "u"), ("attributes.data.token", "***")]);
+    // Objects beside each other, and such lines in a list.
+    let both = format!("{sent}\n{}", json!({"log": plain}));
+    assert_eq!(take(NAME, &both).iter().map(|r| r.at("action").to_owned()).collect::<Vec<_>>(), ["add-user", "create"]);
+    assert_eq!(take(NAME, &format!("[\n  {sent},\n  {}\n]", json!({"log": plain}))).len(), 2);
+    assert_eq!(reason(NAME, r#"{"log":"started in 5 s"}"#), reason(NAME, r#"{"a":1}"#));
+}
+
+#[test]
 fn the_form_with_equals_signs() {
     let message = r#"Initiator=0fa51985-d36d-4492-9ebd-298f9d68861f Action=resource-modification-via-impersonation Target=49de Data={"ResourcePath":"/scim2/Me","clientId":"web","impersonator":"0fa5","httpMethod":"PATCH"} Outcome=AUTHORIZED"#;
     one(NAME, &line(message)).expect(&[

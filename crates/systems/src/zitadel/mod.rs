@@ -45,8 +45,7 @@ impl System for Zitadel {
         if sample.has(ACTIONS) || sample.has(SEARCH) {
             return 98;
         }
-        let first = split::wrapped(sample.first, EVENTS).and_then(|all| all.into_iter().next());
-        let inside = first.and_then(|piece| piece.text.ok());
+        let inside = split::wrapped(sample.first, EVENTS).and_then(split::telling);
         if inside.is_some_and(|text| Sample::new(&text).has(SEARCH)) { 98 } else { 0 }
     }
 

@@ -3,7 +3,7 @@
 use super::NAME;
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
-use crate::object::Object;
+use crate::object::{self, Object};
 use crate::{Context, Reason, catalog};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,6 +16,7 @@ struct Shape {
     time: &'static str,
     aggregate_id: &'static str,
     aggregate_type: &'static str,
+    payload: &'static str,
     fields: &'static [(&'static str, Field)],
 }
 
@@ -24,6 +25,7 @@ const ACTIONS: Shape = Shape {
     time: "created_at",
     aggregate_id: "aggregateID",
     aggregate_type: "aggregateType",
+    payload: "event_payload",
     fields: &[
         ("event_type", Field::Action),
         ("aggregateID", Field::TargetId),
@@ -37,6 +39,7 @@ const SEARCH: Shape = Shape {
     time: "creationDate",
     aggregate_id: "aggregate.id",
     aggregate_type: "aggregate.type.type",
+    payload: "payload",
     fields: &[
         ("type.type", Field::Action),
         ("type.localized.localizedMessage", Field::Message),
@@ -74,6 +77,12 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
         out.set(Field::SessionId, id);
     }
     open_payload(&mut native);
+    // A session begins as nobody's; whose it is is said once its user was found.
+    if kind == "session.user.checked"
+        && let Some(owner) = native.raw(shape.payload).and_then(|payload| object::at(payload, &["userID"]))
+    {
+        out.copy_raw(owner, Field::SessionUserId);
+    }
     out.rest(native);
     Ok(())
 }

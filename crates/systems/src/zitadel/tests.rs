@@ -2,6 +2,8 @@
 
 use crate::catalog;
 use crate::testing::{keeps_everything, one, reason, survives, take};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -53,6 +55,27 @@ fn a_payload_is_opened_and_redacted() {
         one(NAME, &sent).expect(&[("attributes.event_payload", odd)]);
         keeps_everything(NAME, &sent);
     }
+}
+
+#[test]
+fn whose_a_session_is_is_known_once_its_user_was_found() {
+    let payload = json!({"userID": "3129092", "userResourceOwner": "3129090", "checkedAt": "2026-11-20T12:00:00Z"});
+    let kind = "session.user.checked";
+    let mut sent = pushed(kind, &STANDARD.encode(payload.to_string()));
+    (sent["aggregateID"], sent["aggregateType"]) = (json!("s1"), json!("session"));
+    // Who checks is the sign-in page's own service account.
+    sent["userID"] = json!("login");
+    let mut found = searched(kind);
+    (found["payload"], found["aggregate"]["id"], found["editor"]["userId"]) = (payload, json!("s1"), json!("login"));
+    for sent in [sent, found] {
+        one(NAME, &sent.to_string()).expect(&[
+            ("session_id", "s1"),
+            ("session.status", "active"),
+            ("session.user_id", "3129092"),
+            ("actor.id", "login"),
+        ]);
+    }
+    one(NAME, &pushed("session.added", "").to_string()).expect(&[("session.user_id", "")]);
 }
 
 #[test]

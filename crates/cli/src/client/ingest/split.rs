@@ -353,7 +353,8 @@ impl<R: BufRead> Pieces<R> {
 fn is_whole(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
     let mut reader = Reader::new(text);
-    reader.skip(0).is_ok() && reader.end().is_ok()
+    // However deep: the server says of which record that is too much.
+    reader.skip_whole().is_ok() && reader.end().is_ok()
 }
 
 #[cfg(test)]
@@ -392,6 +393,8 @@ mod tests {
             split(b"{\n \"a\": 1\n}\n{\n \"b\": 2\n}\n{\"c\":3}"),
             [ok(1, "{\n\"a\": 1\n}"), ok(4, "{\n\"b\": 2\n}"), ok(7, "{\"c\":3}")]
         );
+        let deep = format!("{{\"logs\":[\n{{\"a\":1}},\n{}{}\n]}}", "[".repeat(100), "]".repeat(100));
+        assert_eq!(split(deep.as_bytes()), [ok(1, &deep)], "one that is too deep in it does not break it");
         assert_eq!(split(b"[]"), []);
         assert_eq!(split(b" \n\n"), []);
         assert_eq!(split(b""), []);

@@ -1,0 +1,140 @@
+//! Records that end many sessions at once and name none of them: all of a user's, all of a realm's.
+//!
+//! Such a record says what the sessions it ends have in common with it (`attributes._indelible.ends`): paths of the envelope, and
+//! JSON pointers into the attributes, each with the same value in both. Where that is whose they are, a session of that very name ends
+//! too: a token may have an opaque subject, and not say whether it is a person or a session. Not here: which records say so (`systems`).
+
+use super::row::{Row, one};
+use super::{Seen, Standing};
+use crate::engine::Result;
+use arrow::array::{AsArray, RecordBatch, StringArray};
+use arrow::datatypes::TimestampMicrosecondType;
+use event::Field;
+use segments::columns;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The mark by which a record says what it has in common with the sessions that it ends.
+const ENDS: &str = "ends";
+
+/// Where a record says whose sessions end.
+const USER: &str = "session.user_id";
+/// Sets of places that are looked for. Systems have three; each is looked up for every session.
+const MOST: usize = 16;
+
+/// For each set of places, the latest end of the sessions that have these values there.
+#[derive(Debug, Default)]
+pub(super) struct Ends(HashMap<Vec<String>, HashMap<String, Standing>>);
+
+impl Ends {
+    /// Whether none was noted.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Notes a record that names no session, if it ends some all the same.
+    pub(super) fn note(&mut self, record: &Row<'_>, standing: Standing) {
+        let said = record.mark(ENDS).and_then(|places| {
+            places.as_array()?.iter().map(|place| place.as_str().map(str::to_owned)).collect::<Option<Vec<String>>>()
+        });
+        let Some((places, values)) = said.and_then(|places| record.values(&places).map(|values| (places, values)))
+        else {
+            return;
+        };
+        if self.0.len() >= MOST && !self.0.contains_key(&places) {
+            return;
+        }
+        let latest = self.0.entry(places).or_default().entry(values).or_insert(standing);
+        *latest = standing.max(*latest);
+    }
+
+    /// When a session ended that this is the latest record of, if it did.
+    fn of(&self, session: &Row<'_>) -> Option<Standing> {
+        let name = session.text(Field::SessionRefId).or_else(|| session.text(Field::SessionId));
+        let end = |(places, ended): (&Vec<String>, &HashMap<String, Standing>)| {
+            let named = name.filter(|_| places.as_slice() == [USER]).map(|name| one(vec![name.into()]));
+            let values = session.values(places).into_iter().chain(named);
+            values.filter_map(|values| ended.get(&values).copied()).max()
+        };
+        self.0.iter().filter_map(end).max()
+    }
+
+    /// The latest rows of sessions, with those as revoked that lived when they were ended.
+    ///
+    /// # Errors
+    /// A column of another length, which none is.
+    pub(super) fn apply(&self, latest: RecordBatch, projection: &[usize], rows: &[Seen]) -> Result<RecordBatch> {
+        let column = |field| projection.iter().position(|p| *p == columns::of(field));
+        let Some(at) = column(Field::SessionStatus) else { return Ok(latest) };
+        let statuses: StringArray = rows
+            .iter()
+            .enumerate()
+            .map(|(n, seen)| {
+                let row = Row::new(&latest, projection, n);
+                let said = row.text(Field::SessionStatus);
+                if !matches!(said, None | Some("active")) {
+                    return said;
+                }
+                let expires =
+                    row.array(Field::SessionExpiresAt).and_then(|a| a.as_primitive_opt::<TimestampMicrosecondType>());
+                let over = |end: &Standing| expires.is_some_and(|a| a.value(n) <= end.happened);
+                match self.of(&row).filter(|end| *end > seen.standing && !over(end)) {
+                    Some(_) => Some("revoked"),
+                    None => said,
+                }
+            })
+            .collect();
+        let mut arrays = latest.columns().to_vec();
+        if let Some(array) = arrays.get_mut(at) {
+            *array = Arc::new(statuses);
+        }
+        Ok(RecordBatch::try_new(latest.schema(), arrays)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::ArrayRef;
+    use serde_json::{Value, json};
+
+    const PROJECTION: [usize; 4] = [
+        columns::of(Field::Source),
+        columns::of(Field::SessionUserId),
+        columns::of(Field::Attributes),
+        columns::of(Field::SessionId),
+    ];
+
+    fn record(source: &str, user: Option<&str>, attributes: &Value) -> RecordBatch {
+        let session = attributes.get("session").and_then(Value::as_str).map(str::to_owned);
+        let texts = [Some(source.to_owned()), user.map(str::to_owned), Some(attributes.to_string()), session];
+        let arrays = texts.map(|text| Arc::new(StringArray::from(vec![text])) as ArrayRef).to_vec();
+        RecordBatch::try_new(Arc::new(segments::schema().project(&PROJECTION).unwrap()), arrays).unwrap()
+    }
+
+    fn ends(ending: &RecordBatch, session: &RecordBatch) -> bool {
+        let mut all = Ends::default();
+        all.note(&Row::new(ending, &PROJECTION, 0), Standing::new(5, 5, 1, Some("revoked")));
+        all.of(&Row::new(session, &PROJECTION, 0)).is_some()
+    }
+
+    #[test]
+    fn a_session_ends_that_has_the_same_in_every_place() {
+        let login = record("keycloak", Some("u1"), &json!({ "realmId": "shop", "session": "s1" }));
+        let user = |id| record("set", id, &json!({ "_indelible": { "ends": ["session.user_id"] } }));
+        assert!(ends(&user(Some("u1")), &login), "whoever says so");
+        assert!(!ends(&user(Some("u2")), &login));
+        assert!(!ends(&user(None), &login));
+        assert!(ends(&user(Some("s1")), &login), "it may be the session that is meant");
+        let realm = |source, realm: Value| {
+            record(source, None, &json!({ "realmId": realm, "_indelible": { "ends": ["source", "/realmId"] } }))
+        };
+        assert!(ends(&realm("keycloak", json!("shop")), &login));
+        for (source, other) in [("keycloak", json!("other")), ("auth0", json!("shop")), ("keycloak", Value::Null)] {
+            assert!(!ends(&realm(source, other.clone()), &login), "{source} {other}");
+        }
+        for odd in [json!({}), json!({ "_indelible": { "ends": [] } }), json!({ "_indelible": { "ends": [1] } })] {
+            assert!(!ends(&record("keycloak", Some("u1"), &odd), &login), "{odd}");
+        }
+    }
+}
