@@ -202,9 +202,15 @@ impl<'a> Reader<'a> {
         };
         let rest = bytes.get(start..)?;
         let len = plain_run(rest);
-        let (Some(b'"'), Some(b':')) = (rest.get(len), rest.get(len + 1)) else { return None };
+        let [b'"', b':', ..] = rest.get(len..)? else { return None };
         self.at = start + len + 2;
         self.text.get(start..)?.get(..len)
+    }
+
+    /// Leaves the object whose closing bracket is the very next byte. Tells whether it is.
+    #[inline]
+    pub(crate) fn closes(&mut self) -> bool {
+        self.take(b'}')
     }
 
     /// Takes a member: what [`key`](Self::key) and [`skip`](Self::skip) give in turn, and what is known by then. `None` at the end.
@@ -222,6 +228,9 @@ impl<'a> Reader<'a> {
     /// As [`key`](Self::key).
     #[inline]
     pub fn name(&mut self, first: bool) -> Result<Option<Name<'a>>> {
+        if self.closes() {
+            return Ok(None);
+        }
         let from = self.at + usize::from(!first);
         Ok(self.key(first)?.map(|key| Name { key, from }))
     }

@@ -270,13 +270,19 @@ impl<'a> Pass<'a, '_> {
         let first = self.members.len();
         self.path.push(Step::Object(first));
         let (mut sorted, mut has_value) = (true, false);
-        loop {
+        while !self.reader.closes() {
             let from = self.reader.at();
             let place = self.members.len();
-            let key = match self.reader.plain_key(place == first) {
-                Some(key) => Cow::Borrowed(key),
+            let comma = usize::from(place > first);
+            let (key, plain) = match self.reader.plain_key(place == first) {
+                Some(key) => (Cow::Borrowed(key), true),
                 None => match self.reader.key(place == first)? {
-                    Some(key) => key,
+                    Some(key) => {
+                        // A comma, two quotes and a colon, and nothing else around it.
+                        let plain =
+                            matches!(key, Cow::Borrowed(_)) && self.reader.at() - from == comma + key.len() + 3;
+                        (key, plain)
+                    }
                     None => {
                         self.without_blanks(from, 1, out);
                         break;
@@ -284,9 +290,6 @@ impl<'a> Pass<'a, '_> {
                 },
             };
             let at = self.reader.at();
-            let comma = usize::from(place > first);
-            // A comma, two quotes and a colon, and nothing else around it.
-            let plain = matches!(key, Cow::Borrowed(_)) && at - from == comma + key.len() + 3;
             // Shorter ones are no tokens.
             let (key, kept) = if key.len() < 16 { (key, true) } else { self.clean_key(key, place - first) };
             if place > first

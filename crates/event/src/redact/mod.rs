@@ -78,8 +78,9 @@ impl Rules {
     }
 
     /// What to do with the value under this key, if anything.
+    #[inline]
     pub fn key(&self, key: &str) -> Option<KeyRule> {
-        keys::rule(key, self)
+        if self.extra_keys.is_empty() && keys::harmless(key) { None } else { keys::rule(key, self) }
     }
 
     /// Whether [`text`](Self::text) has nothing to look for in a text, as in nearly all.
