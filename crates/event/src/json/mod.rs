@@ -9,8 +9,8 @@ mod scan;
 mod string;
 mod write;
 
-pub(crate) use write::{is_canonical_number, write_read};
-pub use write::{key_order, write_number, write_string};
+pub(crate) use write::is_canonical_number;
+pub use write::{key_order, write_number, write_read, write_string};
 
 use scan::{plain_run, text_end};
 use std::borrow::Cow;
@@ -166,6 +166,17 @@ impl<'a> Reader<'a> {
     fn take(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
+        found
+    }
+
+    /// Takes a piece of JSON that is the very next; it MUST begin and end with whole tokens. Tells whether it was there, and leaves the
+    /// cursor where it was if not.
+    #[inline]
+    pub fn takes(&mut self, piece: &str) -> bool {
+        let found = self.text.as_bytes().get(self.at..).is_some_and(|rest| rest.starts_with(piece.as_bytes()));
+        if found {
+            self.at += piece.len();
+        }
         found
     }
 
