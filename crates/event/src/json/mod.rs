@@ -253,8 +253,8 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn member_of(&mut self, name: Name<'a>, depth: usize) -> Result<Member<'a>> {
         let start = self.at;
-        let (raw, plain) = match self.plain_string() {
-            Some(_) => (self.part(start, self.at), true),
+        let (raw, plain) = match self.plain_raw() {
+            Some(raw) => (raw, true),
             None => (self.skip(depth)?, false),
         };
         let as_written = name.as_written(start) && self.at - start == raw.len();
