@@ -279,8 +279,7 @@ impl<'a> Pass<'a, '_> {
                 None => match self.reader.key(place == first)? {
                     Some(key) => {
                         // A comma, two quotes and a colon, and nothing else around it.
-                        let plain =
-                            matches!(key, Cow::Borrowed(_)) && self.reader.at() - from == comma + key.len() + 3;
+                        let plain = matches!(key, Cow::Borrowed(_)) && self.reader.at() - from == comma + key.len() + 3;
                         (key, plain)
                     }
                     None => {
