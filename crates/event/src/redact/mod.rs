@@ -5,10 +5,12 @@
 //! Not here: reading the envelope (`parse`). Every step is linear in the text: no backtracking.
 
 mod canonical;
+mod context;
 mod keys;
 mod text;
 
-pub use canonical::{Canonical, Context};
+pub use canonical::Canonical;
+pub use context::Context;
 pub use keys::KeyRule;
 
 use regex::Regex;
