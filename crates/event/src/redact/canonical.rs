@@ -38,6 +38,9 @@ impl Canonical<'_> {
     }
 }
 
+/// Names shorter than that are no tokens.
+const TOKEN: usize = 16;
+
 /// An object or array that is open.
 enum Step {
     /// Where in [`Pass::members`] its own begin. The last of them, before those of the next object, is the one being read.
@@ -120,9 +123,11 @@ impl<'a> Pass<'a, '_> {
     }
 
     fn value(&mut self, depth: usize, out: &mut String) -> Result<(), JsonError> {
-        if self.plain_text(out) {
-            return Ok(());
-        }
+        if self.plain_text(out) { Ok(()) } else { self.other_value(depth, out) }
+    }
+
+    /// The same where it was found to be no such text.
+    fn other_value(&mut self, depth: usize, out: &mut String) -> Result<(), JsonError> {
         let from = self.reader.at();
         let kind = self.reader.next_kind()?;
         self.without_blanks(from, 0, out);
@@ -203,59 +208,22 @@ impl<'a> Pass<'a, '_> {
         while !self.reader.closes() {
             let from = self.reader.at();
             let place = self.members.len();
-            let comma = usize::from(place > first);
-            let (key, plain) = match self.reader.plain_key(place == first) {
-                Some(key) => (Cow::Borrowed(key), true),
-                None => match self.reader.key(place == first)? {
-                    Some(key) => {
-                        // A comma, two quotes and a colon, and nothing else around it.
-                        let plain = matches!(key, Cow::Borrowed(_)) && self.reader.at() - from == comma + key.len() + 3;
-                        (key, plain)
-                    }
-                    None => {
-                        self.without_blanks(from, 1, out);
-                        break;
-                    }
-                },
-            };
-            let at = self.reader.at();
-            // Shorter ones are no tokens.
-            let (key, kept) = if key.len() < 16 { (key, true) } else { self.clean_key(key, place - first) };
-            if place > first
-                && let Some((last, _)) = self.members.last()
+            let name = self.reader.plain_key(place == first);
+            if let Some(name) = name.filter(|name| sorted && self.usual(name, first)) {
+                let start = self.written(from + usize::from(place > first), out);
+                has_value |= name == "value";
+                self.members.push((Cow::Borrowed(name), start..start));
+                if !self.plain_text(out) {
+                    self.other_value(depth + 1, out)?;
+                }
+            } else if let Some(name) =
+                name.map_or_else(|| self.reader.key(place == first), |name| Ok(Some(name.into())))?
             {
-                match json::key_order(last, &key) {
-                    std::cmp::Ordering::Less => {}
-                    std::cmp::Ordering::Equal => return Err(duplicate(&key, at)),
-                    std::cmp::Ordering::Greater => sorted = false,
-                }
-            }
-            // Where order is lost the commas are put in when the members are arranged.
-            let comma_stays = sorted && comma == 1;
-            let start = if plain && kept {
-                if comma == 1 && !sorted {
-                    self.copy(from, out);
-                    self.copied = from + 1;
-                }
-                self.written(from + comma, out)
+                has_value |= name == "value";
+                self.member(name, from, (first, depth), &mut sorted, out)?;
             } else {
-                self.copy(from, out);
-                if comma_stays {
-                    out.push(',');
-                }
-                let start = out.len();
-                json::write_read(out, &key);
-                out.push(':');
-                self.copied = at;
-                start
-            };
-            let rule = self.rule(&key);
-            has_value |= key == "value";
-            self.members.push((key, start..start));
-            match rule {
-                None if self.plain_text(out) => {}
-                None => self.value(depth + 1, out)?,
-                Some(rule) => self.secret(rule, depth + 1, out)?,
+                self.without_blanks(from, 1, out);
+                break;
             }
             let end = self.written(self.reader.at(), out);
             if let Some((_, range)) = self.members.last_mut() {
@@ -275,6 +243,67 @@ impl<'a> Pass<'a, '_> {
         }
         self.members.truncate(first);
         Ok(())
+    }
+
+    /// Whether the next member of the object, whose members begin at `first`, is in its order, and its name stays and says nothing of
+    /// its value: so that there is nothing to do but to read on, as with most.
+    #[inline(always)]
+    fn usual(&self, name: &str, first: usize) -> bool {
+        let after = |(last, _): &(Cow<'_, str>, Range<usize>)| json::key_order(last, name).is_lt();
+        name.len() < TOKEN
+            && self.how.rules.names_nothing(name)
+            && self.how.context == Context::default()
+            && (self.members.len() == first || self.members.last().is_some_and(after))
+    }
+
+    /// Writes any member, of which the name was read from `from` on.
+    fn member(
+        &mut self,
+        key: Cow<'a, str>,
+        from: usize,
+        (first, depth): (usize, usize),
+        sorted: &mut bool,
+        out: &mut String,
+    ) -> Result<(), JsonError> {
+        let (at, place) = (self.reader.at(), self.members.len());
+        let comma = usize::from(place > first);
+        // A comma, two quotes and a colon, and nothing else around it.
+        let plain = matches!(key, Cow::Borrowed(_)) && at - from == comma + key.len() + 3;
+        let (key, kept) = if key.len() < TOKEN { (key, true) } else { self.clean_key(key, place - first) };
+        if place > first
+            && let Some((last, _)) = self.members.last()
+        {
+            match json::key_order(last, &key) {
+                std::cmp::Ordering::Less => {}
+                std::cmp::Ordering::Equal => return Err(duplicate(&key, at)),
+                std::cmp::Ordering::Greater => *sorted = false,
+            }
+        }
+        // Where order is lost the commas are put in when the members are arranged.
+        let comma_stays = *sorted && comma == 1;
+        let start = if plain && kept {
+            if comma == 1 && !*sorted {
+                self.copy(from, out);
+                self.copied = from + 1;
+            }
+            self.written(from + comma, out)
+        } else {
+            self.copy(from, out);
+            if comma_stays {
+                out.push(',');
+            }
+            let start = out.len();
+            json::write_read(out, &key);
+            out.push(':');
+            self.copied = at;
+            start
+        };
+        let rule = self.rule(&key);
+        self.members.push((key, start..start));
+        match rule {
+            None => self.value(depth + 1, out),
+            Some(rule) => self.secret(rule, depth + 1, out),
+        }
     }
 
     /// Of an object such as `{"name": "Authorization", "value": …}`, a header or a credential: its value is that of the name. The
