@@ -5,7 +5,7 @@
 use super::TRACES;
 use crate::Reason;
 use crate::object::{self, each, members, pick};
-use crate::otlp::request::{Lists, walk};
+use crate::otlp::request::{Lists, usual_pair, walk};
 use crate::protobuf::{Fields, Value};
 use crate::split::MAX_MADE;
 use base64::Engine as _;
@@ -295,9 +295,9 @@ fn pairs<'t>(r: &mut Reader<'t>, depth: usize) -> Result<Pairs<'t>, JsonError> {
     }
     each(r, &mut |r| {
         if depth <= MAX_DEPTH
-            && let Some(pair) = usual_pair(r)
+            && let Some((key, value)) = usual_pair(r)
         {
-            all.push(pair);
+            all.push((key.into(), value.into()));
             return Ok(());
         }
         let (mut key, mut plain_value) = (None, Cow::Borrowed("null"));
@@ -317,25 +317,6 @@ fn pairs<'t>(r: &mut Reader<'t>, depth: usize) -> Result<Pairs<'t>, JsonError> {
         Ok(())
     })?;
     Ok(all)
-}
-
-/// A pair as exporters write nearly all of them: a key and a text, without blanks and with nothing escaped. `None`, with the reader
-/// where it was, for any other.
-fn usual_pair<'t>(r: &mut Reader<'t>) -> Option<(Cow<'t, str>, Cow<'t, str>)> {
-    let mut ahead = r.clone();
-    if !ahead.takes("{\"key\":") {
-        return None;
-    }
-    let key = ahead.plain_string()?;
-    if !ahead.takes(",\"value\":{\"stringValue\":") {
-        return None;
-    }
-    let value = ahead.plain_raw()?;
-    if !ahead.takes("}}") {
-        return None;
-    }
-    *r = ahead;
-    Some((Cow::Borrowed(key), Cow::Borrowed(value)))
 }
 
 /// As [`pairs`], of a list that may be missing.
