@@ -308,13 +308,15 @@ impl Parser<'_> {
     }
 
     fn redact_text(&self, path: &str, field: Field, text: &mut Cow<'_, str>, marks: &mut Vec<Redaction>) {
+        let notice = matches!(field, F::NotificationBody | F::NotificationSubject);
+        if !notice && self.rules.harmless(text) {
+            return;
+        }
         let mut mark = |rule| add_mark(marks, pointer(path), rule);
         if let Some(clean) = self.rules.text(text, &mut mark) {
             *text = Cow::Owned(clean);
         }
-        if matches!(field, F::NotificationBody | F::NotificationSubject)
-            && let Some(clean) = mask_codes(text)
-        {
+        if notice && let Some(clean) = mask_codes(text) {
             *text = Cow::Owned(clean);
             mark(Cow::Borrowed("otp"));
         }

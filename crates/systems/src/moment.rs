@@ -27,7 +27,12 @@ impl Stamp {
         match self {
             Stamp::UnixMillis => return micros.div_euclid(1000).to_string(),
             Stamp::UnixSeconds => return micros.div_euclid(1_000_000).to_string(),
-            Stamp::UnixNanos => return format!("\"{}\"", i128::from(micros) * 1000),
+            Stamp::UnixNanos => {
+                return match micros.checked_mul(1000) {
+                    Some(nanos) => format!("\"{nanos}\""),
+                    None => format!("\"{}\"", i128::from(micros) * 1000),
+                };
+            }
             Stamp::Millis | Stamp::Micros => {}
         }
         let mut out = String::with_capacity(32);

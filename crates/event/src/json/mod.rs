@@ -9,8 +9,8 @@ mod scan;
 mod string;
 mod write;
 
-pub(crate) use write::{is_canonical_number, write_read};
-pub use write::{key_order, write_number, write_string};
+pub(crate) use write::is_canonical_number;
+pub use write::{key_order, write_number, write_read, write_string};
 
 use scan::{plain_run, text_end};
 use std::borrow::Cow;
@@ -169,6 +169,17 @@ impl<'a> Reader<'a> {
         found
     }
 
+    /// Takes a piece of JSON that is the very next; it MUST begin and end with whole tokens. Tells whether it was there, and leaves the
+    /// cursor where it was if not.
+    #[inline]
+    pub fn takes(&mut self, piece: &str) -> bool {
+        let found = self.text.as_bytes().get(self.at..).is_some_and(|rest| rest.starts_with(piece.as_bytes()));
+        if found {
+            self.at += piece.len();
+        }
+        found
+    }
+
     #[inline]
     fn expect(&mut self, byte: u8, wanted: &str) -> Result<()> {
         self.space();
@@ -202,9 +213,15 @@ impl<'a> Reader<'a> {
         };
         let rest = bytes.get(start..)?;
         let len = plain_run(rest);
-        let (Some(b'"'), Some(b':')) = (rest.get(len), rest.get(len + 1)) else { return None };
+        let [b'"', b':', ..] = rest.get(len..)? else { return None };
         self.at = start + len + 2;
         self.text.get(start..)?.get(..len)
+    }
+
+    /// Leaves the object whose closing bracket is the very next byte. Tells whether it is.
+    #[inline]
+    pub(crate) fn closes(&mut self) -> bool {
+        self.take(b'}')
     }
 
     /// Takes a member: what [`key`](Self::key) and [`skip`](Self::skip) give in turn, and what is known by then. `None` at the end.
@@ -222,6 +239,9 @@ impl<'a> Reader<'a> {
     /// As [`key`](Self::key).
     #[inline]
     pub fn name(&mut self, first: bool) -> Result<Option<Name<'a>>> {
+        if self.closes() {
+            return Ok(None);
+        }
         let from = self.at + usize::from(!first);
         Ok(self.key(first)?.map(|key| Name { key, from }))
     }
@@ -233,8 +253,8 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn member_of(&mut self, name: Name<'a>, depth: usize) -> Result<Member<'a>> {
         let start = self.at;
-        let (raw, plain) = match self.plain_string() {
-            Some(_) => (self.part(start, self.at), true),
+        let (raw, plain) = match self.plain_raw() {
+            Some(raw) => (raw, true),
             None => (self.skip(depth)?, false),
         };
         let as_written = name.as_written(start) && self.at - start == raw.len();

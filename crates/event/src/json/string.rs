@@ -19,7 +19,7 @@ impl<'a> Reader<'a> {
     /// As [`string`](Self::string), of a text without blanks before it and escapes in it, as most are. `None`, with the cursor where it
     /// was, for what `string` has to look at.
     #[inline]
-    pub(crate) fn plain_string(&mut self) -> Option<&'a str> {
+    pub fn plain_string(&mut self) -> Option<&'a str> {
         let [b'"', rest @ ..] = self.text.as_bytes().get(self.at..)? else { return None };
         let len = plain_run(rest);
         if rest.get(len) != Some(&b'"') {
@@ -28,6 +28,19 @@ impl<'a> Reader<'a> {
         let start = self.at + 1;
         self.at = start + len + 1;
         self.text.get(start..)?.get(..len)
+    }
+
+    /// As [`plain_string`](Self::plain_string), with its quotes.
+    #[inline]
+    pub fn plain_raw(&mut self) -> Option<&'a str> {
+        let [b'"', rest @ ..] = self.text.as_bytes().get(self.at..)? else { return None };
+        let len = plain_run(rest);
+        if rest.get(len) != Some(&b'"') {
+            return None;
+        }
+        let start = self.at;
+        self.at = start + len + 2;
+        self.text.get(start..)?.get(..len + 2)
     }
 
     fn any_string(&mut self) -> Result<Cow<'a, str>> {

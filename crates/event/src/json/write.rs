@@ -33,10 +33,11 @@ pub fn write_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// Appends a text that a [`Reader`](super::Reader) gave, as [`write_string`] would. One that it borrowed has nothing to escape.
+/// Appends a text that a [`Reader`](super::Reader) gave, as [`write_string`] would. One that it borrowed has nothing to escape; so one
+/// that is borrowed MUST be its.
 #[expect(clippy::ptr_arg, reason = "whether it is borrowed is what tells")]
 #[inline]
-pub(crate) fn write_read(out: &mut String, text: &Cow<'_, str>) {
+pub fn write_read(out: &mut String, text: &Cow<'_, str>) {
     match text {
         Cow::Borrowed(plain) => {
             out.reserve(plain.len() + 2);

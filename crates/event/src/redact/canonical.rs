@@ -5,81 +5,11 @@
 
 mod secret;
 
+use super::context::Context;
 use super::{KeyRule, MARK, Redaction, Rules, add_mark, push_token};
 use crate::json::{self, JsonError, MAX_DEPTH, Next, Reader};
 use std::borrow::Cow;
 use std::ops::Range;
-
-/// What the record around the JSON is about, where that decides what is secret in it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Context {
-    /// An identity provider: values under `configuration` are kept as key names only.
-    pub provider: bool,
-    /// A project secret: only its name is kept.
-    pub project_secret: bool,
-}
-
-impl Context {
-    /// Reads it off a record's action and the type of its target.
-    pub fn of(action: &str, target_type: &str) -> Context {
-        let (action, target_type) = (Context::of_word(action), Context::of_word(target_type));
-        Context {
-            provider: action.provider || target_type.provider,
-            project_secret: action.project_secret || target_type.project_secret,
-        }
-    }
-
-    fn of_word(word: &str) -> Context {
-        // Two short words per record, and nearly all name neither.
-        let letters = word.bytes().fold(0, |all, b| all | LETTERS[usize::from(b)]);
-        if letters & PROVIDER != PROVIDER && letters & SECRET != SECRET {
-            return Context::default();
-        }
-        // Of those that have the letters, nearly none has any of them where a name does.
-        let mut before = b' ';
-        let pair = word.bytes().filter(|b| b.is_ascii_alphanumeric()).any(|b| {
-            let pair = [std::mem::replace(&mut before, b.to_ascii_lowercase()), b.to_ascii_lowercase()];
-            matches!(&pair, b"dp" | b"yp" | b"oj")
-        });
-        if !pair && word.is_ascii() {
-            return Context::default();
-        }
-        let word = super::keys::normal(word);
-        let mentions = |name: &str| memchr::memmem::find(word.as_bytes(), name.as_bytes()).is_some();
-        Context { provider: mentions("idp") || mentions("identityprovider"), project_secret: mentions("projectsecret") }
-    }
-
-    /// What to do with the value under a key that is secret only in this context.
-    fn rule(self, key: &str) -> Option<KeyRule> {
-        if self.provider && matches!(key, "configuration" | "config") {
-            return Some(KeyRule::KeyNames("provider_configuration"));
-        }
-        let secret = self.project_secret && matches!(key, "value" | "plaintext");
-        secret.then_some(KeyRule::Mask(Cow::Borrowed("project_secret")))
-    }
-}
-
-/// The letters that the names of an identity provider have, and those of a project secret: some of them, a bit each.
-const PROVIDER: u8 = 0b0111;
-const SECRET: u8 = 0b1100;
-
-/// Which of those a byte may be, in either case. What is not ASCII may become one, or several, as a small letter.
-static LETTERS: [u8; 256] = {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = match (byte as u8).to_ascii_lowercase() {
-            b'i' => 0b0001,
-            b'd' => 0b0010,
-            b'p' => 0b0100,
-            b'j' => 0b1000,
-            0x80.. => 0b1111,
-            _ => 0,
-        };
-        byte += 1;
-    }
-    table
-};
 
 /// How one JSON text of a record is to be written.
 #[derive(Debug, Clone, Copy)]
@@ -107,6 +37,9 @@ impl Canonical<'_> {
         pass.reader.end()
     }
 }
+
+/// Names shorter than that are no tokens.
+const TOKEN: usize = 16;
 
 /// An object or array that is open.
 enum Step {
@@ -190,9 +123,11 @@ impl<'a> Pass<'a, '_> {
     }
 
     fn value(&mut self, depth: usize, out: &mut String) -> Result<(), JsonError> {
-        if self.plain_text(out) {
-            return Ok(());
-        }
+        if self.plain_text(out) { Ok(()) } else { self.other_value(depth, out) }
+    }
+
+    /// The same where it was found to be no such text.
+    fn other_value(&mut self, depth: usize, out: &mut String) -> Result<(), JsonError> {
         let from = self.reader.at();
         let kind = self.reader.next_kind()?;
         self.without_blanks(from, 0, out);
@@ -270,60 +205,25 @@ impl<'a> Pass<'a, '_> {
         let first = self.members.len();
         self.path.push(Step::Object(first));
         let (mut sorted, mut has_value) = (true, false);
-        loop {
+        while !self.reader.closes() {
             let from = self.reader.at();
             let place = self.members.len();
-            let key = match self.reader.plain_key(place == first) {
-                Some(key) => Cow::Borrowed(key),
-                None => match self.reader.key(place == first)? {
-                    Some(key) => key,
-                    None => {
-                        self.without_blanks(from, 1, out);
-                        break;
-                    }
-                },
-            };
-            let at = self.reader.at();
-            let comma = usize::from(place > first);
-            // A comma, two quotes and a colon, and nothing else around it.
-            let plain = matches!(key, Cow::Borrowed(_)) && at - from == comma + key.len() + 3;
-            // Shorter ones are no tokens.
-            let (key, kept) = if key.len() < 16 { (key, true) } else { self.clean_key(key, place - first) };
-            if place > first
-                && let Some((last, _)) = self.members.last()
+            let name = self.reader.plain_key(place == first);
+            if let Some(name) = name.filter(|name| sorted && self.usual(name, first)) {
+                let start = self.written(from + usize::from(place > first), out);
+                has_value |= name == "value";
+                self.members.push((Cow::Borrowed(name), start..start));
+                if !self.plain_text(out) {
+                    self.other_value(depth + 1, out)?;
+                }
+            } else if let Some(name) =
+                name.map_or_else(|| self.reader.key(place == first), |name| Ok(Some(name.into())))?
             {
-                match json::key_order(last, &key) {
-                    std::cmp::Ordering::Less => {}
-                    std::cmp::Ordering::Equal => return Err(duplicate(&key, at)),
-                    std::cmp::Ordering::Greater => sorted = false,
-                }
-            }
-            // Where order is lost the commas are put in when the members are arranged.
-            let comma_stays = sorted && comma == 1;
-            let start = if plain && kept {
-                if comma == 1 && !sorted {
-                    self.copy(from, out);
-                    self.copied = from + 1;
-                }
-                self.written(from + comma, out)
+                has_value |= name == "value";
+                self.member(name, from, (first, depth), &mut sorted, out)?;
             } else {
-                self.copy(from, out);
-                if comma_stays {
-                    out.push(',');
-                }
-                let start = out.len();
-                json::write_read(out, &key);
-                out.push(':');
-                self.copied = at;
-                start
-            };
-            let rule = self.rule(&key);
-            has_value |= key == "value";
-            self.members.push((key, start..start));
-            match rule {
-                None if self.plain_text(out) => {}
-                None => self.value(depth + 1, out)?,
-                Some(rule) => self.secret(rule, depth + 1, out)?,
+                self.without_blanks(from, 1, out);
+                break;
             }
             let end = self.written(self.reader.at(), out);
             if let Some((_, range)) = self.members.last_mut() {
@@ -343,6 +243,67 @@ impl<'a> Pass<'a, '_> {
         }
         self.members.truncate(first);
         Ok(())
+    }
+
+    /// Whether the next member of the object, whose members begin at `first`, is in its order, and its name stays and says nothing of
+    /// its value: so that there is nothing to do but to read on, as with most.
+    #[inline(always)]
+    fn usual(&self, name: &str, first: usize) -> bool {
+        let after = |(last, _): &(Cow<'_, str>, Range<usize>)| json::key_order(last, name).is_lt();
+        name.len() < TOKEN
+            && self.how.rules.names_nothing(name)
+            && self.how.context == Context::default()
+            && (self.members.len() == first || self.members.last().is_some_and(after))
+    }
+
+    /// Writes any member, of which the name was read from `from` on.
+    fn member(
+        &mut self,
+        key: Cow<'a, str>,
+        from: usize,
+        (first, depth): (usize, usize),
+        sorted: &mut bool,
+        out: &mut String,
+    ) -> Result<(), JsonError> {
+        let (at, place) = (self.reader.at(), self.members.len());
+        let comma = usize::from(place > first);
+        // A comma, two quotes and a colon, and nothing else around it.
+        let plain = matches!(key, Cow::Borrowed(_)) && at - from == comma + key.len() + 3;
+        let (key, kept) = if key.len() < TOKEN { (key, true) } else { self.clean_key(key, place - first) };
+        if place > first
+            && let Some((last, _)) = self.members.last()
+        {
+            match json::key_order(last, &key) {
+                std::cmp::Ordering::Less => {}
+                std::cmp::Ordering::Equal => return Err(duplicate(&key, at)),
+                std::cmp::Ordering::Greater => *sorted = false,
+            }
+        }
+        // Where order is lost the commas are put in when the members are arranged.
+        let comma_stays = *sorted && comma == 1;
+        let start = if plain && kept {
+            if comma == 1 && !*sorted {
+                self.copy(from, out);
+                self.copied = from + 1;
+            }
+            self.written(from + comma, out)
+        } else {
+            self.copy(from, out);
+            if comma_stays {
+                out.push(',');
+            }
+            let start = out.len();
+            json::write_read(out, &key);
+            out.push(':');
+            self.copied = at;
+            start
+        };
+        let rule = self.rule(&key);
+        self.members.push((key, start..start));
+        match rule {
+            None => self.value(depth + 1, out),
+            Some(rule) => self.secret(rule, depth + 1, out),
+        }
     }
 
     /// Of an object such as `{"name": "Authorization", "value": …}`, a header or a credential: its value is that of the name. The
@@ -550,14 +511,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn a_context_is_what_the_slow_way_says(word in "[a-zA-Z\u{130}\u{212a} _-]{0,4}(id-?[pP]|I[dD]entity ?Provider|project_?[sS]ecret|\u{130}dp|jpid)?[a-z]{0,3}") {
-            let name = super::super::keys::normal(&word);
-            let (provider, project_secret) = (["idp", "identityprovider"].iter().any(|w| name.contains(w)), name.contains("projectsecret"));
-            prop_assert_eq!(Context::of(&word, ""), Context { provider, project_secret });
-            prop_assert_eq!(Context::of("", &word), Context { provider, project_secret });
-        }
-
         #[test]
         fn agrees_with_an_independent_canonicalizer(value in arbitrary_json()) {
             let mut marks = Vec::new();

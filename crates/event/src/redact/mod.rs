@@ -5,10 +5,12 @@
 //! Not here: reading the envelope (`parse`). Every step is linear in the text: no backtracking.
 
 mod canonical;
+mod context;
 mod keys;
 mod text;
 
-pub use canonical::{Canonical, Context};
+pub use canonical::Canonical;
+pub use context::Context;
 pub use keys::KeyRule;
 
 use regex::Regex;
@@ -78,8 +80,15 @@ impl Rules {
     }
 
     /// What to do with the value under this key, if anything.
+    #[inline]
     pub fn key(&self, key: &str) -> Option<KeyRule> {
-        keys::rule(key, self)
+        if self.names_nothing(key) { None } else { keys::rule(key, self) }
+    }
+
+    /// Whether [`key`](Self::key) has nothing to look for in a key, as in most.
+    #[inline]
+    pub(crate) fn names_nothing(&self, key: &str) -> bool {
+        self.extra_keys.is_empty() && keys::harmless(key)
     }
 
     /// Whether [`text`](Self::text) has nothing to look for in a text, as in nearly all.

@@ -5,11 +5,11 @@
 use super::TRACES;
 use crate::Reason;
 use crate::object::{self, each, members, pick};
-use crate::otlp::request::{Lists, walk};
+use crate::otlp::request::{Lists, usual_pair, walk};
 use crate::protobuf::{Fields, Value};
 use crate::split::MAX_MADE;
 use base64::Engine as _;
-use event::json::{JsonError, Next, Reader, write_string};
+use event::json::{JsonError, Next, Reader, write_read, write_string};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -23,7 +23,8 @@ const FEW: usize = 32;
 /// The start of the names of a resource that a record keeps: which server it was.
 const SERVICE: &str = "service.";
 
-/// Names and their values as JSON text.
+/// Names and their values as JSON text. A name that is borrowed was read out of JSON, as [`write_read`] has it; so are the texts of
+/// [`Event`] and [`Place`], but for the time.
 type Pairs<'t> = Vec<(Cow<'t, str>, Cow<'t, str>)>;
 
 /// One span event.
@@ -52,18 +53,18 @@ fn is_ours(name: &str) -> bool {
 /// The record, as one line of JSON.
 fn record(event: &Event<'_>, place: &Place<'_>) -> String {
     let mut out = String::with_capacity(1024);
-    let text = |out: &mut String, name: &str, value: &str| {
-        out.push_str(if out.is_empty() { "{" } else { "," });
-        write_string(out, name);
-        out.push(':');
-        write_string(out, value);
-    };
-    text(&mut out, "name", &event.name);
-    text(&mut out, "timeUnixNano", &event.nanos);
+    out.push_str("{\"name\":");
+    write_read(&mut out, &event.name);
+    out.push_str(",\"timeUnixNano\":");
+    // As it stands between its quotes, if it has any.
+    write_string(&mut out, &event.nanos);
     write_members(&mut out, "attributes", &event.attributes);
-    for (name, value) in [("traceId", &place.trace), ("spanId", &place.span), ("span", &place.span_name)] {
+    for (name, value) in
+        [(",\"traceId\":", &place.trace), (",\"spanId\":", &place.span), (",\"span\":", &place.span_name)]
+    {
         if !value.is_empty() {
-            text(&mut out, name, value);
+            out.push_str(name);
+            write_read(&mut out, value);
         }
     }
     write_members(&mut out, "resource", &place.service);
@@ -81,7 +82,7 @@ fn write_members(out: &mut String, name: &str, values: &Pairs<'_>) {
     if each_once {
         for (i, (key, value)) in values.iter().enumerate() {
             out.push_str(if i > 0 { "," } else { "" });
-            write_string(out, key);
+            write_read(out, key);
             out.push(':');
             out.push_str(value);
         }
@@ -106,7 +107,7 @@ fn write_members(out: &mut String, name: &str, values: &Pairs<'_>) {
             *number += 1;
             write_string(out, &format!("{key}#{number}"));
         } else {
-            write_string(out, key);
+            write_read(out, key);
         }
         out.push(':');
         out.push_str(value);
@@ -293,6 +294,12 @@ fn pairs<'t>(r: &mut Reader<'t>, depth: usize) -> Result<Pairs<'t>, JsonError> {
         return Ok(all);
     }
     each(r, &mut |r| {
+        if depth <= MAX_DEPTH
+            && let Some((key, value)) = usual_pair(r)
+        {
+            all.push((key.into(), value.into()));
+            return Ok(());
+        }
         let (mut key, mut plain_value) = (None, Cow::Borrowed("null"));
         members(r, &mut |name, r| {
             match name {
@@ -312,7 +319,7 @@ fn pairs<'t>(r: &mut Reader<'t>, depth: usize) -> Result<Pairs<'t>, JsonError> {
     Ok(all)
 }
 
-/// The same of a list that may be missing.
+/// As [`pairs`], of a list that may be missing.
 fn listed(list: Option<&str>, depth: usize) -> Result<Pairs<'_>, JsonError> {
     list.map_or(Ok(Vec::new()), |list| pairs(&mut Reader::new(list), depth))
 }

@@ -194,14 +194,17 @@ fn identity(name: &str, attributes: &mut Object<'_>, out: &mut Envelope<'_>) {
 /// Attributes that are spelled in another way, and what they fill where nothing in the usual spelling does. Every spelling of such
 /// a name stays where it is, so that the way back need not guess which of them filled the field.
 fn other_spellings(family: &Family, attributes: &Object<'_>) -> Vec<(String, Field)> {
+    let mut table = Vec::with_capacity(2 * COMMON.len());
+    table.extend(family.table());
     let other = |name: &str| {
-        let (_, field) = family.table().find(|(attribute, _)| *attribute != name && same(attribute, name))?;
-        Some((name.to_owned(), field))
+        let (_, field) = table.iter().find(|(attribute, _)| *attribute != name && same(attribute, name))?;
+        Some((name.to_owned(), *field))
     };
     attributes.names().filter_map(other).collect()
 }
 
 /// Whether two names are one without case and spaces. Most names differ in length already.
+#[inline]
 fn same(known: &str, given: &str) -> bool {
     given.len() >= known.len()
         && known

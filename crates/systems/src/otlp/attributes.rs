@@ -1,43 +1,59 @@
 //! OTLP's values into plain JSON: `{"stringValue":"x"}` → `"x"`, a list of keys and values → an object.
 
+use super::request::{usual_pair, usual_value};
 use crate::object::Object;
 use event::json::{JsonError, MAX_DEPTH, Next, Reader, write_string};
+use std::borrow::Cow;
 
 /// The largest whole number that a JSON number holds for certain.
 const MAX_WHOLE: u64 = 1 << 53;
 
 /// The members of a list of attributes, each value as JSON text. `None` for what is no such list.
-pub(super) fn members<'b>(list: &str) -> Option<Object<'b>> {
+pub(super) fn members(list: &str) -> Option<Object<'_>> {
     let mut object = Object::default();
     let mut r = Reader::new(list);
-    pairs(&mut r, 0, &mut |key, value| {
-        object.add(key, value);
-    })
-    .ok()?;
+    pairs(&mut r, 0, &mut |key, value| object.add(key, value)).ok()?;
     r.end().ok()?;
     Some(object)
 }
 
 /// One value as JSON text. `None` for what is none of OTLP's.
-pub(super) fn plain(value: &str) -> Option<String> {
-    let mut out = String::with_capacity(value.len());
+pub(super) fn plain(value: &str) -> Option<Cow<'_, str>> {
     let mut r = Reader::new(value);
-    any(&mut r, 0, &mut out).ok()?;
+    let plain = match usual_value(&mut r) {
+        Some(text) => Cow::Borrowed(text),
+        None => {
+            let mut out = String::with_capacity(value.len());
+            any(&mut r, 0, &mut out).ok()?;
+            Cow::Owned(out)
+        }
+    };
     r.end().ok()?;
-    Some(out)
+    Some(plain)
 }
 
-fn pairs(r: &mut Reader<'_>, depth: usize, take: &mut dyn FnMut(String, String)) -> Result<(), JsonError> {
+fn pairs<'t>(
+    r: &mut Reader<'t>,
+    depth: usize,
+    take: &mut dyn FnMut(Cow<'t, str>, Cow<'t, str>),
+) -> Result<(), JsonError> {
     r.open(b'[')?;
     let mut first = true;
     while r.element(first)? {
         first = false;
+        // Its value is one deeper.
+        if depth < MAX_DEPTH
+            && let Some((key, value)) = usual_pair(r)
+        {
+            take(key.into(), value.into());
+            continue;
+        }
         r.open(b'{')?;
-        let (mut key, mut value, mut first) = (String::new(), String::new(), true);
+        let (mut key, mut value, mut first) = (Cow::Borrowed(""), String::new(), true);
         while let Some(name) = r.key(first)? {
             first = false;
             match name.as_ref() {
-                "key" => key = r.string()?.into_owned(),
+                "key" => key = r.string()?,
                 "value" => {
                     value.clear();
                     any(r, depth + 1, &mut value)?;
@@ -48,7 +64,7 @@ fn pairs(r: &mut Reader<'_>, depth: usize, take: &mut dyn FnMut(String, String))
         if value.is_empty() {
             value.push_str("null");
         }
-        take(key, value);
+        take(key, value.into());
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use crate::moment::Stamp;
 use crate::object::Object;
 use crate::{Context, Reason};
 use event::Field;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -31,8 +32,11 @@ const CONVENTIONS: &[(&str, Field)] = &[
 const MEMBERS: &[(&str, Field)] =
     &[("eventName", Field::Action), ("traceId", Field::TraceId), ("spanId", Field::SpanId)];
 
+/// What a record is put together from.
+const INSIDE: &[&str] = &["resource", "scope", "logRecord"];
+
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
-    let mut native = Object::parse(text)?;
+    let mut native = Object::parse_into(text, INSIDE)?;
     let mut record = native.take_object("logRecord").ok_or_else(|| {
         Reason::new("not_an_event", "there is no log record; send an export request with `resourceLogs`")
     })?;
@@ -84,11 +88,21 @@ fn time<'a>(record: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'
 
 /// Puts plain JSON where OTLP's own values are; what is none of them stays as it came.
 fn flatten(holder: &mut Object<'_>) {
-    if let Some(plain) = holder.raw("attributes").and_then(|raw| attributes::members(raw)) {
+    let attributes = match holder.raw("attributes").cloned() {
+        Some(Cow::Borrowed(raw)) => attributes::members(raw),
+        Some(Cow::Owned(raw)) => attributes::members(&raw).map(Object::into_owned),
+        None => None,
+    };
+    if let Some(plain) = attributes {
         holder.take("attributes");
         holder.add_object("attributes", plain);
     }
-    if let Some(plain) = holder.raw("body").and_then(|raw| attributes::plain(raw)) {
+    let body = match holder.raw("body").cloned() {
+        Some(Cow::Borrowed(raw)) => attributes::plain(raw),
+        Some(Cow::Owned(raw)) => attributes::plain(&raw).map(|plain| Cow::Owned(plain.into_owned())),
+        None => None,
+    };
+    if let Some(plain) = body {
         holder.take("body");
         holder.add("body", plain);
     }

@@ -1,6 +1,7 @@
 //! An export request in JSON, logs or traces, walked in one pass.
 //!
-//! Owns: which resource and scope an item belongs to. Not here: what an item is, and what becomes of it.
+//! Owns: which resource and scope an item belongs to, and how exporters write an attribute as a rule. Not here: what an item is, and
+//! what becomes of it.
 
 use crate::object::{each, members};
 use event::json::{JsonError, Reader};
@@ -88,4 +89,37 @@ fn scope<'t, T>(
     });
     scopes.push(sent);
     read
+}
+
+/// An attribute as exporters write nearly all of them, a key and a text without blanks and with nothing escaped: the key, and the text
+/// with its quotes. `None`, with the reader where it was, for any other.
+pub(crate) fn usual_pair<'t>(r: &mut Reader<'t>) -> Option<(&'t str, &'t str)> {
+    let mut ahead = r.clone();
+    if !ahead.takes("{\"key\":") {
+        return None;
+    }
+    let key = ahead.plain_string()?;
+    if !ahead.takes(",\"value\":") {
+        return None;
+    }
+    let value = usual_value(&mut ahead)?;
+    if !ahead.takes("}") {
+        return None;
+    }
+    *r = ahead;
+    Some((key, value))
+}
+
+/// The same of a value alone.
+pub(crate) fn usual_value<'t>(r: &mut Reader<'t>) -> Option<&'t str> {
+    let mut ahead = r.clone();
+    if !ahead.takes("{\"stringValue\":") {
+        return None;
+    }
+    let text = ahead.plain_raw()?;
+    if !ahead.takes("}") {
+        return None;
+    }
+    *r = ahead;
+    Some(text)
 }

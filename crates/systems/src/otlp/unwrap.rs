@@ -41,7 +41,8 @@ struct Made<'a> {
 
 impl Made<'_> {
     fn push(&mut self, resource: &str, scope: &str, record: &str) {
-        let text = format!("{{\"resource\":{resource},\"scope\":{scope},\"logRecord\":{record}}}");
+        let parts = ["{\"resource\":", resource, ",\"scope\":", scope, ",\"logRecord\":", record, "}"];
+        let text = parts.concat();
         let text = match self.left.checked_sub(text.len()) {
             Some(left) => {
                 self.left = left;
