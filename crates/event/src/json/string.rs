@@ -20,19 +20,20 @@ impl<'a> Reader<'a> {
     /// was, for what `string` has to look at.
     #[inline]
     pub fn plain_string(&mut self) -> Option<&'a str> {
-        let [b'"', rest @ ..] = self.text.as_bytes().get(self.at..)? else { return None };
-        let len = plain_run(rest);
-        if rest.get(len) != Some(&b'"') {
-            return None;
-        }
-        let start = self.at + 1;
-        self.at = start + len + 1;
-        self.text.get(start..)?.get(..len)
+        let (start, len) = self.plain()?;
+        self.text.get(start + 1..)?.get(..len)
     }
 
     /// As [`plain_string`](Self::plain_string), with its quotes.
     #[inline]
     pub fn plain_raw(&mut self) -> Option<&'a str> {
+        let (start, len) = self.plain()?;
+        self.text.get(start..)?.get(..len + 2)
+    }
+
+    /// Steps over such a text. Gives where its first quote is, and its length without the two.
+    #[inline]
+    fn plain(&mut self) -> Option<(usize, usize)> {
         let [b'"', rest @ ..] = self.text.as_bytes().get(self.at..)? else { return None };
         let len = plain_run(rest);
         if rest.get(len) != Some(&b'"') {
@@ -40,7 +41,7 @@ impl<'a> Reader<'a> {
         }
         let start = self.at;
         self.at = start + len + 2;
-        self.text.get(start..)?.get(..len + 2)
+        Some((start, len))
     }
 
     fn any_string(&mut self) -> Result<Cow<'a, str>> {
