@@ -1,7 +1,8 @@
 //! Latest-status views: the log only appends, the view shows each job, notification, session or grant once.
 //!
 //! The latest record of an id is the one that happened last ([`Standing`]), however late it came; `created_at` is the time
-//! of its first, or what a source that names both says of it itself. So what arrives late changes nothing, and a session that its source says is active after it was revoked is.
+//! of its first, or what a source that names both says of it itself. So what arrives late changes nothing, and a session that its source
+//! says is active after it was revoked is.
 //! A session or grant is told of by events that each say a part: a sign-in whose it is and where to, a revocation often no
 //! more than its id. So what the latest record does not say is filled in from the latest that did.
 //! A session or grant past `expires_at` reads `expired` though no record says so. What ended many sessions at once names none of

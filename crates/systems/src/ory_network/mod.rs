@@ -65,8 +65,9 @@ impl System for OryNetwork {
         }
     }
 
-    /// What was queried and not fetched from here may be passed on as it was answered. An event that was published to SNS may come as SNS wraps it, from a queue or a forwarder. Its signature is then nobody's
-    /// concern: whoever sends the body has a key of ours. SNS itself calls an endpoint of its own ([`sns`]).
+    /// What was queried and not fetched from here may be passed on as it was answered. An event that was published to SNS may come as SNS
+    /// wraps it, from a queue or a forwarder. Its signature is then nobody's concern: whoever sends the body has a key of ours. SNS itself
+    /// calls an endpoint of its own ([`sns`]).
     fn split<'a>(&self, text: &'a str) -> Vec<Piece<'a>> {
         let mut pieces = split::wrapped(text, EVENTS).unwrap_or_else(|| split::records(text));
         if memmem::find(text.as_bytes(), b"\"attributes\"").is_some() {

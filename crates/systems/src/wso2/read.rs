@@ -52,13 +52,16 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     legacy(text, &line, native, context, out)
 }
 
+/// Members of a shipper's object that are looked at for a line. They have a handful; each is looked up among all of the object's.
+const SHIPPED: usize = 64;
+
 /// The member in which a shipper passes a line on: `{"log": "…", "time": …}`, `{"message": "…"}`. `None` where the object is a record
 /// itself, or has no such line.
 pub(super) fn carried<'a>(object: &mut Object<'a>) -> Option<Cow<'a, str>> {
     if ["action", "actionId", "initiatorId", "events"].iter().any(|name| object.has(name)) {
         return None;
     }
-    let names: Vec<Cow<'a, str>> = object.keys().collect();
+    let names: Vec<Cow<'a, str>> = object.keys().take(SHIPPED).collect();
     names.into_iter().find(|name| {
         let text = object.member(name).and_then(decode);
         text.is_some_and(|text| Line::parse(&text).is_some())
