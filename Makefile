@@ -47,7 +47,7 @@ soak: ## faults for hours: SCHEDULES (100000) over ledger and over store, kill -
 	INDELIBLE_KILLS=$(KILLS) cargo test $(LOCKED) --workspace --test e2e -- --nocapture i1_i2_i3_after_kill_9
 
 .PHONY: lint
-lint: ## format, clippy, docs, licences and bans, allowed arrows, words, generated files
+lint: ## format, clippy, fuzz targets, docs, licences and bans, allowed arrows, words, generated files
 	@scripts/prerequisites lint
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
@@ -55,6 +55,7 @@ lint: ## format, clippy, docs, licences and bans, allowed arrows, words, generat
 	cargo xtask words
 	cargo deny --log-level warn check licenses bans sources
 	cargo clippy $(LOCKED) --workspace --all-targets -- -D warnings
+	cargo check $(LOCKED) --quiet --manifest-path fuzz/Cargo.toml
 	RUSTDOCFLAGS="-D warnings" cargo doc $(LOCKED) --workspace --no-deps --quiet
 	cargo xtask gen --check
 
