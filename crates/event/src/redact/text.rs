@@ -163,7 +163,7 @@ fn secret_at(text: &str, hit: Range<usize>, anchor: Anchor, rules: &Rules) -> Op
             let value = value_after(bytes, hit.end, |b| b.is_ascii_whitespace())?;
             (bytes.get(hit.end).is_some_and(|b| matches!(b, b'"' | b'\'' | b'\\'))
                 && bytes.get(value.start) == Some(&b'{'))
-            .then(|| (value.start..closing(bytes, value.start), "traits"))
+            .then(|| (value.start..value.end_of_bracketed(bytes), "traits"))
         }
         Anchor::Named(_) | Anchor::Part => {
             // The whole word: `recovery_codes` is a name of its own, `tokens_issued` is none.
@@ -178,7 +178,7 @@ fn secret_at(text: &str, hit: Range<usize>, anchor: Anchor, rules: &Rules) -> Op
             };
             let value = value_after(bytes, to, |b| b.is_ascii_whitespace())?;
             if value.quote.is_none() && matches!(bytes.get(value.start), Some(b'{' | b'[')) {
-                return Some((value.start..closing(bytes, value.start), name));
+                return Some((value.start..value.end_of_bracketed(bytes), name));
             }
             let end = match value.quote {
                 Some(_) => value.end_of_quoted(bytes),
@@ -230,6 +230,11 @@ struct Value {
 }
 
 impl Value {
+    /// Where a value ends that begins with a bracket: what goes on behind the closing one without a sign is a part of it.
+    fn end_of_bracketed(self, bytes: &[u8]) -> usize {
+        Value { start: closing(bytes, self.start), ..self }.end_of_word(bytes)
+    }
+
     /// Where a value without quotes ends.
     fn end_of_word(&self, bytes: &[u8]) -> usize {
         let ends = |b: u8| {
@@ -383,6 +388,8 @@ mod tests {
             (r#"{"client_secret": {"v}": "S"}, "a": 1}"#, r#"{"client_secret": ***, "a": 1}"#),
             (r#"{"password": ["S", "T"], "a": 1}"#, r#"{"password": ***, "a": 1}"#),
             (r#"{\"tokens\": [\"]S\"], \"a\": 1}"#, r#"{\"tokens\": ***, \"a\": 1}"#),
+            ("token:[S]T, a", "token:***, a"),
+            (r#"{\"token\":[\"S\"]T\"}"#, r#"{\"token\":***\"}"#),
             ("password => S, a", "password => ***, a"),
             (r#"apikey90cookie:S" T"#, "apikey90cookie:***"),
             ("password := S", "password := ***"),
