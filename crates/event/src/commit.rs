@@ -55,7 +55,7 @@ impl EntryKind {
 
 /// A salt key made ready: HMAC-SHA-256 (RFC 2104) with both pads already absorbed, so that a salt costs two blocks,
 /// not four. Two bare states are a third of the size of two hashers with their buffers, and thousands are remembered.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SaltKey {
     inner: State,
     outer: State,
@@ -104,6 +104,10 @@ pub trait Keys {
     /// # Errors
     /// A key that should exist and does not, or storage that failed.
     fn person(&mut self, reference: &str) -> Result<SaltKey, Self::Error>;
+    /// This person's key is going to be asked for: where it lies far away in memory, it can be on its way.
+    fn prefetch(&mut self, reference: &str) {
+        let _ = reference;
+    }
 }
 
 /// Why a commitment could not be made.
@@ -249,31 +253,29 @@ pub fn commitment_with<K: Keys>(
     mut each: impl FnMut(&PartSlice<'_>, [u8; 16], Hash),
 ) -> Result<Hash, CommitError<K::Error>> {
     let mut root = Root::default();
-    keyed(row, keys, |part, id, key| {
+    keyed(row, |part, id, person| {
+        let key = match person {
+            None => *keys.tenant(),
+            Some(reference) => keys.person(reference)?,
+        };
         let salt = key.salt(id, part.ordinal);
         let digest = part_digest(&salt, part.bytes);
         each(&part, salt, digest);
         root.push(digest);
+        Ok(())
     })?;
     Ok(root.finish())
 }
 
-/// Calls `each` with every part of a row, the record's id and the key of the part's salt.
+/// Calls `each` with every part of a row, the record's id, and the reference of the person whose key its salt is made with; without
+/// one it is the tenant's.
 #[inline]
-fn keyed<'a, K: Keys>(
+fn keyed<'a, E>(
     row: &'a [u8],
-    keys: &mut K,
-    each: impl FnMut(PartSlice<'a>, &'a [u8], &SaltKey),
-) -> Result<(), CommitError<K::Error>> {
-    let mut keyed = Keyed {
-        keys,
-        each,
-        id: &[],
-        whose: Whose::default(),
-        first_recipient: None,
-        reference: String::new(),
-        failed: None,
-    };
+    each: impl FnMut(PartSlice<'a>, &'a [u8], Option<&str>) -> Result<(), E>,
+) -> Result<(), CommitError<E>> {
+    let mut keyed =
+        Keyed { each, id: &[], whose: Whose::default(), first_recipient: None, reference: String::new(), failed: None };
     walk(row, &mut keyed)?;
     match keyed.failed {
         _ if keyed.id.is_empty() => Err(CommitError::NoId),
@@ -282,19 +284,18 @@ fn keyed<'a, K: Keys>(
     }
 }
 
-/// Finds the key of each part.
-struct Keyed<'a, 'k, K: Keys, E> {
-    keys: &'k mut K,
-    each: E,
+/// Finds whose key each part is salted with.
+struct Keyed<'a, F, E> {
+    each: F,
     id: &'a [u8],
     whose: Whose<'a>,
     /// The body and subject of a notification belong to its first addressee.
     first_recipient: Option<String>,
     reference: String,
-    failed: Option<K::Error>,
+    failed: Option<E>,
 }
 
-impl<'a, K: Keys, E: FnMut(PartSlice<'a>, &'a [u8], &SaltKey)> Visit<'a> for Keyed<'a, '_, K, E> {
+impl<'a, E, F: FnMut(PartSlice<'a>, &'a [u8], Option<&str>) -> Result<(), E>> Visit<'a> for Keyed<'a, F, E> {
     #[inline]
     fn field(&mut self, stored: &Stored<'a>) {
         if stored.field == Field::Id {
@@ -317,11 +318,7 @@ impl<'a, K: Keys, E: FnMut(PartSlice<'a>, &'a [u8], &SaltKey)> Visit<'a> for Key
             }
             person = person.or(self.first_recipient.as_deref());
         }
-        match person.map(|reference| self.keys.person(reference)) {
-            None => (self.each)(part, self.id, self.keys.tenant()),
-            Some(Ok(key)) => (self.each)(part, self.id, &key),
-            Some(Err(e)) => self.failed = Some(e),
-        }
+        self.failed = (self.each)(part, self.id, person).err();
     }
 }
 

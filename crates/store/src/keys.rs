@@ -4,6 +4,7 @@
 //! *new* until a batch that carries it is durable; until then every batch that uses it carries it too, so
 //! that whichever commits first makes it durable. Not here: where keys are kept (`catalog`, the journal).
 
+use crate::persons::Persons;
 use catalog::{Catalog, Tenant};
 use event::{Keys, SaltKey};
 use ledger::{HashedKeys, PersonKey};
@@ -42,12 +43,8 @@ struct Entry {
 /// By tenant and blinded person: hashes under a key of the tenant's, which nobody outside can aim.
 type Shard = Mutex<HashMap<(u32, [u8; 16]), Entry, HashedKeys>>;
 
-/// Persons remembered by one [`Salts`] (about 0.15 KiB each).
-const REMEMBERED: usize = 65_536;
-/// What so many batches remembered is kept for the next ones of their tenants: some 10 MiB each at most.
+/// What so many batches remembered is kept for the next ones of their tenants: 8 MiB each at most.
 const KEPT: usize = 8;
-/// One tenant's persons by their reference.
-type Persons = HashMap<Box<str>, SaltKey, ahash::RandomState>;
 
 /// Every tenant's keys.
 pub struct KeyStore {
@@ -106,7 +103,7 @@ impl KeyStore {
             salt: self.tenant_salt(tenant),
             seals: false,
             persons: Persons::default(),
-            once: Persons::default(),
+            once: HashMap::default(),
             fresh: Vec::new(),
         }
     }
@@ -203,7 +200,7 @@ pub struct Salts<'a> {
     seals: bool,
     persons: Persons,
     /// Of a batch that is being sealed: those whose keys are in `fresh`. The next batch has to ask for them again.
-    once: Persons,
+    once: HashMap<Box<str>, SaltKey, ahash::RandomState>,
     /// Keys used that are not durable yet: the batch must carry them.
     fresh: Vec<PersonKey>,
 }
@@ -228,10 +225,7 @@ impl Salts<'_> {
             self.once.insert(reference.into(), entry.salt);
             return Ok(entry.salt);
         }
-        if self.persons.len() >= REMEMBERED {
-            self.persons.clear();
-        }
-        self.persons.insert(reference.into(), entry.salt);
+        self.persons.insert(reference, entry.salt);
         Ok(entry.salt)
     }
 
@@ -255,7 +249,7 @@ impl Keys for Salts<'_> {
 
     fn person(&mut self, reference: &str) -> Result<SaltKey, KeyError> {
         if let Some(salt) = self.persons.get(reference) {
-            return Ok(*salt);
+            return Ok(salt);
         }
         if !self.once.is_empty()
             && let Some(salt) = self.once.get(reference)
@@ -263,6 +257,10 @@ impl Keys for Salts<'_> {
             return Ok(*salt);
         }
         self.find(reference)
+    }
+
+    fn prefetch(&mut self, reference: &str) {
+        self.persons.prefetch(reference);
     }
 }
 

@@ -16,6 +16,7 @@ pub mod folder;
 mod ids;
 mod keys;
 mod leaves;
+mod persons;
 pub mod rebuild;
 mod rehash;
 pub mod repair;

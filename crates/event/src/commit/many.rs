@@ -6,6 +6,7 @@
 use super::{CommitError, Keys, PART_DOMAIN, SaltKey, keyed, leaf_message, node_message, salt_of};
 use crate::encode::PartSlice;
 use crate::sha::{BLOCK, Hash, Messages, START, State, bytes_of};
+use std::ops::Range;
 
 /// Rows at a time: what is between two steps of their parts fits into a core's own cache.
 const ROWS: usize = 128;
@@ -14,6 +15,8 @@ const ROWS: usize = 128;
 struct Part<'a> {
     part: PartSlice<'a>,
     id: &'a [u8],
+    /// Where the reference of its person stands among those of all parts.
+    person: Option<Range<usize>>,
     key: SaltKey,
 }
 
@@ -26,26 +29,55 @@ pub fn commitments<'a, K: Keys>(
     let mut rows = rows.into_iter();
     let mut roots = Roots::default();
     let mut parts: Vec<Part<'a>> = Vec::new();
-    // How many parts each row has.
-    let mut counts: Vec<Result<usize, CommitError<K::Error>>> = Vec::with_capacity(ROWS);
+    let mut references = String::new();
+    // How many parts each row has: none where it is no row.
+    let mut counts: Vec<(usize, Result<(), CommitError<K::Error>>)> = Vec::with_capacity(ROWS);
     loop {
+        let shared = *keys.tenant();
         for row in rows.by_ref().take(ROWS) {
             let first = parts.len();
-            let found = keyed(row, keys, |part, id, key| parts.push(Part { part, id, key: *key }));
+            let found = keyed(row, |part, id, person| {
+                let person = person.map(|reference| {
+                    references.push_str(reference);
+                    references.len() - reference.len()..references.len()
+                });
+                parts.push(Part { part, id, person, key: shared });
+                Ok(())
+            });
             if found.is_err() {
                 parts.truncate(first);
             }
-            counts.push(found.map(|()| parts.len() - first));
+            counts.push((parts.len() - first, found));
         }
         if counts.is_empty() {
             return;
         }
-        let mut made = roots.of(&parts, counts.iter().flatten().copied()).iter();
-        for count in counts.drain(..) {
+        for reference in parts.iter().filter_map(|part| references.get(part.person.clone()?)) {
+            keys.prefetch(reference);
+        }
+        let mut of_rows = parts.as_mut_slice();
+        for (count, found) in &mut counts {
+            let (row, others) = of_rows.split_at_mut(*count);
+            of_rows = others;
+            for part in row {
+                let Some(person) = part.person.take() else { continue };
+                match keys.person(references.get(person).unwrap_or_default()) {
+                    Ok(key) => part.key = key,
+                    // Its parts are hashed like the others', and what comes of it is not looked at.
+                    Err(e) if found.is_ok() => *found = Err(CommitError::Key(e)),
+                    Err(_) => {}
+                }
+            }
+        }
+        let widths = counts.iter().map(|(count, _)| *count).filter(|count| *count > 0);
+        let mut made = roots.of(&parts, widths).iter();
+        for (count, found) in counts.drain(..) {
+            let root = if count > 0 { made.next().copied() } else { None };
             // A row has a part at least, and so a root.
-            each(count.and_then(|_| made.next().copied().ok_or(CommitError::NoId)));
+            each(found.and_then(|()| root.ok_or(CommitError::NoId)));
         }
         parts.clear();
+        references.clear();
     }
 }
 
@@ -63,7 +95,7 @@ struct Roots {
 impl Roots {
     fn of(&mut self, parts: &[Part<'_>], counts: impl Iterator<Item = usize>) -> &[Hash] {
         let Roots { messages, states, level, widths } = self;
-        for Part { part, id, key } in parts {
+        for Part { part, id, key, .. } in parts {
             messages.add(key.inner, BLOCK, &[id, &part.ordinal.to_be_bytes()]);
         }
         messages.hash_into(states);
