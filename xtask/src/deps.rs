@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 
 /// Our crates, lowest first, and which others of ours each may use. A crate that is not here fails.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("event", &[]),
-    ("merkle", &[]),
+    ("sha", &[]),
+    ("event", &["sha"]),
+    ("merkle", &["sha"]),
     ("disk", &[]),
     ("testdisk", &["disk"]),
     ("catalog", &["disk"]),

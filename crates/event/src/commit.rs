@@ -5,12 +5,12 @@
 
 mod many;
 
-pub use crate::sha::Hash;
 pub use many::commitments;
+pub use sha::Hash;
 
 use crate::encode::{PartSlice, RowError, Stored, Visit, fields, walk};
 use crate::fields::{COUNT, FIELDS, Field, Part};
-use crate::sha::{BLOCK, START, State, after, bytes_of, finish, sha256, short};
+use sha::{BLOCK, START, State, after, bytes_of, finish, sha256, short};
 
 /// Length of an entry in bytes.
 pub const ENTRY_LEN: usize = 47;
@@ -253,7 +253,7 @@ pub fn commitment_with<K: Keys>(
     mut each: impl FnMut(&PartSlice<'_>, [u8; 16], Hash),
 ) -> Result<Hash, CommitError<K::Error>> {
     let mut root = Root::default();
-    keyed(row, |part, id, person| {
+    keyed(row, &mut String::new(), |part, id, person| {
         let key = match person {
             None => *keys.tenant(),
             Some(reference) => keys.person(reference)?,
@@ -268,14 +268,14 @@ pub fn commitment_with<K: Keys>(
 }
 
 /// Calls `each` with every part of a row, the record's id, and the reference of the person whose key its salt is made with; without
-/// one it is the tenant's.
+/// one it is the tenant's. References are written into `reference`, one after the other.
 #[inline]
 fn keyed<'a, E>(
     row: &'a [u8],
+    reference: &mut String,
     each: impl FnMut(PartSlice<'a>, &'a [u8], Option<&str>) -> Result<(), E>,
 ) -> Result<(), CommitError<E>> {
-    let mut keyed =
-        Keyed { each, id: &[], whose: Whose::default(), first_recipient: None, reference: String::new(), failed: None };
+    let mut keyed = Keyed { each, id: &[], whose: Whose::default(), first_recipient: None, reference, failed: None };
     walk(row, &mut keyed)?;
     match keyed.failed {
         _ if keyed.id.is_empty() => Err(CommitError::NoId),
@@ -285,17 +285,17 @@ fn keyed<'a, E>(
 }
 
 /// Finds whose key each part is salted with.
-struct Keyed<'a, F, E> {
+struct Keyed<'a, 'r, F, E> {
     each: F,
     id: &'a [u8],
     whose: Whose<'a>,
     /// The body and subject of a notification belong to its first addressee.
     first_recipient: Option<String>,
-    reference: String,
+    reference: &'r mut String,
     failed: Option<E>,
 }
 
-impl<'a, E, F: FnMut(PartSlice<'a>, &'a [u8], Option<&str>) -> Result<(), E>> Visit<'a> for Keyed<'a, F, E> {
+impl<'a, E, F: FnMut(PartSlice<'a>, &'a [u8], Option<&str>) -> Result<(), E>> Visit<'a> for Keyed<'a, '_, F, E> {
     #[inline]
     fn field(&mut self, stored: &Stored<'a>) {
         if stored.field == Field::Id {
@@ -311,7 +311,7 @@ impl<'a, E, F: FnMut(PartSlice<'a>, &'a [u8], Option<&str>) -> Result<(), E>> Vi
         if self.failed.is_some() || self.id.is_empty() {
             return;
         }
-        let mut person = whose.reference(&part, &mut self.reference).then_some(self.reference.as_str());
+        let mut person = whose.reference(&part, self.reference).then_some(self.reference.as_str());
         if part.part == Part::Recipient {
             if self.first_recipient.is_none() {
                 self.first_recipient = person.map(str::to_owned);

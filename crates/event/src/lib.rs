@@ -16,7 +16,6 @@ pub mod fields;
 pub mod json;
 pub mod parse;
 pub mod redact;
-mod sha;
 pub mod time;
 
 pub use commit::{EntryKind, Keys, SaltKey};

@@ -262,6 +262,7 @@ impl Ledger {
             heads: HashMap::new(),
             unfrozen: 0,
             fresh: HashMap::default(),
+            hasher: merkle::Hasher::default(),
         };
         let mut ids = RecentIds::new();
         let mut weight = 0;

@@ -3,7 +3,7 @@
 //! Owns appending, the running root and the saved form. It cannot answer proofs: that needs tiles
 //! ([`crate::tile`]). One frontier is at most 63 hashes, whatever the size of the tree.
 
-use crate::hash::{Hash, MAX_SIZE, empty_root, node_hash};
+use crate::hash::{Hash, Hasher, MAX_SIZE, empty_root, node_hash};
 
 /// The right edge of a tree: enough to append and to know the root, nothing more.
 ///
@@ -71,6 +71,32 @@ impl Frontier {
         }
         self.hashes.push(carry);
         self.size += 1;
+    }
+
+    /// Appends many leaf hashes, as [`push_with`](Self::push_with) does one by one, but level by level, with the nodes of a level
+    /// hashed side by side: `completed` is told of all subtrees of one height from left to right, then of the next height.
+    pub fn extend_with(&mut self, leaves: &[Hash], hasher: &mut Hasher, mut completed: impl FnMut(u8, u64, Hash)) {
+        let start = self.size;
+        // Subtrees of one height that are to be paired, and those that stay without a partner, lowest first.
+        let (mut level, mut single): (Vec<Hash>, Vec<Hash>) = (leaves.to_vec(), Vec::new());
+        for height in 0..u64::BITS {
+            if level.is_empty() {
+                break;
+            }
+            if start >> height & 1 == 1
+                && let Some(left) = self.hashes.pop()
+            {
+                level.insert(0, left);
+            }
+            let above = hasher.nodes(&level);
+            single.extend(level.last().filter(|_| !level.len().is_multiple_of(2)));
+            for (hash, index) in above.iter().zip(start >> height >> 1..) {
+                completed(height as u8 + 1, index, *hash);
+            }
+            level = above;
+        }
+        self.hashes.extend(single.into_iter().rev());
+        self.size += leaves.len() as u64;
     }
 
     /// The root of the tree as it is now. Costs `popcount(size) - 1` node hashes.

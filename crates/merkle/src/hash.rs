@@ -2,6 +2,7 @@
 //!
 //! Owns the domain-separation prefixes. Does not know what a leaf contains.
 
+use sha::{Messages, START, State, bytes_of};
 use sha2::{Digest, Sha256};
 
 /// A SHA-256 value: a leaf hash, an interior node or a root.
@@ -28,6 +29,46 @@ pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
     hasher.update(left);
     hasher.update(right);
     hasher.finalize().into()
+}
+
+/// Many of these hashes side by side: the same ones, in a fraction of the time where the processor can. Keeps its memory from one
+/// use to the next.
+#[derive(Default)]
+pub struct Hasher {
+    messages: Messages,
+    states: Vec<State>,
+}
+
+impl Hasher {
+    /// [`leaf_hash`] of each entry.
+    pub fn leaves<E: AsRef<[u8]>>(&mut self, entries: impl IntoIterator<Item = E>) -> Vec<Hash> {
+        for entry in entries {
+            self.messages.add(START, 0, &[&[LEAF_PREFIX], entry.as_ref()]);
+        }
+        self.finish()
+    }
+
+    /// [`node_hash`] of each two of `level`; an odd one at the end is left out.
+    pub(crate) fn nodes(&mut self, level: &[Hash]) -> Vec<Hash> {
+        let mut node = [NODE_PREFIX; 65];
+        for [left, right] in level.as_chunks().0 {
+            node[1..33].copy_from_slice(left);
+            node[33..].copy_from_slice(right);
+            self.messages.add_short(START, 0, &node);
+        }
+        self.finish()
+    }
+
+    fn finish(&mut self) -> Vec<Hash> {
+        self.messages.hash_into(&mut self.states);
+        self.states.iter().copied().map(bytes_of).collect()
+    }
+}
+
+impl std::fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hasher").finish_non_exhaustive()
+    }
 }
 
 /// The root of a tree without leaves: `SHA-256("")`.

@@ -26,4 +26,4 @@ pub mod tile;
 pub mod tlog_proof;
 
 pub use frontier::{Frontier, FrontierError};
-pub use hash::{Hash, MAX_SIZE, empty_root, leaf_hash, node_hash, root_of};
+pub use hash::{Hash, Hasher, MAX_SIZE, empty_root, leaf_hash, node_hash, root_of};

@@ -5,7 +5,7 @@
 
 use super::{CommitError, Keys, PART_DOMAIN, SaltKey, keyed, leaf_message, node_message, salt_of};
 use crate::encode::PartSlice;
-use crate::sha::{BLOCK, Hash, Messages, START, State, bytes_of};
+use sha::{BLOCK, Hash, Messages, START, State, bytes_of};
 use std::ops::Range;
 
 /// Rows at a time: what is between two steps of their parts fits into a core's own cache.
@@ -29,14 +29,15 @@ pub fn commitments<'a, K: Keys>(
     let mut rows = rows.into_iter();
     let mut roots = Roots::default();
     let mut parts: Vec<Part<'a>> = Vec::new();
-    let mut references = String::new();
+    // Of one part, and of all.
+    let (mut reference, mut references) = (String::new(), String::new());
     // How many parts each row has: none where it is no row.
     let mut counts: Vec<(usize, Result<(), CommitError<K::Error>>)> = Vec::with_capacity(ROWS);
     loop {
         let shared = *keys.tenant();
         for row in rows.by_ref().take(ROWS) {
             let first = parts.len();
-            let found = keyed(row, |part, id, person| {
+            let found = keyed(row, &mut reference, |part, id, person| {
                 let person = person.map(|reference| {
                     references.push_str(reference);
                     references.len() - reference.len()..references.len()

@@ -14,7 +14,7 @@ use crate::journal::{Journal, JournalError};
 use crate::tail::{Node, ROW_OVERHEAD, Shared, TailRow};
 use crate::{Hash, PersonKey};
 use bytes::Bytes;
-use merkle::Frontier;
+use merkle::{Frontier, Hasher};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -31,20 +31,55 @@ pub(super) struct Committer {
     pub(super) unfrozen: usize,
     /// Empty between frames; kept for the memory it has.
     pub(super) fresh: Fresh,
+    pub(super) hasher: Hasher,
 }
 
-/// Ids of the frame being built: tenant, index, commitment, leaf.
-pub(super) type Fresh = HashMap<IdKey, (u32, u64, Hash, Hash), HashedKeys>;
+/// Ids of the frame being built: tenant, and which of its records there.
+pub(super) type Fresh = HashMap<IdKey, (u32, u32), HashedKeys>;
 
 /// One tenant's share of the frame being built.
 struct Group {
     frontier: Frontier,
     first_index: u64,
-    /// Batch number, record number, leaf.
-    records: Vec<(usize, usize, Hash)>,
+    /// Batch number, record number.
+    records: Vec<(usize, usize)>,
+    /// The leaf of each record.
+    leaves: Vec<Hash>,
+    /// Repetitions of records of this frame: batch number, record number, which record of the group.
+    again: Vec<(usize, usize, u32)>,
     keys: Vec<PersonKey>,
     nodes: Vec<Node>,
 }
+
+impl Group {
+    /// Hashes the leaves and grows the tree, and says so to whom only the leaf is missing.
+    fn seal(&mut self, now: i64, batches: &[(Batch, Answer)], hasher: &mut Hasher, answers: &mut [Answered]) {
+        let entry = |(b, r): &(usize, usize)| {
+            let record = &batches[*b].0.records[*r];
+            entry_of(record.kind, now, &record.commitment)
+        };
+        self.leaves = hasher.leaves(self.records.iter().map(entry));
+        let nodes = &mut self.nodes;
+        self.frontier.extend_with(&self.leaves, hasher, |level, index, hash| keep_node(nodes, level, index, hash));
+        // Who lets go of them again looks at the oldest first.
+        nodes.sort_by_key(|node| (u128::from(node.index + 1) << (8 * u32::from(node.level)), node.level));
+        let mut say = |b: usize, r: usize, outcome| {
+            if let Ok(outcomes) = &mut answers[b] {
+                outcomes[r] = outcome;
+            }
+        };
+        for (((b, r), leaf), index) in self.records.iter().zip(&self.leaves).zip(self.first_index..) {
+            say(*b, *r, Outcome::Sealed { index, leaf: *leaf });
+        }
+        for (b, r, place) in &self.again {
+            let leaf = self.leaves[*place as usize];
+            say(*b, *r, Outcome::Duplicate { index: self.first_index + u64::from(*place), leaf });
+        }
+    }
+}
+
+/// What the records of a batch are told.
+type Answered = Result<Vec<Outcome>, SubmitError>;
 
 impl Committer {
     pub(super) fn run(mut self, inner: &Inner, mut journal: Journal) {
@@ -140,7 +175,7 @@ impl Committer {
         let count = batches.iter().map(|(batch, _)| batch.records.len()).sum();
         let mut fresh = std::mem::take(&mut self.fresh);
         fresh.reserve(count);
-        let mut answers: Vec<Result<Vec<Outcome>, SubmitError>> = Vec::with_capacity(batches.len());
+        let mut answers: Vec<Answered> = Vec::with_capacity(batches.len());
         let ids = inner.ids.lock();
         for (b, (batch, _)) in batches.iter().enumerate() {
             let recent = if ids.covers(batch.id_epoch) { recent(inner, &ids, &batch.records) } else { None };
@@ -154,6 +189,8 @@ impl Committer {
                     first_index: frontier.size(),
                     frontier,
                     records: Vec::new(),
+                    leaves: Vec::new(),
+                    again: Vec::new(),
                     keys: Vec::new(),
                     nodes: Vec::new(),
                 }
@@ -161,29 +198,29 @@ impl Committer {
             group.keys.extend_from_slice(&batch.keys);
             let mut outcomes = Vec::with_capacity(batch.records.len());
             for (r, (record, recent)) in batch.records.iter().zip(recent).enumerate() {
-                let known = record.id.and_then(|id| {
-                    fresh
-                        .get(&id)
-                        .map(|(_, index, commitment, leaf)| Known {
-                            index: *index,
-                            commitment: *commitment,
-                            leaf: *leaf,
-                        })
-                        .or(recent)
-                });
+                let sealed_here = record.id.and_then(|id| fresh.get(&id)).map(|(_, place)| *place);
+                let known = match sealed_here {
+                    Some(place) => {
+                        let (b, r) = group.records[place as usize];
+                        let index = group.first_index + u64::from(place);
+                        Some(Known { index, commitment: batches[b].0.records[r].commitment, leaf: Hash::default() })
+                    }
+                    None => recent,
+                };
                 outcomes.push(match known {
-                    Some(k) if k.commitment == record.commitment => Outcome::Duplicate { index: k.index, leaf: k.leaf },
+                    Some(k) if k.commitment == record.commitment => {
+                        group.again.extend(sealed_here.map(|place| (b, r, place)));
+                        Outcome::Duplicate { index: k.index, leaf: k.leaf }
+                    }
                     Some(k) => Outcome::Conflict { index: k.index },
                     None => {
-                        let index = group.frontier.size();
-                        let leaf = leaf_of(record.kind, now, &record.commitment);
-                        let nodes = &mut group.nodes;
-                        group.frontier.push_with(leaf, |level, index, hash| keep_node(nodes, level, index, hash));
-                        group.records.push((b, r, leaf));
+                        let place = group.records.len() as u32;
+                        group.records.push((b, r));
                         if let Some(id) = record.id {
-                            fresh.insert(id, (batch.tenant, index, record.commitment, leaf));
+                            fresh.insert(id, (batch.tenant, place));
                         }
-                        Outcome::Sealed { index, leaf }
+                        // With its leaf once that is hashed, with all others.
+                        Outcome::Sealed { index: group.first_index + u64::from(place), leaf: Hash::default() }
                     }
                 });
             }
@@ -191,6 +228,9 @@ impl Committer {
         }
         drop(ids);
         groups.retain(|_, g| !g.records.is_empty());
+        for group in groups.values_mut() {
+            group.seal(now, &batches, &mut self.hasher, &mut answers);
+        }
         let result = if groups.is_empty() { Ok(()) } else { self.write(inner, journal, now, &batches, groups, &fresh) };
         fresh.clear();
         self.fresh = fresh;
@@ -221,12 +261,13 @@ impl Committer {
             .map(|(b, _)| b.rows.len() + b.records.len() * RECORD_BYTES + b.keys.len() * KEY_BYTES + GROUP_BYTES)
             .sum();
         let mut frame = FrameWriter::new(now, rows);
+        let first: HashMap<u32, u64> = groups.iter().map(|(tenant, group)| (*tenant, group.first_index)).collect();
         // Tenant, then where each of its rows lies.
         let mut places: Vec<(u32, Vec<Range<usize>>)> = Vec::with_capacity(groups.len());
         for (tenant, group) in &groups {
             frame.group(*tenant, group.first_index, group.records.len() as u32, &group.keys);
             let mut at = Vec::with_capacity(group.records.len());
-            for (b, r, _) in &group.records {
+            for (b, r) in &group.records {
                 let batch = &batches[*b].0;
                 let record = &batch.records[*r];
                 let row = &batch.rows[record.row.clone()];
@@ -262,9 +303,10 @@ impl Committer {
             let rows: Vec<TailRow> = group
                 .records
                 .iter()
+                .zip(group.leaves)
                 .zip(at)
                 .zip(group.first_index..)
-                .map(|(((b, r, leaf), at), index)| {
+                .map(|((((b, r), leaf), at), index)| {
                     let record = &batches[*b].0.records[*r];
                     weight += at.len() + ROW_OVERHEAD;
                     TailRow {
@@ -272,7 +314,7 @@ impl Committer {
                         recorded_at: now,
                         kind: record.kind,
                         commitment: record.commitment,
-                        leaf: *leaf,
+                        leaf,
                         sum: Some(record.sum),
                         row: bytes.slice(at),
                     }
@@ -284,8 +326,8 @@ impl Committer {
             shared(inner, tenant).publish(rows, group.nodes, group.frontier);
         }
         let mut ids = inner.ids.lock();
-        for (id, (tenant, index, ..)) in fresh {
-            ids.insert(*id, *tenant, *index);
+        for (id, (tenant, place)) in fresh {
+            ids.insert(*id, *tenant, first[tenant] + u64::from(*place));
         }
         inner.tail.fetch_add(weight, Ordering::Relaxed);
         self.unfrozen += weight;
@@ -372,6 +414,10 @@ fn keep_node(nodes: &mut Vec<Node>, height: u8, index: u64, hash: Hash) {
 /// The leaf of an entry: the 47 bytes of `docs/formats/entry.md`, hashed. The ledger knows the layout of an
 /// entry, which is its own to seal, and nothing of the row behind the commitment.
 pub fn leaf_of(kind: u8, recorded_at: i64, commitment: &Hash) -> Hash {
+    merkle::leaf_hash(&entry_of(kind, recorded_at, commitment))
+}
+
+fn entry_of(kind: u8, recorded_at: i64, commitment: &Hash) -> [u8; 47] {
     let mut entry = [0; 47];
     entry[0] = 1;
     entry[1] = kind;
@@ -379,5 +425,5 @@ pub fn leaf_of(kind: u8, recorded_at: i64, commitment: &Hash) -> Hash {
     entry[10..42].copy_from_slice(commitment);
     entry[42..46].copy_from_slice(&10u32.to_be_bytes());
     entry[46] = 1;
-    merkle::leaf_hash(&entry)
+    entry
 }

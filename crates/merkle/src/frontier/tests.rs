@@ -42,6 +42,26 @@ fn every_perfect_subtree_is_told_once_and_in_order() {
     }
 }
 
+proptest! {
+    #[test]
+    fn many_leaves_at_once_are_one_after_the_other(counts in prop::collection::vec(0u64..700, 1..5)) {
+        let (mut one, mut many, mut hasher) = (Frontier::new(), Frontier::new(), Hasher::default());
+        let mut first = 0;
+        for count in counts {
+            let entries = (first..first + count).map(u64::to_be_bytes);
+            first += count;
+            let (mut told, mut want) = (Vec::new(), Vec::new());
+            let leaves = hasher.leaves(entries.clone());
+            prop_assert_eq!(&leaves, &entries.map(|entry| leaf_hash(&entry)).collect::<Vec<_>>());
+            leaves.iter().for_each(|leaf| one.push_with(*leaf, |level, index, hash| want.push((level, index, hash))));
+            many.extend_with(&leaves, &mut hasher, |level, index, hash| told.push((level, index, hash)));
+            prop_assert_eq!(&many, &one);
+            want.sort_by_key(|(level, index, _)| (*level, *index));
+            prop_assert_eq!(told, want);
+        }
+    }
+}
+
 #[test]
 fn odd_lengths_are_refused() {
     let mut frontier = Frontier::new();

@@ -7,7 +7,7 @@
 //! they read and write memory through pointers, made of arrays of the right size.
 #![allow(unsafe_code)]
 
-use super::{Block, State};
+use crate::{Block, State};
 use std::arch::x86_64::*;
 
 /// Messages at once.
@@ -87,7 +87,7 @@ const K: [u32; 64] = [
 ];
 
 /// Takes states over their blocks, sixteen at a time, and gives those that are left.
-pub(super) fn compress_most<'s, 'b>(states: &'s mut [State], blocks: &'b [Block]) -> (&'s mut [State], &'b [Block]) {
+pub(crate) fn compress_most<'s, 'b>(states: &'s mut [State], blocks: &'b [Block]) -> (&'s mut [State], &'b [Block]) {
     if states.len() < WORTH || !is_x86_feature_detected!("avx512f") || !is_x86_feature_detected!("avx512bw") {
         return (states, blocks);
     }

@@ -3,7 +3,7 @@
 //! Owns the order in which their blocks go: the first of all messages, then the second of those that have one. Not here: the
 //! rounds (`lanes` for sixteen at once, `sha2` for one).
 
-use super::{Block, State, padded, short_blocks};
+use crate::{BLOCK, Block, State, padded, short_blocks};
 use sha2::block_api::compress256;
 
 /// A message of more blocks is hashed by itself: what is gained side by side is little then, and its blocks would be
@@ -12,7 +12,7 @@ const LONG: usize = 16;
 
 /// Messages on their way to their hashes. To be used again and again: it keeps its memory.
 #[derive(Default)]
-pub(crate) struct Messages {
+pub struct Messages {
     states: Vec<State>,
     /// The messages' blocks by their number.
     passes: Vec<Pass>,
@@ -32,7 +32,7 @@ impl Messages {
     #[inline]
     pub fn add(&mut self, mut state: State, absorbed: usize, pieces: &[&[u8]]) {
         let length: usize = pieces.iter().map(|piece| piece.len()).sum();
-        if length > LONG * super::BLOCK {
+        if length > LONG * BLOCK {
             padded(absorbed, pieces, |blocks| compress256(&mut state, blocks));
         } else {
             let mut number = 0;
@@ -94,7 +94,7 @@ impl Messages {
 /// Takes each state over its own block.
 fn compress_each(states: &mut [State], blocks: &[Block]) {
     #[cfg(target_arch = "x86_64")]
-    let (states, blocks) = super::lanes::compress_most(states, blocks);
+    let (states, blocks) = crate::lanes::compress_most(states, blocks);
     for (state, block) in states.iter_mut().zip(blocks) {
         compress256(state, std::slice::from_ref(block));
     }
@@ -103,7 +103,7 @@ fn compress_each(states: &mut [State], blocks: &[Block]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sha::{BLOCK, START, after, bytes_of};
+    use crate::{START, after, bytes_of};
     use proptest::prelude::*;
     use sha2::{Digest, Sha256};
 

@@ -1,41 +1,44 @@
-//! SHA-256 of the short messages that commitments are made of: one at a time, or many side by side.
+//! SHA-256 of the short messages that commitments and trees are made of: one at a time, or many side by side.
 //!
-//! Owns how a message becomes padded blocks (FIPS 180-4, 5.1.1). Not here: the rounds of one message, which are `sha2`'s, and
-//! what the messages say ([`commit`](crate::commit)).
+//! Owns how a message becomes padded blocks (FIPS 180-4, 5.1.1), and sixteen messages' rounds at once. Not here: the rounds of one
+//! message, which are `sha2`'s, and what the messages say (`event`, `merkle`).
+
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 mod many;
 
-pub(crate) use many::Messages;
+pub use many::Messages;
 
 use sha2::block_api::compress256;
 
 /// SHA-256 output.
 pub type Hash = [u8; 32];
 /// The eight words between two blocks.
-pub(crate) type State = [u32; 8];
-pub(crate) type Block = [u8; BLOCK];
+pub type State = [u32; 8];
+/// A block of a message.
+pub type Block = [u8; BLOCK];
 /// Bytes of a block of SHA-256.
-pub(crate) const BLOCK: usize = 64;
+pub const BLOCK: usize = 64;
 /// State of SHA-256 before the first block (FIPS 180-4, 5.3.3).
-pub(crate) const START: State =
+pub const START: State =
     [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
 /// SHA-256 of a message in pieces.
 #[inline]
-pub(crate) fn sha256(pieces: &[&[u8]]) -> Hash {
+pub fn sha256(pieces: &[&[u8]]) -> Hash {
     bytes_of(finish(START, 0, pieces))
 }
 
 /// A state after one whole block.
-pub(crate) fn after(mut state: State, block: &Block) -> State {
+pub fn after(mut state: State, block: &Block) -> State {
     compress256(&mut state, std::slice::from_ref(block));
     state
 }
 
 /// The hash of a message of which `state` has `absorbed` bytes already, whole blocks.
-pub(crate) fn finish(mut state: State, absorbed: usize, rest: &[&[u8]]) -> State {
+pub fn finish(mut state: State, absorbed: usize, rest: &[&[u8]]) -> State {
     padded(absorbed, rest, |blocks| compress256(&mut state, blocks));
     state
 }
@@ -43,7 +46,7 @@ pub(crate) fn finish(mut state: State, absorbed: usize, rest: &[&[u8]]) -> State
 /// As [`finish`], for a message whose length, at most 119 bytes, is known when this is compiled: it is put together without a
 /// copy of unknown length.
 #[inline]
-pub(crate) fn short<const N: usize>(mut state: State, absorbed: usize, message: &[u8; N]) -> State {
+pub fn short<const N: usize>(mut state: State, absorbed: usize, message: &[u8; N]) -> State {
     let (blocks, count) = short_blocks(absorbed, message);
     compress256(&mut state, blocks.get(..count).unwrap_or_default());
     state
@@ -100,7 +103,7 @@ fn padded(absorbed: usize, rest: &[&[u8]], mut each: impl FnMut(&[Block])) {
 }
 
 /// A final state as the bytes of the hash.
-pub(crate) fn bytes_of(state: State) -> Hash {
+pub fn bytes_of(state: State) -> Hash {
     let mut hash = [0; 32];
     for (out, word) in hash.as_chunks_mut().0.iter_mut().zip(state) {
         *out = word.to_be_bytes();

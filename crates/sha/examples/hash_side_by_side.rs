@@ -1,4 +1,4 @@
-//! Whether messages are hashed faster side by side than one after the other: `cargo run --release -p event --example
+//! Whether messages are hashed faster side by side than one after the other: `cargo run --release -p sha --example
 //! hash_side_by_side`. In turn, block by block, with the processor's own rounds, which wait for each other but not for those of another
 //! message; and sixteen at once with AVX-512, where the processor has it.
 
@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 #[cfg(target_arch = "x86_64")]
-#[path = "../src/sha/lanes.rs"]
+#[path = "../src/lanes.rs"]
 mod lanes;
 
 type State = [u32; 8];
