@@ -8,6 +8,7 @@ mod secret;
 use super::context::Context;
 use super::{KeyRule, MARK, Redaction, Rules, add_mark, push_token};
 use crate::json::{self, JsonError, MAX_DEPTH, Next, Reader};
+use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -30,8 +31,8 @@ impl Canonical<'_> {
     /// # Errors
     /// [`JsonError`] with the byte offset into `text`.
     pub fn write(&self, text: &str, marks: &mut Vec<Redaction>, out: &mut String) -> Result<(), JsonError> {
-        let (path, members, arranged) = (Vec::with_capacity(8), Vec::with_capacity(16), String::new());
-        let mut pass = Pass { reader: Reader::new(text), copied: 0, how: *self, marks, path, members, arranged };
+        let (path, members) = (SmallVec::new(), SmallVec::new());
+        let mut pass = Pass { reader: Reader::new(text), copied: 0, how: *self, marks, path, members };
         pass.value(self.depth, out)?;
         pass.copy(pass.reader.at(), out);
         pass.reader.end()
@@ -56,11 +57,10 @@ struct Pass<'a, 'r> {
     copied: usize,
     how: Canonical<'r>,
     marks: &'r mut Vec<Redaction>,
-    path: Vec<Step>,
+    /// With the next, on the stack for what most records have: this is run for every record.
+    path: SmallVec<[Step; 8]>,
     /// The members so far of all objects that are open, those of the innermost last: the name, and where the member is written.
-    members: Vec<(Cow<'a, str>, Range<usize>)>,
-    /// Room for members being put in order.
-    arranged: String,
+    members: SmallVec<[(Cow<'a, str>, Range<usize>); 16]>,
 }
 
 impl<'a> Pass<'a, '_> {
@@ -350,22 +350,21 @@ impl<'a> Pass<'a, '_> {
     fn arrange(&mut self, first: usize, body: usize, out: &mut String) -> Result<(), JsonError> {
         let members = self.members.get_mut(first..).unwrap_or_default();
         members.sort_unstable_by(|a, b| json::key_order(&a.0, &b.0));
-        self.arranged.clear();
-        // And a comma for each.
-        self.arranged.reserve(out.len() - body + members.len());
+        // Behind themselves, with a comma for each; then what is before goes.
+        let end = out.len();
+        out.reserve(end - body + members.len());
         let mut last = None;
         for (key, range) in &*members {
             if last.is_some() {
-                self.arranged.push(',');
+                out.push(',');
             }
             if last == Some(key) {
                 return Err(duplicate(key, self.reader.at()));
             }
-            self.arranged.push_str(out.get(range.clone()).unwrap_or_default());
+            out.extend_from_within(range.clone());
             last = Some(key);
         }
-        out.truncate(body);
-        out.push_str(&self.arranged);
+        out.drain(body..end);
         Ok(())
     }
 
