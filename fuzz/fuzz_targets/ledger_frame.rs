@@ -23,7 +23,7 @@ fuzz_target!(|data: &[u8]| {
     let framed = Bytes::from(framed);
     let Ok(frame) = read_frame(&framed, 0) else { return };
     assert_eq!((frame.seq, frame.len), (seq, framed.len()));
-    let mut writer = FrameWriter::new(frame.recorded_at, 0);
+    let mut writer = FrameWriter::new(frame.recorded_at, 0, frame.seq);
     for group in &frame.groups {
         writer.group(group.tenant, group.first_index, group.records.len() as u32, &group.keys);
         for (kind, commitment, row) in &group.records {

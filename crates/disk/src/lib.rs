@@ -8,12 +8,20 @@
 //! [`Disk::sync_dir`] does so for names; nothing else is durable; an append may be torn anywhere.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+mod local;
+
+pub use local::{LocalDisk, local};
+
 use std::fmt::Debug;
-use std::fs;
-use std::io::{self, Write};
-use std::num::NonZeroU64;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Bytes for [`DiskFile::append_cold`] that are to be written without a copy begin in memory as far behind a multiple of this as they
+/// will in the file.
+pub const COLD_ALIGN: usize = 4096;
+/// Fewer bytes are copied: that costs less than a write of their own.
+pub const COLD_LEAST: usize = 128 << 10;
 
 /// A file open for appending. Dropping it does not sync.
 pub trait DiskFile: Send {
@@ -22,6 +30,14 @@ pub trait DiskFile: Send {
     /// # Errors
     /// What the operating system says.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// The same for bytes that nobody will read soon: many of them may go to the disk without a copy in the system's memory. They do
+    /// where they lie in memory as they will in the file, see [`COLD_ALIGN`].
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    fn append_cold(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.append(bytes)
+    }
     /// Returns when everything appended is on stable storage (`fdatasync`). After an error nothing is known
     /// of what is, and the file must not be written to again.
     ///
@@ -116,96 +132,6 @@ pub trait Disk: Debug + Send + Sync {
     }
 }
 
-/// The machine's file system.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct LocalDisk;
-
-/// The machine's file system, to be shared.
-pub fn local() -> Arc<dyn Disk> {
-    Arc::new(LocalDisk)
-}
-
-impl DiskFile for fs::File {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.write_all(bytes)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        self.sync_data()
-    }
-
-    fn truncate(&mut self, len: u64) -> io::Result<()> {
-        self.set_len(len)
-    }
-
-    fn forget(&mut self, len: u64) {
-        // The last bytes share a page with what is appended next, which would have to be read again for it.
-        if let Some(whole) = NonZeroU64::new(len & !(LARGEST_PAGE - 1)) {
-            let _ = rustix::fs::fadvise(self, 0, Some(whole), rustix::fs::Advice::DontNeed);
-        }
-    }
-}
-
-/// The largest page of memory that a machine we run on has.
-const LARGEST_PAGE: u64 = 64 << 10;
-
-impl ReadFile for fs::File {
-    fn size(&self) -> io::Result<u64> {
-        self.metadata().map(|m| m.len())
-    }
-
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        std::os::unix::fs::FileExt::read_exact_at(self, buffer, offset)
-    }
-}
-
-impl Disk for LocalDisk {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let mut options = fs::OpenOptions::new();
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        Ok(Box::new(options.append(true).create_new(true).open(path)?))
-    }
-
-    fn append_to(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(fs::OpenOptions::new().append(true).open(path)?))
-    }
-
-    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
-        Ok(Box::new(fs::File::open(path)?))
-    }
-
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        fs::read(path)
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
-        let mut files = Vec::new();
-        for entry in fs::read_dir(dir)? {
-            let entry = entry?;
-            if entry.file_type()?.is_file() {
-                files.push(entry.path());
-            }
-        }
-        Ok(files)
-    }
-
-    fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        fs::create_dir_all(dir)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        fs::File::open(dir)?.sync_all()
-    }
-}
-
 /// A folder, and the disk that it is on.
 #[derive(Debug, Clone)]
 pub struct Dir {
@@ -245,45 +171,5 @@ pub fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::PermissionsExt;
-
-    #[test]
-    fn the_local_disk_keeps_its_word() {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = Dir::local(folder.path().join("a/b"));
-        dir.disk.create_dir(&dir.path).unwrap();
-        dir.disk.create_dir(&dir.path).unwrap();
-        let (one, two) = (dir.join("one"), dir.join("two"));
-        assert_eq!(dir.disk.read(&one).unwrap_err().kind(), io::ErrorKind::NotFound);
-        assert_eq!(dir.disk.open(&one).unwrap_err().kind(), io::ErrorKind::NotFound);
-
-        let mut file = dir.disk.create(&one).unwrap();
-        assert_eq!(fs::metadata(&one).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(dir.disk.create(&one).err().unwrap().kind(), io::ErrorKind::AlreadyExists);
-        file.append(b"hello ").unwrap();
-        file.append(b"world").unwrap();
-        file.truncate(5).unwrap();
-        file.append(b"!").unwrap();
-        file.sync().unwrap();
-        file.forget(6);
-        dir.disk.append_to(&one).unwrap().append(b"?").unwrap();
-        assert_eq!(dir.disk.read(&one).unwrap(), b"hello!?");
-
-        let open = dir.disk.open(&one).unwrap();
-        dir.disk.rename(&one, &two).unwrap();
-        dir.sync().unwrap();
-        assert_eq!(dir.disk.list(&dir.path).unwrap(), std::slice::from_ref(&two));
-        dir.disk.remove(&two).unwrap();
-        let mut bytes = [0; 4];
-        open.read_exact_at(&mut bytes, 3).unwrap();
-        assert_eq!((&bytes, open.size().unwrap()), (b"lo!?", 7));
-        assert!(open.read_exact_at(&mut bytes, 4).is_err(), "fewer bytes than asked for are an error");
-        assert_eq!((parent(Path::new("x")), parent(Path::new("a/x"))), (Path::new("."), Path::new("a")));
     }
 }

@@ -79,7 +79,10 @@ pub fn read_file_header(bytes: &[u8]) -> Result<FileHeader, FrameError> {
 /// Builds one frame in place: header, then groups.
 #[derive(Debug)]
 pub struct FrameWriter {
+    /// The frame, behind a few bytes that are none of it.
     out: Vec<u8>,
+    /// How many.
+    lead: usize,
     groups: u32,
 }
 
@@ -87,13 +90,17 @@ pub struct FrameWriter {
 pub type RowAt = std::ops::Range<usize>;
 
 impl FrameWriter {
-    /// Starts a frame sealed at `recorded_at`.
-    pub fn new(recorded_at: i64, capacity: usize) -> Self {
-        let mut out = Vec::with_capacity(FRAME_HEADER + 12 + capacity);
-        out.resize(FRAME_HEADER, 0);
+    /// Starts a frame sealed at `recorded_at`, with room for groups of so many bytes, that goes to `place` in its file: a large
+    /// one lies in memory as [`disk::COLD_ALIGN`] asks for.
+    pub fn new(recorded_at: i64, capacity: usize, place: u64) -> Self {
+        // A small frame would take several times the memory.
+        let align = if capacity >= disk::COLD_LEAST { disk::COLD_ALIGN } else { 1 };
+        let mut out: Vec<u8> = Vec::with_capacity(align + FRAME_HEADER + 12 + capacity);
+        let lead = (place as usize).wrapping_sub(out.as_ptr().addr()) % align;
+        out.resize(lead + FRAME_HEADER, 0);
         out.extend_from_slice(&recorded_at.to_le_bytes());
         out.extend_from_slice(&0u32.to_le_bytes());
-        Self { out, groups: 0 }
+        Self { out, lead, groups: 0 }
     }
 
     /// Starts the records of one tenant. Exactly `count` calls of [`record`](Self::record) follow.
@@ -124,20 +131,19 @@ impl FrameWriter {
 
     /// Bytes so far.
     pub fn len(&self) -> usize {
-        self.out.len()
+        self.out.len() - self.lead
     }
 
     /// Closes the frame as number `seq` and gives all its bytes.
-    pub fn finish(mut self, seq: u64) -> Vec<u8> {
-        self.out[FRAME_HEADER + 8..FRAME_HEADER + 12].copy_from_slice(&self.groups.to_le_bytes());
-        let len = (self.out.len() - FRAME_HEADER) as u32;
-        let crc = checksum(len, seq, &self.out[FRAME_HEADER..]);
-        let head = &mut self.out[..FRAME_HEADER];
+    pub fn finish(mut self, seq: u64) -> Bytes {
+        let (head, body) = self.out[self.lead..].split_at_mut(FRAME_HEADER);
+        body[8..12].copy_from_slice(&self.groups.to_le_bytes());
+        let len = body.len() as u32;
         head[..4].copy_from_slice(&FRAME_MAGIC.to_le_bytes());
         head[4..8].copy_from_slice(&len.to_le_bytes());
         head[8..16].copy_from_slice(&seq.to_le_bytes());
-        head[16..20].copy_from_slice(&crc.to_le_bytes());
-        self.out
+        head[16..20].copy_from_slice(&checksum(len, seq, body).to_le_bytes());
+        Bytes::from(self.out).slice(self.lead..)
     }
 }
 
@@ -274,11 +280,11 @@ mod tests {
     const HEADER: FileHeader = FileHeader { ledger: [3; 16], first_seq: 11, recorded_at: 41 };
 
     fn frame(seq: u64) -> Vec<u8> {
-        let mut w = FrameWriter::new(42, 0);
+        let mut w = FrameWriter::new(42, 0, 5);
         w.group(7, 3, 2, &[([1; 16], [2; 32])]);
         w.record(0, b"hello", &[9; 32]);
         w.record(5, b"", &[8; 32]);
-        w.finish(seq)
+        w.finish(seq).to_vec()
     }
 
     #[test]

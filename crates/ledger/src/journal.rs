@@ -277,6 +277,11 @@ impl Journal {
         self.next_seq
     }
 
+    /// Where in its file the next frame goes.
+    pub fn end(&self) -> u64 {
+        self.len
+    }
+
     /// Appends the frame made for [`next_seq`](Self::next_seq) and syncs it: when this returns the frame is
     /// committed. `expected` is the number the writer believes is next; another means that it is stale.
     ///
@@ -291,7 +296,7 @@ impl Journal {
             self.unknown = Some(format!("a writer at frame {expected} met the journal at {}", self.next_seq));
             return Err(JournalError::Unknown(self.unknown.clone().unwrap_or_default()));
         }
-        if let Err(source) = self.file.append(frame) {
+        if let Err(source) = self.file.append_cold(frame) {
             // Not synced, so not committed; but some or all of it may be in the file and must not come back. The
             // sync is part of that: without it a power cut could leave a torn frame in what is by then not the
             // last file, or a whole frame whose callers were told that nothing of it was sealed.

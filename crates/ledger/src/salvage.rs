@@ -105,7 +105,7 @@ impl Rewrite {
     /// # Errors
     /// `Io`.
     pub fn add(&mut self, recorded_at: i64, groups: &[Group]) -> Result<(), JournalError> {
-        let mut writer = FrameWriter::new(recorded_at, 0);
+        let mut writer = FrameWriter::new(recorded_at, 0, 0);
         for group in groups {
             writer.group(group.tenant, group.first_index, group.records.len() as u32, &group.keys);
             for (kind, commitment, row) in &group.records {

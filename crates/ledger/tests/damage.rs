@@ -239,10 +239,10 @@ fn sound_frames_that_do_not_follow_are_refused() {
         assert_eq!((d.path, d.at), (path, at));
     };
     let frame = |seq, time, first| {
-        let mut w = FrameWriter::new(time, 0);
+        let mut w = FrameWriter::new(time, 0, 0);
         w.group(0, first, 1, &[]);
         w.record(0, b"a|b", &[1; 32]);
-        w.finish(seq)
+        w.finish(seq).to_vec()
     };
     let two = |second| vec![frame(1, 60, 0), second];
     refused(&two(frame(1, 60, 1)), "frame 1 stands where frame 2 was expected");

@@ -13,7 +13,6 @@ use crate::ids::{HashedKeys, IdKey, RecentIds};
 use crate::journal::{Journal, JournalError};
 use crate::tail::{Node, ROW_OVERHEAD, Shared, TailRow};
 use crate::{Hash, PersonKey};
-use bytes::Bytes;
 use merkle::{Frontier, Hasher};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -127,7 +126,7 @@ impl Committer {
     fn end(&mut self, inner: &Inner, journal: &mut Journal) {
         let seq = journal.next_seq();
         if inner.failed.read().is_none()
-            && let Err(e) = journal.append(seq, &FrameWriter::new(self.recorded_at, 0).finish(seq))
+            && let Err(e) = journal.append(seq, &FrameWriter::new(self.recorded_at, 0, 0).finish(seq))
         {
             tracing::warn!(error = %e, "could not mark the journal as closed in order");
         }
@@ -260,7 +259,7 @@ impl Committer {
             .iter()
             .map(|(b, _)| b.rows.len() + b.records.len() * RECORD_BYTES + b.keys.len() * KEY_BYTES + GROUP_BYTES)
             .sum();
-        let mut frame = FrameWriter::new(now, rows);
+        let mut frame = FrameWriter::new(now, rows, journal.end());
         let first: HashMap<u32, u64> = groups.iter().map(|(tenant, group)| (*tenant, group.first_index)).collect();
         // Tenant, then where each of its rows lies.
         let mut places: Vec<(u32, Vec<Range<usize>>)> = Vec::with_capacity(groups.len());
@@ -277,7 +276,7 @@ impl Committer {
             places.push((*tenant, at));
         }
         let seq = journal.next_seq();
-        let bytes = Bytes::from(frame.finish(seq));
+        let bytes = frame.finish(seq);
         let started = std::time::Instant::now();
         if let Err(e) = journal.append(seq, &bytes) {
             return Err(match e {
