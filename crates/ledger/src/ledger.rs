@@ -186,6 +186,8 @@ struct Inner {
     tail: AtomicUsize,
     tenants: RwLock<HashMap<u32, Shared>>,
     ids: Mutex<RecentIds>,
+    /// Their epoch, for whoever begins a batch: nobody waits for a commit that has the ids.
+    id_epoch: AtomicU64,
     /// What the committer froze by itself, the oldest first.
     frozen: Mutex<VecDeque<Frozen>>,
     failed: RwLock<Option<String>>,
@@ -295,6 +297,7 @@ impl Ledger {
             pooled: AtomicUsize::new(0),
             tail: AtomicUsize::new(weight),
             tenants: RwLock::new(tenants),
+            id_epoch: AtomicU64::new(ids.epoch()),
             ids: Mutex::new(ids),
             frozen: Mutex::default(),
             failed: RwLock::new(None),
@@ -348,7 +351,7 @@ impl Ledger {
 
     /// To be read *before* ids are looked up in the segments, and passed in [`Batch::id_epoch`].
     pub fn id_epoch(&self) -> u64 {
-        self.inner.ids.lock().epoch()
+        self.inner.id_epoch.load(Ordering::Acquire)
     }
 
     /// Freezes the tail, all of it: what is sealed now can go to a segment, what comes later goes to later files.
@@ -399,7 +402,12 @@ impl Ledger {
             }
         }
         self.inner.tail.fetch_sub(freed, Ordering::Relaxed);
-        self.inner.ids.lock().stored(frozen.ids);
+        let epoch = {
+            let mut ids = self.inner.ids.lock();
+            ids.stored(frozen.ids);
+            ids.epoch()
+        };
+        self.inner.id_epoch.fetch_max(epoch, Ordering::Release);
         while self.inner.ids.lock().let_go(IDS_AT_ONCE) {}
         journal::cut(&*self.inner.disk, &self.inner.config.dir, frozen.seq)
     }

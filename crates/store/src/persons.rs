@@ -122,8 +122,8 @@ mod tests {
                 known += 1;
             }
         }
-        // 60,000 in 65,536 places, two for each.
-        assert!((45_000..60_000).contains(&known), "{known}");
+        // 60,000 in 65,536 places, of which each has two to choose from: a quarter is pushed out by others.
+        assert!((43_000..48_000).contains(&known), "{known}");
         assert_eq!(persons.pairs.len(), MOST);
         // A full table takes no more, and has whoever came last.
         for n in 100_000..400_000 {
