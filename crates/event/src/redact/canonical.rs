@@ -175,6 +175,9 @@ impl<'a> Pass<'a, '_> {
     fn array(&mut self, depth: usize, out: &mut String) -> Result<(), JsonError> {
         self.deeper(depth)?;
         self.reader.open(b'[')?;
+        // Of a list in a list: where its two elements are written.
+        let listed = matches!(self.path.last(), Some(Step::Index(_)));
+        let mut pair = [0; 2];
         self.path.push(Step::Index(0));
         let mut n = 0;
         loop {
@@ -187,11 +190,29 @@ impl<'a> Pass<'a, '_> {
             if let Some(Step::Index(at)) = self.path.last_mut() {
                 *at = n;
             }
+            if listed && let Some(start) = pair.get_mut(n) {
+                *start = self.written(self.reader.at(), out);
+            }
             self.value(depth + 1, out)?;
             n += 1;
         }
+        if listed && n == 2 {
+            // Without the bracket.
+            self.copy(self.reader.at() - 1, out);
+            self.paired_value(pair, out);
+        }
         self.path.pop();
         Ok(())
+    }
+
+    /// Of a list in a list such as `["Authorization", …]`, a header in a list of them: its second element is the value of the first.
+    fn paired_value(&mut self, [name, value]: [usize; 2], out: &mut String) {
+        // Between them is a comma.
+        let name = out.get(name..value - 1).and_then(|name| name.strip_prefix('"')?.strip_suffix('"'));
+        let Some(rule) = name.and_then(|name| self.how.rules.key(name)) else { return };
+        if mask(value..out.len(), out) {
+            self.mark(rule.name());
+        }
     }
 
     fn deeper(&self, depth: usize) -> Result<(), JsonError> {
@@ -325,14 +346,11 @@ impl<'a> Pass<'a, '_> {
         else {
             return;
         };
-        let masked = format!("\"{MARK}\"");
-        if matches!(out.get(value.clone()), Some("null" | "true" | "false") | None)
-            || out.get(value.clone()) == Some(&masked)
-        {
+        let before = out.len();
+        if !mask(value.clone(), out) {
             return;
         }
-        out.replace_range(value.clone(), &masked);
-        let (longer, shorter) = (masked.len().saturating_sub(value.len()), value.len().saturating_sub(masked.len()));
+        let (longer, shorter) = (out.len().saturating_sub(before), before.saturating_sub(out.len()));
         for (n, (_, range)) in self.members.get_mut(first..).unwrap_or_default().iter_mut().enumerate() {
             let moved = |at: usize| at + longer - shorter;
             if n == at {
@@ -391,6 +409,17 @@ impl<'a> Pass<'a, '_> {
     }
 }
 
+/// Writes the mark in place of a value that is written already. Tells whether it held anything.
+fn mask(value: Range<usize>, out: &mut String) -> bool {
+    let masked = format!("\"{MARK}\"");
+    // Nothing secret fits in the others.
+    let holds = out.get(value.clone()).is_some_and(|was| !matches!(was, "null" | "true" | "false") && was != masked);
+    if holds {
+        out.replace_range(value, &masked);
+    }
+    holds
+}
+
 fn duplicate(key: &str, at: usize) -> JsonError {
     let shown: String = key.chars().take(60).collect();
     JsonError::new("duplicate_key", at, format!("the key {shown:?} stands twice in one object; send it once"))
@@ -440,6 +469,36 @@ mod tests {
             r#"{"type":"password","value":true}"#,
         ] {
             assert_eq!(run(text, Context::of("", "")), (text.to_owned(), Vec::new()));
+        }
+    }
+
+    #[test]
+    fn a_header_in_a_list_of_pairs_is_one_too() {
+        for (text, clean, at) in [
+            (
+                r#"{"headers": [["Host","h"], ["Cookie", "a=b"] ,["X-Api-Key" , ["S","T"]]], "b": 1}"#,
+                r#"{"b":1,"headers":[["Host","h"],["Cookie","***"],["X-Api-Key","***"]]}"#,
+                &["/attributes/headers/1/1", "/attributes/headers/2/1"][..],
+            ),
+            (r#"[["Author\u0069zation",{"b":1,"a":2}]]"#, r#"[["Authorization","***"]]"#, &["/attributes/0/1"]),
+            (r#"[[1.50,"x"],["otp",123456]]"#, r#"[[1.5,"x"],["otp","***"]]"#, &["/attributes/1/1"]),
+            // Its value has secrets of its own, which are marked where they were.
+            (
+                r#"[["password",[["token","S"]]]]"#,
+                r#"[["password","***"]]"#,
+                &["/attributes/0/1/0/1", "/attributes/0/1"],
+            ),
+        ] {
+            let (out, marks) = run(text, Context::default());
+            assert_eq!(out, clean);
+            assert_eq!(marks.iter().map(|mark| mark.0.as_str()).collect::<Vec<_>>(), at, "{text}");
+            assert_eq!(run(&out, Context::default()), (out, Vec::new()), "a mark is no secret");
+        }
+        for text in [
+            r#"{"changed":["password","email"]}"#,
+            r#"[["Host","Cookie"],["password",null],["otp",true],["token"],["cookie","a","b"],[],[["password"],"x"]]"#,
+        ] {
+            assert_eq!(run(text, Context::default()), (text.to_owned(), Vec::new()));
         }
     }
 
@@ -499,6 +558,7 @@ mod tests {
                     && f.abs() < 1e15)
                 .prop_map(|f| serde_json::json!(f)),
             "[^\u{0}]*".prop_map(Into::into),
+            Just("password".into()),
         ];
         leaf.prop_recursive(5, 40, 6, |inner| {
             prop_oneof![
@@ -516,8 +576,11 @@ mod tests {
             let mut out = String::new();
             plain("new", Context::default()).write(&value.to_string(), &mut marks, &mut out).unwrap();
             if marks.is_empty() {
-                prop_assert_eq!(out, serde_json_canonicalizer::to_string(&value).unwrap());
+                prop_assert_eq!(&out, &serde_json_canonicalizer::to_string(&value).unwrap());
             }
+            let mut again = String::new();
+            plain("new", Context::default()).write(&out, &mut vec![], &mut again).unwrap();
+            prop_assert_eq!(out, again);
         }
 
         #[test]
