@@ -90,6 +90,7 @@ fn texts() -> Vec<String> {
         format!("client_secret={SECRET}"),
         format!("password={SECRET}"),
         format!("Your password: {SECRET}"),
+        format!("SMS: your code is {CODE}. Verification code: {CODE}"),
         format!("https://app:{SECRET}@db/x"),
     ];
     out.push(format!(r#"{{"password":"{SECRET}","a":1}}"#));
@@ -117,6 +118,8 @@ fn records() -> Vec<Value> {
         json!({ "id": "mail", "log": "notification", "notification": { "id": "n", "subject": format!("Your code {CODE}"),
             "recipient": ["ann@example.org"], "status": "sent",
             "body": format!("Hello, your verification code is {CODE}. Or follow https://x/?token={SECRET}") } }),
+        json!({ "id": "pairs", "log": "audit", "action": "patch", "attributes": { "headers": [["Host", "h"], ["Cookie", SECRET], ["otp", CODE]] },
+            "old": [["Authorization", SECRET]], "new": [["Authorization", format!("{SECRET}-changed")]] }),
         json!({ "id": "key-is-a-token", "log": "audit", "action": "x", "attributes": { SESSION: 1, "n": { JWT: true } } }),
     ];
     for (n, text) in texts().into_iter().enumerate() {

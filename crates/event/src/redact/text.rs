@@ -174,7 +174,10 @@ fn secret_at(text: &str, hit: Range<usize>, anchor: Anchor, rules: &Rules) -> Op
             let to = run(bytes.get(..bytes.len().min(hit.end + NAME_MOST))?, hit.end, is_base64url);
             let name = match anchor {
                 Anchor::Named(name) if to == hit.end => name,
-                _ => super::keys::name_of(text.get(from..to)?, rules)?,
+                _ => match super::keys::name_of(text.get(from..to)?, rules) {
+                    Some(name) => name,
+                    None => return spoken_code(text, from..to, rules),
+                },
             };
             let value = value_after(bytes, to, |b| b.is_ascii_whitespace())?;
             if value.quote.is_none() && matches!(bytes.get(value.start), Some(b'{' | b'[')) {
@@ -214,6 +217,39 @@ fn secret_at(text: &str, hit: Range<usize>, anchor: Anchor, rules: &Rules) -> Op
             })
         }
     }
+}
+
+/// A code as people are told it: the last word of its name ("verification code", "your code"), `:` or "is", and what has a digit in it.
+fn spoken_code(text: &str, word: Range<usize>, rules: &Rules) -> Option<(Range<usize>, &'static str)> {
+    let bytes = text.as_bytes();
+    let said = text.get(word.clone())?;
+    if !said.eq_ignore_ascii_case("code") && !said.eq_ignore_ascii_case("codes") {
+        return None;
+    }
+    let before = |at: usize| {
+        let end = at.checked_sub(1).filter(|end| bytes.get(*end) == Some(&b' '))?;
+        let least = end.saturating_sub(NAME_MOST);
+        let start = bytes.get(least..end)?.iter().rposition(|b| !is_base64url(*b)).map_or(least, |i| least + i + 1);
+        (start < end).then_some(start)
+    };
+    let first = before(word.start)?;
+    let name = |from: usize| super::keys::name_of(text.get(from..word.end)?, rules);
+    let yours = text.get(first..word.start - 1).is_some_and(|w| w.eq_ignore_ascii_case("your")).then_some("otp");
+    // "one time code" is three words.
+    let name = yours.or_else(|| name(first)).or_else(|| name(before(first)?))?;
+    let is = bytes.get(word.end..word.end + 3).is_some_and(|b| b.eq_ignore_ascii_case(b" is"));
+    let after = if is { word.end + 3 } else { word.end };
+    let (start, end) = match value_after(bytes, after, |b| b.is_ascii_whitespace()) {
+        Some(value) if value.quote.is_some() => (value.start, value.end_of_quoted(bytes)),
+        Some(value) => (value.start, run(bytes, value.start, is_base64url)),
+        None if is => {
+            let start = run(bytes, after, |b| matches!(b, b' ' | b'"' | b'\''));
+            (start, run(bytes, start, is_base64url))
+        }
+        None => return None,
+    };
+    let said = text.get(start..end)?;
+    (said.len() >= 4 && said.bytes().any(|b| b.is_ascii_digit())).then_some((start..end, name))
 }
 
 /// A value that stands after a name.
@@ -400,6 +436,12 @@ mod tests {
             ("Client-Secret: S", "Client-Secret: ***"),
             ("X-Session-Token: S\nHost: h", "X-Session-Token: ***\nHost: h"),
             ("recovery_code=S&mfa_code=T", "recovery_code=***&mfa_code=***"),
+            ("Verification code: 123456", "Verification code: ***"),
+            ("sent: your code is 123456. Bye", "sent: your code is ***. Bye"),
+            ("Your code IS \"123456\"", "Your code IS \"***\""),
+            ("Your one-time code is: 1234-5678\n", "Your one-time code is: ***\n"),
+            ("use one time code 'A1B2 C3' (sms code=12345)", "use one time code 'A1B2 C3' (sms code=***)"),
+            ("one time code: 12345; backup codes: \"ab12, cd34\"", "one time code: ***; backup codes: \"***\""),
             (r#"{"mfaCode":"S","backup_codes":["T"]}"#, r#"{"mfaCode":"***","backup_codes":***}"#),
             ("passphrase=S code_verifier=T", "passphrase=*** code_verifier=***"),
             ("private_key=S SAMLResponse=T", "private_key=*** SAMLResponse=***"),
@@ -428,6 +470,10 @@ mod tests {
             "password: ***",
             "token=true",
             "error code: 17",
+            "error code: 123456, status code is 4040, code: 123456",
+            "verification code: expired, your code is valid for 10 minutes",
+            "your code is 5 days old, your code isolates 12345",
+            "\u{e4}\u{e4} code is 123456",
             "a recovery_code_used event",
             "status_code=200&zip_code=60200",
             "code_id: 7 private: yes",
@@ -445,7 +491,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_scrubbed_to_a_fixed_point(text in ".*(password|token|eyJ|ory_st_|://|cookie|traits)?[\":= a-zäöü@/.]*.*") {
+        fn any_text_is_scrubbed_to_a_fixed_point(text in ".*(password|token|eyJ|ory_st_|://|cookie|traits|your code is|sms code)?[\":= a-z0-9äöü@/.]*.*") {
             let once = scrubbed(&text);
             let twice = scrubbed(&once);
             proptest::prop_assert_eq!(scrubbed(&twice), twice);
