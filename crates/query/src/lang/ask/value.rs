@@ -150,7 +150,8 @@ impl Parser<'_> {
                 && lexicon::adjective(self.view, self.low(value_at)).is_none();
             let valued =
                 self.entity(value_at) || self.content(value_at) || acts || self.state_value(column, value_at).is_some();
-            if negates && bare && !valued {
+            // "and not Y is B" speaks of another column.
+            if negates && bare && (!valued || self.clause_starts(value_at)) {
                 break;
             }
             if !lexicon::states(self.view, column).is_empty() && self.state_value(column, value_at).is_none() {

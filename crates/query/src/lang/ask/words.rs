@@ -37,8 +37,10 @@ impl Word {
         matches!(self.shape, Shape::Quoted | Shape::Email | Shape::Ip | Shape::Uuid)
     }
 
+    /// How many: a number without a sign, for nothing is counted or dated by less than none.
     pub fn number(&self) -> Option<i64> {
-        (self.shape == Shape::Plain && self.low.len() <= 9).then(|| self.low.parse().ok()).flatten()
+        let digits = self.shape == Shape::Plain && self.low.bytes().all(|b| b.is_ascii_digit());
+        (digits && self.low.len() <= 9).then(|| self.low.parse().ok()).flatten()
     }
 }
 
