@@ -1,7 +1,7 @@
 //! `GET /v1/catalog`: every event that is known of every system. No key: it says nothing of anybody's records.
 
 use crate::problem::Problem;
-use axum::extract::Query;
+use crate::request::{Query, wanted};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -40,8 +40,7 @@ pub async fn get(Query(params): Query<CatalogQuery>, headers: HeaderMap) -> Resu
         .iter()
         .filter(|entry| system.is_none_or(|system| entry.system == system) && has(entry, &words))
         .collect();
-    let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let (kind, body) = if accept.contains("text/csv") {
+    let (kind, body) = if wanted(&headers, &["application/json", "text/csv"]) == "text/csv" {
         ("text/csv; charset=utf-8", catalog::to_csv(&found))
     } else {
         let events: Vec<Value> = found.into_iter().map(event).collect();

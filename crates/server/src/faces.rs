@@ -7,7 +7,8 @@ use crate::app::App;
 use crate::auth::{self, Caller};
 use crate::problem::Problem;
 use crate::read::{self, PageQuery, blocking};
-use axum::extract::{OriginalUri, Path, Query, State};
+use crate::request::{Query, wanted};
+use axum::extract::{OriginalUri, Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use catalog::{Scopes, Tenant};
@@ -123,8 +124,7 @@ async fn answer(
 ) -> Result<Response, Problem> {
     let items = std::mem::take(&mut page.items);
     let shown: Vec<String> = render(app, &caller.tenant, asked, items).await?.into_iter().flatten().collect();
-    let wants_lines =
-        headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).is_some_and(|accept| accept.contains(NDJSON));
+    let wants_lines = wanted(headers, &["application/json", NDJSON]) == NDJSON;
     if !asked.face.is_text() && !wants_lines {
         page.items = shown;
         return Ok(read::json_text(read::page_json(&page, false)));

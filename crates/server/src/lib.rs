@@ -33,6 +33,7 @@ mod pull;
 mod push;
 mod read;
 mod replay;
+mod request;
 mod revoke;
 mod sources;
 mod states;

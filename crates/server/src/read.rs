@@ -5,8 +5,11 @@ use crate::auth::{self, Caller};
 use crate::intake::record_use;
 use crate::log::newest;
 use crate::problem::Problem;
+use crate::request::Query;
+#[cfg(feature = "sql")]
+use crate::request::wanted;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -354,6 +357,10 @@ pub async fn sql() -> Result<Response, Problem> {
     ))
 }
 
+/// The media type of an Arrow stream.
+#[cfg(feature = "sql")]
+const ARROW: &str = "application/vnd.apache.arrow.stream";
+
 /// `POST /v1/t/{tenant}/sql`.
 ///
 /// # Errors
@@ -381,13 +388,10 @@ pub async fn sql(
         json!({ "sql": shown, "rows": answer.rows() }),
     )
     .await?;
-    let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let (kind, bytes) = if accept.contains("text/csv") {
-        ("text/csv; charset=utf-8", answer.to_csv().into_bytes())
-    } else if accept.contains("arrow") {
-        ("application/vnd.apache.arrow.stream", answer.to_arrow_stream()?)
-    } else {
-        ("application/json", answer.to_json().into_bytes())
+    let (kind, bytes) = match wanted(&headers, &["application/json", "text/csv", ARROW]) {
+        "text/csv" => ("text/csv; charset=utf-8", answer.to_csv().into_bytes()),
+        ARROW => (ARROW, answer.to_arrow_stream()?),
+        _ => ("application/json", answer.to_json().into_bytes()),
     };
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], bytes).into_response())
 }

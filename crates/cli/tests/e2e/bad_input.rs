@@ -331,3 +331,34 @@ fn hostile_addresses_headers_and_queries_are_refused_and_nothing_ends() {
     assert_eq!(server.admin.get("/v1/t/acme/records/one").status, 200);
     server.stop().verify().ok();
 }
+
+#[test]
+fn a_parameter_given_twice_is_refused_by_name() {
+    let server = Server::start(&[]);
+    server.admin.post(RECORDS, good("a"));
+    let get = |path: &str, name: &str| {
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let path = format!("{path}{separator}{name}=1&{name}=2");
+        let problem = server.admin.get(&path).problem(400, "invalid_parameter");
+        assert!(problem["detail"].as_str().unwrap().contains(&format!("`{name}`")), "{path}: {problem}");
+    };
+    for view in ["records", "audit_logs", "event-logs", "job-logs", "notification-logs", "sessions", "grants"] {
+        for name in ["q", "from", "to", "limit", "cursor", "diff"] {
+            get(&format!("/v1/t/acme/{view}"), name);
+            get(&format!("/v1/t/acme/as/ocsf/{view}"), name);
+        }
+    }
+    get("/v1/t/acme/records/a", "diff");
+    for (path, names) in [
+        ("/v1/t/acme/as/ocsf/records/a", &["schema", "proof"][..]),
+        ("/v1/t/acme/as/ocsf/records", &["schema", "proof"]),
+        ("/v1/t/acme/tail", &["q", "view"]),
+        ("/v1/t/acme/completeness", &["from", "to"]),
+        ("/v1/t/acme/revocations", &["since"]),
+        ("/v1/catalog", &["system", "q"]),
+    ] {
+        names.iter().for_each(|name| get(path, name));
+    }
+    let asked = server.admin.post("/v1/t/acme/ask?run=1&run=1", json!({ "question": "failed logins" }).to_string());
+    assert!(asked.problem(400, "invalid_parameter")["detail"].as_str().unwrap().contains("`run`"));
+}

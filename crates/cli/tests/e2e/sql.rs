@@ -65,6 +65,8 @@ fn answers_come_as_json_csv_and_arrow() {
     assert!(csv.header("content-type").starts_with("text/csv"));
     let text = csv.text();
     assert!(text.starts_with("id,created_on,event_type") && text.lines().count() == 3, "{text}");
+    assert!(with("text/csv;q=0.5, application/json").header("content-type").starts_with("application/json"));
+    assert!(with("application/json;q=0.5, text/csv").header("content-type").starts_with("text/csv"));
     let arrow = with("application/vnd.apache.arrow.stream");
     assert_eq!(arrow.header("content-type"), "application/vnd.apache.arrow.stream");
     assert_eq!(arrow.body[..4], [0xff; 4], "an Arrow stream begins with its continuation marker");

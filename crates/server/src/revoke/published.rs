@@ -5,7 +5,8 @@
 use crate::app::App;
 use crate::auth;
 use crate::problem::Problem;
-use axum::extract::{Path, Query, State};
+use crate::request::Query;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use catalog::Scopes;
