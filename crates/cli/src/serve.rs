@@ -3,7 +3,7 @@
 use crate::Done;
 use crate::client::{Failure, note};
 use crate::outbound::Outbound;
-use crate::settings::{Flags, LogFormat, Settings, load};
+use crate::settings::{Flags, LogFormat, Settings, load, unknown_in_environment};
 use crate::{demo, print};
 use catalog::{Scopes, Tenant};
 use clap::Args;
@@ -91,6 +91,7 @@ fn logs(settings: &Settings) {
         LogFormat::Human => builder.compact().try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
+    unknown_in_environment().iter().for_each(|line| tracing::warn!("{line}"));
 }
 
 fn open(settings: &Settings) -> Result<Arc<Store>, Failure> {

@@ -1,7 +1,7 @@
 //! The server's configuration: a TOML file, then the environment, then flags; later ones win.
 //!
 //! Environment names are `INDELIBLE_` and the setting in upper case: `INDELIBLE_LISTEN`. Unknown settings in
-//! the file are errors. Checks, by number:
+//! the file are errors; unknown names in the environment, which may be somebody else's, are warned of. Checks, by number:
 //!
 //! 1. `listen` is an address and a port.
 //! 2. `host` makes a valid key name: no spaces, no `+`.
@@ -142,6 +142,7 @@ pub fn run(args: &ConfigArgs) -> Done {
     match &args.command {
         ConfigCommand::Check(flags) => {
             load(flags)?;
+            unknown_in_environment().iter().for_each(|line| crate::client::note(&format!("warning: {line}")));
             crate::client::note("the configuration is usable");
             Ok(())
         }
@@ -185,6 +186,37 @@ const NAMES: [&str; 19] = [
 
 fn environment(name: &str) -> Option<String> {
     std::env::var(format!("INDELIBLE_{}", name.to_uppercase())).ok().filter(|v| !v.is_empty())
+}
+
+/// Names in the environment besides those of [`NAMES`], of this and the client's half of the program.
+const OTHERS: [&str; 5] = ["config", "url", "key", "key_file", "ca_file"];
+
+/// A sentence for each name in the environment that looks like one of ours and is none, never with its value.
+pub fn unknown_in_environment() -> Vec<String> {
+    unknown(std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()))
+}
+
+fn unknown(names: impl Iterator<Item = String>) -> Vec<String> {
+    let known: Vec<String> = NAMES.iter().chain(&OTHERS).map(|name| name.to_uppercase()).collect();
+    let mut out: Vec<String> = names
+        .filter_map(|name| {
+            let short = name.strip_prefix("INDELIBLE_").filter(|short| !known.iter().any(|known| known == short))?;
+            // Kubernetes sets these in every pod beside a service of that name.
+            if short.starts_with("SERVICE_") || short.starts_with("PORT_") {
+                return None;
+            }
+            let upper = short.to_uppercase();
+            let near = known.iter().map(|known| (systems::mapping::distance(&upper, known), known)).min();
+            let near = near.filter(|(steps, _)| *steps <= 1 + short.chars().count() / 3);
+            let hint = near.map_or_else(
+                || "; `indelible config show` lists the settings".to_owned(),
+                |(_, near)| format!("; did you mean `INDELIBLE_{near}`?"),
+            );
+            Some(format!("the environment variable `{name}` is none that is known, and does nothing{hint}"))
+        })
+        .collect();
+    out.sort();
+    out
 }
 
 fn flag_values(flags: &Flags) -> Vec<(&'static str, String)> {
@@ -309,6 +341,26 @@ mod tests {
         names.sort();
         listed.sort();
         assert_eq!(names, listed);
+    }
+
+    #[test]
+    fn a_name_in_the_environment_that_nobody_knows_is_named_with_the_nearest() {
+        let said = |name: &str| unknown([name.to_owned()].into_iter());
+        for (name, near) in [
+            ("INDELIBLE_LISTNE", "did you mean `INDELIBLE_LISTEN`?"),
+            ("INDELIBLE_FLUSH_MB", "did you mean `INDELIBLE_FLUSH_MIB`?"),
+            ("INDELIBLE_KEYFILE", "did you mean `INDELIBLE_KEY_FILE`?"),
+            ("INDELIBLE_listen", "did you mean `INDELIBLE_LISTEN`?"),
+            ("INDELIBLE_", "config show"),
+            ("INDELIBLE_SOMETHING_OF_MINE", "config show"),
+        ] {
+            let said = said(name);
+            assert!(said.len() == 1 && said[0].contains(&format!("`{name}`")) && said[0].contains(near), "{said:?}");
+        }
+        for name in ["INDELIBLE_LISTEN", "INDELIBLE_KEY", "LISTNE", "INDELIBLE_SERVICE_HOST", "INDELIBLE_PORT_7440_TCP"]
+        {
+            assert!(said(name).is_empty(), "{name}");
+        }
     }
 
     #[test]

@@ -143,6 +143,19 @@ fn the_configuration_is_file_then_environment_then_flags_and_mistakes_are_named(
 }
 
 #[test]
+fn a_misspelt_variable_is_warned_of_by_name_and_never_with_its_value() {
+    let settings = [("LISTNE", "zq7value"), ("MY_OWN", "zq7value")];
+    let server = Server::start(&settings);
+    let logs = server.stop().logs();
+    assert!(logs.contains("`INDELIBLE_LISTNE`") && logs.contains("did you mean `INDELIBLE_LISTEN`?"), "{logs}");
+    assert!(logs.contains("`INDELIBLE_MY_OWN`") && !logs.contains("zq7value"), "{logs}");
+    assert_eq!(logs.matches("INDELIBLE_").count(), 3, "{logs}");
+    let home = Home::new(&[]);
+    let checked = home.command().args(["config", "check"]).env("INDELIBLE_LISTNE", "x").output().unwrap();
+    assert!(String::from_utf8_lossy(&checked.stderr).contains("INDELIBLE_LISTEN") && checked.status.success());
+}
+
+#[test]
 fn usage_errors_exit_with_2_and_help_version_and_completions_with_0() {
     let home = Home::new(&[]);
     home.run(&["--no-such-flag"]).failed(2);

@@ -28,7 +28,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-pub use parse::MappingError;
+pub use parse::{MappingError, distance};
 pub use read::Applied;
 
 use crate::detect::Sample;
