@@ -355,6 +355,23 @@ impl<'c, 'w> Items<'c, 'w> {
         self.console.flush()
     }
 
+    /// Takes a record of a list that has no end: as a page of its own, or, where columns would need to know all of them, as one line
+    /// of what a person wants to see first.
+    ///
+    /// # Errors
+    /// As [`Failure::stdout`].
+    pub fn next(&mut self, item: &RawValue) -> Result<(), Failure> {
+        if self.format != Format::Table {
+            return self.page(&[item]);
+        }
+        let row = Ordered::read(item.get());
+        let shown =
+            ["time", "log", "outcome", "action", "actor", "target", "ip"].map(|name| cell(&summary(&row, name), 60));
+        let line = shown.iter().filter(|text| !text.is_empty()).cloned().collect::<Vec<_>>().join("  ");
+        self.console.line(line)?;
+        self.console.flush()
+    }
+
     fn csv(&mut self, rows: &[Ordered]) -> Result<(), Failure> {
         let found = columns(rows);
         let columns = match self.columns.take() {
@@ -444,7 +461,7 @@ fn overview(rows: &[Ordered]) -> (Vec<String>, Vec<Vec<String>>) {
 }
 
 /// What stands in a column of the overview; `actor` and `target` of an envelope are put together from their fields.
-pub fn summary(row: &Ordered, name: &str) -> String {
+fn summary(row: &Ordered, name: &str) -> String {
     let first = |paths: &[&str]| paths.iter().find_map(|path| row.plain(path)).unwrap_or_default();
     match name {
         "actor" if is_envelope(row) => {

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::http::{Ask, Client, Trouble, query, tenant_path};
 use super::interrupt::Stop;
-use super::output::{Console, Format, Items, Ordered, cell, summary};
+use super::output::{Console, Format, Items};
 use super::{Connect, Exit, Failure, Outcome, note};
 
 /// A connection without even a heartbeat for so long is given up.
@@ -26,7 +26,7 @@ pub struct TailArgs {
     pub tenant: String,
     /// Filter, as for `search`
     pub filter: Option<String>,
-    /// How to write records: table (one line each), json and jsonl (one document per line)
+    /// How to write records: table (one line each), json and jsonl (one document per line), csv (a header, then a row each)
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t, conflicts_with = "json")]
     pub output: Format,
     /// The same as --output json
@@ -107,10 +107,9 @@ impl<R: BufRead> Events<R> {
 }
 
 fn tail(args: &TailArgs, client: &Client, console: &mut Console<'_>, first_wait: Duration) -> Outcome {
-    if args.output == Format::Csv {
-        return Err(Failure::new(Exit::Usage, "tail writes table or jsonl; a CSV needs to know its columns first"));
-    }
     let format = if args.json || args.output == Format::Json { Format::Jsonl } else { args.output };
+    // One for all records, however often the connection breaks: it knows what it wrote, such as a header.
+    let mut items = Items::new(console, format)?;
     let path = tenant_path(&args.tenant, &["tail"]) + &query(&[("q", args.filter.as_deref())]);
     let mut last = args.after.clone();
     let mut left = args.limit.unwrap_or(u64::MAX);
@@ -132,7 +131,7 @@ fn tail(args: &TailArgs, client: &Client, console: &mut Console<'_>, first_wait:
                         Ok(None) => break "the server ended the stream".to_owned(),
                         Ok(Some(event)) => {
                             wait = events.retry.unwrap_or(first_wait);
-                            if show(&event, format, console)? {
+                            if show(&event, &mut items)? {
                                 left -= 1;
                             }
                             last = event.id.or(last);
@@ -160,7 +159,7 @@ fn tail(args: &TailArgs, client: &Client, console: &mut Console<'_>, first_wait:
 }
 
 /// Writes the record of an event. False if it carries none.
-fn show(event: &Event, format: Format, console: &mut Console<'_>) -> Result<bool, Failure> {
+fn show(event: &Event, items: &mut Items<'_, '_>) -> Result<bool, Failure> {
     if event.data.is_empty() {
         return Ok(false);
     }
@@ -176,17 +175,7 @@ fn show(event: &Event, format: Format, console: &mut Console<'_>) -> Result<bool
             return Ok(false);
         }
     }
-    if format == Format::Jsonl {
-        let mut items = Items::new(console, format)?;
-        items.page(&[record])?;
-        return Ok(true);
-    }
-    let row = Ordered::read(record.get());
-    let shown =
-        ["time", "log", "outcome", "action", "actor", "target", "ip"].map(|name| cell(&summary(&row, name), 60));
-    let line = shown.iter().filter(|text| !text.is_empty()).cloned().collect::<Vec<_>>().join("  ");
-    console.line(line)?;
-    console.flush()?;
+    items.next(record)?;
     Ok(true)
 }
 
@@ -253,6 +242,27 @@ mod tests {
     }
 
     #[test]
+    fn a_csv_has_one_header_however_often_the_connection_breaks() {
+        let fake = Fake::new(|asked: &Asked| {
+            let id = if asked.header("last-event-id").is_none() { 1 } else { 2 };
+            let record =
+                format!(r#"{{"id":"{id}","log":"audit","actor":{{"email":"a@b"}},"action":"x,y","index":{id}}}"#);
+            let body = format!("id: c{id}\ndata: {record}\n\n");
+            Says { status: 200, headers: vec![("content-type", "text/event-stream".into())], body: body.into() }
+        });
+        let mut out = Vec::new();
+        let args = args(&fake.url, 2, Format::Csv);
+        let ended =
+            tail(&args, &Client::new(&args.connect).unwrap(), &mut Console::to(&mut out), Duration::from_millis(1));
+        assert_eq!(ended, Ok(Exit::Ok));
+        let text = String::from_utf8(out).unwrap();
+        let [head, first, second] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+        assert!(head.starts_with("index,recorded_at,id,log,"), "as of `search`: {head}");
+        assert!(first.starts_with("1,,1,audit,") && second.starts_with("2,,2,audit,"), "{text}");
+        assert!(first.contains(r#","x,y","#), "{text}");
+    }
+
+    #[test]
     fn waits_for_a_busy_server_but_not_for_a_refusing_one() {
         let tries = std::sync::atomic::AtomicU32::new(0);
         let fake = Fake::new(move |_: &Asked| match tries.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
@@ -276,7 +286,10 @@ mod tests {
             ..Event::default()
         };
         let mut out = Vec::new();
-        assert_eq!(show(&event, Format::Table, &mut Console::to(&mut out)), Ok(true));
+        {
+            let mut console = Console::to(&mut out);
+            assert_eq!(show(&event, &mut Items::new(&mut console, Format::Table).unwrap()), Ok(true));
+        }
         assert_eq!(String::from_utf8(out).unwrap(), "2026-11-20 12:00:00  event  login   Ann\n");
     }
 }

@@ -53,6 +53,19 @@ fn the_tail_streams_what_is_sealed_from_now_on_and_resumes_without_loss() {
 }
 
 #[test]
+fn the_tail_as_csv_has_the_columns_of_a_search() {
+    let server = Server::start(&[]);
+    server.admin.write("acme", &[event("a", "failure"), event("b", "failure"), event("c", "success")]);
+    let followed = server.cli(&["tail", "acme", "-o", "csv", "-n", "2", "--after", "i0"]).ok();
+    let found = server.cli(&["search", "acme", "-o", "csv"]).ok();
+    let rows: Vec<&str> = followed.split("\r\n").collect();
+    assert_eq!(rows.len(), 4, "a header, two rows, and the end of the last: {followed}");
+    // A search shows the newest first.
+    let newest_first: Vec<&str> = found.split("\r\n").collect();
+    assert_eq!([rows[0], rows[2], rows[1]], newest_first[..3]);
+}
+
+#[test]
 fn the_tail_ends_when_its_key_is_revoked_and_shows_no_bodies() {
     let server = Server::start(&[]);
     let mail =
