@@ -10,7 +10,11 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use catalog::{ApiKey, Scopes, Tenant};
 use event::time;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use systems::mapping::distance;
+
+/// The setting that holds a tenant's own rules of redaction.
+const REDACTION: &str = "redaction";
 
 fn json_answer(status: StatusCode, value: &Value) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], value.to_string()).into_response()
@@ -52,9 +56,14 @@ pub async fn put_tenant(
     let principal = auth::administrator_of(&app, &headers, &slug)?;
     let settings = std::str::from_utf8(&body)
         .ok()
-        .filter(|t| serde_json::from_str::<Value>(t).is_ok_and(|v| v.is_object()))
-        .ok_or_else(|| Problem::bad("invalid_settings", "the body is a JSON object of settings, `{}` at least"))?
-        .to_owned();
+        .and_then(|text| Some((serde_json::from_str::<Map<String, Value>>(text).ok()?, text)))
+        .ok_or_else(|| Problem::bad("invalid_settings", "the body is a JSON object of settings, `{}` at least"))?;
+    let (members, settings) = (settings.0, settings.1.to_owned());
+    // Settings of other names are kept for whoever gave them. Rules under such a name would redact nothing, and nobody would know.
+    let misspelt = |name: &&String| *name != REDACTION && distance(&name.to_lowercase(), REDACTION) <= 2;
+    if let Some(name) = members.keys().find(misspelt) {
+        return Err(Problem::bad("invalid_settings", format!("`{name}` is no setting; did you mean `{REDACTION}`?")));
+    }
     rules_of(&settings)?;
     let store = app.store();
     let (tenant, created) = store.catalog().create_tenant(&slug, &settings, store.now())?;

@@ -327,6 +327,8 @@ fn tenants_add_rules_and_cannot_remove_the_built_in_ones() {
         r#"{"redaction":{"patterns":["("]}}"#,
         r#"{"redaction":{"keys":[1]}}"#,
         r#"{"redaction":{"keys":["--"]}}"#,
+        r#"{"redactions":{"keys":["x"]}}"#,
+        r#"{"Redaction":{"keys":["x"]}}"#,
         "[]",
     ] {
         server.admin.put("/v1/t/acme", settings).problem(400, "invalid_settings");
