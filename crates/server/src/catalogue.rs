@@ -1,7 +1,7 @@
 //! `GET /v1/catalog`: every event that is known of every system. No key: it says nothing of anybody's records.
 
 use crate::problem::Problem;
-use crate::request::{Query, wanted};
+use crate::request::{self, Query, wanted};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -47,10 +47,7 @@ pub async fn get(Query(params): Query<CatalogQuery>, headers: HeaderMap) -> Resu
         ("application/json", json!({ "systems": known, "count": events.len(), "events": events }).to_string())
     };
     let tag = format!("\"{}\"", hash(&[body.as_bytes()]).get(..32).unwrap_or_default());
-    let same = headers.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok()).is_some_and(|given| {
-        given.split(',').any(|one| one.trim().trim_start_matches("W/") == tag || one.trim() == "*")
-    });
-    let mut response = if same {
+    let mut response = if request::has(&headers, &tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         ([(header::CONTENT_TYPE, kind)], body).into_response()

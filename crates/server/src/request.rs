@@ -1,5 +1,5 @@
-//! What every handler reads of a request in the same way: the parameters of its address, and which of several forms of an answer
-//! it wants.
+//! What every handler reads of a request in the same way: the parameters of its address, which of several forms of an answer it
+//! wants, and whether its sender has that answer already.
 
 use crate::problem::Problem;
 use axum::extract::FromRequestParts;
@@ -47,6 +47,12 @@ pub fn wanted<'o>(headers: &HeaderMap, offers: &[&'o str]) -> &'o str {
     best.map_or(offers.first().copied().unwrap_or_default(), |(_, offer)| offer)
 }
 
+/// Whether the request's `If-None-Match` names this entity tag, compared weakly (RFC 9110, 13.1.2): its sender has the answer.
+pub fn has(headers: &HeaderMap, tag: &str) -> bool {
+    let given = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    given.flat_map(|value| value.split(',')).map(str::trim).any(|one| one.trim_start_matches("W/") == tag || one == "*")
+}
+
 /// One media range of an `Accept` header, and its `q` in thousandths.
 fn range(text: &str) -> (String, u16) {
     let mut parts = text.split(';').map(str::trim);
@@ -90,6 +96,24 @@ mod tests {
                 headers.append(header::ACCEPT, HeaderValue::from_static(value));
             }
             assert_eq!(wanted(&headers, &OFFERS), form, "{accept:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_there_already_is_known_by_its_tag() {
+        for (given, known) in [
+            (&[][..], false),
+            (&["\"a\""], true),
+            (&["\"b\", W/\"a\""], true),
+            (&["\"b\"", "\"a\""], true),
+            (&["*"], true),
+            (&["\"ab\", a"], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in given {
+                headers.append(header::IF_NONE_MATCH, HeaderValue::from_static(value));
+            }
+            assert_eq!(has(&headers, "\"a\""), known, "{given:?}");
         }
     }
 

@@ -5,7 +5,7 @@
 use crate::app::App;
 use crate::auth;
 use crate::problem::Problem;
-use crate::request::Query;
+use crate::request::{self, Query};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -58,16 +58,14 @@ pub async fn published(
     let records: Vec<Value> = page.items.iter().filter_map(|item| serde_json::from_str(item).ok()).collect();
     let last = records.iter().filter_map(|record| record["index"].as_u64()).max();
     let etag = format!("\"{}-{}\"", last.map_or_else(|| "none".to_owned(), |n| n.to_string()), records.len());
-    let known = headers.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
-    let mut response =
-        if known.is_some_and(|known| known.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag)) {
-            StatusCode::NOT_MODIFIED.into_response()
-        } else {
-            let items: Vec<Value> = records.iter().map(item).collect();
-            let next = last.map(|n| (n + 1).to_string()).or(since.since);
-            let body = json!({ "items": items, "next": next, "more": page.next_cursor.is_some() });
-            ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
-        };
+    let mut response = if request::has(&headers, &etag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let items: Vec<Value> = records.iter().map(item).collect();
+        let next = last.map(|n| (n + 1).to_string()).or(since.since);
+        let body = json!({ "items": items, "next": next, "more": page.next_cursor.is_some() });
+        ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+    };
     let headers = response.headers_mut();
     if let Ok(etag) = HeaderValue::from_str(&etag) {
         headers.insert(header::ETAG, etag);
