@@ -286,6 +286,34 @@ pub struct AskQuery {
     run: Option<String>,
 }
 
+impl AskQuery {
+    fn runs(&self) -> Result<bool, Problem> {
+        match self.run.as_deref() {
+            None | Some("" | "false" | "0") => Ok(false),
+            Some("true" | "1") => Ok(true),
+            Some(_) => Err(Problem::bad("invalid_parameter", "`run` is `true` or `false`")),
+        }
+    }
+}
+
+/// A member of a body that is a text or absent. What is neither is not passed over: something else would be answered.
+fn text_member<'b>(body: &'b Value, name: &str) -> Result<Option<&'b str>, Problem> {
+    match &body[name] {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(text)),
+        _ => Err(Problem::bad("wrong_type", format!("`{name}` is a text"))),
+    }
+}
+
+fn view_named(name: &str) -> Result<View, Problem> {
+    View::parse(name).ok_or_else(|| {
+        Problem::bad(
+            "unknown_view",
+            format!("there is no view {name:?}; there are {}", View::ALL.map(View::name).join(", ")),
+        )
+    })
+}
+
 /// `POST /v1/t/{tenant}/ask`.
 ///
 /// # Errors
@@ -300,19 +328,15 @@ pub async fn ask(
     let caller = auth::caller(&app, &headers, &slug, Scopes::READ)?;
     let body: Value = serde_json::from_slice(&body)
         .map_err(|e| Problem::bad("invalid_json", format!("the body is {{\"view\", \"question\"}}: {e}")))?;
-    let question = body["question"].as_str().ok_or_else(|| Problem::bad("missing_field", "`question` is missing"))?;
-    let name = body["view"].as_str().or(body["log"].as_str()).unwrap_or("event_logs");
-    let view = View::parse(name).ok_or_else(|| {
-        Problem::bad(
-            "unknown_view",
-            format!("there is no view {name:?}; there are {}", View::ALL.map(View::name).join(", ")),
-        )
-    })?;
-    let now = match body["now"].as_str() {
+    let question =
+        text_member(&body, "question")?.ok_or_else(|| Problem::bad("missing_field", "`question` is missing"))?;
+    let view = view_named(text_member(&body, "view")?.or(text_member(&body, "log")?).unwrap_or("event_logs"))?;
+    let runs = params.runs()?;
+    let now = match text_member(&body, "now")? {
         None => app.store().now(),
         Some(text) => time::parse(text).ok_or_else(|| Problem::bad("invalid_time", "`now` is not an RFC 3339 time"))?,
     };
-    let zone = match body["tz"].as_str() {
+    let zone = match text_member(&body, "tz")? {
         None => TimeZone::UTC,
         Some(name) => TimeZone::get(name).map_err(|_| {
             Problem::bad("unknown_zone", format!("`tz` {name:?} is no IANA time zone such as Europe/Prague"))
@@ -326,7 +350,7 @@ pub async fn ask(
         Problem::from(query::Error::Query(e)).with(more)
     })?;
     let mut shown = answer.to_json();
-    if matches!(params.run.as_deref(), Some("true" | "1")) {
+    if runs {
         let result = run(&app, &caller, answer.query).await?;
         shown["result"] = serde_json::from_str(&result).unwrap_or(Value::Null);
         // At the top level too, as every other answer has them, where the query itself says nothing there.
@@ -375,7 +399,7 @@ pub async fn sql(
     let caller = auth::caller(&app, &headers, &slug, Scopes::READ)?;
     let body: Value = serde_json::from_slice(&body)
         .map_err(|e| Problem::bad("invalid_json", format!("the body is {{\"sql\"}}: {e}")))?;
-    let sql = body["sql"].as_str().ok_or_else(|| Problem::bad("missing_field", "`sql` is missing"))?;
+    let sql = text_member(&body, "sql")?.ok_or_else(|| Problem::bad("missing_field", "`sql` is missing"))?;
     let _permit =
         app.reads.clone().acquire_owned().await.map_err(|e| Problem::internal("the server is stopping", &e))?;
     let answer = app.engine.sql(&caller.tenant, sql, caller.access(), &query::SqlLimits::default()).await?;
@@ -474,17 +498,20 @@ pub async fn tail(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let caller = auth::caller(&app, &headers, &slug, Scopes::READ)?;
-    let name = params.view.as_deref().unwrap_or("records");
-    let view = View::parse(name).ok_or_else(|| Problem::bad("unknown_view", format!("there is no view {name:?}")))?;
+    let view = view_named(params.view.as_deref().unwrap_or("records"))?;
     let query = typed(&app, view, &PageQuery { q: params.q, ..PageQuery::default() })?;
-    let from = match headers
-        .get("last-event-id")
-        .map(|v| v.to_str().ok().and_then(|t| t.strip_prefix("i")?.parse::<u64>().ok()))
-    {
-        None => app.store().ledger().size(caller.tenant.number),
-        Some(Some(last)) => last + 1,
-        Some(None) => {
-            return Err(Problem::bad("invalid_cursor", "`Last-Event-ID` is not one that this server gave out"));
+    let size = app.store().ledger().size(caller.tenant.number);
+    let from = match headers.get("last-event-id") {
+        None => size,
+        Some(given) => {
+            let last = given.to_str().ok().and_then(|text| text.strip_prefix("i")?.parse::<u64>().ok());
+            // One past the end is another ledger's: what comes until then would be passed over in silence.
+            last.filter(|last| *last < size).map(|last| last + 1).ok_or_else(|| {
+                Problem::bad(
+                    "invalid_cursor",
+                    "`Last-Event-ID` is not one that this server gave out for this tenant; start again without it",
+                )
+            })?
         }
     };
     let turn =

@@ -288,4 +288,11 @@ fn questions_become_a_query_that_is_shown_and_can_be_run() {
     ask("", json!({ "view": "nothing", "question": "logins" })).problem(400, "unknown_view");
     ask("", json!({ "view": "event_logs", "question": "logins", "tz": "Moon/Base" })).problem(400, "unknown_zone");
     ask("", json!({ "view": "event_logs" })).problem(400, "missing_field");
+    for member in ["view", "log", "now", "tz", "question"] {
+        let mut body = json!({ "question": "failed logins" });
+        body[member] = 5.into();
+        let problem = ask("", body).problem(400, "wrong_type");
+        assert!(problem["detail"].as_str().unwrap().contains(&format!("`{member}`")), "{problem}");
+    }
+    ask("?run=maybe", json!({ "question": "failed logins" })).problem(400, "invalid_parameter");
 }

@@ -48,7 +48,9 @@ fn the_tail_streams_what_is_sealed_from_now_on_and_resumes_without_loss() {
     let expected: Vec<String> =
         ["d".to_owned()].into_iter().chain((0..2500).map(|i| format!("m-{i}"))).chain(["last".to_owned()]).collect();
     assert_eq!(ids, expected, "each once, in the order of the ledger");
-    server.admin.get_with("/v1/t/acme/tail", &[("last-event-id", "nonsense")]).problem(400, "invalid_cursor");
+    for id in ["nonsense", "i999999", "i18446744073709551615"] {
+        server.admin.get_with("/v1/t/acme/tail", &[("last-event-id", id)]).problem(400, "invalid_cursor");
+    }
     server.admin.get("/v1/t/acme/tail?q=nokey:x").problem(400, "unknown_key");
 }
 
