@@ -1,0 +1,162 @@
+use super::*;
+use proptest::prelude::*;
+
+fn plain(path: &'static str, context: Context) -> Canonical<'static> {
+    static RULES: std::sync::LazyLock<Rules> = std::sync::LazyLock::new(Rules::default);
+    Canonical { path, depth: 1, context, rules: &RULES }
+}
+
+fn run(text: &str, context: Context) -> (String, Vec<(String, String)>) {
+    let mut marks = Vec::new();
+    let mut out = String::new();
+    plain("attributes", context).write(text, &mut marks, &mut out).unwrap();
+    (out, marks.into_iter().map(|m| (m.pointer, m.rule.into_owned())).collect())
+}
+
+#[test]
+fn a_value_is_that_of_the_name_beside_it() {
+    for (text, clean, at) in [
+        (r#"{"value": "S", "name": "Authorization"}"#, r#"{"name":"Authorization","value":"***"}"#, "/value"),
+        (
+            r#"{"a":[{"type":"password","value":["S",{"b":1}],"z":1.50}]}"#,
+            r#"{"a":[{"type":"password","value":"***","z":1.5}]}"#,
+            "/a/0/value",
+        ),
+        (
+            r#"{"z":{"key":"cookie","x":"a","value":"a long one, longer than the mark"},"b":1}"#,
+            r#"{"b":1,"z":{"key":"cookie","value":"***","x":"a"}}"#,
+            "/z/value",
+        ),
+        (r#"{"value":1,"type":"password"}"#, r#"{"type":"password","value":"***"}"#, "/value"),
+    ] {
+        let (out, marks) = run(text, Context::of("", ""));
+        assert_eq!(out, clean);
+        assert!(marks.iter().any(|mark| mark.0.ends_with(at)), "{marks:?}");
+        assert_eq!(run(&out, Context::of("", "")), (out, Vec::new()), "a mark is no secret");
+    }
+    for text in [
+        r#"{"name":"color","value":"red"}"#,
+        r#"{"type":"password","value":null}"#,
+        r#"{"type":"password","value":true}"#,
+    ] {
+        assert_eq!(run(text, Context::of("", "")), (text.to_owned(), Vec::new()));
+    }
+}
+
+#[test]
+fn a_header_in_a_list_of_pairs_is_one_too() {
+    for (text, clean, at) in [
+        (
+            r#"{"headers": [["Host","h"], ["Cookie", "a=b"] ,["X-Api-Key" , ["S","T"]]], "b": 1}"#,
+            r#"{"b":1,"headers":[["Host","h"],["Cookie","***"],["X-Api-Key","***"]]}"#,
+            &["/attributes/headers/1/1", "/attributes/headers/2/1"][..],
+        ),
+        (r#"[["Author\u0069zation",{"b":1,"a":2}]]"#, r#"[["Authorization","***"]]"#, &["/attributes/0/1"]),
+        (r#"[[1.50,"x"],["otp",123456]]"#, r#"[[1.5,"x"],["otp","***"]]"#, &["/attributes/1/1"]),
+        // Its value has secrets of its own, which are marked where they were.
+        (r#"[["password",[["token","S"]]]]"#, r#"[["password","***"]]"#, &["/attributes/0/1/0/1", "/attributes/0/1"]),
+    ] {
+        let (out, marks) = run(text, Context::default());
+        assert_eq!(out, clean);
+        assert_eq!(marks.iter().map(|mark| mark.0.as_str()).collect::<Vec<_>>(), at, "{text}");
+        assert_eq!(run(&out, Context::default()), (out, Vec::new()), "a mark is no secret");
+    }
+    for text in [
+        r#"{"changed":["password","email"]}"#,
+        r#"[["Host","Cookie"],["password",null],["otp",true],["token"],["cookie","a","b"],[],[["password"],"x"]]"#,
+    ] {
+        assert_eq!(run(text, Context::default()), (text.to_owned(), Vec::new()));
+    }
+}
+
+#[test]
+fn sorts_and_masks_with_pointers() {
+    let (out, marks) =
+        run(r#"{ "z": 1.0, "a/b": {"Access-Token":"x", "k":[{"password":"y"}]}, "c":"***" }"#, Context::default());
+    assert_eq!(out, r#"{"a/b":{"Access-Token":"***","k":[{"password":"***"}]},"c":"***","z":1}"#);
+    assert_eq!(
+        marks,
+        [
+            ("/attributes/a~1b/Access-Token".into(), "token".into()),
+            ("/attributes/a~1b/k/0/password".into(), "password".into())
+        ]
+    );
+}
+
+#[test]
+fn provider_configuration_and_api_keys_are_reduced() {
+    let provider = Context::of("update IdentityProvider", "");
+    let (out, marks) = run(
+        r#"{"configuration":{"url":"u","clientSecret":"s"},"x":{"apiKey":{"id":"1","identityId":"2","v":"s"}}}"#,
+        provider,
+    );
+    assert_eq!(out, r#"{"configuration":["clientSecret","url"],"x":{"apiKey":{"id":"1","identityId":"2"}}}"#);
+    assert_eq!(marks.len(), 2);
+    let (out, marks) = run(&out, provider);
+    assert!(out.contains(r#"["clientSecret","url"]"#), "the reduced form stays: {out}");
+    assert_eq!(marks.len(), 1, "and the id-only object is marked again at most once");
+    let (out, _) = run(r#"{"configuration":{"url":"u"}}"#, Context::default());
+    assert_eq!(out, r#"{"configuration":{"url":"u"}}"#, "only for identity providers");
+}
+
+#[test]
+fn a_masked_value_is_still_checked_and_not_marked_twice() {
+    let mut out = String::new();
+    let err = plain("new", Context::default()).write(r#"{"password":"\ud800"}"#, &mut vec![], &mut out);
+    assert_eq!(err.unwrap_err().code, "lone_surrogate");
+    assert_eq!(run(r#"{"password":"***"}"#, Context::default()).1, []);
+}
+
+#[test]
+fn duplicate_keys_in_any_order_are_refused() {
+    for text in [r#"{"a":1,"a":2}"#, r#"{"b":1,"a":2,"b":3}"#, r#"{"x":{"a":1,"\u0061":2}}"#] {
+        let err = plain("new", Context::default()).write(text, &mut vec![], &mut String::new());
+        assert_eq!(err.unwrap_err().code, "duplicate_key", "{text}");
+    }
+}
+
+fn arbitrary_json() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        (-(1i64 << 53)..(1i64 << 53)).prop_map(Into::into),
+        any::<f64>()
+            .prop_filter("finite, and no integer that prints with more digits than a double has", |f| f.is_finite()
+                && f.abs() < 1e15)
+            .prop_map(|f| serde_json::json!(f)),
+        "[^\u{0}]*".prop_map(Into::into),
+        Just("password".into()),
+    ];
+    leaf.prop_recursive(5, 40, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
+            prop::collection::btree_map("[^\u{0}]{0,8}", inner, 0..6)
+                .prop_map(|m| serde_json::Value::Object(m.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_an_independent_canonicalizer(value in arbitrary_json()) {
+        let mut marks = Vec::new();
+        let mut out = String::new();
+        plain("new", Context::default()).write(&value.to_string(), &mut marks, &mut out).unwrap();
+        if marks.is_empty() {
+            prop_assert_eq!(&out, &serde_json_canonicalizer::to_string(&value).unwrap());
+        }
+        let mut again = String::new();
+        plain("new", Context::default()).write(&out, &mut vec![], &mut again).unwrap();
+        prop_assert_eq!(out, again);
+    }
+
+    #[test]
+    fn is_a_fixed_point_and_never_panics(text in "[\\[\\]{}\",:a-c0-9.eE+ \\\\tpasword-]{0,60}") {
+        let mut out = String::new();
+        if plain("new", Context::default()).write(&text, &mut vec![], &mut out).is_ok() {
+            let mut again = String::new();
+            plain("new", Context::default()).write(&out, &mut vec![], &mut again).unwrap();
+            prop_assert_eq!(out, again);
+        }
+    }
+}
