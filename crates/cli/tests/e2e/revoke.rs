@@ -253,6 +253,32 @@ fn one_that_says_nothing_is_not_confirmed_and_one_that_fails_is_told_so() {
 }
 
 #[test]
+fn whoever_checks_misses_none_of_many_revocations() {
+    let server = Server::start(&[]);
+    signed_in(&server);
+    let key = server.tenant_key("acme", &["revoke", "read"]);
+    // More than a page of records has.
+    let count = 1_003;
+    std::thread::scope(|scope| {
+        for part in 0..8 {
+            let key = &key;
+            scope.spawn(move || {
+                for n in (part..count).step_by(8) {
+                    let user = json!({ "user_id": format!("u{n}") }).to_string();
+                    key.post("/v1/t/acme/sessions/revoke?wait=0", &user).ok();
+                }
+            });
+        }
+    });
+    let list = key.get("/v1/t/acme/revocations").ok();
+    let users: std::collections::HashSet<_> =
+        list["items"].as_array().unwrap().iter().map(|item| item["user_id"].as_str().unwrap()).collect();
+    assert_eq!(users.len(), count, "each once");
+    let since = list["next"].as_str().unwrap();
+    assert_eq!(key.get(&format!("/v1/t/acme/revocations?since={since}")).ok()["items"], json!([]));
+}
+
+#[test]
 fn without_a_connector_it_is_recorded_and_published_and_says_so() {
     let server = Server::start(&[]);
     signed_in(&server);

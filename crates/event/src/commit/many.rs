@@ -20,6 +20,9 @@ struct Part<'a> {
     key: SaltKey,
 }
 
+/// How many parts a row has, none where it is no row; and what is wrong with it.
+type Counted<E> = (usize, Result<(), CommitError<E>>);
+
 /// Makes the commitments over rows and hands them to `each`, in order.
 pub fn commitments<'a, K: Keys>(
     rows: impl IntoIterator<Item = &'a [u8]>,
@@ -31,8 +34,7 @@ pub fn commitments<'a, K: Keys>(
     let mut parts: Vec<Part<'a>> = Vec::new();
     // Of one part, and of all.
     let (mut reference, mut references) = (String::new(), String::new());
-    // How many parts each row has: none where it is no row.
-    let mut counts: Vec<(usize, Result<(), CommitError<K::Error>>)> = Vec::with_capacity(ROWS);
+    let mut counts: Vec<Counted<K::Error>> = Vec::with_capacity(ROWS);
     loop {
         let shared = *keys.tenant();
         for row in rows.by_ref().take(ROWS) {

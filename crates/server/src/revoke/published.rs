@@ -9,15 +9,18 @@ use crate::request::{self, Query};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use catalog::Scopes;
+use catalog::{Scopes, Tenant};
 use event::time::DAY;
 use query::lang::{Clock, text, time as when};
 use query::{Access, View};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 /// How far back the list goes where nobody says.
 const DEFAULT_DAYS: i64 = 7;
+/// Revocations in one answer: some 20 MB of it.
+const MOST: usize = 100_000;
 /// Seconds that an answer may be used without asking again.
 const FRESH: u32 = 2;
 
@@ -53,9 +56,13 @@ pub async fn published(
     query.filter = text::parse(&filter, View::Records, &clock).map_err(query::Error::Query)?;
     query.limit = Some(query::MAX_LIMIT);
     let tenant = caller.tenant.clone();
-    let page =
-        crate::read::blocking(&app, move |app| app.engine.page(&tenant, &query, Access { bodies: false })).await?;
-    let records: Vec<Value> = page.items.iter().filter_map(|item| serde_json::from_str(item).ok()).collect();
+    let records = crate::read::blocking(&app, move |app| all(app, &tenant, query)).await?;
+    if records.len() > MOST {
+        let detail = format!(
+            "more than {MOST} revocations; ask for those since a later time, or since `next` of an earlier answer"
+        );
+        return Err(Problem::bad("too_many", detail));
+    }
     let last = records.iter().filter_map(|record| record["index"].as_u64()).max();
     let etag = format!("\"{}-{}\"", last.map_or_else(|| "none".to_owned(), |n| n.to_string()), records.len());
     let mut response = if request::has(&headers, &etag) {
@@ -63,7 +70,7 @@ pub async fn published(
     } else {
         let items: Vec<Value> = records.iter().map(item).collect();
         let next = last.map(|n| (n + 1).to_string()).or(since.since);
-        let body = json!({ "items": items, "next": next, "more": page.next_cursor.is_some() });
+        let body = json!({ "items": items, "next": next });
         ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
     };
     let headers = response.headers_mut();
@@ -74,6 +81,20 @@ pub async fn published(
         headers.insert(header::CACHE_CONTROL, cache);
     }
     Ok(response)
+}
+
+/// All records that the query finds, page by page, until there are more than [`MOST`]: whoever checks must not miss one, and asks next
+/// time from behind the newest.
+fn all(app: &App, tenant: &Arc<Tenant>, mut query: query::Query) -> Result<Vec<Value>, query::Error> {
+    let mut records: Vec<Value> = Vec::new();
+    loop {
+        let page = app.engine.page(tenant, &query, Access { bodies: false })?;
+        records.extend(page.items.iter().filter_map(|item| serde_json::from_str(item).ok()));
+        if page.next_cursor.is_none() || records.len() > MOST {
+            return Ok(records);
+        }
+        query.cursor = page.next_cursor;
+    }
 }
 
 fn item(record: &Value) -> Value {
