@@ -37,7 +37,7 @@ enum Direct {
 }
 
 impl LocalFile {
-    fn new(file: fs::File, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+    fn boxed(file: fs::File, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let len = file.metadata()?.len();
         Ok(Box::new(LocalFile { file, path: path.to_owned(), len, direct: Direct::NotYet }))
     }
@@ -123,11 +123,11 @@ impl Disk for LocalDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let mut options = fs::OpenOptions::new();
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        LocalFile::new(options.append(true).create_new(true).open(path)?, path)
+        LocalFile::boxed(options.append(true).create_new(true).open(path)?, path)
     }
 
     fn append_to(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        LocalFile::new(fs::OpenOptions::new().append(true).open(path)?, path)
+        LocalFile::boxed(fs::OpenOptions::new().append(true).open(path)?, path)
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
