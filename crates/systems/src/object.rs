@@ -156,8 +156,20 @@ impl<'a> Object<'a> {
         loop {
             let from = r.at();
             let first = object.members.is_empty();
-            let Some(name) = r.name(first)? else {
-                return Ok((object, as_written && r.at() == from + 1));
+            let name = match r.plain_name(first) {
+                Some(name) => {
+                    // Most are a text under a name, and nothing around the two.
+                    if let Some((raw, whole)) = r.plain_value(&name) {
+                        let (glance, member) = (Glance::of(&name.key), Member::Raw(Cow::Borrowed(raw)));
+                        object.push_named(Named { glance, plain: true, key: name.key, member, whole });
+                        continue;
+                    }
+                    name
+                }
+                None => match r.name(first)? {
+                    Some(name) => name,
+                    None => return Ok((object, as_written && r.at() == from + 1)),
+                },
             };
             if levels > 0 && r.at_object() && names.contains(&name.key.as_ref()) && name.as_written(r.at()) {
                 let mut ahead = r.clone();

@@ -218,6 +218,20 @@ impl<'a> Reader<'a> {
         self.text.get(start..)?.get(..len)
     }
 
+    /// As [`name`](Self::name), of a name as [`plain_key`](Self::plain_key) takes.
+    #[inline]
+    pub fn plain_name(&mut self, first: bool) -> Option<Name<'a>> {
+        let from = self.at + usize::from(!first);
+        self.plain_key(first).map(|key| Name { key: Cow::Borrowed(key), from })
+    }
+
+    /// As [`plain_raw`](Self::plain_raw), of the text that is the very next after `name`; and that with its name.
+    #[inline]
+    pub fn plain_value(&mut self, name: &Name<'a>) -> Option<(&'a str, &'a str)> {
+        let raw = self.plain_raw()?;
+        Some((raw, self.part(name.from, self.at)))
+    }
+
     /// Leaves the object whose closing bracket is the very next byte. Tells whether it is.
     #[inline]
     pub(crate) fn closes(&mut self) -> bool {
