@@ -93,10 +93,23 @@ impl<'a> Envelope<'a> {
     /// Moves a text of the native record into a field that is empty. What is no text, or an empty one, stays where it is.
     /// Tells whether it moved.
     pub fn take(&mut self, native: &mut Object<'a>, path: &str, field: Field) -> bool {
-        if !self.is_empty(field) {
-            return false;
-        }
-        let Some(said) = native.take_text(path) else { return false };
+        self.is_empty(field) && self.set_said(field, native.take_text(path))
+    }
+
+    /// The same with a member whose name may have dots in it.
+    pub fn take_member(&mut self, native: &mut Object<'a>, name: &str, field: Field) -> bool {
+        self.is_empty(field) && self.set_said(field, native.take_member_text(name))
+    }
+
+    /// The same, and gives what the text says, if it says something.
+    pub fn take_saying(&mut self, native: &mut Object<'a>, name: &str, field: Field) -> Option<Cow<'a, str>> {
+        let text = native.member_text(name).filter(|text| !text.is_empty());
+        self.take_member(native, name, field);
+        text
+    }
+
+    fn set_said(&mut self, field: Field, said: Option<Said<'a>>) -> bool {
+        let Some(said) = said else { return false };
         let slot = match said {
             Said::Raw(raw) => Slot::Raw(raw),
             // Read already, but for what is stored as something else than a text.
@@ -152,6 +165,14 @@ impl<'a> Envelope<'a> {
     pub fn take_all(&mut self, native: &mut Object<'a>, table: &[(&str, Field)]) {
         for (path, field) in table {
             self.take(native, path, *field);
+        }
+    }
+
+    /// Moves texts of an object as a table of names says. Cheaper than [`take_all`](Self::take_all) where several come from one object
+    /// inside of the record: that is looked for once.
+    pub fn take_members(&mut self, object: &mut Object<'a>, table: &[(&str, Field)]) {
+        for (name, field) in table {
+            self.take_member(object, name, *field);
         }
     }
 
@@ -275,8 +296,7 @@ impl<'a> Envelope<'a> {
     /// [`id_by_content`](Self::id_by_content), the same id is then the same record, in whatever shape it comes.
     pub fn id_by(&mut self, parts: &[&str]) {
         self.by_content = true;
-        let parts: Vec<&[u8]> = parts.iter().flat_map(|part| [part.as_bytes(), b"\0"]).collect();
-        self.set(Field::Id, hash(&parts));
+        self.set(Field::Id, hash_of(parts.iter().flat_map(|part| [part.as_bytes(), b"\0"])));
     }
 
     /// Whether the id is a hash of the record, or of what names it.
@@ -461,10 +481,12 @@ pub(crate) fn nameable() -> impl Iterator<Item = &'static Spec> {
 
 /// SHA-256 in hex.
 pub fn hash(parts: &[&[u8]]) -> String {
+    hash_of(parts.iter().copied())
+}
+
+fn hash_of<'p>(parts: impl Iterator<Item = &'p [u8]>) -> String {
     let mut state = Sha256::new();
-    for part in parts {
-        state.update(part);
-    }
+    parts.for_each(|part| state.update(part));
     let digit = |half: u8| if half < 10 { b'0' + half } else { b'a' - 10 + half };
     let mut hex = [0; 64];
     for (byte, digits) in state.finalize().iter().zip(hex.chunks_exact_mut(2)) {

@@ -303,7 +303,12 @@ impl<'a> Object<'a> {
     /// The text in quotes at a path, decoded and left where it is. `None` for what is no text in quotes.
     pub fn text(&mut self, path: &str) -> Option<Cow<'a, str>> {
         let (holder, name) = self.holder(path)?;
-        let named = holder.find_named(name)?;
+        holder.member_text(name)
+    }
+
+    /// The same of a member whose name may have dots in it.
+    pub fn member_text(&mut self, name: &str) -> Option<Cow<'a, str>> {
+        let named = self.find_named(name)?;
         match &named.member {
             Member::Raw(Cow::Borrowed(raw)) if named.plain => unquoted(raw).map(Cow::Borrowed),
             Member::Raw(raw) => decode(raw),
@@ -326,7 +331,12 @@ impl<'a> Object<'a> {
     /// Takes a member away where it is a text with something in it. Anything else stays.
     pub fn take_text(&mut self, path: &str) -> Option<Said<'a>> {
         let (holder, name) = self.holder(path)?;
-        let named = holder.find_named(name)?;
+        holder.take_member_text(name)
+    }
+
+    /// The same with a member whose name may have dots in it.
+    pub fn take_member_text(&mut self, name: &str) -> Option<Said<'a>> {
+        let named = self.find_named(name)?;
         let said = match &mut named.member {
             Member::Raw(Cow::Borrowed(raw)) if named.plain && raw.len() > 2 => Said::Plain(raw),
             Member::Raw(raw) if raw.starts_with('"') && raw.len() > 2 => Said::Raw(std::mem::take(raw)),

@@ -8,21 +8,15 @@ use crate::{Context, Reason, catalog};
 use event::Field;
 use event::json::Reader;
 
-/// Members that are one text in the envelope, whichever log it is.
-const FIELDS: &[(&str, Field)] = &[
-    ("eventType", Field::Action),
-    ("displayMessage", Field::Message),
-    ("actor.id", Field::ActorId),
-    ("actor.type", Field::ActorType),
-    ("actor.displayName", Field::ActorName),
-    ("client.id", Field::ClientActorId),
-    ("client.ipAddress", Field::Ip),
-    ("client.userAgent.rawUserAgent", Field::UserAgent),
-    ("authenticationContext.authenticationProvider", Field::ProviderName),
-    ("transaction.id", Field::RequestId),
-];
+/// Members of the entry that are one text in the envelope, whichever log it is.
+const FIELDS: &[(&str, Field)] = &[("eventType", Field::Action), ("displayMessage", Field::Message)];
 
-/// Objects that something of [`FIELDS`] stands in.
+/// Those of an object in it.
+const ACTOR: &[(&str, Field)] =
+    &[("id", Field::ActorId), ("type", Field::ActorType), ("displayName", Field::ActorName)];
+const CLIENT: &[(&str, Field)] = &[("id", Field::ClientActorId), ("ipAddress", Field::Ip)];
+
+/// Objects that something stands in which the envelope has a field for.
 const INSIDE: &[&str] = &["actor", "client", "userAgent", "outcome", "authenticationContext", "transaction"];
 
 /// Families whose events are what people did with their accounts, not what was changed in Okta.
@@ -46,7 +40,8 @@ const TARGETS: usize = 4;
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse_into(text, INSIDE)?;
-    let kind = native.text("eventType").filter(|kind| !kind.is_empty()).ok_or_else(|| Reason::missing("eventType"))?;
+    let kind =
+        native.member_text("eventType").filter(|kind| !kind.is_empty()).ok_or_else(|| Reason::missing("eventType"))?;
     out.id(&mut native, "uuid");
     out.time(&mut native, "published", Stamp::Millis, context)?;
     let log = match catalog::of(NAME).get(&kind) {
@@ -55,48 +50,64 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
         None => "audit",
     };
     out.set(Field::Log, log);
-    outcome(&mut native, out);
-    let level = match native.text("severity").as_deref() {
+    outcome(native.inner("outcome"), out);
+    let level = match native.member_text("severity").as_deref() {
         Some("WARN") => "warn",
         Some("ERROR") => "error",
         _ => "info",
     };
     out.set(Field::Level, level);
-    login(log, &mut native, out);
-    if native.text("authenticationContext.externalSessionId").is_some_and(|id| id != "unknown") {
-        out.take(&mut native, "authenticationContext.externalSessionId", Field::SessionId);
+    if let Some(actor) = native.inner("actor") {
+        login(log, actor, out);
+        out.take_members(actor, ACTOR);
+    }
+    if let Some(client) = native.inner("client") {
+        out.take_members(client, CLIENT);
+        out.take(client, "userAgent.rawUserAgent", Field::UserAgent);
+    }
+    if let Some(signed_in) = native.inner("authenticationContext") {
+        if signed_in.member_text("externalSessionId").is_some_and(|id| id != "unknown") {
+            out.take_member(signed_in, "externalSessionId", Field::SessionId);
+        }
+        out.take_member(signed_in, "authenticationProvider", Field::ProviderName);
+    }
+    if let Some(transaction) = native.inner("transaction") {
+        out.take_member(transaction, "id", Field::RequestId);
     }
     targets(log, &mut native, out);
-    out.take_all(&mut native, FIELDS);
+    out.take_members(&mut native, FIELDS);
     out.rest(native);
     Ok(())
 }
 
 /// The word itself stays: ours say less.
-fn outcome<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) {
-    let outcome = match native.text("outcome.result").as_deref() {
+fn outcome<'a>(mut native: Option<&mut Object<'a>>, out: &mut Envelope<'a>) {
+    let result = native.as_mut().and_then(|native| native.member_text("result"));
+    let outcome = match result.as_deref() {
         Some("SUCCESS" | "ALLOW") => "success",
         Some("FAILURE" | "ABANDONED" | "UNANSWERED") => "failure",
         Some("DENY" | "RATE_LIMIT") => "deny",
         _ => "unknown",
     };
     out.set(Field::Outcome, outcome);
-    if matches!(outcome, "failure" | "deny") {
-        out.take(native, "outcome.reason", Field::ErrorCode);
+    if let Some(native) = native
+        && matches!(outcome, "failure" | "deny")
+    {
+        out.take_member(native, "reason", Field::ErrorCode);
     }
 }
 
 /// What the actor signs in with: an address as a rule.
-fn login<'a>(log: &str, native: &mut Object<'a>, out: &mut Envelope<'a>) {
-    let Some(login) = native.text("actor.alternateId").filter(|login| login != "unknown") else { return };
+fn login<'a>(log: &str, actor: &mut Object<'a>, out: &mut Envelope<'a>) {
+    let Some(login) = actor.member_text("alternateId").filter(|login| login != "unknown") else { return };
     let field = match (login.contains('@'), log) {
         (true, "event") => Field::Email,
         (true, _) => Field::ActorEmail,
         // What applications and the system itself have there is no name of a person.
-        (false, "event") if native.text("actor.type").is_some_and(|kind| kind == "User") => Field::Username,
+        (false, "event") if actor.member_text("type").is_some_and(|kind| kind == "User") => Field::Username,
         _ => return,
     };
-    out.take(native, "actor.alternateId", field);
+    out.take_member(actor, "alternateId", field);
 }
 
 fn targets<'a>(log: &str, native: &mut Object<'a>, out: &mut Envelope<'a>) {

@@ -10,67 +10,38 @@ use base64::engine::general_purpose::STANDARD;
 use event::Field;
 use std::borrow::Cow;
 
-/// Where one shape has what.
-struct Shape {
-    kind: &'static str,
-    time: &'static str,
-    aggregate_id: &'static str,
-    aggregate_type: &'static str,
-    payload: &'static str,
-    fields: &'static [(&'static str, Field)],
-}
+/// What an event that Actions v2 sends has as texts of its own.
+const ACTIONS: &[(&str, Field)] = &[("userID", Field::ActorId)];
 
-const ACTIONS: Shape = Shape {
-    kind: "event_type",
-    time: "created_at",
-    aggregate_id: "aggregateID",
-    aggregate_type: "aggregateType",
-    payload: "event_payload",
-    fields: &[
-        ("event_type", Field::Action),
-        ("aggregateID", Field::TargetId),
-        ("aggregateType", Field::TargetType),
-        ("userID", Field::ActorId),
-    ],
-};
+/// Who wrote an event that was searched for.
+const EDITOR: &[(&str, Field)] =
+    &[("userId", Field::ActorId), ("displayName", Field::ActorName), ("service", Field::ClientActorName)];
 
-const SEARCH: Shape = Shape {
-    kind: "type.type",
-    time: "creationDate",
-    aggregate_id: "aggregate.id",
-    aggregate_type: "aggregate.type.type",
-    payload: "payload",
-    fields: &[
-        ("type.type", Field::Action),
-        ("type.localized.localizedMessage", Field::Message),
-        ("aggregate.id", Field::TargetId),
-        ("aggregate.type.type", Field::TargetType),
-        ("editor.userId", Field::ActorId),
-        ("editor.displayName", Field::ActorName),
-        ("editor.service", Field::ClientActorName),
-    ],
-};
-
-/// Objects that something of [`SEARCH`] stands in.
+/// Objects that something is taken from of an event that was searched for.
 const INSIDE: &[&str] = &["aggregate", "editor", "type", "localized"];
+
+/// What decides what an event means, and where the rest of it is in its shape.
+struct Said<'a> {
+    kind: Option<Cow<'a, str>>,
+    aggregate_id: Option<Cow<'a, str>>,
+    aggregate_type: Option<Cow<'a, str>>,
+    /// Where its kind is, for who misses it.
+    named: &'static str,
+    time: &'static str,
+    payload: &'static str,
+}
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse_into(text, INSIDE)?;
-    let shape = if native.has("event_type") {
-        out.shape("actions");
-        &ACTIONS
-    } else {
-        &SEARCH
-    };
-    let kind = native.text(shape.kind).filter(|kind| !kind.is_empty()).ok_or_else(|| Reason::missing(shape.kind))?;
-    id(&mut native, shape, text, out);
-    out.time(&mut native, shape.time, Stamp::Micros, context)?;
-    let known = catalog::of(NAME).get(&kind);
-    out.set(Field::Log, known.map_or_else(|| log_of(&kind), |entry| entry.log.as_str()));
+    let said = if native.has("event_type") { actions(&mut native, out) } else { search(&mut native, out) };
+    let kind = said.kind.as_deref().filter(|kind| !kind.is_empty()).ok_or_else(|| Reason::missing(said.named))?;
+    id(&mut native, &said, text, out);
+    out.time(&mut native, said.time, Stamp::Micros, context)?;
+    let known = catalog::of(NAME).get(kind);
+    out.set(Field::Log, known.map_or_else(|| log_of(kind), |entry| entry.log.as_str()));
     let failed = kind.ends_with(".failed");
     out.set(Field::Outcome, if failed { "failure" } else { "success" });
     out.set(Field::Level, if failed { "warn" } else { known.map_or("info", |entry| entry.level.as_str()) });
-    out.take_all(&mut native, shape.fields);
     if kind.starts_with("session.")
         && let Some(id) = out.text(Field::TargetId).map(Cow::into_owned)
     {
@@ -79,7 +50,7 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     open_payload(&mut native);
     // A session begins as nobody's; whose it is is said once its user was found.
     if kind == "session.user.checked"
-        && let Some(owner) = native.raw(shape.payload).and_then(|payload| object::at(payload, &["userID"]))
+        && let Some(owner) = native.raw(said.payload).and_then(|payload| object::at(payload, &["userID"]))
     {
         out.copy_raw(owner, Field::SessionUserId);
     }
@@ -87,14 +58,51 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     Ok(())
 }
 
+fn actions<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Said<'a> {
+    out.shape("actions");
+    out.take_members(native, ACTIONS);
+    Said {
+        kind: out.take_saying(native, "event_type", Field::Action),
+        aggregate_id: out.take_saying(native, "aggregateID", Field::TargetId),
+        aggregate_type: out.take_saying(native, "aggregateType", Field::TargetType),
+        named: "event_type",
+        time: "created_at",
+        payload: "event_payload",
+    }
+}
+
+fn search<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Said<'a> {
+    let mut said = Said {
+        kind: None,
+        aggregate_id: None,
+        aggregate_type: None,
+        named: "type.type",
+        time: "creationDate",
+        payload: "payload",
+    };
+    if let Some(kind) = native.inner("type") {
+        said.kind = out.take_saying(kind, "type", Field::Action);
+        out.take(kind, "localized.localizedMessage", Field::Message);
+    }
+    if let Some(aggregate) = native.inner("aggregate") {
+        said.aggregate_id = out.take_saying(aggregate, "id", Field::TargetId);
+        let kind = aggregate.inner("type");
+        said.aggregate_type = kind.and_then(|kind| out.take_saying(kind, "type", Field::TargetType));
+    }
+    if let Some(editor) = native.inner("editor") {
+        out.take_members(editor, EDITOR);
+    }
+    said
+}
+
 /// The aggregate and the number of the event in it; the whole record where either is missing.
-fn id<'a>(native: &mut Object<'a>, shape: &Shape, text: &str, out: &mut Envelope<'a>) {
-    let sequence = native.raw("sequence").map(|raw| raw.trim_matches('"').to_owned()).unwrap_or_default();
-    let kind = native.text(shape.aggregate_type).unwrap_or_default();
-    let id = native.text(shape.aggregate_id).unwrap_or_default();
+fn id<'a>(native: &mut Object<'a>, said: &Said<'_>, text: &str, out: &mut Envelope<'a>) {
+    let sequence = native.member("sequence").map_or("", |raw| raw.trim_matches('"'));
+    let (kind, id) =
+        (said.aggregate_type.as_deref().unwrap_or_default(), said.aggregate_id.as_deref().unwrap_or_default());
     let counted = !sequence.is_empty() && sequence.bytes().all(|b| b.is_ascii_digit());
     if counted && !id.is_empty() {
-        out.id_by(&[NAME, &kind, &id, &sequence]);
+        out.id_by(&[NAME, kind, id, sequence]);
     } else {
         out.id_by_content(text);
     }
