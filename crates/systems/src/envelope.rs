@@ -220,7 +220,7 @@ impl<'a> Envelope<'a> {
                 if !zoned {
                     self.time_from = Some(NO_ZONE);
                 }
-                Some((at, stamp.write(at) == **raw))
+                Some((at, stamp.writes(at, raw)))
             }
         };
         match at {

@@ -46,6 +46,23 @@ impl Stamp {
         out.push('"');
         out
     }
+
+    /// Whether [`write`](Self::write) gives just this JSON text, out of which the time was [`read`].
+    pub fn writes(self, at: i64, raw: &str) -> bool {
+        match self {
+            Stamp::Millis => has_form(raw, br#""0000-00-00T00:00:00.000Z""#),
+            Stamp::Micros => has_form(raw, br#""0000-00-00T00:00:00.000000Z""#),
+            _ => self.write(at) == raw,
+        }
+    }
+}
+
+/// Whether a time that was read is written like this one, with digits for its zeros.
+fn has_form<const N: usize>(raw: &str, form: &[u8; N]) -> bool {
+    let Some(raw) = raw.as_bytes().as_array::<N>() else { return false };
+    let fits = |(byte, form): (&u8, &u8)| (byte == form) | ((*form == b'0') & byte.is_ascii_digit());
+    // A leap second is read as the second before it.
+    raw.iter().zip(form).fold(true, |all, pair| all & fits(pair)) && raw.get(18..20) != Some(b"60")
 }
 
 /// A time out of its JSON text, and whether it said its zone itself. `None` for what is no time.
@@ -240,6 +257,17 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn a_time_is_the_same_as_written_where_the_slow_way_says(
+            raw in "\"(0000|0001|1969|2026|9999)-(02|12)-(01|28|29|31)[Tt ](00|23):(00|59):(00|59|60)(\\.[0-9]{3}|\\.[0-9]{6}|\\.1|\\.\\\\u0031|)(Z|z|[+]00:00|-01:00|)\"",
+        ) {
+            for stamp in [Stamp::Millis, Stamp::Micros] {
+                if let Some((at, _)) = read(&raw, stamp, &TimeZone::UTC) {
+                    proptest::prop_assert_eq!(stamp.writes(at, &raw), stamp.write(at) == raw, "{}", raw);
+                }
+            }
+        }
+
         #[test]
         fn never_panics(given in ".{0,40}", cut in "[0-9T :.,+Z-]{0,40}") {
             for zone in [TimeZone::UTC, TimeZone::fixed(jiff::tz::offset(-11))] {

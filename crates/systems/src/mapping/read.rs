@@ -208,7 +208,7 @@ fn time(
     } else {
         out.set_time(field, at);
     }
-    Ok(stamp.write(at) == raw)
+    Ok(stamp.writes(at, raw))
 }
 
 fn quoted_json(field: Field, raw: &str, out: &mut Envelope<'_>) -> Option<bool> {
