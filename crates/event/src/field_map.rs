@@ -16,13 +16,13 @@ pub struct FieldMap<T> {
     values: Vec<T>,
     /// By field: the number of its value, from 1; 0 for one that has none.
     place: [u8; COUNT],
-    /// A bit per field that has a value.
-    present: u128,
+    /// The fields that have a value.
+    present: FieldSet,
 }
 
 impl<T> Default for FieldMap<T> {
     fn default() -> Self {
-        FieldMap { values: Vec::with_capacity(USUAL), place: [0; COUNT], present: 0 }
+        FieldMap { values: Vec::with_capacity(USUAL), place: [0; COUNT], present: FieldSet::default() }
     }
 }
 
@@ -50,7 +50,7 @@ impl<T> FieldMap<T> {
         if let Some(place) = self.place.get_mut(field as usize) {
             *place = 0;
         }
-        self.present &= !(1 << field as u32);
+        self.present.remove(field as usize);
     }
 
     /// Gives a field a value, instead of the one it has.
@@ -63,7 +63,7 @@ impl<T> FieldMap<T> {
                     self.values.push(value);
                     // One value per field, and there are far fewer than 256.
                     *place = self.values.len() as u8;
-                    self.present |= 1 << field as u32;
+                    self.present.insert(field as usize);
                 }
             }
         }
@@ -77,18 +77,48 @@ impl<T> FieldMap<T> {
 
 /// See [`FieldMap::present`].
 #[derive(Debug, Clone)]
-pub struct Present(u128);
+pub struct Present(FieldSet);
 
 impl Iterator for Present {
     type Item = Field;
 
+    #[inline]
     fn next(&mut self) -> Option<Field> {
-        if self.0 == 0 {
+        FIELDS.get(self.0.take_first()?).map(|spec| spec.field)
+    }
+}
+
+/// Numbers below 128, such as those of fields.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct FieldSet([u64; 2]);
+
+impl FieldSet {
+    /// Adds a number. Tells whether it was not there.
+    #[inline]
+    pub fn insert(&mut self, number: usize) -> bool {
+        let Some(word) = self.0.get_mut(number / 64) else { return false };
+        let before = *word;
+        *word |= 1 << (number % 64);
+        before != *word
+    }
+
+    fn remove(&mut self, number: usize) {
+        if let Some(word) = self.0.get_mut(number / 64) {
+            *word &= !(1 << (number % 64));
+        }
+    }
+
+    /// Removes the lowest.
+    #[inline]
+    fn take_first(&mut self) -> Option<usize> {
+        let [low, high] = &mut self.0;
+        let (word, before) = if *low != 0 { (low, 0) } else { (high, 64) };
+        let number = word.trailing_zeros() as usize;
+        if *word == 0 {
             return None;
         }
-        let position = self.0.trailing_zeros() as usize;
-        self.0 &= self.0 - 1;
-        FIELDS.get(position).map(|spec| spec.field)
+        *word &= *word - 1;
+        Some(before + number)
     }
 }
 

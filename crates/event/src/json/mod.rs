@@ -12,6 +12,7 @@ mod write;
 pub(crate) use write::is_canonical_number;
 pub use write::{key_order, write_number, write_read, write_string};
 
+pub(crate) use scan::has_nul;
 use scan::{plain_run, text_end};
 use std::borrow::Cow;
 

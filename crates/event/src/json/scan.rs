@@ -26,6 +26,13 @@ pub(super) fn plain_run(bytes: &[u8]) -> usize {
     )
 }
 
+/// Whether a text has a NUL character. Texts of fields are so short that looking for it in a way made for long ones takes longer.
+pub(crate) fn has_nul(text: &str) -> bool {
+    let zero = |word: &[u8; 8]| found(u64::from_le_bytes(*word), differ(u64::from_le_bytes(*word), 0));
+    let (words, tail) = text.as_bytes().as_chunks();
+    words.iter().any(|word| zero(word) != 0) || tail.contains(&0)
+}
+
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 const LOW: u64 = !HIGH;

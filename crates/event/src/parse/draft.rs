@@ -4,7 +4,7 @@
 //! what is filled in, and what is removed (`super`).
 
 use super::{Found, Invalid, wrong_type};
-use crate::field_map::{FieldMap, Present};
+use crate::field_map::{FieldMap, FieldSet, Present};
 use crate::fields::{COUNT, FIELDS, Field, Kind};
 use crate::json::{self, JsonError, Next, Reader};
 use crate::time;
@@ -129,7 +129,7 @@ pub(super) struct Draft<'a> {
     /// What the sender says it had removed.
     pub redactions: Option<&'a str>,
     /// Which known keys were there, by [`Field`] or by [`group_bit`]: each may stand once.
-    seen: u128,
+    seen: FieldSet,
 }
 
 /// How deep the value of each field stands in a record's text: the members of a group one deeper.
@@ -182,7 +182,7 @@ const _: () = assert!(COUNT + GROUPS.len() < 128);
 
 impl<'a> Draft<'a> {
     fn new() -> Draft<'a> {
-        Draft { values: FieldMap::default(), extras: Vec::new(), redactions: None, seen: 0 }
+        Draft { values: FieldMap::default(), extras: Vec::new(), redactions: None, seen: FieldSet::default() }
     }
 
     /// Takes fields that were found elsewhere; `None` where any of them is not as its place in a record's text has to be, or
@@ -207,7 +207,7 @@ impl<'a> Draft<'a> {
                         .and_then(|()| r.end().map_err(whole))
                         .ok()?;
                 }
-                (Found::Text(text), Kind::Text) if memchr::memchr(0, text.as_bytes()).is_none() => {
+                (Found::Text(text), Kind::Text) if !json::has_nul(text) => {
                     draft.once("", field as u32, "").ok()?;
                     draft.set(field, Slot::Text(Cow::Borrowed(text)));
                 }
@@ -317,12 +317,7 @@ impl<'a> Draft<'a> {
     }
 
     fn once(&mut self, field: &str, bit: u32, key: &str) -> Result<(), Invalid> {
-        let bit = 1u128 << bit;
-        if self.seen & bit != 0 {
-            return Err(duplicate(field, key));
-        }
-        self.seen |= bit;
-        Ok(())
+        if self.seen.insert(bit as usize) { Ok(()) } else { Err(duplicate(field, key)) }
     }
 
     fn group(
