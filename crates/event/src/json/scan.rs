@@ -19,41 +19,34 @@ pub(super) fn text_end(bytes: &[u8], mut at: usize) -> std::result::Result<usize
 /// a control character.
 #[inline]
 pub(super) fn plain_run(bytes: &[u8]) -> usize {
-    run(
-        bytes,
-        |word| found(word, differ(word, b'"') & differ(word, b'\\') & ((word & LOW) + ONES * 0x60)),
-        |b| b < 0x20 || b == b'"' || b == b'\\',
-    )
+    run(bytes, |word| quotes(word) | word.wrapping_sub(ONES * 0x20), |b| b < 0x20 || b == b'"' || b == b'\\')
 }
 
 /// Whether a text has a NUL character. Texts of fields are so short that looking for it in a way made for long ones takes longer.
 pub(crate) fn has_nul(text: &str) -> bool {
-    let zero = |word: &[u8; 8]| found(u64::from_le_bytes(*word), differ(u64::from_le_bytes(*word), 0));
     let (words, tail) = text.as_bytes().as_chunks();
-    words.iter().any(|word| zero(word) != 0) || tail.contains(&0)
+    words.iter().any(|word| first(u64::from_le_bytes(*word), nul) != 0) || tail.contains(&0)
 }
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
-const LOW: u64 = !HIGH;
 
-/// The high bit of each byte that is a quote or a backslash.
+/// Has the high bit of each byte that is a quote or a backslash, as [`first`] takes it.
 #[inline]
 fn quotes(word: u64) -> u64 {
-    found(word, differ(word, b'"') & differ(word, b'\\'))
+    nul(word ^ (ONES * b'"' as u64)) | nul(word ^ (ONES * b'\\' as u64))
 }
 
-/// The high bit of each byte whose lower seven are not those of `byte`. Added to seven bits, what fits in seven never reaches the next
-/// byte.
+/// Has the high bit of each byte of ASCII that is 0. What it borrows to have one taken away changes no byte before it.
 #[inline]
-fn differ(word: u64, byte: u8) -> u64 {
-    ((word & LOW) ^ (ONES * byte as u64)) + LOW
+fn nul(word: u64) -> u64 {
+    word.wrapping_sub(ONES)
 }
 
-/// The high bit of each byte of ASCII for which that bit of `others` is not set.
+/// The high bits that `found` has of bytes of ASCII. That of the first is right, those behind it need not be.
 #[inline]
-fn found(word: u64, others: u64) -> u64 {
-    !(others | word) & HIGH
+fn first(word: u64, found: impl Fn(u64) -> u64) -> u64 {
+    found(word) & !word & HIGH
 }
 
 /// How many bytes come before the first that `ends` names. Eight at a time, in which `found` marks it.
@@ -61,7 +54,7 @@ fn found(word: u64, others: u64) -> u64 {
 fn run(bytes: &[u8], found: impl Fn(u64) -> u64, ends: impl Fn(u8) -> bool) -> usize {
     let mut rest = bytes;
     while let Some((eight, after)) = rest.split_first_chunk() {
-        let marks = found(u64::from_le_bytes(*eight));
+        let marks = first(u64::from_le_bytes(*eight), &found);
         if marks != 0 {
             return bytes.len() - rest.len() + marks.trailing_zeros() as usize / 8;
         }
