@@ -6,7 +6,7 @@
 mod secret;
 
 use super::context::Context;
-use super::{KeyRule, MARK, Redaction, Rules, add_mark, push_token};
+use super::{KeyRule, MARK, Redaction, Rules, add_mark, keys, push_token};
 use crate::json::{self, JsonError, MAX_DEPTH, Next, Reader};
 use smallvec::SmallVec;
 use std::borrow::Cow;
@@ -32,7 +32,8 @@ impl Canonical<'_> {
     /// [`JsonError`] with the byte offset into `text`.
     pub fn write(&self, text: &str, marks: &mut Vec<Redaction>, out: &mut String) -> Result<(), JsonError> {
         let (path, members) = (SmallVec::new(), SmallVec::new());
-        let mut pass = Pass { reader: Reader::new(text), copied: 0, how: *self, marks, path, members };
+        let only_built_in = self.rules.only_built_in_keys() && self.context == Context::default();
+        let mut pass = Pass { reader: Reader::new(text), copied: 0, how: *self, only_built_in, marks, path, members };
         pass.value(self.depth, out)?;
         pass.copy(pass.reader.at(), out);
         pass.reader.end()
@@ -56,6 +57,8 @@ struct Pass<'a, 'r> {
     /// comes, and one long piece costs less to write than all its tokens.
     copied: usize,
     how: Canonical<'r>,
+    /// No other keys are secret than those that always are.
+    only_built_in: bool,
     marks: &'r mut Vec<Redaction>,
     /// With the next, on the stack for what most records have: this is run for every record.
     path: SmallVec<[Step; 8]>,
@@ -271,9 +274,9 @@ impl<'a> Pass<'a, '_> {
     #[inline(always)]
     fn usual(&self, name: &str, first: usize) -> bool {
         let after = |(last, _): &(Cow<'_, str>, Range<usize>)| json::key_order(last, name).is_lt();
-        name.len() < TOKEN
-            && self.how.rules.names_nothing(name)
-            && self.how.context == Context::default()
+        self.only_built_in
+            && (name.len() < TOKEN || self.how.rules.harmless(name))
+            && keys::harmless(name)
             && (self.members.len() == first || self.members.last().is_some_and(after))
     }
 

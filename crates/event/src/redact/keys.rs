@@ -205,13 +205,17 @@ fn suspicious(key: &str) -> bool {
     names & SHORT.get(key.len()).copied().unwrap_or(u64::MAX) != 0
 }
 
-/// Whether a key is known by two letters and its first to have no rule, as most are; not where a tenant has names of its own.
+/// Whether a key is known by its letters to have no rule, as nearly all are; not where a tenant has names of its own. Two letters
+/// tell most.
 #[inline]
 pub(super) fn harmless(key: &str) -> bool {
-    let [first, .., before, last] = key.as_bytes() else { return false };
+    let [.., before, last] = key.as_bytes() else { return false };
     let with = LAST[0][usize::from(*last)];
-    // A last one that may be nothing in the name leaves the place to the one before it.
-    with != u64::MAX && with & LAST[1][usize::from(*before)] == 0 && !matches!(first, b'o' | b'O')
+    if may_be_ory(key) || with == u64::MAX {
+        // A last one that may be nothing in the name leaves the place to the one before it.
+        return false;
+    }
+    with & LAST[1][usize::from(*before)] == 0 || !suspicious(key)
 }
 
 /// The rule for a key, built-in ones first.
@@ -241,8 +245,12 @@ pub(super) fn name_of(key: &str, rules: &Rules) -> Option<&'static str> {
 
 /// Ory's session cookies: `ory_kratos_session`, `ory_session_<project>`.
 fn is_session_cookie(key: &str) -> bool {
-    let ory = matches!(key.as_bytes(), [b'o' | b'O', b'r' | b'R', b'y' | b'Y', b'_' | b'-', ..]);
-    ory && normal(key).contains("session")
+    may_be_ory(key) && normal(key).contains("session")
+}
+
+#[inline]
+fn may_be_ory(key: &str) -> bool {
+    matches!(key.as_bytes(), [b'o' | b'O', b'r' | b'R', b'y' | b'Y', b'_' | b'-', ..])
 }
 
 /// The rule for a name of [`NAMES`].

@@ -82,13 +82,12 @@ impl Rules {
     /// What to do with the value under this key, if anything.
     #[inline]
     pub fn key(&self, key: &str) -> Option<KeyRule> {
-        if self.names_nothing(key) { None } else { keys::rule(key, self) }
+        if self.only_built_in_keys() && keys::harmless(key) { None } else { keys::rule(key, self) }
     }
 
-    /// Whether [`key`](Self::key) has nothing to look for in a key, as in most.
-    #[inline]
-    pub(crate) fn names_nothing(&self, key: &str) -> bool {
-        self.extra_keys.is_empty() && keys::harmless(key)
+    /// Whether the tenant has no key names of its own.
+    pub(crate) fn only_built_in_keys(&self) -> bool {
+        self.extra_keys.is_empty()
     }
 
     /// Whether [`text`](Self::text) has nothing to look for in a text, as in nearly all.
