@@ -192,7 +192,7 @@ impl<'a> Object<'a> {
         self.push_named(Named { glance: Glance::of(&key), plain: false, key, member, whole: "" });
     }
 
-    #[inline]
+    #[inline(always)]
     fn push_named(&mut self, named: Named<'a>) {
         let bit = named.glance.bit();
         if self.names & bit != 0 && !self.doubled {

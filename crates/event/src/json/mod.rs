@@ -268,7 +268,8 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn member_of(&mut self, name: Name<'a>, depth: usize) -> Result<Member<'a>> {
         let start = self.at;
-        let (raw, plain) = match self.plain_raw() {
+        let text = if self.peek() == Some(b'"') { self.plain_raw() } else { None };
+        let (raw, plain) = match text {
             Some(raw) => (raw, true),
             None => (self.skip(depth)?, false),
         };
