@@ -6,7 +6,7 @@
 use crate::change::Change;
 use crate::filled::{Filled, Place, comma};
 use crate::moment::{self, Stamp};
-use crate::object::{Glance, Object, Said, unquoted};
+use crate::object::{Glance, Object, Said, unescaped, unquoted};
 use crate::{Context, Reason};
 use event::fields::{FIELDS, Spec};
 use event::json::write_string;
@@ -131,13 +131,28 @@ impl<'a> Envelope<'a> {
 
     /// The same with JSON text.
     pub fn copy_raw(&mut self, raw: &str, field: Field) {
+        if self.is_empty(field) {
+            self.copy_json(raw.to_owned(), field);
+        }
+    }
+
+    /// The same with JSON text that lasts as long as the record's, or is made for this.
+    pub fn copy_json(&mut self, raw: impl Into<Cow<'a, str>>, field: Field) {
+        let raw = raw.into();
         if !self.is_empty(field) {
             return;
         }
         if raw.starts_with('"') && raw.len() > 2 {
-            self.set_raw(field, raw.to_owned());
+            let plain = match &raw {
+                Cow::Borrowed(raw) if field.spec().kind == Kind::Text => unescaped(raw),
+                _ => None,
+            };
+            match plain {
+                Some(text) => self.set(field, text),
+                None => self.set_raw(field, raw),
+            }
         } else if raw.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
-            self.set(field, raw.to_owned());
+            self.set(field, raw);
         }
     }
 

@@ -276,6 +276,14 @@ impl<'a> Object<'a> {
         self.find(name)?.raw().map(|raw| &*raw)
     }
 
+    /// The same as it stands in the text that the object was read from; `None` for what was put there since, or looked into.
+    pub fn standing(&mut self, name: &str) -> Option<&'a str> {
+        match self.find(name)? {
+            Member::Raw(Cow::Borrowed(raw)) => Some(raw),
+            _ => None,
+        }
+    }
+
     /// Such a member's JSON text as it stands now, without what was taken out of it.
     pub fn json(&mut self, name: &str) -> Option<Cow<'a, str>> {
         match self.find(name)? {
@@ -430,6 +438,13 @@ impl<'a> Object<'a> {
 /// What stands in the quotes of a text that has them.
 pub(crate) fn unquoted(raw: &str) -> Option<&str> {
     raw.get(1..raw.len().checked_sub(1)?)
+}
+
+/// What stands in the quotes of a text that has them, where that is what it says.
+pub(crate) fn unescaped(raw: &str) -> Option<&str> {
+    let mut r = Reader::new(raw);
+    let text = r.plain_string()?;
+    r.end().ok().map(|()| text)
 }
 
 /// The text that a JSON string says. `None` for what is no JSON string.

@@ -111,13 +111,14 @@ fn login<'a>(log: &str, actor: &mut Object<'a>, out: &mut Envelope<'a>) {
 }
 
 fn targets<'a>(log: &str, native: &mut Object<'a>, out: &mut Envelope<'a>) {
-    let Some(targets) = native.raw("target").cloned() else { return };
+    // Most records have none.
+    let Some(targets) = native.standing("target").filter(|targets| targets.starts_with('[')) else { return };
     let mut places = [
         [Field::TargetId, Field::TargetType, Field::TargetName],
         [Field::SubjectId, Field::SubjectType, Field::SubjectName],
     ]
     .into_iter();
-    let mut list = Reader::new(&targets);
+    let mut list = Reader::new(targets);
     if list.open(b'[').is_err() {
         return;
     }
@@ -126,9 +127,16 @@ fn targets<'a>(log: &str, native: &mut Object<'a>, out: &mut Envelope<'a>) {
         if !list.element(position == 0).unwrap_or(false) {
             break;
         }
-        let Ok(target) = list.skip(1) else { break };
-        let [id, kind, name, changed] =
-            pick(&mut Reader::new(target), ["id", "type", "displayName", "changeDetails"]).unwrap_or_default();
+        let mut ahead = list.clone();
+        let [id, kind, name, changed] = match pick(&mut ahead, ["id", "type", "displayName", "changeDetails"]) {
+            Ok(found) => {
+                list = ahead;
+                found
+            }
+            // Something else than a target has its place all the same.
+            Err(_) if list.skip(1).is_ok() => [None; 4],
+            Err(_) => break,
+        };
         let fields = if log == "event" && kind == Some("\"AppInstance\"") {
             [Some(Field::ClientId), None, Some(Field::ClientName)]
         } else {
@@ -137,7 +145,7 @@ fn targets<'a>(log: &str, native: &mut Object<'a>, out: &mut Envelope<'a>) {
         };
         for (raw, field) in [id, kind, name].into_iter().zip(fields) {
             if let (Some(field), Some(raw)) = (field, raw) {
-                out.copy_raw(raw, field);
+                out.copy_json(raw, field);
             }
         }
         // What changed is said of one target; the list itself stays, so this is not taken from it.
@@ -148,7 +156,7 @@ fn targets<'a>(log: &str, native: &mut Object<'a>, out: &mut Envelope<'a>) {
         {
             for (field, state) in [(Field::Old, from), (Field::New, to)] {
                 if state != "null" {
-                    out.set_raw(field, state.to_owned());
+                    out.set_raw(field, state);
                 }
             }
         }
