@@ -25,6 +25,13 @@ pub const MAX_RECORD: usize = 1 << 20;
 /// Longest id in bytes.
 pub const MAX_ID: usize = 128;
 
+/// Whether a text may be an id: printable ASCII, not too long.
+pub fn is_id(text: &str) -> bool {
+    // All of it at once: nearly every id is one.
+    let printable = || text.bytes().fold(true, |all, b| all & (0x20..0x7f).contains(&b));
+    (1..=MAX_ID).contains(&text.len()) && printable()
+}
+
 /// Why a record was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
@@ -212,7 +219,7 @@ impl Parser<'_> {
                 draft.set(F::Id, Slot::Text(Cow::Owned(fresh_id())));
                 true
             }
-            Some(id) if id.is_empty() || id.len() > MAX_ID || !id.bytes().all(|b| (0x20..0x7f).contains(&b)) => {
+            Some(id) if !is_id(id) => {
                 return Err(Invalid::new(
                     "invalid_id",
                     "id",

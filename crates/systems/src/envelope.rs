@@ -10,7 +10,7 @@ use crate::object::{Glance, Object, Said, unescaped, unquoted};
 use crate::{Context, Reason};
 use event::fields::{FIELDS, Spec};
 use event::json::write_string;
-use event::parse::MAX_ID;
+use event::parse::is_id;
 use event::{Field, FieldMap, Kind};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
@@ -294,7 +294,7 @@ impl<'a> Envelope<'a> {
     /// the id.
     pub fn id(&mut self, native: &mut Object<'a>, path: &str) {
         let Some(id) = native.text(path).filter(|id| !id.is_empty()) else { return };
-        if id.len() <= MAX_ID && id.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+        if is_id(&id) {
             self.take(native, path, Field::Id);
         } else {
             self.set(Field::Id, hash(&[id.as_bytes()]));
