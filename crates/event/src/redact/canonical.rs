@@ -237,7 +237,7 @@ impl<'a> Pass<'a, '_> {
                 let start = self.written(from + usize::from(place > first), out);
                 has_value |= name == "value";
                 self.members.push((Cow::Borrowed(name), start..start));
-                if !self.plain_text(out) {
+                if !self.plain_text(out) && !self.reader.takes("null") {
                     self.other_value(depth + 1, out)?;
                 }
             } else if let Some(name) =
