@@ -32,7 +32,8 @@ struct Named<'a> {
     plain: bool,
     key: Cow<'a, str>,
     member: Member<'a>,
-    /// How it stands in the text it was read from, if that is how it is written while nobody takes it or looks into it.
+    /// How it stands in the text it was read from, if that is how it is written while nobody takes it or looks into it; of an object
+    /// that was looked into at once, how its name and the colon stand.
     whole: &'a str,
 }
 
@@ -172,11 +173,12 @@ impl<'a> Object<'a> {
                 },
             };
             if levels > 0 && r.at_object() && names.contains(&name.key.as_ref()) && name.as_written(r.at()) {
-                let mut ahead = r.clone();
+                let (mut ahead, whole) = (r.clone(), r.since(&name));
                 // What is written in another way stays as it came, until somebody does look into it.
                 if let Ok((inside, true)) = Object::read(&mut ahead, depth + 1, names, levels - 1, ROOM) {
                     *r = ahead;
-                    object.push(name.key, Member::Object(inside));
+                    let (glance, member) = (Glance::of(&name.key), Member::Object(inside));
+                    object.push_named(Named { glance, plain: false, key: name.key, member, whole });
                     continue;
                 }
             }
@@ -238,15 +240,15 @@ impl<'a> Object<'a> {
 
     /// An object inside this one, to take members from; `None` where the member is absent or something else.
     pub fn inner(&mut self, name: &str) -> Option<&mut Object<'a>> {
-        let member = self.find(name)?;
-        if let Member::Raw(raw) = member {
+        let named = self.find_named(name)?;
+        if let Member::Raw(raw) = &named.member {
             let inside = match raw {
                 Cow::Borrowed(text) => Object::parse(text).ok()?,
                 Cow::Owned(text) => Object::parse(text).ok()?.into_owned(),
             };
-            *member = Member::Object(inside);
+            (named.member, named.whole) = (Member::Object(inside), "");
         }
-        match member {
+        match &mut named.member {
             Member::Object(inside) => Some(inside),
             _ => None,
         }
@@ -396,21 +398,21 @@ impl<'a> Object<'a> {
                 out.push(',');
             }
             written += 1;
-            if !whole.is_empty() && matches!(member, Member::Raw(_)) {
+            if whole.is_empty() {
+                write_string(out, key);
+                out.push(':');
+            } else {
                 out.push_str(whole);
-                continue;
             }
-            write_string(out, key);
-            out.push(':');
             match member {
-                Member::Raw(raw) => out.push_str(raw),
+                Member::Raw(raw) if whole.is_empty() => out.push_str(raw),
                 Member::Text(text) => write_string(out, text),
                 Member::Object(inside) => {
                     out.push('{');
                     inside.write_members(out);
                     out.push('}');
                 }
-                Member::Taken => {}
+                Member::Raw(_) | Member::Taken => {}
             }
         }
         written

@@ -230,7 +230,7 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn plain_value(&mut self, name: &Name<'a>) -> Option<(&'a str, &'a str)> {
         let raw = self.plain_raw()?;
-        Some((raw, self.part(name.from, self.at)))
+        Some((raw, self.since(name)))
     }
 
     /// Leaves the object whose closing bracket is the very next byte. Tells whether it is.
@@ -261,6 +261,12 @@ impl<'a> Reader<'a> {
         Ok(self.key(first)?.map(|key| Name { key, from }))
     }
 
+    /// What stands from the beginning of a name up to the cursor.
+    #[inline]
+    pub fn since(&self, name: &Name<'a>) -> &'a str {
+        self.part(name.from, self.at)
+    }
+
     /// The other half.
     ///
     /// # Errors
@@ -274,7 +280,7 @@ impl<'a> Reader<'a> {
             None => (self.skip(depth)?, false),
         };
         let as_written = name.as_written(start) && self.at - start == raw.len();
-        let whole = if as_written { self.part(name.from, self.at) } else { "" };
+        let whole = if as_written { self.since(&name) } else { "" };
         Ok(Member { key: name.key, raw, plain, whole })
     }
 

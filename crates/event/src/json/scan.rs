@@ -24,8 +24,12 @@ pub(super) fn plain_run(bytes: &[u8]) -> usize {
 
 /// Whether a text has a NUL character. Texts of fields are so short that looking for it in a way made for long ones takes longer.
 pub(crate) fn has_nul(text: &str) -> bool {
+    let has = |word: &[u8; 8]| first(u64::from_le_bytes(*word), nul) != 0;
     let (words, tail) = text.as_bytes().as_chunks();
-    words.iter().any(|word| first(u64::from_le_bytes(*word), nul) != 0) || tail.contains(&0)
+    match text.as_bytes().last_chunk() {
+        Some(last) => words.iter().any(has) || has(last),
+        None => tail.contains(&0),
+    }
 }
 
 const ONES: u64 = 0x0101_0101_0101_0101;
