@@ -197,7 +197,7 @@ impl<'a> Draft<'a> {
                 (Found::Json(raw), Kind::Json)
                     if raw.starts_with('{') || raw.starts_with('[') && field != F::Attributes =>
                 {
-                    draft.once("", field as u32, "").ok()?;
+                    draft.seen.insert(field as usize).then_some(())?;
                     draft.set(field, Slot::Raw(raw));
                 }
                 (Found::Json(raw), _) => {
@@ -208,11 +208,11 @@ impl<'a> Draft<'a> {
                         .ok()?;
                 }
                 (Found::Text(text), Kind::Text) if !json::has_nul(text) => {
-                    draft.once("", field as u32, "").ok()?;
+                    draft.seen.insert(field as usize).then_some(())?;
                     draft.set(field, Slot::Text(Cow::Borrowed(text)));
                 }
                 (Found::Time(at), Kind::Time) if TIMES.contains(&at) => {
-                    draft.once("", field as u32, "").ok()?;
+                    draft.seen.insert(field as usize).then_some(())?;
                     draft.set(field, Slot::Time(at));
                 }
                 _ => return None,
@@ -286,6 +286,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Gives a field a value.
+    #[inline]
     pub fn set(&mut self, field: Field, value: Slot<'a>) {
         self.values.set(field, value);
     }
