@@ -101,10 +101,11 @@ impl<'a> Envelope<'a> {
         self.is_empty(field) && self.set_said(field, native.take_member_text(name))
     }
 
-    /// The same, and gives what the text says, if it says something.
+    /// The same with a field that is empty, and gives what the text says.
     pub fn take_saying(&mut self, native: &mut Object<'a>, name: &str, field: Field) -> Option<Cow<'a, str>> {
-        let text = native.member_text(name).filter(|text| !text.is_empty());
-        self.take_member(native, name, field);
+        let said = native.take_member_text(name)?;
+        let text = said.text();
+        self.set_said(field, Some(said));
         text
     }
 
@@ -227,26 +228,22 @@ impl<'a> Envelope<'a> {
         stamp: Stamp,
         context: &Context<'_>,
     ) -> Result<(), Reason> {
-        let at = match native.raw(path) {
-            None => None,
-            Some(raw) if raw == "null" || raw == "\"\"" => None,
-            Some(raw) => {
-                let (at, zoned) = moment::read(raw, stamp, context.zone).ok_or_else(|| Reason::time(path))?;
-                if !zoned {
-                    self.time_from = Some(NO_ZONE);
-                }
-                Some((at, stamp.writes(at, raw)))
+        let seen = native.take_if(path, |raw| {
+            if raw == "null" || raw == "\"\"" {
+                return (None, false);
             }
+            let read = moment::read(raw, stamp, context.zone);
+            (Some(read), read.is_some_and(|(at, _)| stamp.writes(at, raw)))
+        });
+        let Some(read) = seen.flatten() else {
+            self.no_time();
+            return Ok(());
         };
-        match at {
-            None => self.no_time(),
-            Some((at, same)) => {
-                if same {
-                    native.take(path);
-                }
-                self.slots.set(Field::Time, Slot::Time(at));
-            }
+        let (at, zoned) = read.ok_or_else(|| Reason::time(path))?;
+        if !zoned {
+            self.time_from = Some(NO_ZONE);
         }
+        self.slots.set(Field::Time, Slot::Time(at));
         Ok(())
     }
 

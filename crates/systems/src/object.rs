@@ -80,6 +80,17 @@ pub enum Said<'a> {
     Text(Cow<'a, str>),
 }
 
+impl<'a> Said<'a> {
+    /// What it says.
+    pub fn text(&self) -> Option<Cow<'a, str>> {
+        match self {
+            Said::Raw(raw) => decode(raw),
+            Said::Plain(raw) => unquoted(raw).map(Cow::Borrowed),
+            Said::Text(text) => Some(text.clone()),
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Member<'a> {
     /// JSON text.
@@ -336,6 +347,17 @@ impl<'a> Object<'a> {
     pub fn take(&mut self, path: &str) -> Option<Cow<'a, str>> {
         let (holder, name) = self.holder(path)?;
         holder.take_member(name)
+    }
+
+    /// Shows a member's JSON text to `look`, and takes it away where that says so.
+    pub fn take_if<R>(&mut self, path: &str, look: impl FnOnce(&str) -> (R, bool)) -> Option<R> {
+        let (holder, name) = self.holder(path)?;
+        let member = holder.find(name)?;
+        let (seen, take) = look(member.raw()?);
+        if take {
+            *member = Member::Taken;
+        }
+        Some(seen)
     }
 
     /// Takes a member away where it is a text with something in it. Anything else stays.
