@@ -22,6 +22,8 @@ pub struct Object<'a> {
     doubled: bool,
     /// A name that was asked for and stands there twice.
     twice: bool,
+    /// Whether any member may be an object that was looked into.
+    nested: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -213,6 +215,7 @@ impl<'a> Object<'a> {
             self.doubled = self.members.len() >= COMPARED || self.members.iter().any(same);
         }
         self.names |= bit;
+        self.nested |= matches!(named.member, Member::Object(_));
         self.members.push(named);
     }
 
@@ -251,6 +254,7 @@ impl<'a> Object<'a> {
 
     /// An object inside this one, to take members from; `None` where the member is absent or something else.
     pub fn inner(&mut self, name: &str) -> Option<&mut Object<'a>> {
+        self.nested = true;
         let named = self.find_named(name)?;
         if let Member::Raw(raw) = &named.member {
             let inside = match raw {
@@ -401,7 +405,8 @@ impl<'a> Object<'a> {
 
     /// A name that was taken or asked for and stands in the object once more: what it says is not certain.
     pub fn ambiguous(&self) -> bool {
-        self.twice || self.members.iter().any(|n| matches!(&n.member, Member::Object(inside) if inside.ambiguous()))
+        let inside = |n: &Named<'_>| matches!(&n.member, Member::Object(inside) if inside.ambiguous());
+        self.twice || self.nested && self.members.iter().any(inside)
     }
 
     /// Whether nothing is left.
@@ -455,7 +460,7 @@ impl<'a> Object<'a> {
                 Named { glance, plain: false, key: Cow::Owned(key.into_owned()), member, whole: "" }
             })
             .collect();
-        Object { members, names: self.names, doubled: self.doubled, twice: self.twice }
+        Object { members, names: self.names, doubled: self.doubled, twice: self.twice, nested: self.nested }
     }
 }
 
