@@ -63,7 +63,9 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     }
     if let Some(client) = native.inner("client") {
         out.take_members(client, CLIENT);
-        out.take(client, "userAgent.rawUserAgent", Field::UserAgent);
+        if let Some(agent) = client.inner("userAgent") {
+            out.take_member(agent, "rawUserAgent", Field::UserAgent);
+        }
     }
     if let Some(signed_in) = native.inner("authenticationContext") {
         if signed_in.member_text("externalSessionId").is_some_and(|id| id != "unknown") {

@@ -82,7 +82,9 @@ fn search<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Said<'a> {
     };
     if let Some(kind) = native.inner("type") {
         said.kind = out.take_saying(kind, "type", Field::Action);
-        out.take(kind, "localized.localizedMessage", Field::Message);
+        if let Some(localized) = kind.inner("localized") {
+            out.take_member(localized, "localizedMessage", Field::Message);
+        }
     }
     if let Some(aggregate) = native.inner("aggregate") {
         said.aggregate_id = out.take_saying(aggregate, "id", Field::TargetId);
