@@ -485,9 +485,9 @@ impl Ledger {
         self.inner.tail.load(Ordering::Relaxed)
     }
 
-    /// Whether the tail is nearly full: whoever can wait does well to, until rows have moved to segments.
+    /// Whether the tail is three quarters full: whoever can wait does well to, until rows have moved to segments.
     pub fn is_crowded(&self) -> bool {
-        self.tail_bytes() > self.inner.config.tail_bytes / 8 * 7
+        self.tail_bytes() > self.inner.config.tail_bytes / 4 * 3
     }
 
     /// Whether the tail is nine sixteenths full: rows come faster than they move to segments.
