@@ -15,8 +15,8 @@ use super::{Connect, Exit, Failure};
 
 /// The largest answer that is read into memory.
 pub const MAX_ANSWER: u64 = 256 << 20;
-/// The largest problem document that is looked at.
-const MAX_PROBLEM: u64 = 64 << 10;
+/// The largest problem document that is looked at: of a batch of 10,000 records each of which is refused, with all the reasons.
+const MAX_PROBLEM: u64 = 16 << 20;
 
 /// A server and the key to use with it.
 #[derive(Clone)]
@@ -102,6 +102,9 @@ pub struct Problem {
     pub request_id: String,
     /// Each thing that is wrong.
     pub errors: Vec<ProblemItem>,
+    /// The document as it came.
+    #[serde(skip)]
+    pub body: String,
 }
 
 /// One thing that is wrong.
@@ -358,6 +361,7 @@ fn problem(response: Response<Body>) -> Problem {
     }
     problem.status = status.as_u16();
     problem.retry_after = retry_after;
+    problem.body = text;
     problem
 }
 

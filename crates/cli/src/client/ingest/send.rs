@@ -268,6 +268,11 @@ fn post(target: &Target, body: &[u8], records: usize, counts: &mut Counts) -> Re
                 Duration::ZERO
             }
             Trouble::Problem(problem) if problem.is_temporary() => problem.retry_after.unwrap_or_default(),
+            Trouble::Problem(problem) if records > 1 => {
+                let Some(answer) = all_refused(problem, records) else { return Err(trouble) };
+                counts.rejected += answer.rejected;
+                return Ok(answer);
+            }
             Trouble::Problem(_) | Trouble::Unusable(_) => return Err(trouble),
         };
         let pause = asked.max(wait + jitter(wait));
@@ -276,6 +281,13 @@ fn post(target: &Target, body: &[u8], records: usize, counts: &mut Counts) -> Re
         }
         wait = (wait * 2).min(LONGEST_WAIT);
     }
+}
+
+/// A batch of which every record was refused is a problem for the server, and one answer among others for the file: what comes after
+/// it may be taken.
+fn all_refused(problem: &Problem, records: usize) -> Option<Answer> {
+    let answer: Answer = serde_json::from_str(&problem.body).ok()?;
+    (answer.accepted == 0 && answer.duplicate == 0 && answer.rejected == records as u64).then_some(answer)
 }
 
 fn read_answer(bytes: &[u8], records: usize, native: bool) -> Result<Answer, Trouble> {

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::client::testing::{Asked, Fake, Says, connect};
@@ -43,7 +43,7 @@ fn take(store: &mut Store, asked: &Asked) -> Says {
     for (n, line) in text.lines().enumerate() {
         let record: Value = serde_json::from_str(line).unwrap();
         if record.get("bad").is_some() {
-            results.push(serde_json::json!({"line": n + 1, "code": "missing_field", "field": "log", "detail": "`log` is missing"}));
+            results.push(json!({"line": n + 1, "code": "missing_field", "field": "log", "detail": "`log` is missing"}));
             continue;
         }
         let id = record["id"].as_str().map_or(line, |id| id).to_owned();
@@ -52,7 +52,7 @@ fn take(store: &mut Store, asked: &Asked) -> Says {
             Some(_) => duplicate += 1,
         }
     }
-    let answer = serde_json::json!({
+    let answer = json!({
         "accepted": accepted, "duplicate": duplicate, "rejected": results.len(), "first_index": 0, "tree_size": store.records.len(), "results": results,
     });
     (200, answer.to_string()).into()
@@ -150,6 +150,30 @@ fn a_file_that_has_grown_adds_only_what_is_new() {
     setup(&fake.url, lines(0..1500).as_bytes()).run().0.unwrap();
     let (_, summary) = setup(&fake.url, lines(0..1600).as_bytes()).run();
     assert_eq!(counts(&summary), (100, 1500, 0));
+}
+
+#[test]
+fn a_batch_that_is_refused_whole_does_not_end_the_file() {
+    // As the server answers such a batch: with a problem, longer than most.
+    let refusing = |n: u64, asked: &Asked| {
+        let refused = |field: &str| -> Vec<Value> {
+            let detail = "`log` is missing; it is one of audit, event, job, notification, session, grant";
+            let item = |line| json!({ "line": line, field: "log", "code": "missing_field", "detail": detail });
+            (1..=asked.text().lines().count()).map(item).collect()
+        };
+        let (errors, results) = (refused("pointer"), refused("field"));
+        let problem = json!({
+            "status": 400, "code": "missing_field", "title": "Bad Request", "detail": "`log` is missing", "accepted": 0,
+            "duplicate": 0, "rejected": results.len(), "errors": errors, "results": results,
+        });
+        (n == 1).then(|| (400, problem.to_string()).into())
+    };
+    let (fake, store) = serving(refusing, never);
+    let setup = setup(&fake.url, lines(0..2500).as_bytes());
+    let (outcome, summary) = setup.run();
+    assert_eq!(outcome, Ok(Exit::Partial));
+    assert_eq!(counts(&summary), (1500, 0, 1000));
+    assert_eq!((store.lock().unwrap().records.len(), setup.errors().len()), (1500, 1000));
 }
 
 #[test]
