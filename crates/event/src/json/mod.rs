@@ -219,14 +219,14 @@ impl<'a> Reader<'a> {
         self.text.get(start..)?.get(..len)
     }
 
-    /// As [`name`](Self::name), of a name as [`plain_key`](Self::plain_key) takes.
+    /// As [`name`](Self::name), of a name without escapes and with no blanks around it.
     #[inline]
     pub fn plain_name(&mut self, first: bool) -> Option<Name<'a>> {
         let from = self.at + usize::from(!first);
         self.plain_key(first).map(|key| Name { key: Cow::Borrowed(key), from })
     }
 
-    /// As [`plain_raw`](Self::plain_raw), of the text that is the very next after `name`; and that with its name.
+    /// The text without escapes that is the very next after `name`, as it stands; and that with its name.
     #[inline]
     pub fn plain_value(&mut self, name: &Name<'a>) -> Option<(&'a str, &'a str)> {
         let raw = self.plain_raw()?;
