@@ -55,7 +55,8 @@ impl<'a> Pass<'a, '_> {
         let mut names = Vec::new();
         let mut scratch = String::new();
         while let Some(key) = self.reader.key(names.is_empty())? {
-            names.push(if key.len() < 16 { key } else { self.clean_key(key, names.len()).0 });
+            // From here on it is a text in a list.
+            names.push(self.how.rules.text(&key, &mut |_| {}).map_or(key, Cow::Owned));
             scratch.clear();
             self.apart(depth + 1, &mut scratch)?;
         }

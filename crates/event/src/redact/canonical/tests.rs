@@ -95,6 +95,9 @@ fn provider_configuration_and_api_keys_are_reduced() {
     let (out, marks) = run(&out, provider);
     assert!(out.contains(r#"["clientSecret","url"]"#), "the reduced form stays: {out}");
     assert_eq!(marks.len(), 1, "and the id-only object is marked again at most once");
+    let (out, _) = run(r#"{"configuration":{"token=S":1,"a long one with cookie: S":2}}"#, provider);
+    assert_eq!(out, r#"{"configuration":["a long one with cookie: ***","token=***"]}"#);
+    assert_eq!(run(&out, provider).0, out);
     let (out, _) = run(r#"{"configuration":{"url":"u"}}"#, Context::default());
     assert_eq!(out, r#"{"configuration":{"url":"u"}}"#, "only for identity providers");
 }
