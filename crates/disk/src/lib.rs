@@ -34,7 +34,7 @@ pub trait DiskFile: Send {
     /// where they lie in memory as they will in the file, see [`COLD_ALIGN`].
     ///
     /// # Errors
-    /// As [`append`](Self::append).
+    /// As [`append`](Self::append). The file must be cut ([`truncate`](Self::truncate)) before more is appended.
     fn append_cold(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.append(bytes)
     }

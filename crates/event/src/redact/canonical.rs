@@ -391,7 +391,7 @@ impl<'a> Pass<'a, '_> {
 
     /// A key that is itself a token is not kept either. Tells whether it was.
     fn clean_key(&mut self, key: Cow<'a, str>, position: usize) -> (Cow<'a, str>, bool) {
-        if self.how.rules.harmless(&key) {
+        if self.how.rules.harmless(&key) || self.is_cleaned(&key) {
             return (key, true);
         }
         let mut fired = None;
@@ -404,6 +404,15 @@ impl<'a> Pass<'a, '_> {
                 (self.members.pop().map_or(Cow::Borrowed(""), |(clean, _)| clean), false)
             }
         }
+    }
+
+    /// Whether a key is what is left of one that was cleaned: it keeps its number, though its place may be another by now.
+    fn is_cleaned(&self, key: &str) -> bool {
+        key.rsplit_once(" #").is_some_and(|(clean, number)| {
+            clean.ends_with(MARK)
+                && number.bytes().all(|b| b.is_ascii_digit())
+                && self.how.rules.text(clean, &mut |_| {}).is_none()
+        })
     }
 
     /// What to do with the value under this key, if anything.

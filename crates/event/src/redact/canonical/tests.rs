@@ -70,6 +70,16 @@ fn a_header_in_a_list_of_pairs_is_one_too() {
 }
 
 #[test]
+fn a_key_with_a_secret_keeps_its_number() {
+    let (out, marks) = run(r#"{"zz apikey:'a b c, open":1,"a long name and more":2}"#, Context::default());
+    assert_eq!((out.as_str(), marks.len()), (r#"{"a long name and more":2,"zz apikey:'*** #0":1}"#, 1));
+    assert_eq!(run(&out, Context::default()), (out, Vec::new()));
+    // The number is only one behind a mark.
+    let (out, _) = run(r#"{"my password: #123456":1}"#, Context::default());
+    assert!(!out.contains("123456"), "{out}");
+}
+
+#[test]
 fn sorts_and_masks_with_pointers() {
     let (out, marks) =
         run(r#"{ "z": 1.0, "a/b": {"Access-Token":"x", "k":[{"password":"y"}]}, "c":"***" }"#, Context::default());
