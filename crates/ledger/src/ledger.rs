@@ -1,10 +1,12 @@
 //! The pool and the commit: batches of every tenant wait together and go down in one frame.
 //!
-//! One thread commits. It takes whatever waits, gives each record its index, builds one frame, appends and
-//! syncs it, and only then shows the records and answers the callers. There is no timer: the next frame is
-//! whatever gathered while the last one was being synced.
+//! One thread commits. It takes whatever waits, gives each record its index, builds one frame, has it appended and
+//! synced, and only then shows the records and answers the callers. There is no timer: the next frame is
+//! whatever gathered while the last one was put together or synced.
 
 mod committer;
+mod sealed;
+mod writer;
 
 pub use committer::leaf_of;
 
@@ -23,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use writer::{Landed, Writer};
 
 /// The clock, microseconds UTC. Injected, so that tests own time.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -41,6 +44,9 @@ pub struct Config {
     pub tail_bytes: usize,
     /// Bytes of them that are frozen for a segment of their own: more would be let go of late, and fill the tail meanwhile.
     pub freeze_bytes: usize,
+    /// Frames of so many bytes and more are written by a thread of their own, while the next is put together. To hand a smaller
+    /// one over takes longer than is gained.
+    pub overlap_bytes: usize,
 }
 
 /// Rows in one frame beyond which the next batch waits for the next frame.
@@ -170,11 +176,15 @@ pub struct Frozen {
     pub ids: u64,
 }
 
+type Freeze = Box<dyn FnOnce(Frozen) + Send>;
+
 #[derive(Default)]
 struct Pool {
     batches: Vec<(Batch, Answer)>,
-    freeze: Vec<Box<dyn FnOnce(Frozen) + Send>>,
+    freeze: Vec<Freeze>,
     stop: bool,
+    /// What became of the frame that was on its way to the disk.
+    landed: Option<Landed>,
 }
 
 struct Inner {
@@ -182,6 +192,7 @@ struct Inner {
     disk: Arc<dyn Disk>,
     pool: Mutex<Pool>,
     wake: Condvar,
+    /// Weight of the batches that nobody was answered for.
     pooled: AtomicUsize,
     tail: AtomicUsize,
     tenants: RwLock<HashMap<u32, Shared>>,
@@ -263,7 +274,7 @@ impl Ledger {
             clock,
             heads: HashMap::new(),
             unfrozen: 0,
-            fresh: HashMap::default(),
+            fresh: Vec::new(),
             hasher: merkle::Hasher::default(),
         };
         let mut ids = RecentIds::new();
@@ -304,9 +315,11 @@ impl Ledger {
             stats: Stats::default(),
         });
         let shared = Arc::clone(&inner);
-        let thread = std::thread::Builder::new()
-            .name("commit".into())
-            .spawn(move || committer.run(&shared, journal))
+        let thread = Writer::start(&inner)
+            .and_then(|writer| {
+                let commit = std::thread::Builder::new().name("commit".into());
+                commit.spawn(move || committer.run(&shared, journal, writer))
+            })
             .map_err(|source| JournalError::Io { what: "start the commit thread for", path: dir, source })?;
         Ok((Ledger { inner, thread: Mutex::new(Some(thread)) }, found))
     }

@@ -16,16 +16,18 @@ const STEPS: usize = 24;
 #[test]
 fn every_schedule_ends_as_the_model_says() {
     let schedules = Schedules::from_environment(SCHEDULES);
-    let [records, signed, stored] = schedules.run(|seed| {
+    let [records, signed, stored, overlapped] = schedules.run(|seed| {
         let world = World::run(seed, STEPS, Lie::None)?;
         let records: usize = world.model.tenants.values().map(|t| t.rows.len()).sum();
         let stored: usize = world.catalog.rows.values().map(Vec::len).sum();
-        Ok([records as u64, world.model.signed.len() as u64, stored as u64])
+        Ok([records as u64, world.model.signed.len() as u64, stored as u64, world.overlapped])
     });
     let n = schedules.count();
-    println!("{n} schedules: {records} records, {signed} checkpoints, {stored} stored");
+    println!(
+        "{n} schedules: {records} records, {signed} checkpoints, {stored} stored, {overlapped} frames on top of another"
+    );
     // A schedule in which nothing happens proves nothing.
-    assert!(schedules.alone() || (records > 8 * n && signed > n / 6 && stored > n / 6));
+    assert!(schedules.alone() || (records > 8 * n && signed > n / 6 && stored > n / 6 && overlapped > n));
 }
 
 /// On a disk that breaks its word some schedule must fail: else the schedules find nothing.

@@ -13,7 +13,14 @@ use std::sync::{Arc, Barrier, mpsc};
 use std::time::Duration;
 
 fn open(disk: &FaultyDisk, pool_bytes: usize, tail_bytes: usize) -> Ledger {
-    let config = Config { dir: journal(), ledger: LEDGER, pool_bytes, tail_bytes, freeze_bytes: usize::MAX };
+    let config = Config {
+        dir: journal(),
+        ledger: LEDGER,
+        pool_bytes,
+        tail_bytes,
+        freeze_bytes: usize::MAX,
+        overlap_bytes: disk::COLD_LEAST,
+    };
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     let clock = TestClock::default();
     Ledger::open(config, disk, clock.clock(), Vec::new(), 0, &HashMap::new(), key_of, |_, _| {}).unwrap().0

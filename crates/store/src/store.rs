@@ -28,6 +28,8 @@ pub struct Settings {
     pub host: String,
     /// Bytes of tail that make a segment due, and become one.
     pub flush_bytes: usize,
+    /// See [`ledger::Config::overlap_bytes`].
+    pub overlap_bytes: usize,
     /// A tail this old makes a segment due, whatever its size.
     pub flush_after: Duration,
     /// Bytes of tail beyond which writers are told to wait.
@@ -51,6 +53,7 @@ impl Default for Settings {
         Settings {
             host: "localhost".into(),
             flush_bytes: 128 << 20,
+            overlap_bytes: disk::COLD_LEAST,
             flush_after: Duration::from_secs(300),
             tail_bytes: 1 << 30,
             pool_bytes: 64 << 20,
@@ -215,6 +218,7 @@ impl Store {
             pool_bytes: settings.pool_bytes,
             tail_bytes: settings.tail_bytes,
             freeze_bytes: settings.flush_bytes,
+            overlap_bytes: settings.overlap_bytes,
         };
         let heads = frontiers.iter().map(|(t, f)| (*t, f.clone())).collect();
         let mut recovered_keys = Vec::new();

@@ -10,6 +10,7 @@
 //! [`trace`]: FaultyDisk::trace
 
 mod file;
+mod gate;
 mod open;
 mod rng;
 mod schedules;
@@ -20,6 +21,7 @@ pub use schedules::Schedules;
 
 use disk::{Disk, DiskFile, ReadFile};
 use file::{File, Op, beginning, sectors};
+use gate::Gate;
 use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
@@ -77,6 +79,7 @@ struct State {
 #[derive(Debug, Clone)]
 pub struct FaultyDisk {
     state: Arc<Mutex<State>>,
+    gate: Arc<Gate>,
     vfs: Option<&'static str>,
 }
 
@@ -98,7 +101,7 @@ impl FaultyDisk {
             rng: Rng(seed),
             keys: Rng(!seed),
         };
-        FaultyDisk { state: Arc::new(Mutex::new(state)), vfs: None }
+        FaultyDisk { state: Arc::new(Mutex::new(state)), gate: Arc::default(), vfs: None }
     }
 
     /// The disk, whose files SQLite reads and writes through the file layer of this name.
@@ -131,6 +134,21 @@ impl FaultyDisk {
     /// Every sync takes this long.
     pub fn slow_down(&self, sync: Duration) {
         self.state().slow = sync;
+    }
+
+    /// Whoever appends from now on waits until it is [opened](Self::open_gate).
+    pub fn shut_gate(&self) {
+        self.gate.set(true);
+    }
+
+    /// See [`shut_gate`](Self::shut_gate).
+    pub fn open_gate(&self) {
+        self.gate.set(false);
+    }
+
+    /// How many wait before the gate.
+    pub fn at_gate(&self) -> usize {
+        self.gate.waiting()
     }
 
     /// Nothing fails any more.
@@ -192,7 +210,7 @@ impl FaultyDisk {
 
     /// Another disk with the same content, as a copy of a stopped folder would be.
     pub fn copy(&self) -> FaultyDisk {
-        FaultyDisk { state: Arc::new(Mutex::new(self.state().clone())), vfs: self.vfs }
+        FaultyDisk { state: Arc::new(Mutex::new(self.state().clone())), gate: Arc::default(), vfs: self.vfs }
     }
 
     /// Content of a file.

@@ -70,6 +70,7 @@ impl OpenFile {
 
 impl DiskFile for OpenFile {
     fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.disk.gate.pass();
         self.disk.write(self.file, &self.path, None, bytes)
     }
 

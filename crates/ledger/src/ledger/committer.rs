@@ -1,21 +1,20 @@
-//! The one writer of the journal: takes what waits in the pool, gives indexes, appends and syncs one frame for all
-//! tenants, and answers; and the same function that shows rows replays them after a start.
+//! The one committer: takes what waits in the pool, has it sealed, has one frame for all tenants appended and synced, and only
+//! then shows the records and answers; and the same function that shows rows replays them after a start.
 //!
-//! Not here: how batches come into the pool and what readers ask (the module above).
+//! While a large frame is on its way to the disk the next is put together on top of it; it is shown, and its callers are answered,
+//! after the one below, and is put together anew if that one could not be written. Not here: how batches come into the pool and what
+//! readers ask (the module above), what a frame says (`sealed`), who waits for the disk (`writer`).
 
-use super::Clock;
-use super::{
-    Answer, Batch, FRAME_BYTES, Frozen, GROUP_BYTES, Inner, KEY_BYTES, Known, Outcome, Pending, RECORD_BYTES, Receipt,
-    SubmitError,
-};
+use super::sealed::{Fresh, Place, Sealed};
+use super::writer::{Landed, Writer, append};
+use super::{Answer, Batch, Clock, FRAME_BYTES, Freeze, Frozen, Inner, Receipt, SubmitError};
 use crate::frame::{Frame, FrameWriter};
-use crate::ids::{HashedKeys, IdKey, RecentIds};
+use crate::ids::{IdKey, RecentIds};
 use crate::journal::{Journal, JournalError};
 use crate::tail::{Node, ROW_OVERHEAD, Shared, TailRow};
 use crate::{Hash, PersonKey};
 use merkle::{Frontier, Hasher};
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -28,96 +27,183 @@ pub(super) struct Committer {
     pub(super) heads: HashMap<u32, Frontier>,
     /// Bytes sealed since the last freeze.
     pub(super) unfrozen: usize,
-    /// Empty between frames; kept for the memory it has.
-    pub(super) fresh: Fresh,
+    /// Empty ones between frames; kept for the memory they have.
+    pub(super) fresh: Vec<Fresh>,
     pub(super) hasher: Hasher,
 }
 
-/// Ids of the frame being built: tenant, and which of its records there.
-pub(super) type Fresh = HashMap<IdKey, (u32, u32), HashedKeys>;
-
-/// One tenant's share of the frame being built.
-struct Group {
-    frontier: Frontier,
-    first_index: u64,
-    /// Batch number, record number.
-    records: Vec<(usize, usize)>,
-    /// The leaf of each record.
-    leaves: Vec<Hash>,
-    /// Repetitions of records of this frame: batch number, record number, which record of the group.
-    again: Vec<(usize, usize, u32)>,
-    keys: Vec<PersonKey>,
-    nodes: Vec<Node>,
+/// What the committer does next.
+enum Work {
+    /// The frame on its way has landed, and these freezes are due.
+    Land(Landed, Vec<Freeze>),
+    /// Batches to be sealed.
+    Seal(Vec<(Batch, Answer)>),
+    /// Nothing is on its way; whether this is the end.
+    Rest(Vec<Freeze>, bool),
 }
 
-impl Group {
-    /// Hashes the leaves and grows the tree, and says so to whom only the leaf is missing.
-    fn seal(&mut self, now: i64, batches: &[(Batch, Answer)], hasher: &mut Hasher, answers: &mut [Answered]) {
-        let entry = |(b, r): &(usize, usize)| {
-            let record = &batches[*b].0.records[*r];
-            entry_of(record.kind, now, &record.commitment)
-        };
-        self.leaves = hasher.leaves(self.records.iter().map(entry));
-        let nodes = &mut self.nodes;
-        self.frontier.extend_with(&self.leaves, hasher, |level, index, hash| keep_node(nodes, level, index, hash));
-        // Who lets go of them again looks at the oldest first.
-        nodes.sort_by_key(|node| (u128::from(node.index + 1) << (8 * u32::from(node.level)), node.level));
-        let mut say = |b: usize, r: usize, outcome| {
-            if let Ok(outcomes) = &mut answers[b] {
-                outcomes[r] = outcome;
-            }
-        };
-        for (((b, r), leaf), index) in self.records.iter().zip(&self.leaves).zip(self.first_index..) {
-            say(*b, *r, Outcome::Sealed { index, leaf: *leaf });
-        }
-        for (b, r, place) in &self.again {
-            let leaf = self.leaves[*place as usize];
-            say(*b, *r, Outcome::Duplicate { index: self.first_index + u64::from(*place), leaf });
-        }
-    }
+/// The frames between pool and disk. The journal is here unless one is on its way to the disk.
+struct Line {
+    journal: Option<Journal>,
+    flying: Option<Sealed>,
+    /// Put together on top of the one on its way.
+    ready: Option<Sealed>,
+    writer: Writer,
 }
-
-/// What the records of a batch are told.
-type Answered = Result<Vec<Outcome>, SubmitError>;
 
 impl Committer {
-    pub(super) fn run(mut self, inner: &Inner, mut journal: Journal) {
+    pub(super) fn run(mut self, inner: &Inner, journal: Journal, writer: Writer) {
+        let mut line = Line { journal: Some(journal), flying: None, ready: None, writer };
         loop {
-            let (batches, freeze, stop) = {
-                let mut pool = inner.pool.lock();
-                while pool.batches.is_empty() && pool.freeze.is_empty() && !pool.stop {
-                    inner.wake.wait(&mut pool);
-                }
-                let mut bytes = 0;
-                let take = pool.batches.iter().take_while(|(b, _)| {
-                    let first = bytes == 0;
-                    bytes += b.weight();
-                    first || bytes <= FRAME_BYTES
-                });
-                let n = take.count();
-                let batches: Vec<_> = pool.batches.drain(..n).collect();
-                // A freeze never waits for a pause between batches: under load there is none. And none is left
-                // behind at the end, for nothing is handed in after `stop`.
-                let freeze = std::mem::take(&mut pool.freeze);
-                (batches, freeze, pool.stop && pool.batches.is_empty())
-            };
-            if !batches.is_empty() {
-                self.commit(inner, &mut journal, batches);
-            }
-            if self.unfrozen >= inner.config.freeze_bytes
-                && freeze.is_empty()
-                && let Some(frozen) = self.freeze(inner, &mut journal)
-            {
-                inner.frozen.lock().push_back(frozen);
-            }
-            for done in freeze {
-                if let Some(frozen) = self.freeze(inner, &mut journal) {
-                    done(frozen);
+            match line.next(inner) {
+                Work::Land(landed, freezes) => self.land(inner, &mut line, landed, freezes),
+                Work::Seal(batches) => self.seal(inner, &mut line, batches),
+                Work::Rest(freezes, stop) => {
+                    if let Some(journal) = &mut line.journal {
+                        self.freeze_for(inner, journal, freezes);
+                        if stop {
+                            self.end(inner, journal);
+                        }
+                    }
+                    if stop {
+                        line.writer.end();
+                        return;
+                    }
                 }
             }
-            if stop {
-                self.end(inner, &mut journal);
-                return;
+        }
+    }
+
+    /// Seals batches on top of what is on its way, and brings them on theirs.
+    fn seal(&mut self, inner: &Inner, line: &mut Line, batches: Vec<(Batch, Answer)>) {
+        let below = line.flying.as_ref();
+        let place = match (below, &line.journal) {
+            (Some(below), _) => below.next(),
+            (None, Some(journal)) => Place { seq: journal.next_seq(), at: journal.end() },
+            (None, None) => return,
+        };
+        let now = (self.clock)().max(below.map_or(self.recorded_at, |below| below.now));
+        let fresh = self.fresh.pop().unwrap_or_default();
+        let heads = &self.heads;
+        let head = |tenant| head(heads, inner, tenant);
+        let sealed = Sealed::of(batches, below, (inner, &mut self.hasher), (now, place, fresh), head);
+        if line.flying.is_some() {
+            line.ready = Some(sealed);
+        } else {
+            self.begin(inner, line, sealed);
+        }
+    }
+
+    /// Writes a frame, or has it written; below it there is none.
+    fn begin(&mut self, inner: &Inner, line: &mut Line, sealed: Sealed) {
+        if sealed.bytes.len() >= inner.config.overlap_bytes && !sealed.bytes.is_empty() {
+            return line.fly(inner, sealed);
+        }
+        let Some(journal) = &mut line.journal else { return };
+        let written =
+            if sealed.bytes.is_empty() { Ok(()) } else { append(inner, journal, sealed.place.seq, &sealed.bytes) };
+        self.answer(inner, sealed, written);
+        self.freeze_for(inner, journal, Vec::new());
+    }
+
+    /// What was on its way has come to its end, and what is on top of it goes.
+    fn land(&mut self, inner: &Inner, line: &mut Line, landed: Landed, freezes: Vec<Freeze>) {
+        let Landed { mut journal, result } = landed;
+        let Some(done) = line.flying.take() else { return };
+        let freeze = !freezes.is_empty() || self.is_due(inner);
+        if !freeze && result.is_ok() && line.ready.as_ref().is_some_and(|next| !next.bytes.is_empty()) {
+            // Before anybody is answered, which takes a while and needs no disk.
+            line.journal = Some(journal);
+            if let Some(next) = line.ready.take() {
+                line.fly(inner, next);
+            }
+            return self.answer(inner, done, Ok(()));
+        }
+        let failed = result.is_err();
+        self.answer(inner, done, result);
+        self.freeze_for(inner, &mut journal, freezes);
+        line.journal = Some(journal);
+        match line.ready.take() {
+            // What it was put together on does not exist.
+            Some(next) if failed => {
+                self.keep(next.fresh);
+                self.seal(inner, line, next.batches);
+            }
+            Some(next) => self.begin(inner, line, next),
+            None => {}
+        }
+    }
+
+    /// The frame of `sealed` is committed, or is not: shows its records, and answers.
+    fn answer(&mut self, inner: &Inner, mut sealed: Sealed, written: Result<(), JournalError>) {
+        let result = written.map_err(|e| refused(inner, e));
+        if result.is_ok() {
+            self.show(inner, &mut sealed);
+        }
+        inner.pooled.fetch_sub(sealed.weight(), Ordering::Relaxed);
+        self.keep(sealed.fresh);
+        for ((batch, answer), outcomes) in sealed.batches.into_iter().zip(sealed.answers) {
+            answer(match (&result, outcomes) {
+                (_, Err(e)) => Err(e),
+                (Err(e), _) => Err(e.clone()),
+                (Ok(()), Ok(outcomes)) => {
+                    let size = head(&self.heads, inner, batch.tenant).size();
+                    Ok(Receipt { outcomes, recorded_at: sealed.now, size })
+                }
+            });
+        }
+    }
+
+    /// Makes committed records visible. Nothing here can fail.
+    fn show(&mut self, inner: &Inner, sealed: &mut Sealed) {
+        if sealed.bytes.is_empty() {
+            return;
+        }
+        self.recorded_at = sealed.now;
+        let mut weight = 0;
+        let mut groups = std::mem::take(&mut sealed.groups);
+        for (tenant, group) in &mut groups {
+            let (rows, their) = sealed.rows_of(group);
+            weight += their;
+            inner.stats.records.fetch_add(rows.len() as u64, Ordering::Relaxed);
+            self.keys.extend(group.keys.iter().map(|k| (*tenant, *k)));
+            self.heads.insert(*tenant, group.frontier.clone());
+            shared(inner, *tenant).publish(rows, std::mem::take(&mut group.nodes), group.frontier.clone());
+        }
+        let mut ids = inner.ids.lock();
+        for (id, (tenant, place)) in &sealed.fresh {
+            if let Some(group) = groups.get(tenant) {
+                ids.insert(*id, *tenant, group.first_index + u64::from(*place));
+            }
+        }
+        drop(ids);
+        inner.tail.fetch_add(weight, Ordering::Relaxed);
+        self.unfrozen += weight;
+    }
+
+    /// Two frames are under way at most.
+    fn keep(&mut self, mut fresh: Fresh) {
+        fresh.clear();
+        if self.fresh.len() < 2 {
+            self.fresh.push(fresh);
+        }
+    }
+
+    fn is_due(&self, inner: &Inner) -> bool {
+        self.unfrozen >= inner.config.freeze_bytes
+    }
+
+    /// Freezes for those who asked, or because enough has come.
+    fn freeze_for(&mut self, inner: &Inner, journal: &mut Journal, asked: Vec<Freeze>) {
+        if self.is_due(inner)
+            && asked.is_empty()
+            && let Some(frozen) = self.freeze(inner, journal)
+        {
+            inner.frozen.lock().push_back(frozen);
+        }
+        for done in asked {
+            if let Some(frozen) = self.freeze(inner, journal) {
+                done(frozen);
             }
         }
     }
@@ -158,179 +244,6 @@ impl Committer {
             })
             .collect();
         Some(Frozen { seq: journal.next_seq() - 1, tenants, keys: std::mem::take(&mut self.keys), ids })
-    }
-
-    fn head(&self, inner: &Inner, tenant: u32) -> Frontier {
-        match self.heads.get(&tenant) {
-            Some(f) => f.clone(),
-            None => inner.tenants.read().get(&tenant).map_or_else(Frontier::new, |t| t.frontier()),
-        }
-    }
-
-    fn commit(&mut self, inner: &Inner, journal: &mut Journal, batches: Vec<(Batch, Answer)>) {
-        let weight: usize = batches.iter().map(|(b, _)| b.weight()).sum();
-        let now = (self.clock)().max(self.recorded_at);
-        let mut groups: HashMap<u32, Group> = HashMap::new();
-        let count = batches.iter().map(|(batch, _)| batch.records.len()).sum();
-        let mut fresh = std::mem::take(&mut self.fresh);
-        fresh.reserve(count);
-        let mut answers: Vec<Answered> = Vec::with_capacity(batches.len());
-        let ids = inner.ids.lock();
-        for (b, (batch, _)) in batches.iter().enumerate() {
-            let recent = if ids.covers(batch.id_epoch) { recent(inner, &ids, &batch.records) } else { None };
-            let Some(recent) = recent else {
-                answers.push(Err(SubmitError::Stale));
-                continue;
-            };
-            let group = groups.entry(batch.tenant).or_insert_with(|| {
-                let frontier = self.head(inner, batch.tenant);
-                Group {
-                    first_index: frontier.size(),
-                    frontier,
-                    records: Vec::new(),
-                    leaves: Vec::new(),
-                    again: Vec::new(),
-                    keys: Vec::new(),
-                    nodes: Vec::new(),
-                }
-            });
-            group.keys.extend_from_slice(&batch.keys);
-            let mut outcomes = Vec::with_capacity(batch.records.len());
-            for (r, (record, recent)) in batch.records.iter().zip(recent).enumerate() {
-                let sealed_here = record.id.and_then(|id| fresh.get(&id)).map(|(_, place)| *place);
-                let known = match sealed_here {
-                    Some(place) => {
-                        let (b, r) = group.records[place as usize];
-                        let index = group.first_index + u64::from(place);
-                        Some(Known { index, commitment: batches[b].0.records[r].commitment, leaf: Hash::default() })
-                    }
-                    None => recent,
-                };
-                outcomes.push(match known {
-                    Some(k) if k.commitment == record.commitment => {
-                        group.again.extend(sealed_here.map(|place| (b, r, place)));
-                        Outcome::Duplicate { index: k.index, leaf: k.leaf }
-                    }
-                    Some(k) => Outcome::Conflict { index: k.index },
-                    None => {
-                        let place = group.records.len() as u32;
-                        group.records.push((b, r));
-                        if let Some(id) = record.id {
-                            fresh.insert(id, (batch.tenant, place));
-                        }
-                        // With its leaf once that is hashed, with all others.
-                        Outcome::Sealed { index: group.first_index + u64::from(place), leaf: Hash::default() }
-                    }
-                });
-            }
-            answers.push(Ok(outcomes));
-        }
-        drop(ids);
-        groups.retain(|_, g| !g.records.is_empty());
-        for group in groups.values_mut() {
-            group.seal(now, &batches, &mut self.hasher, &mut answers);
-        }
-        let result = if groups.is_empty() { Ok(()) } else { self.write(inner, journal, now, &batches, groups, &fresh) };
-        fresh.clear();
-        self.fresh = fresh;
-        inner.pooled.fetch_sub(weight, Ordering::Relaxed);
-        for ((batch, answer), outcomes) in batches.into_iter().zip(answers) {
-            answer(match (&result, outcomes) {
-                (_, Err(e)) => Err(e),
-                (Err(e), _) => Err(e.clone()),
-                (Ok(()), Ok(outcomes)) => {
-                    Ok(Receipt { outcomes, recorded_at: now, size: self.head(inner, batch.tenant).size() })
-                }
-            });
-        }
-    }
-
-    /// Appends the frame and, when it is committed, shows its records.
-    fn write(
-        &mut self,
-        inner: &Inner,
-        journal: &mut Journal,
-        now: i64,
-        batches: &[(Batch, Answer)],
-        mut groups: HashMap<u32, Group>,
-        fresh: &Fresh,
-    ) -> Result<(), SubmitError> {
-        let rows: usize = batches
-            .iter()
-            .map(|(b, _)| b.rows.len() + b.records.len() * RECORD_BYTES + b.keys.len() * KEY_BYTES + GROUP_BYTES)
-            .sum();
-        let mut frame = FrameWriter::new(now, rows, journal.end());
-        let first: HashMap<u32, u64> = groups.iter().map(|(tenant, group)| (*tenant, group.first_index)).collect();
-        // Tenant, then where each of its rows lies.
-        let mut places: Vec<(u32, Vec<Range<usize>>)> = Vec::with_capacity(groups.len());
-        for (tenant, group) in &groups {
-            frame.group(*tenant, group.first_index, group.records.len() as u32, &group.keys);
-            let mut at = Vec::with_capacity(group.records.len());
-            for (b, r) in &group.records {
-                let batch = &batches[*b].0;
-                let record = &batch.records[*r];
-                let row = &batch.rows[record.row.clone()];
-                frame.record(record.kind, row, &record.commitment);
-                at.push(frame.len() - row.len()..frame.len());
-            }
-            places.push((*tenant, at));
-        }
-        let seq = journal.next_seq();
-        let bytes = frame.finish(seq);
-        let started = std::time::Instant::now();
-        if let Err(e) = journal.append(seq, &bytes) {
-            return Err(match e {
-                JournalError::Unknown(why) => {
-                    tracing::error!(error = %why, "the journal's state is unknown; no more records are taken");
-                    *inner.failed.write() = Some(why.clone());
-                    SubmitError::Stopped(why)
-                }
-                other => {
-                    tracing::error!(error = %other, "a frame could not be written; its callers were told");
-                    SubmitError::Disk(other.to_string())
-                }
-            });
-        }
-        // Committed. Nothing below can fail.
-        inner.stats.sync_micros.fetch_add(started.elapsed().as_micros() as u64, Ordering::Relaxed);
-        inner.stats.frames.fetch_add(1, Ordering::Relaxed);
-        inner.stats.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        self.recorded_at = now;
-        let mut weight = 0;
-        for (tenant, at) in places {
-            let Some(group) = groups.remove(&tenant) else { continue };
-            let rows: Vec<TailRow> = group
-                .records
-                .iter()
-                .zip(group.leaves)
-                .zip(at)
-                .zip(group.first_index..)
-                .map(|((((b, r), leaf), at), index)| {
-                    let record = &batches[*b].0.records[*r];
-                    weight += at.len() + ROW_OVERHEAD;
-                    TailRow {
-                        index,
-                        recorded_at: now,
-                        kind: record.kind,
-                        commitment: record.commitment,
-                        leaf,
-                        sum: Some(record.sum),
-                        row: bytes.slice(at),
-                    }
-                })
-                .collect();
-            inner.stats.records.fetch_add(rows.len() as u64, Ordering::Relaxed);
-            self.keys.extend(group.keys.iter().map(|k| (tenant, *k)));
-            self.heads.insert(tenant, group.frontier.clone());
-            shared(inner, tenant).publish(rows, group.nodes, group.frontier);
-        }
-        let mut ids = inner.ids.lock();
-        for (id, (tenant, place)) in fresh {
-            ids.insert(*id, *tenant, first[tenant] + u64::from(*place));
-        }
-        inner.tail.fetch_add(weight, Ordering::Relaxed);
-        self.unfrozen += weight;
-        Ok(())
     }
 
     /// One frame of the journal, at recovery. Gives the memory it takes.
@@ -374,16 +287,71 @@ impl Committer {
     }
 }
 
-/// The earlier record of each of a batch's, from the tail or as it was found in the segments. `None` where one
-/// was in the tail when the segments were searched and is in them now: they have to be searched again.
-fn recent(inner: &Inner, ids: &RecentIds, records: &[Pending]) -> Option<Vec<Option<Known>>> {
-    let find = |record: &Pending| {
-        let Some((tenant, index)) = record.id.and_then(|id| ids.get(id)) else { return Some(record.known) };
-        let row = inner.tenants.read().get(&tenant).and_then(|t| t.row(index));
-        let in_tail = row.map(|row| Known { index, commitment: row.commitment, leaf: row.leaf });
-        in_tail.or(record.known).map(Some)
-    };
-    records.iter().map(find).collect()
+impl Line {
+    /// Waits for something to do. A freeze never waits for a pause between batches: under load there is none. And none is left
+    /// behind at the end, for nothing is handed in after `stop`.
+    fn next(&self, inner: &Inner) -> Work {
+        let mut pool = inner.pool.lock();
+        loop {
+            if let Some(landed) = pool.landed.take() {
+                return Work::Land(landed, std::mem::take(&mut pool.freeze));
+            }
+            let flies = self.flying.is_some();
+            if !flies && !pool.freeze.is_empty() {
+                return Work::Rest(std::mem::take(&mut pool.freeze), false);
+            }
+            if self.ready.is_none() && !pool.batches.is_empty() {
+                let mut bytes = 0;
+                let take = pool.batches.iter().take_while(|(b, _)| {
+                    let first = bytes == 0;
+                    bytes += b.weight();
+                    first || bytes <= FRAME_BYTES
+                });
+                let n = take.count();
+                return Work::Seal(pool.batches.drain(..n).collect());
+            }
+            if !flies && pool.stop {
+                return Work::Rest(Vec::new(), true);
+            }
+            inner.wake.wait(&mut pool);
+        }
+    }
+
+    /// Sends a frame on its way.
+    fn fly(&mut self, inner: &Inner, mut sealed: Sealed) {
+        let Some(journal) = self.journal.take() else { return };
+        // A new file was begun since it was put together, or none.
+        sealed.place.at = journal.end();
+        let (seq, bytes) = (sealed.place.seq, sealed.bytes.clone());
+        self.flying = Some(sealed);
+        if let Err(mut journal) = self.writer.write(journal, seq, bytes.clone()) {
+            let result = append(inner, &mut journal, seq, &bytes);
+            inner.pool.lock().landed = Some(Landed { journal, result });
+        }
+    }
+}
+
+/// What callers are told of a frame that is not committed. After one of which nobody knows, nothing is taken any more.
+fn refused(inner: &Inner, e: JournalError) -> SubmitError {
+    match e {
+        JournalError::Unknown(why) => {
+            tracing::error!(error = %why, "the journal's state is unknown; no more records are taken");
+            *inner.failed.write() = Some(why.clone());
+            SubmitError::Stopped(why)
+        }
+        other => {
+            tracing::error!(error = %other, "a frame could not be written; its callers were told");
+            SubmitError::Disk(other.to_string())
+        }
+    }
+}
+
+/// A tenant's tree as it is committed.
+fn head(heads: &HashMap<u32, Frontier>, inner: &Inner, tenant: u32) -> Frontier {
+    match heads.get(&tenant) {
+        Some(f) => f.clone(),
+        None => inner.tenants.read().get(&tenant).map_or_else(Frontier::new, |t| t.frontier()),
+    }
 }
 
 /// A tree that has just reached its mark's size must have its root.
@@ -404,7 +372,7 @@ fn shared(inner: &Inner, tenant: u32) -> Shared {
 }
 
 /// Tiles are 256 wide: only every eighth height of the tree is a tile's hash.
-fn keep_node(nodes: &mut Vec<Node>, height: u8, index: u64, hash: Hash) {
+pub(super) fn keep_node(nodes: &mut Vec<Node>, height: u8, index: u64, hash: Hash) {
     if height.is_multiple_of(8) {
         nodes.push(Node { level: height / 8, index, hash });
     }
@@ -416,7 +384,7 @@ pub fn leaf_of(kind: u8, recorded_at: i64, commitment: &Hash) -> Hash {
     merkle::leaf_hash(&entry_of(kind, recorded_at, commitment))
 }
 
-fn entry_of(kind: u8, recorded_at: i64, commitment: &Hash) -> [u8; 47] {
+pub(super) fn entry_of(kind: u8, recorded_at: i64, commitment: &Hash) -> [u8; 47] {
     let mut entry = [0; 47];
     entry[0] = 1;
     entry[1] = kind;

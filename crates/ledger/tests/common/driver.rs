@@ -48,6 +48,8 @@ pub struct World {
     /// Batches prepared a while ago.
     held: Vec<Batch>,
     next: u64,
+    /// Frames put together while the one below waited for the disk.
+    pub overlapped: u64,
     /// What happened, for a counterexample.
     pub story: Vec<String>,
 }
@@ -74,6 +76,7 @@ impl World {
             maybe: None,
             held: Vec::new(),
             next: 0,
+            overlapped: 0,
             story: Vec::new(),
         }
     }
@@ -217,8 +220,19 @@ impl World {
         batch
     }
 
-    /// Hands batches in so that all of them wait together, and collects their answers.
-    fn submit(&self, batches: &[Batch]) -> Vec<Answer> {
+    /// Hands a batch in. Its answer comes through what this gives.
+    fn hand_in(open: &Open, b: &Batch) -> Result<mpsc::Receiver<Answer>, SubmitError> {
+        let (send, receive) = mpsc::channel();
+        let again = Batch { rows: b.rows.clone(), records: b.records.clone(), keys: b.keys.clone(), ..*b };
+        let answer = move |answer| {
+            let _ = send.send(answer);
+        };
+        open.ledger.submit(again, answer).map(|()| receive)
+    }
+
+    /// Hands batches in so that all of them wait together, then one on top of their frame, while that waits for the disk; and collects
+    /// the answers.
+    fn submit(&mut self, batches: &[Batch], on_top: Option<&Batch>) -> Vec<Answer> {
         let Some(open) = &self.open else { return Vec::new() };
         let (started, at_plug) = mpsc::channel();
         let (go, gone) = mpsc::channel::<()>();
@@ -230,19 +244,43 @@ impl World {
         if plug.is_ok() {
             let _ = at_plug.recv();
         }
-        let answers: Vec<_> = batches
-            .iter()
-            .map(|b| {
-                let (send, receive) = mpsc::channel();
-                let again = Batch { rows: b.rows.clone(), records: b.records.clone(), keys: b.keys.clone(), ..*b };
-                let refused = open.ledger.submit(again, move |answer| {
-                    let _ = send.send(answer);
+        let mut waiting: Vec<_> = batches.iter().map(|b| Self::hand_in(open, b)).collect();
+        let mut answers: Vec<Option<Answer>> = waiting.iter().map(|_| None).collect();
+        if let Some(on_top) = on_top {
+            self.disk.shut_gate();
+            drop(go);
+            // Unless nothing of the frame is new, or it was refused, it comes to the gate.
+            let come = |answers: &mut Vec<Option<Answer>>| {
+                let all = waiting.iter().zip(answers).all(|(waiting, answer)| match waiting {
+                    Ok(receive) if answer.is_none() => {
+                        *answer = receive.try_recv().ok();
+                        answer.is_some()
+                    }
+                    _ => true,
                 });
-                refused.map(|()| receive)
-            })
-            .collect();
-        drop(go);
-        answers.into_iter().map(|a| a.and_then(|receive| receive.recv().expect("an answer"))).collect()
+                all || self.disk.at_gate() > 0
+            };
+            while !come(&mut answers) {
+                std::thread::yield_now();
+            }
+            let looks = self.clock.looks();
+            let top = Self::hand_in(open, on_top);
+            if top.is_ok() && self.disk.at_gate() > 0 {
+                while self.clock.looks() == looks {
+                    std::thread::yield_now();
+                }
+                self.overlapped += 1;
+            }
+            waiting.push(top);
+            answers.push(None);
+            self.disk.open_gate();
+        } else {
+            drop(go);
+        }
+        let waited = |(waiting, answer): (Result<mpsc::Receiver<Answer>, SubmitError>, Option<Answer>)| {
+            waiting.and_then(|receive| answer.unwrap_or_else(|| receive.recv().expect("an answer")))
+        };
+        waiting.into_iter().zip(answers).map(waited).collect()
     }
 
     /// Submits some batches and takes their answers into the model.
@@ -254,10 +292,18 @@ impl World {
         if self.rng.once_in(3) {
             batches.append(&mut self.held);
         }
-        let answers = self.submit(&batches);
+        let on_top = if self.rng.once_in(2) { batches.pop().filter(|_| !batches.is_empty()) } else { None };
+        let mut answers = self.submit(&batches, on_top.as_ref());
+        let of_top = answers.split_off(batches.len().min(answers.len()));
+        self.take(&batches, &answers)?;
+        self.take(on_top.as_slice(), &of_top)
+    }
+
+    /// What was answered for one frame.
+    fn take(&mut self, batches: &[Batch], answers: &[Answer]) -> Result<(), String> {
         let mut after = self.model.clone();
         let mut errors = BTreeSet::new();
-        for (batch, answer) in batches.iter().zip(&answers) {
+        for (batch, answer) in batches.iter().zip(answers) {
             match answer {
                 Ok(receipt) => {
                     let grows = receipt.outcomes.iter().any(|o| matches!(o, Outcome::Sealed { .. }));

@@ -7,7 +7,7 @@ pub mod model;
 use ledger::{Batch, Clock, Config, Hash, IdKey, Pending};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 pub use testdisk::{Fault, FaultyDisk, Lie, Rng};
 
 /// Name of every test's ledger.
@@ -15,7 +15,7 @@ pub const LEDGER: [u8; 16] = *b"a ledger of ours";
 
 /// The clock of a test: it stands where it is put.
 #[derive(Debug, Clone, Default)]
-pub struct TestClock(Arc<AtomicI64>);
+pub struct TestClock(Arc<AtomicI64>, Arc<AtomicU64>);
 
 impl TestClock {
     pub fn set(&self, now: i64) {
@@ -28,7 +28,15 @@ impl TestClock {
 
     pub fn clock(&self) -> Clock {
         let at = self.clone();
-        Arc::new(move || at.get())
+        Arc::new(move || {
+            at.1.fetch_add(1, Ordering::Release);
+            at.get()
+        })
+    }
+
+    /// How often the ledger has looked at it: once for each frame it puts together.
+    pub fn looks(&self) -> u64 {
+        self.1.load(Ordering::Acquire)
     }
 }
 
@@ -40,6 +48,7 @@ pub fn config(dir: &Path) -> Config {
         pool_bytes: 64 << 20,
         tail_bytes: 256 << 20,
         freeze_bytes: usize::MAX,
+        overlap_bytes: 1,
     }
 }
 

@@ -1,0 +1,73 @@
+//! The thread that waits for the disk, so that the next frame is put together meanwhile.
+//!
+//! It owns nothing between frames: the journal comes with each and goes back with what became of it, so there is one writer at any
+//! time. Not here: which frames go this way and what follows from their result (`committer`).
+
+use super::Inner;
+use crate::journal::{Journal, JournalError};
+use bytes::Bytes;
+use std::io;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, atomic::Ordering};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+/// A frame on its way to the disk.
+struct Frame {
+    journal: Journal,
+    seq: u64,
+    bytes: Bytes,
+}
+
+/// The journal again, and whether the frame is in it.
+pub(super) struct Landed {
+    pub journal: Journal,
+    pub result: Result<(), JournalError>,
+}
+
+/// See the module.
+pub(super) struct Writer {
+    frames: Sender<Frame>,
+    thread: JoinHandle<()>,
+}
+
+impl Writer {
+    /// Starts the thread. What it has written it leaves in the pool, where the committer waits.
+    ///
+    /// # Errors
+    /// The system has no thread for it.
+    pub fn start(inner: &Arc<Inner>) -> io::Result<Writer> {
+        let (frames, to_write) = channel::<Frame>();
+        let inner = Arc::clone(inner);
+        let run = move || {
+            for Frame { mut journal, seq, bytes } in to_write {
+                let result = append(&inner, &mut journal, seq, &bytes);
+                inner.pool.lock().landed = Some(Landed { journal, result });
+                inner.wake.notify_one();
+            }
+        };
+        let thread = std::thread::Builder::new().name("journal".into()).spawn(run)?;
+        Ok(Writer { frames, thread })
+    }
+
+    /// Hands a frame over; its [`Landed`] comes into the pool. Where the thread is gone the journal comes back at once.
+    pub fn write(&self, journal: Journal, seq: u64, bytes: Bytes) -> Result<(), Journal> {
+        self.frames.send(Frame { journal, seq, bytes }).map_err(|refused| refused.0.journal)
+    }
+
+    /// Ends the thread.
+    pub fn end(self) {
+        drop(self.frames);
+        let _ = self.thread.join();
+    }
+}
+
+/// Appends and syncs a frame, and counts what it took.
+pub(super) fn append(inner: &Inner, journal: &mut Journal, seq: u64, bytes: &[u8]) -> Result<(), JournalError> {
+    let started = Instant::now();
+    journal.append(seq, bytes)?;
+    inner.stats.sync_micros.fetch_add(started.elapsed().as_micros() as u64, Ordering::Relaxed);
+    inner.stats.frames.fetch_add(1, Ordering::Relaxed);
+    inner.stats.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    Ok(())
+}
