@@ -77,6 +77,14 @@ impl Catalog {
         crate::secret::random(self.db.disk())
     }
 
+    /// As many of them as `keys` has room for, asked of the system at once.
+    ///
+    /// # Errors
+    /// The system has no random bytes.
+    pub fn random_keys(&self, keys: &mut [[u8; 32]]) -> Result<()> {
+        crate::secret::fill(self.db.disk(), keys.as_flattened_mut())
+    }
+
     /// A named value, or `None` when it was never set.
     ///
     /// # Errors

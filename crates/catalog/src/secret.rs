@@ -43,6 +43,10 @@ impl Eq for SecretKey {}
 
 pub(crate) fn random<const N: usize>(disk: &dyn Disk) -> Result<[u8; N]> {
     let mut bytes = [0; N];
-    disk.random(&mut bytes).map_err(|e| Error::Random { reason: e.to_string() })?;
+    fill(disk, &mut bytes)?;
     Ok(bytes)
+}
+
+pub(crate) fn fill(disk: &dyn Disk, bytes: &mut [u8]) -> Result<()> {
+    disk.random(bytes).map_err(|e| Error::Random { reason: e.to_string() })
 }

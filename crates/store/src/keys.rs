@@ -8,7 +8,7 @@ use crate::persons::Persons;
 use catalog::{Catalog, Tenant};
 use event::{Keys, SaltKey};
 use ledger::{HashedKeys, PersonKey};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 const PERSON_DOMAIN: &[u8] = b"indelible/person/v1";
 const SHARDS: usize = 64;
-/// Keys remembered per shard (about 0.15 KiB each) before a shard forgets those that can be read again.
+/// Keys remembered per shard (about 0.1 KiB each) before a shard forgets those that can be read again.
 const SHARD_KEYS: usize = if cfg!(test) { 4 } else { 16_384 };
 
 /// Why a key could not be had.
@@ -30,10 +30,10 @@ pub enum KeyError {
     Catalog(#[from] catalog::Error),
 }
 
+/// Small, because there may be a million: the salt key is made of it anew, in as long as a look into memory takes.
 #[derive(Clone, Copy)]
 struct Entry {
     key: [u8; 32],
-    salt: SaltKey,
     /// In the catalog: may be forgotten here.
     stored: bool,
     /// In the journal or the catalog.
@@ -105,6 +105,7 @@ impl KeyStore {
             persons: Persons::default(),
             once: HashMap::default(),
             fresh: Vec::new(),
+            made: FreshKeys::default(),
         }
     }
 
@@ -120,7 +121,7 @@ impl KeyStore {
     /// These keys were found in the journal at recovery.
     pub fn recovered(&self, keys: &[(u32, PersonKey)]) {
         for (tenant, (person, key)) in keys {
-            let entry = Entry { key: *key, salt: SaltKey::new(key), stored: false, durable: true };
+            let entry = Entry { key: *key, stored: false, durable: true };
             self.shard(person).lock().insert((*tenant, *person), entry);
         }
     }
@@ -143,13 +144,13 @@ impl KeyStore {
 
     fn read(&self, tenant: u32, person: &[u8; 16]) -> Result<Option<Entry>, KeyError> {
         let Some(key) = self.catalog.person_key(tenant, person)? else { return Ok(None) };
-        let entry = Entry { key, salt: SaltKey::new(&key), stored: true, durable: true };
-        Ok(Some(self.remember(tenant, person, entry)))
+        let entry = Entry { key, stored: true, durable: true };
+        Ok(Some(self.remember(tenant, person, || entry)))
     }
 
-    /// As [`find`](Self::find), for sealing. A tenant that began here has most of its persons yet to come: nobody asks the
-    /// catalog for each of them.
-    fn find_to_seal(&self, tenant: u32, person: &[u8; 16]) -> Result<Option<Entry>, KeyError> {
+    /// As [`find`](Self::find), for sealing: a person not known gets a key. A tenant that began here has most of its persons yet to
+    /// come: nobody asks the catalog for each of them.
+    fn find_to_seal(&self, tenant: u32, person: &[u8; 16], fresh: &mut FreshKeys) -> Result<Entry, KeyError> {
         let known = self.began_empty.read().get(&tenant).copied();
         let began_empty = match known {
             Some(empty) => empty,
@@ -158,12 +159,18 @@ impl KeyStore {
                 *self.began_empty.write().entry(tenant).or_insert(empty)
             }
         };
-        let entry = self.remembered(tenant, person);
-        // Asked after the look: what was forgotten before it was said to be.
-        if entry.is_some() || began_empty && !self.forgot.load(Ordering::Acquire) {
+        let next = fresh.next(&self.catalog)?;
+        let mut made = || {
+            fresh.left -= 1;
+            Entry { key: next, stored: false, durable: false }
+        };
+        if began_empty && let Some(entry) = self.remember_unless(&self.forgot, tenant, person, &mut made) {
             return Ok(entry);
         }
-        self.read(tenant, person)
+        match self.find(tenant, person)? {
+            Some(entry) => Ok(entry),
+            None => Ok(self.remember(tenant, person, made)),
+        }
     }
 
     fn remembered(&self, tenant: u32, person: &[u8; 16]) -> Option<Entry> {
@@ -171,13 +178,30 @@ impl KeyStore {
     }
 
     /// Keeps an entry, or gives the one that another thread kept first.
-    fn remember(&self, tenant: u32, person: &[u8; 16], entry: Entry) -> Entry {
+    fn remember(&self, tenant: u32, person: &[u8; 16], entry: impl FnOnce() -> Entry) -> Entry {
+        *self.room(person).entry((tenant, *person)).or_insert_with(entry)
+    }
+
+    /// As [`remember`](Self::remember); nothing where this has come to be true, for which keys are forgotten under the same lock.
+    fn remember_unless(
+        &self,
+        forgot: &AtomicBool,
+        tenant: u32,
+        person: &[u8; 16],
+        entry: impl FnOnce() -> Entry,
+    ) -> Option<Entry> {
+        let mut shard = self.room(person);
+        (!forgot.load(Ordering::Acquire)).then(|| *shard.entry((tenant, *person)).or_insert_with(entry))
+    }
+
+    /// The shard of a person, with room for one more.
+    fn room(&self, person: &[u8; 16]) -> MutexGuard<'_, HashMap<(u32, [u8; 16]), Entry, HashedKeys>> {
         let mut shard = self.shard(person).lock();
         if shard.len() >= SHARD_KEYS {
             self.forgot.store(true, Ordering::Release);
             shard.retain(|_, e| !e.stored);
         }
-        *shard.entry((tenant, *person)).or_insert(entry)
+        shard
     }
 }
 
@@ -203,30 +227,43 @@ pub struct Salts<'a> {
     once: HashMap<Box<str>, SaltKey, ahash::RandomState>,
     /// Keys used that are not durable yet: the batch must carry them.
     fresh: Vec<PersonKey>,
+    made: FreshKeys,
+}
+
+/// Random keys that nobody has yet: the system is asked for several at once.
+#[derive(Default)]
+struct FreshKeys {
+    keys: [[u8; 32]; 32],
+    left: usize,
+}
+
+impl FreshKeys {
+    /// The next one; it stays the next until `left` says otherwise.
+    fn next(&mut self, catalog: &Catalog) -> Result<[u8; 32], KeyError> {
+        if self.left == 0 {
+            catalog.random_keys(&mut self.keys)?;
+            self.left = self.keys.len();
+        }
+        self.keys.get(self.left - 1).copied().ok_or(KeyError::Missing)
+    }
 }
 
 impl Salts<'_> {
     fn find(&mut self, reference: &str) -> Result<SaltKey, KeyError> {
         let person = person_hash(self.tenant.key.expose(), reference);
         let tenant = self.tenant.number;
-        let found =
-            if self.seals { self.store.find_to_seal(tenant, &person)? } else { self.store.find(tenant, &person)? };
-        let entry = match found {
-            Some(entry) => entry,
-            None if !self.seals => return Err(KeyError::Missing),
-            None => {
-                let key = self.store.catalog.random_key()?;
-                let entry = Entry { key, salt: SaltKey::new(&key), stored: false, durable: false };
-                self.store.remember(tenant, &person, entry)
-            }
+        let entry = match self.seals {
+            true => self.store.find_to_seal(tenant, &person, &mut self.made)?,
+            false => self.store.find(tenant, &person)?.ok_or(KeyError::Missing)?,
         };
+        let salt = SaltKey::new(&entry.key);
         if self.seals && !entry.durable {
             self.fresh.push((person, entry.key));
-            self.once.insert(reference.into(), entry.salt);
-            return Ok(entry.salt);
+            self.once.insert(reference.into(), salt);
+        } else {
+            self.persons.insert(reference, salt);
         }
-        self.persons.insert(reference, entry.salt);
-        Ok(entry.salt)
+        Ok(salt)
     }
 
     /// The keys that the batch must carry. What else was asked for is kept for the next batch.
