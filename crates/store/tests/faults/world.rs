@@ -86,7 +86,13 @@ impl World {
 
     fn try_open(&self) -> store::Result<Arc<Store>> {
         // So small that the commit thread freezes parts by itself.
-        let settings = Settings { flush_bytes: 4_000, merge_at: 2, compaction_share: 1.0, ..Settings::default() };
+        let settings = Settings {
+            flush_bytes: 4_000,
+            overlap_bytes: 1,
+            merge_at: 2,
+            compaction_share: 1.0,
+            ..Settings::default()
+        };
         let clock = Arc::clone(&self.clock);
         Ok(Store::open_still(self.folder(), settings, Arc::new(move || clock.load(Ordering::Relaxed)))?.0)
     }
