@@ -31,9 +31,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a batch waits for rows to move to segments, where the tail is nearly full, before it is sent back.
 const ROOM_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Bytes of a body that are prepared where they came in: some tens of microseconds of work, which is what two changes of
-/// thread cost.
-const SMALL: usize = 8 << 10;
+/// Bytes of a body that is prepared on the thread that read it: about a thousand records, a few milliseconds of work.
+///
+/// There is such a thread per core, so no more batches are prepared at once than there are cores, each where its bytes are at hand,
+/// and nobody has to be woken for it: which is a tenth of what a busy server takes in (`docs/decisions/0002-speed.md`). Who asks
+/// something else meanwhile waits as long as it would for a core.
+const QUICK: usize = 3 << 19;
 
 /// Query of `POST …/records`.
 #[derive(Debug, Default, Deserialize)]
@@ -149,12 +152,28 @@ impl Taken {
 /// # Errors
 /// A problem with nothing stored.
 pub async fn take(app: &App, tenant: Arc<Tenant>, body: Bytes, encoding: Option<String>) -> Result<Taken, Problem> {
-    let small = encoding.is_none() && body.len() <= SMALL;
+    let on = On::for_body(&body, encoding.as_deref());
     let make = move |app: &App, tenant: &Arc<Tenant>| {
         let body = prepare::decompress(&body, encoding.as_deref())?;
         prepare::plain(app, tenant, &body)
     };
-    if small { take_prepared(app, tenant, On::This, make).await } else { take_with(app, tenant, make).await }
+    take_prepared(app, tenant, on, make).await
+}
+
+/// Which thread prepares a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum On {
+    /// The one that answers requests.
+    This,
+    /// One for such work, so that requests are answered meanwhile.
+    Another,
+}
+
+impl On {
+    /// Of what a compressed body holds nobody knows how much it is.
+    pub fn for_body(body: &[u8], encoding: Option<&str>) -> On {
+        if encoding.is_none() && body.len() <= QUICK { On::This } else { On::Another }
+    }
 }
 
 /// Takes in what `make` prepares, on a thread for such work.
@@ -169,20 +188,11 @@ pub async fn take_with(
     take_prepared(app, tenant, On::Another, make).await
 }
 
-/// Which thread prepares a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum On {
-    /// The one that answers requests: the work is less than handing it over.
-    This,
-    /// One for such work, so that requests are answered meanwhile.
-    Another,
-}
-
-/// As [`take_with`].
+/// Takes in what `make` prepares.
 ///
 /// # Errors
 /// A problem with nothing stored.
-async fn take_prepared(
+pub async fn take_prepared(
     app: &App,
     tenant: Arc<Tenant>,
     on: On,
@@ -429,7 +439,7 @@ pub fn rules_of(settings: &str) -> Result<Rules, Problem> {
 /// # Errors
 /// As [`take`].
 pub(crate) async fn take_own(app: &App, tenant: Arc<Tenant>, record: String) -> Result<Taken, Problem> {
-    take_with(app, tenant, move |app, tenant| prepare::own(app, tenant, record.as_bytes())).await
+    take_prepared(app, tenant, On::This, move |app, tenant| prepare::own(app, tenant, record.as_bytes())).await
 }
 
 /// Writes a record of our own into a tenant's audit log: what a sensitive scope was used for.

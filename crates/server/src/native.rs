@@ -7,7 +7,7 @@
 use crate::app::App;
 use crate::auth;
 use crate::heard::{self, Said};
-use crate::intake::{self, MAX_RECORDS, Options, Taken};
+use crate::intake::{self, MAX_RECORDS, On, Options, Taken};
 use crate::parts;
 use crate::prepare::{self, Prepared};
 use crate::problem::Problem;
@@ -385,7 +385,8 @@ pub async fn take(
     let twice = reader.system.writes_twice().then(|| (reader.clone(), posted.clone()));
     let rest: Arc<Mutex<Option<Arc<Natives<'static>>>>> = Arc::default();
     let kept = Arc::clone(&rest);
-    let mut taken = intake::take_with(app, Arc::clone(tenant), move |app, tenant| {
+    let on = On::for_body(&posted.body, posted.encoding.as_deref());
+    let mut taken = intake::take_prepared(app, Arc::clone(tenant), on, move |app, tenant| {
         reader.read(app, tenant, &posted, |natives| {
             if posted.from.is_some() {
                 *told.lock() = Said::of(&natives, reader.sequence.as_deref());
