@@ -10,6 +10,7 @@ use super::{KeyRule, MARK, Redaction, Rules, add_mark, keys, push_token};
 use crate::json::{self, JsonError, MAX_DEPTH, Next, Reader};
 use smallvec::SmallVec;
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::ops::Range;
 
 /// How one JSON text of a record is to be written.
@@ -31,7 +32,7 @@ impl Canonical<'_> {
     /// # Errors
     /// [`JsonError`] with the byte offset into `text`.
     pub fn write(&self, text: &str, marks: &mut Vec<Redaction>, out: &mut String) -> Result<(), JsonError> {
-        let (path, members) = (SmallVec::new(), SmallVec::new());
+        let (path, members) = (SmallVec::new(), Vec::with_capacity(16));
         let only_built_in = self.rules.only_built_in_keys() && self.context == Context::default();
         let mut pass = Pass { reader: Reader::new(text), copied: 0, how: *self, only_built_in, marks, path, members };
         pass.value(self.depth, out)?;
@@ -60,10 +61,10 @@ struct Pass<'a, 'r> {
     /// No other keys are secret than those that always are.
     only_built_in: bool,
     marks: &'r mut Vec<Redaction>,
-    /// With the next, on the stack for what most records have: this is run for every record.
+    /// On the stack for what most records have: this is run for every record.
     path: SmallVec<[Step; 8]>,
     /// The members so far of all objects that are open, those of the innermost last: the name, and where the member is written.
-    members: SmallVec<[(Cow<'a, str>, Range<usize>); 16]>,
+    members: Vec<(Cow<'a, str>, Range<usize>)>,
 }
 
 impl<'a> Pass<'a, '_> {
@@ -233,26 +234,21 @@ impl<'a> Pass<'a, '_> {
             let from = self.reader.at();
             let place = self.members.len();
             let name = self.reader.plain_key(place == first);
-            if let Some(name) = name.filter(|name| sorted && self.usual(name, first)) {
-                let start = self.written(from + usize::from(place > first), out);
-                has_value |= name == "value";
-                self.members.push((Cow::Borrowed(name), start..start));
-                if !self.plain_text(out) && !self.reader.takes("null") {
-                    self.other_value(depth + 1, out)?;
-                }
-            } else if let Some(name) =
-                name.map_or_else(|| self.reader.key(place == first), |name| Ok(Some(name.into())))?
+            if let Some(name) = name
+                && let Some(order) = self.usual(name, first)
             {
+                sorted &= order.is_lt();
                 has_value |= name == "value";
-                self.member(name, from, (first, depth), &mut sorted, out)?;
-            } else {
+                self.usual_member(name, from + usize::from(place > first), depth, out)?;
+                continue;
+            }
+            let Some(name) = name.map_or_else(|| self.reader.key(place == first), |name| Ok(Some(name.into())))? else {
                 self.without_blanks(from, 1, out);
                 break;
-            }
-            let end = self.written(self.reader.at(), out);
-            if let Some((_, range)) = self.members.last_mut() {
-                range.end = end;
-            }
+            };
+            has_value |= name == "value";
+            self.member(name, from, (first, depth), &mut sorted, out)?;
+            self.end_member(out);
         }
         if has_value {
             // As below: without the bracket.
@@ -269,15 +265,47 @@ impl<'a> Pass<'a, '_> {
         Ok(())
     }
 
-    /// Whether the next member of the object, whose members begin at `first`, is in its order, and its name stays and says nothing of
-    /// its value: so that there is nothing to do but to read on, as with most.
+    /// How the last member of the object, whose members begin at `first`, and the next one are in order, where the name of that stays
+    /// and says nothing of its value: so that there is nothing to do but to read on, as with most.
     #[inline(always)]
-    fn usual(&self, name: &str, first: usize) -> bool {
-        let after = |(last, _): &(Cow<'_, str>, Range<usize>)| json::key_order(last, name).is_lt();
-        self.only_built_in
-            && (name.len() < TOKEN || self.how.rules.harmless(name))
-            && keys::harmless(name)
-            && (self.members.len() == first || self.members.last().is_some_and(after))
+    fn usual(&self, name: &str, first: usize) -> Option<Ordering> {
+        let usual = self.only_built_in && (name.len() < TOKEN || self.how.rules.harmless(name)) && keys::harmless(name);
+        let order = match self.members.get(first..)?.last() {
+            Some((last, _)) => json::key_order(last, name),
+            None => Ordering::Less,
+        };
+        (usual && order.is_ne()).then_some(order)
+    }
+
+    /// Takes the value of such a member, which begins at `from`. Most are a text without escapes or `null`, and stay too.
+    #[inline(always)]
+    fn usual_member(&mut self, name: &'a str, from: usize, depth: usize, out: &mut String) -> Result<(), JsonError> {
+        let start = self.written(from, out);
+        let value = self.reader.at();
+        let text = self.reader.plain_string();
+        let stays = match text {
+            Some(text) => self.how.rules.harmless(text),
+            None => self.reader.takes("null"),
+        };
+        if stays {
+            self.members.push((Cow::Borrowed(name), start..self.written(self.reader.at(), out)));
+            return Ok(());
+        }
+        self.members.push((Cow::Borrowed(name), start..start));
+        match text {
+            Some(text) => self.text(Cow::Borrowed(text), value, out),
+            None => self.other_value(depth + 1, out)?,
+        }
+        self.end_member(out);
+        Ok(())
+    }
+
+    /// The last member ends where the reader is.
+    fn end_member(&mut self, out: &str) {
+        let end = self.written(self.reader.at(), out);
+        if let Some((_, range)) = self.members.last_mut() {
+            range.end = end;
+        }
     }
 
     /// Writes any member, of which the name was read from `from` on.
@@ -298,22 +326,16 @@ impl<'a> Pass<'a, '_> {
             && let Some((last, _)) = self.members.last()
         {
             match json::key_order(last, &key) {
-                std::cmp::Ordering::Less => {}
-                std::cmp::Ordering::Equal => return Err(duplicate(&key, at)),
-                std::cmp::Ordering::Greater => *sorted = false,
+                Ordering::Less => {}
+                Ordering::Equal => return Err(duplicate(&key, at)),
+                Ordering::Greater => *sorted = false,
             }
         }
-        // Where order is lost the commas are put in when the members are arranged.
-        let comma_stays = *sorted && comma == 1;
         let start = if plain && kept {
-            if comma == 1 && !*sorted {
-                self.copy(from, out);
-                self.copied = from + 1;
-            }
             self.written(from + comma, out)
         } else {
             self.copy(from, out);
-            if comma_stays {
+            if comma == 1 {
                 out.push(',');
             }
             let start = out.len();
