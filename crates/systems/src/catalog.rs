@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::LazyLock;
 
 /// The table as it is committed, with its header: what `/v1/catalog` may serve as CSV.
@@ -32,8 +33,37 @@ pub struct Entry {
 /// The names of one system.
 #[derive(Debug, Default)]
 pub struct Names {
-    exact: HashMap<&'static str, &'static Entry>,
-    loose: HashMap<String, &'static Entry>,
+    exact: HashMap<&'static str, &'static Entry, BuildHasherDefault<Letters>>,
+    loose: HashMap<String, &'static Entry, BuildHasherDefault<Letters>>,
+}
+
+/// Hashes a name by some of its letters, for tables of names that are known beforehand: nobody can put one there to be in the way.
+#[derive(Debug, Default)]
+struct Letters(u64);
+
+impl Hasher for Letters {
+    fn write(&mut self, bytes: &[u8]) {
+        let middle = bytes.get(bytes.len() / 2..).unwrap_or_default();
+        let parts = [bytes.first_chunk(), middle.first_chunk(), bytes.last_chunk()];
+        let short = || bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
+        let letters = match parts {
+            [Some(first), Some(middle), Some(last)] => {
+                let [first, middle, last] = [first, middle, last].map(|part| u64::from_le_bytes(*part));
+                first ^ middle.rotate_left(21) ^ last.rotate_left(42)
+            }
+            [Some(first), None, Some(last)] => u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(21),
+            _ => short(),
+        };
+        self.0 = (self.0 ^ letters ^ bytes.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn write_u8(&mut self, _: u8) {
+        // The end of a name, which its length says already.
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 32
+    }
 }
 
 impl Names {
@@ -44,7 +74,12 @@ impl Names {
 
     /// The event of this name, whatever its case, spaces and dashes: for sources that spell one name in several ways.
     pub fn get_loose(&self, name: &str) -> Option<&'static Entry> {
-        self.get(name).or_else(|| self.loose.get(squeeze(name).as_ref()).copied())
+        self.get(name).or_else(|| self.get_squeezed(&squeeze(name)))
+    }
+
+    /// The same of a name that is [`squeeze`]d already.
+    pub fn get_squeezed(&self, name: &str) -> Option<&'static Entry> {
+        self.loose.get(name).copied()
     }
 }
 
