@@ -45,12 +45,13 @@ struct Named<'a> {
 pub(crate) struct Glance(u32);
 
 impl Glance {
-    #[inline]
-    pub(crate) fn of(name: &str) -> Glance {
+    #[inline(always)]
+    pub(crate) const fn of(name: &str) -> Glance {
         let bytes = name.as_bytes();
-        let (first, last) = (bytes.first().copied().unwrap_or_default(), bytes.last().copied().unwrap_or_default());
-        let middle = bytes.get(bytes.len() / 2).copied().unwrap_or_default();
-        Glance(u32::from_le_bytes([bytes.len() as u8, first, middle, last]))
+        let ([first, ..], [.., last]) = (bytes, bytes) else { return Glance(0) };
+        let (_, from_middle) = bytes.split_at(bytes.len() / 2);
+        let middle = if let [middle, ..] = from_middle { *middle } else { 0 };
+        Glance(u32::from_le_bytes([bytes.len() as u8, *first, middle, *last]))
     }
 
     /// The bit of a name in [`Object::names`]. Most names that are asked for are not there, and most of those are known by it.
@@ -225,15 +226,20 @@ impl<'a> Object<'a> {
         self.names & name.bit() != 0
     }
 
+    #[inline(always)]
     fn find(&mut self, name: &str) -> Option<&mut Member<'a>> {
         self.find_named(name).map(|named| &mut named.member)
     }
 
+    /// The member of this name. Most names are written down where they are asked for: how they look is known there once and for all, as
+    /// long as this and what asks for it is a part of the place. So it is with their dots.
+    #[inline(always)]
     fn find_named(&mut self, name: &str) -> Option<&mut Named<'a>> {
         let wanted = Glance::of(name);
-        if !self.may_have(wanted) {
-            return None;
-        }
+        if self.may_have(wanted) { self.find_looked_at(wanted, name) } else { None }
+    }
+
+    fn find_looked_at(&mut self, wanted: Glance, name: &str) -> Option<&mut Named<'a>> {
         let is =
             |named: &Named<'_>| named.glance == wanted && named.key == name && !matches!(named.member, Member::Taken);
         let first = self.members.iter().position(is)?;
@@ -244,12 +250,17 @@ impl<'a> Object<'a> {
     }
 
     /// The object that holds the last name of a dotted path, and that name.
+    #[inline(always)]
     fn holder<'p>(&mut self, path: &'p str) -> Option<(&mut Object<'a>, &'p str)> {
         // Paths are a few letters long, which `split_once` is not made for.
         match path.bytes().position(|b| b == b'.').and_then(|dot| path.split_at_checked(dot)) {
             None => Some((self, path)),
-            Some((outer, inner)) => self.inner(outer)?.holder(inner.strip_prefix('.').unwrap_or(inner)),
+            Some((outer, inner)) => self.inside(outer, inner.strip_prefix('.').unwrap_or(inner)),
         }
+    }
+
+    fn inside<'p>(&mut self, outer: &str, path: &'p str) -> Option<(&mut Object<'a>, &'p str)> {
+        self.inner(outer)?.holder(path)
     }
 
     /// An object inside this one, to take members from; `None` where the member is absent or something else.
@@ -320,18 +331,21 @@ impl<'a> Object<'a> {
     }
 
     /// The JSON text at a path of names (`a` or `a.b`), left where it is.
+    #[inline(always)]
     pub fn raw(&mut self, path: &str) -> Option<&Cow<'a, str>> {
         let (holder, name) = self.holder(path)?;
         holder.member(name)
     }
 
     /// The text in quotes at a path, decoded and left where it is. `None` for what is no text in quotes.
+    #[inline(always)]
     pub fn text(&mut self, path: &str) -> Option<Cow<'a, str>> {
         let (holder, name) = self.holder(path)?;
         holder.member_text(name)
     }
 
     /// The same of a member whose name may have dots in it.
+    #[inline(always)]
     pub fn member_text(&mut self, name: &str) -> Option<Cow<'a, str>> {
         let named = self.find_named(name)?;
         match &named.member {
@@ -343,11 +357,13 @@ impl<'a> Object<'a> {
     }
 
     /// Whether there is such a member.
+    #[inline(always)]
     pub fn has(&mut self, path: &str) -> bool {
         self.holder(path).is_some_and(|(holder, name)| holder.find(name).is_some())
     }
 
     /// Takes a member's JSON text away.
+    #[inline(always)]
     pub fn take(&mut self, path: &str) -> Option<Cow<'a, str>> {
         let (holder, name) = self.holder(path)?;
         holder.take_member(name)
@@ -365,6 +381,7 @@ impl<'a> Object<'a> {
     }
 
     /// Takes a member away where it is a text with something in it. Anything else stays.
+    #[inline(always)]
     pub fn take_text(&mut self, path: &str) -> Option<Said<'a>> {
         let (holder, name) = self.holder(path)?;
         holder.take_member_text(name)
