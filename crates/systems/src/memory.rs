@@ -9,6 +9,7 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Requests remembered per tenant: at 150 bytes each about 1 MiB.
@@ -24,6 +25,41 @@ pub const SAME_ACTION: i64 = 60 * 1_000_000;
 pub struct Memory {
     actors: Mutex<Recent<Actor>>,
     twins: Mutex<Recent<Twin>>,
+    names: Names,
+}
+
+/// What requests and actions are called here: a number made of their names with a key of this memory's own. Two of a few thousand
+/// have the same one in ten thousand times the age of the world, and nobody who does not know the key can look for them.
+#[derive(Debug, Default)]
+struct Names(RandomState);
+
+impl Names {
+    fn of(&self, parts: &[&str]) -> u64 {
+        let mut state = self.0.build_hasher();
+        for part in parts {
+            state.write(part.as_bytes());
+            state.write_u8(0);
+        }
+        state.finish()
+    }
+}
+
+/// Takes such a number as it is.
+#[derive(Debug, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
 }
 
 /// What is there may be read by anybody, whatever became of those who wrote it: each fact is put there whole.
@@ -51,6 +87,7 @@ impl Memory {
     /// Remembers who was found signed in for a request. A request id is chosen by the caller of that API, so two people under one id
     /// make it worthless: nobody is inferred from it.
     pub fn signed_in(&self, request: &str, actor: &str, at: i64) {
+        let request = self.names.of(&[request]);
         let mut actors = locked(&self.actors);
         let id = match actors.get(request) {
             Some(known) if at.abs_diff(known.at) <= SAME_REQUEST as u64 && known.id.as_deref() != Some(actor) => None,
@@ -61,14 +98,16 @@ impl Memory {
 
     /// Who was found signed in for this request shortly before `at`, as JSON text.
     pub fn actor_of(&self, request: &str, at: i64) -> Option<Cow<'static, str>> {
+        let request = self.names.of(&[request]);
         let actors = locked(&self.actors);
         let known = actors.get(request)?;
         let soon = (known.at..=known.at.saturating_add(SAME_REQUEST)).contains(&at);
         known.id.as_deref().filter(|_| soon).map(|id| Cow::Owned(id.to_owned()))
     }
 
-    /// Remembers the record that says an action in one of a system's two shapes. `action` names request and action.
-    pub fn said(&self, action: &str, id: &str, at: i64) {
+    /// Remembers the record that says an action in one of a system's two shapes. `action` names request and action, part by part.
+    pub fn said(&self, action: &[&str], id: &str, at: i64) {
+        let action = self.names.of(action);
         let mut twins = locked(&self.twins);
         let id = match twins.get(action) {
             Some(known) if at.abs_diff(known.at) <= SAME_ACTION as u64 && known.id.as_deref() != Some(id) => None,
@@ -78,7 +117,8 @@ impl Memory {
     }
 
     /// The id of the record that said this action in the other shape, at about the same time.
-    pub fn twin_of(&self, action: &str, at: i64) -> Option<String> {
+    pub fn twin_of(&self, action: &[&str], at: i64) -> Option<String> {
+        let action = self.names.of(action);
         let twins = locked(&self.twins);
         let known = twins.get(action)?;
         known.id.as_deref().filter(|_| at.abs_diff(known.at) <= SAME_ACTION as u64).map(str::to_owned)
@@ -95,23 +135,23 @@ impl Memory {
 /// A map that forgets what was put first.
 #[derive(Debug)]
 struct Recent<T> {
-    known: HashMap<Box<str>, T>,
-    order: VecDeque<Box<str>>,
+    known: HashMap<u64, T, BuildHasherDefault<AsItIs>>,
+    order: VecDeque<u64>,
 }
 
 impl<T> Default for Recent<T> {
     fn default() -> Self {
-        Self { known: HashMap::new(), order: VecDeque::new() }
+        Self { known: HashMap::default(), order: VecDeque::new() }
     }
 }
 
 impl<T> Recent<T> {
-    fn get(&self, key: &str) -> Option<&T> {
-        self.known.get(key)
+    fn get(&self, key: u64) -> Option<&T> {
+        self.known.get(&key)
     }
 
-    fn put(&mut self, key: &str, value: T, most: usize) {
-        if let Some(known) = self.known.get_mut(key) {
+    fn put(&mut self, key: u64, value: T, most: usize) {
+        if let Some(known) = self.known.get_mut(&key) {
             *known = value;
             return;
         }
@@ -119,8 +159,8 @@ impl<T> Recent<T> {
             let Some(oldest) = self.order.pop_front() else { break };
             self.known.remove(&oldest);
         }
-        self.known.insert(key.into(), value);
-        self.order.push_back(key.into());
+        self.known.insert(key, value);
+        self.order.push_back(key);
     }
 
     fn retain(&mut self, keep: impl Fn(&T) -> bool) {
@@ -158,14 +198,14 @@ mod tests {
     #[test]
     fn a_twin_is_known_for_a_while_and_only_where_it_is_certain() {
         let memory = Memory::default();
-        memory.said("r adduser", "v2-1", 1000);
-        assert_eq!(memory.twin_of("r adduser", 900).as_deref(), Some("v2-1"), "two writers are not in step");
-        assert_eq!(memory.twin_of("r adduser", 1001 + SAME_ACTION), None);
-        assert_eq!(memory.twin_of("r deleteuser", 1000), None);
-        memory.said("r adduser", "v2-1", 1000);
-        assert!(memory.twin_of("r adduser", 1000).is_some(), "the same one sent again");
-        memory.said("r adduser", "v2-2", 1001);
-        assert_eq!(memory.twin_of("r adduser", 1001), None, "which of two");
+        memory.said(&["r", "adduser"], "v2-1", 1000);
+        assert_eq!(memory.twin_of(&["r", "adduser"], 900).as_deref(), Some("v2-1"), "two writers are not in step");
+        assert_eq!(memory.twin_of(&["r", "adduser"], 1001 + SAME_ACTION), None);
+        assert_eq!(memory.twin_of(&["r", "deleteuser"], 1000), None);
+        memory.said(&["r", "adduser"], "v2-1", 1000);
+        assert!(memory.twin_of(&["r", "adduser"], 1000).is_some(), "the same one sent again");
+        memory.said(&["r", "adduser"], "v2-2", 1001);
+        assert_eq!(memory.twin_of(&["r", "adduser"], 1001), None, "which of two");
     }
 
     impl Memory {

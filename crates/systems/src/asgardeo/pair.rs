@@ -7,7 +7,6 @@
 //! the action's name is, loosely, and the request; or, since legacy JSON names no request, where they stand side by side and
 //! name the same initiator. A legacy record of a failure has no twin. What is not certain stays two records.
 
-use super::NAME;
 use crate::catalog::squeeze;
 use crate::object::{Object, decode};
 use crate::split::Piece;
@@ -31,11 +30,6 @@ struct Look {
     request: Option<String>,
     initiator: Option<String>,
     failed: bool,
-}
-
-/// What names an action of a request in memory.
-pub(crate) fn key(request: &str, action: &str) -> String {
-    [NAME, "\0", request, "\0", &squeeze(action)].concat()
 }
 
 /// Whether a text is what [`pair`] makes.

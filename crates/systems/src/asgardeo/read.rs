@@ -1,12 +1,10 @@
 //! The three shapes → envelope. Log lines (`wso2`) become the legacy shape and are read here too.
 
-use super::{
-    DIAGNOSTIC, DIAGNOSTIC_FIELDS, LEGACY, NAME, PAIR, PAIR_ACTION_ID, V2_ACTION_ID, V2_FIELDS, pair, webhook,
-};
+use super::{DIAGNOSTIC, DIAGNOSTIC_FIELDS, LEGACY, NAME, PAIR, PAIR_ACTION_ID, V2_ACTION_ID, pair, webhook};
 use crate::catalog::{self, Entry};
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
-use crate::object::Object;
+use crate::object::{Glance, Object};
 use crate::{Context, Reason};
 use event::Field;
 use std::borrow::Cow;
@@ -15,21 +13,22 @@ use std::borrow::Cow;
 const TYPES: &[&str] =
     &["User", "System", "Action", "Application", "Flow", "Organization", "Role", "Group", "Client", "Admin"];
 
-/// Members of `data` that fill a field. They stay where they are; which of them there are depends on the action.
-const DATA: &[(&str, Field)] = &[
-    ("ActionName", Field::TargetName),
-    ("RoleName", Field::TargetName),
-    ("GroupName", Field::TargetName),
-    ("RemoteAddress", Field::Ip),
-    ("User Agent", Field::UserAgent),
-    ("ServiceProviderName", Field::ClientName),
-    ("ServiceProvider", Field::ClientName),
-    ("RelyingParty", Field::ClientId),
-    ("clientId", Field::ClientId),
-    ("sessionContextId", Field::SessionId),
-    ("SessionContextId", Field::SessionId),
-    ("traceId", Field::RequestId),
-    ("impersonator", Field::ImpersonatorId),
+/// Members of `data` that fill a field. They stay where they are; which of them there are depends on the
+/// action, and most records have one or two, so how each looks is known beforehand.
+const DATA: &[(&str, Glance, Field)] = &[
+    ("ActionName", Glance::of("ActionName"), Field::TargetName),
+    ("RoleName", Glance::of("RoleName"), Field::TargetName),
+    ("GroupName", Glance::of("GroupName"), Field::TargetName),
+    ("RemoteAddress", Glance::of("RemoteAddress"), Field::Ip),
+    ("User Agent", Glance::of("User Agent"), Field::UserAgent),
+    ("ServiceProviderName", Glance::of("ServiceProviderName"), Field::ClientName),
+    ("ServiceProvider", Glance::of("ServiceProvider"), Field::ClientName),
+    ("RelyingParty", Glance::of("RelyingParty"), Field::ClientId),
+    ("clientId", Glance::of("clientId"), Field::ClientId),
+    ("sessionContextId", Glance::of("sessionContextId"), Field::SessionId),
+    ("SessionContextId", Glance::of("SessionContextId"), Field::SessionId),
+    ("traceId", Glance::of("traceId"), Field::RequestId),
+    ("impersonator", Glance::of("impersonator"), Field::ImpersonatorId),
 ];
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
@@ -97,14 +96,16 @@ fn level(known: Option<&'static Entry>, failed: bool) -> &'static str {
 /// Tells whether the action stood under `actionId`.
 fn v2<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<bool, Reason> {
     let key = if native.has("action") { "action" } else { "actionId" };
-    let name = native.text(key).filter(|name| !name.is_empty()).ok_or_else(|| Reason::missing("action"))?;
+    let name = native.member_text(key).filter(|name| !name.is_empty()).ok_or_else(|| Reason::missing("action"))?;
     let id = native.text("id").filter(|id| !id.is_empty());
     out.id(native, "id");
     out.time(native, "recordedAt", Stamp::Micros, context)?;
+    let squeezed = catalog::squeeze(&name);
     if let Some(((id, request), at)) = id.zip(native.text("requestId")).zip(out.at()) {
-        context.memory.said(&pair::key(&request, &name), &id, at);
+        context.memory.said(&[&request, &squeezed], &id, at);
     }
-    let known = catalog::of(NAME).get_loose(&name);
+    let names = catalog::of(NAME);
+    let known = names.get(&name).or_else(|| names.get_squeezed(&squeezed));
     out.set(Field::Log, known.map_or("audit", |entry| entry.log.as_str()));
     out.set(Field::Level, level(known, false));
     out.infer(Field::Outcome, "\"success\"");
@@ -116,11 +117,11 @@ fn v2<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>
     if out.is_empty(Field::TargetId) {
         person(native, "targetId", (Field::TargetId, Field::TargetName), out);
     }
-    for (path, field) in [("initiatorType", Field::ActorType), ("targetType", Field::TargetType)] {
-        usual(native, path, field, out);
-    }
-    out.take(native, key, Field::Action);
-    out.take_all(native, V2_FIELDS);
+    out.take_member(native, key, Field::Action);
+    out.take(native, "requestId", Field::RequestId);
+    usual(native, "initiatorType", Field::ActorType, out);
+    usual(native, "targetType", Field::TargetType, out);
+    out.take(native, "impersonatorId", Field::ImpersonatorId);
     data(native, out);
     if key == "actionId" {
         out.shape(V2_ACTION_ID);
@@ -216,14 +217,14 @@ fn seconds(native: &mut Object<'_>) -> Option<Result<i64, Reason>> {
 }
 
 /// Who somebody or something is. An id fills the first field; a masked one, which stays where it is, the second.
-fn person<'a>(native: &mut Object<'a>, path: &str, fields: (Field, Field), out: &mut Envelope<'a>) {
-    let Some(said) = native.text(path) else { return };
+fn person<'a>(native: &mut Object<'a>, name: &str, fields: (Field, Field), out: &mut Envelope<'a>) {
+    let Some(said) = native.member_text(name) else { return };
     if is_masked(&said) {
-        out.set(fields.1, said.into_owned());
-    } else if let Some((id, _)) = said.split_once('@').filter(|(id, _)| is_uuid(id)) {
-        out.set(fields.0, id.to_owned());
+        out.set(fields.1, said);
+    } else if let Some(at) = memchr::memchr(b'@', said.as_bytes()).filter(|at| said.get(..*at).is_some_and(is_uuid)) {
+        out.set(fields.0, said.get(..at).unwrap_or_default().to_owned());
     } else {
-        out.take(native, path, fields.0);
+        out.take_member(native, name, fields.0);
     }
 }
 
@@ -242,23 +243,33 @@ fn is_uuid(text: &str) -> bool {
 }
 
 /// A type in its usual spelling; another one stays as well.
-fn usual(native: &mut Object<'_>, path: &str, field: Field, out: &mut Envelope<'_>) {
-    let Some(said) = native.text(path) else { return };
-    if let Some(usual) = TYPES.iter().find(|usual| usual.eq_ignore_ascii_case(&said) && **usual != said) {
-        out.set(field, *usual);
+fn usual<'a>(native: &mut Object<'a>, name: &str, field: Field, out: &mut Envelope<'a>) {
+    let said = native.member_text(name);
+    let usual = said.and_then(|said| {
+        let usual = TYPES.iter().find(|usual| usual.eq_ignore_ascii_case(&said))?;
+        (**usual != said).then_some(*usual)
+    });
+    match usual {
+        Some(usual) => out.set(field, usual),
+        None => {
+            out.take_member(native, name, field);
+        }
     }
 }
 
-fn data(native: &mut Object<'_>, out: &mut Envelope<'_>) {
+fn data<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) {
     let Some(data) = native.inner("data") else { return };
-    for (name, field) in DATA {
-        if let Some(raw) = data.raw(name).filter(|raw| raw.starts_with('"') && !matches!(raw.as_ref(), "\"null\"")) {
-            out.copy_raw(raw, *field);
+    for (name, glance, field) in DATA {
+        if !data.may_have(*glance) {
+            continue;
+        }
+        if let Some(raw) = data.json(name).filter(|raw| raw.starts_with('"') && !matches!(raw.as_ref(), "\"null\"")) {
+            out.copy_json(raw, *field);
         }
     }
     // Whose session it was, or whom the token is for.
     if let Some(user) = data.text("AuthenticatedUser") {
-        out.set(if is_masked(&user) { Field::SubjectName } else { Field::SubjectId }, user.into_owned());
+        out.set(if is_masked(&user) { Field::SubjectName } else { Field::SubjectId }, user);
         out.set(Field::SubjectType, "User");
     }
 }

@@ -5,7 +5,7 @@ use super::line::{self, Line};
 use crate::asgardeo::{pair, read as asgardeo};
 use crate::envelope::Envelope;
 use crate::object::{Object, decode};
-use crate::{Context, Reason, moment};
+use crate::{Context, Reason, catalog, moment};
 use event::Field;
 use std::borrow::Cow;
 
@@ -80,7 +80,7 @@ fn legacy<'a>(
     out.id_by_content(text);
     if let Some(((request, name), at)) = line.request().zip(native.text("action")).zip(out.at())
         && !asgardeo::failed(&mut native)
-        && let Some(twin) = context.memory.twin_of(&pair::key(request, &name), at)
+        && let Some(twin) = context.memory.twin_of(&[request, &catalog::squeeze(&name)], at)
     {
         out.twin(twin);
     }
