@@ -69,8 +69,9 @@ const LARGE: usize = 1000;
 /// is asked for: comparing each with all took seconds for a record of a mebibyte.
 const COMPARED: usize = 256;
 
-/// How deep into each other objects are looked into at once.
-const LEVELS: usize = 3;
+/// An object from which something is always taken, by its name, and those in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Inside(pub &'static str, pub &'static [Inside]);
 
 /// A text that a member said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,12 +137,11 @@ impl<'a> Object<'a> {
         Object::parse_into(text, &[])
     }
 
-    /// The same, with the objects of these names looked into at once, at whatever level they stand: for those from which something is
-    /// always taken, so that their text need not be passed over before it is read.
+    /// The same, with these objects looked into at once, so that their text need not be passed over before it is read.
     ///
     /// # Errors
     /// As [`parse`](Self::parse).
-    pub fn parse_into(text: &'a str, names: &[&str]) -> Result<Object<'a>, Reason> {
+    pub fn parse_into(text: &'a str, insides: &[Inside]) -> Result<Object<'a>, Reason> {
         let fail = |e: event::json::JsonError| Reason::new(e.code, e.to_string());
         let mut r = Reader::new(text);
         if r.next_kind().map_err(fail)? != Next::Object {
@@ -149,7 +149,7 @@ impl<'a> Object<'a> {
         }
         // One level deeper than it stands: it will stand in `attributes`.
         let room = if text.len() < LARGE { ROOM } else { 2 * ROOM };
-        let (object, _) = Object::read(&mut r, 2, names, LEVELS, room).map_err(fail)?;
+        let (object, _) = Object::read(&mut r, 2, insides, room).map_err(fail)?;
         r.end().map_err(fail)?;
         Ok(object)
     }
@@ -161,8 +161,7 @@ impl<'a> Object<'a> {
     fn read(
         r: &mut Reader<'a>,
         depth: usize,
-        names: &[&str],
-        levels: usize,
+        insides: &[Inside],
         room: usize,
     ) -> Result<(Object<'a>, bool), JsonError> {
         r.open(b'{')?;
@@ -186,10 +185,13 @@ impl<'a> Object<'a> {
                     None => return Ok((object, as_written && r.at() == from + 1)),
                 },
             };
-            if levels > 0 && r.at_object() && names.contains(&name.key.as_ref()) && name.as_written(r.at()) {
+            if r.at_object()
+                && let Some(inside) = insides.iter().find(|inside| inside.0 == name.key)
+                && name.as_written(r.at())
+            {
                 let (mut ahead, whole) = (r.clone(), r.since(&name));
                 // What is written in another way stays as it came, until somebody does look into it.
-                if let Ok((inside, true)) = Object::read(&mut ahead, depth + 1, names, levels - 1, ROOM) {
+                if let Ok((inside, true)) = Object::read(&mut ahead, depth + 1, inside.1, ROOM) {
                     *r = ahead;
                     let (glance, member) = (Glance::of(&name.key), Member::Object(inside));
                     object.push_named(Named { glance, plain: false, key: name.key, member, whole });
@@ -502,98 +504,4 @@ pub fn decode<'a>(raw: &Cow<'a, str>) -> Option<Cow<'a, str>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rest(object: &Object<'_>) -> String {
-        let mut out = String::new();
-        object.write_members(&mut out);
-        out
-    }
-
-    #[test]
-    fn what_is_not_taken_stays_as_it_stands() {
-        let mut o = Object::parse(r#"{"a":"x","n":1.0,"o":{"in":"y","k":[1, 2]},"e":"","z":null}"#).unwrap();
-        assert_eq!(o.take_text("a"), Some(Said::Plain("\"x\"")));
-        assert_eq!(o.take_text("o.in"), Some(Said::Plain("\"y\"")));
-        for kept in ["n", "e", "z", "o", "missing", "o.missing", "n.k"] {
-            assert_eq!(o.take_text(kept), None, "{kept}");
-        }
-        assert_eq!(rest(&o), r#""n":1.0,"o":{"k":[1, 2]},"e":"","z":null"#);
-        assert!(!o.ambiguous() && !o.is_empty());
-    }
-
-    #[test]
-    fn objects_and_names_with_dots_are_taken_whole() {
-        let mut o = Object::parse(r#"{"a.b":"x","o":{"p":{"q":"y"}},"l":[1]}"#).unwrap();
-        assert_eq!(o.text("o.p.q").as_deref(), Some("y"));
-        assert_eq!((o.text("a.b"), o.member("a.b").map(AsRef::as_ref)), (None, Some("\"x\"")));
-        assert_eq!((o.take_member("a.b").as_deref(), o.take_member("o")), (Some("\"x\""), None));
-        assert_eq!(o.names().collect::<Vec<_>>(), ["o", "l"]);
-        assert_eq!((o.json("o").as_deref(), o.json("l").as_deref()), (Some(r#"{"p":{"q":"y"}}"#), Some("[1]")));
-        assert_eq!(rest(&o.take_object("o").unwrap()), r#""p":{"q":"y"}"#);
-        assert_eq!((o.take_object("l"), o.take_object("o")), (None, None));
-        assert_eq!(rest(&o), r#""l":[1]"#);
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn what_is_looked_into_at_once_is_what_is_looked_into_later(
-            text in "\\{(\"[ao]\":(1|\"x\"|\"\\\\u0041\"|\\{(\"[ao]\":(2|\\{\"o\":\\{\"a\":\\{\\}\\}\\}) ?,?){0,2}\\}),? ?){0,3}\\}",
-            path in "[ao](\\.[ao]){0,3}",
-        ) {
-            let (early, late) = (Object::parse_into(&text, &["o"]), Object::parse(&text));
-            proptest::prop_assert_eq!(early.as_ref().err(), late.as_ref().err());
-            if let (Ok(mut early), Ok(mut late)) = (early, late) {
-                proptest::prop_assert_eq!(rest(&early), rest(&late));
-                proptest::prop_assert_eq!((early.text(&path), early.has(&path)), (late.text(&path), late.has(&path)));
-                proptest::prop_assert_eq!(early.take_text(&path), late.take_text(&path));
-                proptest::prop_assert_eq!((rest(&early), early.ambiguous()), (rest(&late), late.ambiguous()));
-            }
-        }
-    }
-
-    #[test]
-    fn a_name_that_stands_twice_is_noticed_once_it_is_asked_for() {
-        let mut o = Object::parse(r#"{"a":"x","b":1,"a":"y"}"#).unwrap();
-        assert_eq!(o.text("b"), None);
-        assert!(!o.ambiguous());
-        assert!(o.take_text("a").is_some());
-        assert!(o.ambiguous());
-        let mut o = Object::parse(r#"{"o":{"a":1,"a":2}}"#).unwrap();
-        o.take("o.a");
-        assert!(o.ambiguous());
-    }
-
-    #[test]
-    fn a_text_that_was_added_is_one_that_was_read() {
-        let fresh = || {
-            let mut o = Object::default();
-            ["x\"y", ""].into_iter().zip(["a", "e"]).for_each(|(text, name)| o.add_text(name, text));
-            o
-        };
-        let mut o = fresh();
-        assert_eq!((o.text("a").as_deref(), o.text("e").as_deref(), o.has("e")), (Some("x\"y"), Some(""), true));
-        assert_eq!((o.take_text("a"), o.take_text("e")), (Some(Said::Text("x\"y".into())), None));
-        assert_eq!((rest(&o), o.take_text("a")), (r#""e":"""#.to_owned(), None));
-        let mut o = fresh();
-        assert_eq!(o.raw("a").map(AsRef::as_ref), Some(r#""x\"y""#));
-        assert_eq!(o.text("a").as_deref(), Some("x\"y"));
-        assert_eq!((o.json("e").as_deref(), o.inner("e")), (Some(r#""""#), None));
-        assert_eq!((o.take("a").as_deref(), o.take_member("e").as_deref()), (Some(r#""x\"y""#), Some(r#""""#)));
-        assert!(o.is_empty());
-        assert_eq!(rest(&fresh().into_owned()), r#""a":"x\"y","e":"""#);
-        o.add_text("n", "x\0");
-        assert_eq!(o.text("n"), None);
-        assert_eq!(o.raw("n").map(AsRef::as_ref), Some(r#""x\u0000""#));
-    }
-
-    #[test]
-    fn texts_are_decoded_only_when_looked_at() {
-        let mut o = Object::parse(r#"{"a\u0062":"x\ny"}"#).unwrap();
-        assert_eq!(o.text("ab").as_deref(), Some("x\ny"));
-        assert_eq!(rest(&o), r#""ab":"x\ny""#);
-        assert_eq!(Object::parse("[1]").unwrap_err().code, "wrong_type");
-        assert_eq!(Object::parse(r#"{"a":1} x"#).unwrap_err().code, "invalid_json");
-    }
-}
+mod tests;

@@ -4,7 +4,7 @@ use super::{DIAGNOSTIC, DIAGNOSTIC_FIELDS, LEGACY, NAME, PAIR, PAIR_ACTION_ID, V
 use crate::catalog::{self, Entry};
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
-use crate::object::{Glance, Object};
+use crate::object::{Glance, Inside, Object};
 use crate::{Context, Reason};
 use event::Field;
 use std::borrow::Cow;
@@ -32,7 +32,7 @@ const DATA: &[(&str, Glance, Field)] = &[
 ];
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
-    let mut native = Object::parse_into(text, &["data"])?;
+    let mut native = Object::parse_into(text, &[Inside("data", &[])])?;
     if native.has("events") {
         return webhook::read(native, text, context, out);
     }

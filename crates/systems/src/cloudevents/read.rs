@@ -3,12 +3,12 @@
 use super::{FIELDS, NAME, NO_SUBJECT};
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
-use crate::object::Object;
+use crate::object::{Inside, Object};
 use crate::{Context, Reason};
 use event::Field;
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
-    let mut native = Object::parse_into(text, &["data"])?;
+    let mut native = Object::parse_into(text, &[Inside("data", &[])])?;
     let said = |native: &mut Object<'a>, name: &'static str| {
         native.text(name).filter(|text| !text.is_empty()).ok_or_else(|| Reason::missing(name))
     };

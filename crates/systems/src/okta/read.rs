@@ -3,7 +3,7 @@
 use super::NAME;
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
-use crate::object::{Object, pick};
+use crate::object::{Inside, Object, pick};
 use crate::{Context, Reason, catalog};
 use event::Field;
 use event::json::Reader;
@@ -17,7 +17,13 @@ const ACTOR: &[(&str, Field)] =
 const CLIENT: &[(&str, Field)] = &[("id", Field::ClientActorId), ("ipAddress", Field::Ip)];
 
 /// Objects that something stands in which the envelope has a field for.
-const INSIDE: &[&str] = &["actor", "client", "userAgent", "outcome", "authenticationContext", "transaction"];
+const INSIDE: &[Inside] = &[
+    Inside("actor", &[]),
+    Inside("client", &[Inside("userAgent", &[])]),
+    Inside("outcome", &[]),
+    Inside("authenticationContext", &[]),
+    Inside("transaction", &[]),
+];
 
 /// Families whose events are what people did with their accounts, not what was changed in Okta.
 const EVENTS: &[&str] = &[

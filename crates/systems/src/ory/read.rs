@@ -3,7 +3,7 @@
 use super::{ACTION_MARK, TRACE_MARK};
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
-use crate::object::{self, Object, decode};
+use crate::object::{self, Inside, Object, decode};
 use crate::ory_network::events;
 use crate::{Context, Reason, moment, sessions};
 use event::Field;
@@ -21,7 +21,7 @@ const BEGINS: &[&str] = &["login", "registration", "recovery"];
 const NO_ID: &str = "00000000-0000-0000-0000-000000000000";
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
-    let mut native = Object::parse_into(text, &["attributes"])?;
+    let mut native = Object::parse_into(text, &[Inside("attributes", &[])])?;
     out.id_by_content(text);
     if native.has("timeUnixNano") {
         span_event(&mut native, context, out)?;

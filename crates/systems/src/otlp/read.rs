@@ -3,7 +3,7 @@
 use super::attributes;
 use crate::envelope::{Envelope, nameable};
 use crate::moment::Stamp;
-use crate::object::Object;
+use crate::object::{Inside, Object};
 use crate::{Context, Reason};
 use event::Field;
 use std::borrow::Cow;
@@ -33,7 +33,7 @@ const MEMBERS: &[(&str, Field)] =
     &[("eventName", Field::Action), ("traceId", Field::TraceId), ("spanId", Field::SpanId)];
 
 /// What a record is put together from.
-const INSIDE: &[&str] = &["resource", "scope", "logRecord"];
+const INSIDE: &[Inside] = &[Inside("resource", &[]), Inside("scope", &[]), Inside("logRecord", &[])];
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse_into(text, INSIDE)?;

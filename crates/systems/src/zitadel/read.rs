@@ -3,7 +3,7 @@
 use super::NAME;
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
-use crate::object::{self, Object};
+use crate::object::{self, Inside, Object};
 use crate::{Context, Reason, catalog};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,7 +18,8 @@ const EDITOR: &[(&str, Field)] =
     &[("userId", Field::ActorId), ("displayName", Field::ActorName), ("service", Field::ClientActorName)];
 
 /// Objects that something is taken from of an event that was searched for.
-const INSIDE: &[&str] = &["aggregate", "editor", "type", "localized"];
+const INSIDE: &[Inside] =
+    &[Inside("aggregate", &[Inside("type", &[])]), Inside("editor", &[]), Inside("type", &[Inside("localized", &[])])];
 
 /// What decides what an event means, and where the rest of it is in its shape.
 struct Said<'a> {
