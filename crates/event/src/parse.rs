@@ -8,7 +8,7 @@ use crate::diff;
 use crate::encode::{put, put_time};
 use crate::fields::Field;
 use crate::json::{self, JsonError};
-use crate::redact::{Canonical, Context, Redaction, Rules, add_mark, pointer};
+use crate::redact::{Canonical, Context, Known, Redaction, Rules, add_mark, pointer};
 use crate::time::{self, DAY};
 use regex::Regex;
 use std::borrow::Cow;
@@ -75,6 +75,8 @@ pub struct ValidEvent {
 pub enum Found<'a> {
     /// JSON text, not looked at yet.
     Json(&'a str),
+    /// The same of an object, with what is known of its members.
+    Object(&'a str, &'a [Known]),
     /// A text, decoded.
     Text(&'a str),
     /// Microseconds UTC.
@@ -285,7 +287,12 @@ impl Parser<'_> {
                     let depth = usize::from(DEPTHS[field as usize]);
                     let mut json = String::with_capacity(raw.len());
                     let how = Canonical { path: spec.path, depth, context, rules: self.rules };
-                    how.write(raw, marks, &mut json).map_err(|e| Invalid::json(spec.path, e))?;
+                    let known = if attributes.is_none() && field == F::Attributes { draft.known } else { &[] };
+                    let written = match known {
+                        [] => how.write(raw, marks, &mut json),
+                        known => how.write_known(raw, known, marks, &mut json),
+                    };
+                    written.map_err(|e| Invalid::json(spec.path, e))?;
                     draft.set(field, Slot::Text(Cow::Owned(json)));
                 }
             }

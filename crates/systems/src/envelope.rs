@@ -11,6 +11,7 @@ use crate::{Context, Reason};
 use event::fields::{FIELDS, Spec};
 use event::json::write_string;
 use event::parse::is_id;
+use event::redact::Known;
 use event::{Field, FieldMap, Kind};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
@@ -428,10 +429,11 @@ impl<'a> Envelope<'a> {
         if !marked && self.rest.is_empty() {
             return;
         }
-        out.json_with(Field::Attributes, |out| {
+        out.object(Field::Attributes, |out, known| {
             out.push('{');
-            self.rest.write_members(out);
+            self.rest.write_known(out, known);
             if marked {
+                known.push(Known::Value(MARKS.len() as u32));
                 self.write_marks(&marks, out);
             }
             out.push('}');

@@ -6,6 +6,7 @@
 
 use event::json::write_string;
 use event::parse::Found;
+use event::redact::Known;
 use event::{FIELDS, Field};
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -16,6 +17,8 @@ pub struct Filled {
     /// All values but times.
     text: String,
     values: Vec<Value>,
+    /// What is known of the objects among them.
+    known: Vec<Known>,
 }
 
 /// Where one envelope is among those of a [`Filled`].
@@ -25,6 +28,8 @@ pub struct Place {
     values: Range<usize>,
     /// Where their text begins.
     text: usize,
+    /// Where what is known of them begins.
+    known: usize,
 }
 
 /// A field's value. Texts are given by where they end: each begins where the one before it does.
@@ -32,6 +37,8 @@ pub struct Place {
 enum Value {
     /// JSON text.
     Json(Field, usize),
+    /// The same of an object, and where what is known of it ends.
+    Object(Field, usize, usize),
     /// A text, not in quotes.
     Text(Field, usize),
     Time(Field, i64),
@@ -41,7 +48,11 @@ impl Filled {
     /// With room for so many bytes of text.
     pub fn with_capacity(bytes: usize) -> Filled {
         // A value is some tens of bytes.
-        Filled { text: String::with_capacity(bytes), values: Vec::with_capacity(bytes / 32) }
+        Filled {
+            text: String::with_capacity(bytes),
+            values: Vec::with_capacity(bytes / 32),
+            known: Vec::with_capacity(bytes / 64),
+        }
     }
 
     /// How many bytes of text there are.
@@ -58,11 +69,12 @@ impl Filled {
     pub fn clear(&mut self) {
         self.text.clear();
         self.values.clear();
+        self.known.clear();
     }
 
     /// Where the next envelope begins.
     pub(crate) fn begin(&self) -> Place {
-        Place { values: self.values.len()..self.values.len(), text: self.text.len() }
+        Place { values: self.values.len()..self.values.len(), text: self.text.len(), known: self.known.len() }
     }
 
     /// The envelope that began at `place` and has all values that came since.
@@ -72,13 +84,14 @@ impl Filled {
 
     /// Adds a field whose value is JSON text.
     pub(crate) fn json(&mut self, field: Field, raw: &str) {
-        self.json_with(field, |text| text.push_str(raw));
+        self.text.push_str(raw);
+        self.values.push(Value::Json(field, self.text.len()));
     }
 
-    /// The same, written by `write`.
-    pub(crate) fn json_with(&mut self, field: Field, write: impl FnOnce(&mut String)) {
-        write(&mut self.text);
-        self.values.push(Value::Json(field, self.text.len()));
+    /// The same of an object, written by `write`, which says what it knows of the members.
+    pub(crate) fn object(&mut self, field: Field, write: impl FnOnce(&mut String, &mut Vec<Known>)) {
+        write(&mut self.text, &mut self.known);
+        self.values.push(Value::Object(field, self.text.len(), self.known.len()));
     }
 
     /// Adds a field whose value is a text.
@@ -94,10 +107,14 @@ impl Filled {
 
     /// An envelope's fields, each once.
     pub fn fields(&self, place: &Place) -> impl Iterator<Item = (Field, Found<'_>)> {
-        let mut from = place.text;
+        let (mut from, mut known_from) = (place.text, place.known);
         let mut part = move |to: usize| self.text.get(std::mem::replace(&mut from, to)..to).unwrap_or_default();
         self.values.get(place.values.clone()).unwrap_or_default().iter().map(move |value| match *value {
             Value::Json(field, end) => (field, Found::Json(part(end))),
+            Value::Object(field, end, to) => {
+                let known = self.known.get(std::mem::replace(&mut known_from, to)..to).unwrap_or_default();
+                (field, Found::Object(part(end), known))
+            }
             Value::Text(field, end) => (field, Found::Text(part(end))),
             Value::Time(field, at) => (field, Found::Time(at)),
         })
@@ -107,7 +124,9 @@ impl Filled {
     pub fn at(&self, place: &Place) -> Option<i64> {
         self.fields(place).find(|(field, _)| *field == Field::Time).and_then(|(_, found)| match found {
             Found::Time(at) => Some(at),
-            Found::Json(text) | Found::Text(text) => event::time::parse(text.trim_matches('"')),
+            Found::Json(text) | Found::Object(text, _) | Found::Text(text) => {
+                event::time::parse(text.trim_matches('"'))
+            }
         })
     }
 
@@ -135,7 +154,7 @@ impl Filled {
             }
             out.push_str(&key.key);
             match value {
-                Found::Json(raw) => out.push_str(raw),
+                Found::Json(raw) | Found::Object(raw, _) => out.push_str(raw),
                 Found::Text(text) => write_string(out, text),
                 Found::Time(at) => {
                     out.push('"');
@@ -147,7 +166,9 @@ impl Filled {
         if group > 0 {
             out.push('}');
         }
-        if let Some(Some(Found::Json(attributes))) = found.get(Field::Attributes as usize) {
+        if let Some(Some(Found::Json(attributes) | Found::Object(attributes, _))) =
+            found.get(Field::Attributes as usize)
+        {
             comma(out);
             out.push_str("\"attributes\":");
             out.push_str(attributes);
@@ -199,11 +220,81 @@ static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
 mod tests {
     use super::*;
     use crate::envelope::Envelope;
+    use crate::object::{Inside, Object};
     use event::parse::Parser;
     use event::redact::Rules;
     use proptest::prelude::*;
 
+    /// Fields and text are one record.
+    fn same(filled: &Filled, place: &Place) -> Result<(), TestCaseError> {
+        let mut text = String::new();
+        filled.write(place, &mut text);
+        let rules = Rules::default();
+        let parser = Parser { rules: &rules, tenant: "acme", now: crate::testing::NOW };
+        let (mut of_text, mut of_fields) = (Vec::new(), Vec::new());
+        let parsed = parser.parse(&text, &mut || "made".into(), &mut of_text);
+        match parser.take(filled.fields(place), &mut || "made".into(), &mut of_fields) {
+            Some(taken) => prop_assert_eq!((Ok(taken), of_fields), (parsed, of_text)),
+            None => prop_assert!(of_fields.is_empty()),
+        }
+        Ok(())
+    }
+
+    const NAMES: [&str; 9] = [
+        "a",
+        "name",
+        "value",
+        "password",
+        "o",
+        "a\\u0062",
+        "é",
+        "a name of some length",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc",
+    ];
+    const VALUES: [&str; 9] = [
+        "1.0",
+        "null",
+        "\"x\"",
+        "\"a\\u0062\"",
+        "\"password=hunter2\"",
+        "\"Authorization\"",
+        "[{\"b\":1,\"a\":2}]",
+        "{ \"b\":1}",
+        "\"\u{1}\"",
+    ];
+
+    fn object(members: &[(usize, usize, bool)], inside: &str) -> String {
+        let members = members.iter().map(|(name, value, blank)| {
+            let value = VALUES.get(*value).copied().unwrap_or(inside);
+            format!("\"{}\":{}{value}", NAMES[*name], if *blank { " " } else { "" })
+        });
+        format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+    }
+
     proptest! {
+        /// What is known of the members changes nothing.
+        #[test]
+        fn what_is_left_of_a_record_is_the_same_as_members_and_as_text(
+            inner in proptest::collection::vec((0..NAMES.len(), 0..VALUES.len(), proptest::bool::weighted(0.1)), 0..5),
+            outer in proptest::collection::vec((0..NAMES.len(), 0..=VALUES.len(), proptest::bool::weighted(0.1)), 0..6),
+            taken in 0..NAMES.len(),
+        ) {
+            let text = object(&outer, &object(&inner, "0"));
+            let inside = [Inside("o", &[Inside("o", &[])]), Inside("name", &[]), Inside("password", &[])];
+            let Ok(mut native) = Object::parse_into(&text, &inside) else { return Ok(()) };
+            let mut envelope = Envelope::new("here");
+            envelope.set(Field::Log, "job");
+            envelope.no_time();
+            native.inner("a");
+            envelope.take(&mut native, NAMES[taken], Field::Message);
+            envelope.take(&mut native, "o.a", Field::Comments);
+            envelope.rest(native);
+            let mut filled = Filled::default();
+            if let Ok(place) = envelope.fill(&mut filled) {
+                same(&filled, &place)?;
+            }
+        }
+
         /// Whatever an adapter puts into an envelope, sound or not.
         #[test]
         fn an_envelope_is_the_same_record_as_fields_and_as_text(
@@ -226,16 +317,7 @@ mod tests {
             // Something before it, so that places are not beginnings.
             Envelope::new("before").fill(&mut filled).unwrap();
             let place = envelope.fill(&mut filled).unwrap();
-            let mut text = String::new();
-            filled.write(&place, &mut text);
-            let rules = Rules::default();
-            let parser = Parser { rules: &rules, tenant: "acme", now: crate::testing::NOW };
-            let (mut of_text, mut of_fields) = (Vec::new(), Vec::new());
-            let parsed = parser.parse(&text, &mut || "made".into(), &mut of_text);
-            match parser.take(filled.fields(&place), &mut || "made".into(), &mut of_fields) {
-                Some(taken) => prop_assert_eq!((Ok(taken), of_fields), (parsed, of_text)),
-                None => prop_assert!(of_fields.is_empty()),
-            }
+            same(&filled, &place)?;
         }
     }
 }

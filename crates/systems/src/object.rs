@@ -10,6 +10,7 @@ pub use inside::{at, each, has_list, members, pick};
 
 use crate::Reason;
 use event::json::{JsonError, Next, Reader, write_string};
+use event::redact::Known;
 use std::borrow::Cow;
 
 /// The members of one object, in order.
@@ -435,8 +436,13 @@ impl<'a> Object<'a> {
 
     /// Appends what is left as members, without the braces around them. Gives how many there were.
     pub fn write_members(&self, out: &mut String) -> usize {
+        self.write_known(out, &mut Vec::new())
+    }
+
+    /// The same, and says what is known of them.
+    pub fn write_known(&self, out: &mut String, known: &mut Vec<Known>) -> usize {
         let mut written = 0;
-        for Named { key, member, whole, .. } in &self.members {
+        for Named { key, member, whole, plain, .. } in &self.members {
             if matches!(member, Member::Taken) {
                 continue;
             }
@@ -444,19 +450,37 @@ impl<'a> Object<'a> {
                 out.push(',');
             }
             written += 1;
-            if whole.is_empty() {
+            // No text is longer than that, nor is any name.
+            let length = key.len() as u32;
+            let named = if whole.is_empty() {
+                let before = out.len();
                 write_string(out, key);
+                let escaped = out.len() - before != key.len() + 2;
                 out.push(':');
+                !escaped
             } else {
                 out.push_str(whole);
-            }
+                true
+            };
+            known.push(match member {
+                _ if !named => Known::Member,
+                Member::Raw(raw) if *plain => Known::Text(length, raw.len().saturating_sub(2) as u32),
+                Member::Object(_) => Known::Object(length),
+                _ => Known::Value(length),
+            });
             match member {
                 Member::Raw(raw) if whole.is_empty() => out.push_str(raw),
                 Member::Text(text) => write_string(out, text),
                 Member::Object(inside) => {
                     out.push('{');
-                    inside.write_members(out);
+                    let from = known.len();
+                    inside.write_known(out, known);
                     out.push('}');
+                    if named {
+                        known.push(Known::End);
+                    } else {
+                        known.truncate(from);
+                    }
                 }
                 Member::Raw(_) | Member::Taken => {}
             }

@@ -219,6 +219,29 @@ impl<'a> Reader<'a> {
         self.text.get(start..)?.get(..len)
     }
 
+    /// As [`plain_key`](Self::plain_key), of a key of this length, whose quote is at `from`. `None` where it can be seen not to be there.
+    #[inline]
+    pub(crate) fn jump_key(&mut self, from: usize, length: usize) -> Option<&'a str> {
+        let rest = self.text.get(from..)?;
+        let (name, behind) = rest.strip_prefix('"')?.split_at_checked(length)?;
+        if !behind.starts_with("\":") {
+            return None;
+        }
+        self.at = from + length + 3;
+        Some(name)
+    }
+
+    /// As [`plain_string`](Self::plain_string), of a text of this length. `None` where it can be seen not to be there.
+    #[inline]
+    pub(crate) fn jump_text(&mut self, length: usize) -> Option<&'a str> {
+        let (text, behind) = self.text.get(self.at..)?.strip_prefix('"')?.split_at_checked(length)?;
+        if !behind.starts_with('"') {
+            return None;
+        }
+        self.at += length + 2;
+        Some(text)
+    }
+
     /// As [`name`](Self::name), of a name without escapes and with no blanks around it.
     #[inline]
     pub fn plain_name(&mut self, first: bool) -> Option<Name<'a>> {

@@ -7,6 +7,7 @@ use super::{Found, Invalid, wrong_type};
 use crate::field_map::{FieldMap, FieldSet, Present};
 use crate::fields::{COUNT, FIELDS, Field, Kind};
 use crate::json::{self, JsonError, Next, Reader};
+use crate::redact::Known;
 use crate::time;
 use Field as F;
 use std::borrow::Cow;
@@ -126,6 +127,8 @@ pub(super) struct Draft<'a> {
     values: FieldMap<Slot<'a>>,
     /// Members that the envelope does not know, to be kept in `attributes`.
     extras: Vec<(Cow<'a, str>, &'a str)>,
+    /// What is known of the members of the attributes; nothing of most.
+    pub known: &'a [Known],
     /// What the sender says it had removed.
     pub redactions: Option<&'a str>,
     /// Which known keys were there, by [`Field`] or by [`group_bit`]: each may stand once.
@@ -182,7 +185,13 @@ const _: () = assert!(COUNT + GROUPS.len() < 128);
 
 impl<'a> Draft<'a> {
     fn new() -> Draft<'a> {
-        Draft { values: FieldMap::default(), extras: Vec::new(), redactions: None, seen: FieldSet::default() }
+        Draft {
+            values: FieldMap::default(),
+            extras: Vec::new(),
+            known: &[],
+            redactions: None,
+            seen: FieldSet::default(),
+        }
     }
 
     /// Takes fields that were found elsewhere; `None` where any of them is not as its place in a record's text has to be, or
@@ -190,6 +199,15 @@ impl<'a> Draft<'a> {
     pub fn of(fields: impl Iterator<Item = (Field, Found<'a>)>) -> Option<Draft<'a>> {
         let mut draft = Draft::new();
         for (field, found) in fields {
+            let found = match found {
+                Found::Object(raw, known) => {
+                    if field == F::Attributes {
+                        draft.known = known;
+                    }
+                    Found::Json(raw)
+                }
+                found => found,
+            };
             match (found, field.spec().kind) {
                 // What stands there is said by whoever removed something, and read as part of a text only.
                 _ if field == F::Redactions => return None,

@@ -194,7 +194,7 @@ fn as_text(fields: &[(Field, Found<'_>)]) -> String {
         }
         out.push_str(&format!("\"{name}\":"));
         match found {
-            Found::Json(raw) => out.push_str(raw),
+            Found::Json(raw) | Found::Object(raw, _) => out.push_str(raw),
             Found::Text(text) => json::write_string(&mut out, text),
             Found::Time(at) => json::write_string(&mut out, &time::format(*at)),
         }

@@ -3,7 +3,10 @@
 //! Not here: the rules themselves (`keys`, `text`). Nothing is built but the output: members are written
 //! as they come and put in order afterwards only where they did not come in order.
 
+mod known;
 mod secret;
+
+pub use known::Known;
 
 use super::context::Context;
 use super::{KeyRule, MARK, Redaction, Rules, add_mark, keys, push_token};
@@ -32,9 +35,7 @@ impl Canonical<'_> {
     /// # Errors
     /// [`JsonError`] with the byte offset into `text`.
     pub fn write(&self, text: &str, marks: &mut Vec<Redaction>, out: &mut String) -> Result<(), JsonError> {
-        let (path, members) = (SmallVec::new(), Vec::with_capacity(16));
-        let only_built_in = self.rules.only_built_in_keys() && self.context == Context::default();
-        let mut pass = Pass { reader: Reader::new(text), copied: 0, how: *self, only_built_in, marks, path, members };
+        let mut pass = Pass::new(self, text, marks);
         pass.value(self.depth, out)?;
         pass.copy(pass.reader.at(), out);
         pass.reader.end()
@@ -65,6 +66,35 @@ struct Pass<'a, 'r> {
     path: SmallVec<[Step; 8]>,
     /// The members so far of all objects that are open, those of the innermost last: the name, and where the member is written.
     members: Vec<(Cow<'a, str>, Range<usize>)>,
+}
+
+/// An object that is being written.
+struct Open {
+    /// Where its members begin among all.
+    first: usize,
+    /// Where it is written.
+    body: usize,
+    /// Whether its members came in their order so far.
+    sorted: bool,
+    /// Whether one has the name that may be another's value.
+    has_value: bool,
+}
+
+impl Open {
+    /// The next member is this one, which is so in order with the last.
+    #[inline(always)]
+    fn goes_on(&mut self, name: &str, order: Ordering) {
+        self.sorted &= order.is_lt();
+        self.has_value |= name == "value";
+    }
+}
+
+impl<'a, 'r> Pass<'a, 'r> {
+    fn new(how: &Canonical<'r>, text: &'a str, marks: &'r mut Vec<Redaction>) -> Self {
+        let only_built_in = how.rules.only_built_in_keys() && how.context == Context::default();
+        let (path, members) = (SmallVec::new(), Vec::with_capacity(16));
+        Pass { reader: Reader::new(text), copied: 0, how: *how, only_built_in, marks, path, members }
+    }
 }
 
 impl<'a> Pass<'a, '_> {
@@ -224,42 +254,57 @@ impl<'a> Pass<'a, '_> {
     }
 
     fn object(&mut self, depth: usize, out: &mut String) -> Result<(), JsonError> {
+        let mut object = self.begin_object(depth, out)?;
+        while self.next_member(&mut object, depth, out)? {}
+        self.end_object(&object, out)
+    }
+
+    #[inline(always)]
+    fn begin_object(&mut self, depth: usize, out: &str) -> Result<Open, JsonError> {
         self.deeper(depth)?;
         self.reader.open(b'{')?;
-        let body = self.written(self.reader.at(), out);
-        let first = self.members.len();
+        let (first, body) = (self.members.len(), self.written(self.reader.at(), out));
         self.path.push(Step::Object(first));
-        let (mut sorted, mut has_value) = (true, false);
-        while !self.reader.closes() {
-            let from = self.reader.at();
-            let place = self.members.len();
-            let name = self.reader.plain_key(place == first);
-            if let Some(name) = name
-                && let Some(order) = self.usual(name, first)
-            {
-                sorted &= order.is_lt();
-                has_value |= name == "value";
-                self.usual_member(name, from + usize::from(place > first), depth, out)?;
-                continue;
-            }
-            let Some(name) = name.map_or_else(|| self.reader.key(place == first), |name| Ok(Some(name.into())))? else {
-                self.without_blanks(from, 1, out);
-                break;
-            };
-            has_value |= name == "value";
-            self.member(name, from, (first, depth), &mut sorted, out)?;
-            self.end_member(out);
+        Ok(Open { first, body, sorted: true, has_value: false })
+    }
+
+    /// Takes the next member, or the bracket behind the last one. Tells whether it was a member.
+    #[inline(always)]
+    fn next_member(&mut self, object: &mut Open, depth: usize, out: &mut String) -> Result<bool, JsonError> {
+        if self.reader.closes() {
+            return Ok(false);
         }
-        if has_value {
+        let (from, is_first) = (self.reader.at(), self.members.len() == object.first);
+        let name = self.reader.plain_key(is_first);
+        if let Some(name) = name
+            && let Some(order) = self.usual(name, object.first)
+        {
+            object.goes_on(name, order);
+            self.usual_member(name, from + usize::from(!is_first), depth, out)?;
+            return Ok(true);
+        }
+        let Some(name) = name.map_or_else(|| self.reader.key(is_first), |name| Ok(Some(name.into())))? else {
+            self.without_blanks(from, 1, out);
+            return Ok(false);
+        };
+        self.member(name, from, depth, object, out)?;
+        Ok(true)
+    }
+
+    /// Does what can be done only behind the last member: the reader is behind the closing bracket.
+    #[inline(always)]
+    fn end_object(&mut self, object: &Open, out: &mut String) -> Result<(), JsonError> {
+        let first = object.first;
+        if object.has_value {
             // As below: without the bracket.
             self.copy(self.reader.at() - 1, out);
             self.named_value(first, out);
         }
         self.path.pop();
-        if !sorted {
+        if !object.sorted {
             // Without the bracket, which comes after the members in their order.
             self.copy(self.reader.at() - 1, out);
-            self.arrange(first, body, out)?;
+            self.arrange(first, object.body, out)?;
         }
         self.members.truncate(first);
         Ok(())
@@ -313,11 +358,12 @@ impl<'a> Pass<'a, '_> {
         &mut self,
         key: Cow<'a, str>,
         from: usize,
-        (first, depth): (usize, usize),
-        sorted: &mut bool,
+        depth: usize,
+        object: &mut Open,
         out: &mut String,
     ) -> Result<(), JsonError> {
-        let (at, place) = (self.reader.at(), self.members.len());
+        object.has_value |= key == "value";
+        let (at, place, first) = (self.reader.at(), self.members.len(), object.first);
         let comma = usize::from(place > first);
         // A comma, two quotes and a colon, and nothing else around it.
         let plain = matches!(key, Cow::Borrowed(_)) && at - from == comma + key.len() + 3;
@@ -328,7 +374,7 @@ impl<'a> Pass<'a, '_> {
             match json::key_order(last, &key) {
                 Ordering::Less => {}
                 Ordering::Equal => return Err(duplicate(&key, at)),
-                Ordering::Greater => *sorted = false,
+                Ordering::Greater => object.sorted = false,
             }
         }
         let start = if plain && kept {
@@ -347,9 +393,11 @@ impl<'a> Pass<'a, '_> {
         let rule = self.rule(&key);
         self.members.push((key, start..start));
         match rule {
-            None => self.value(depth + 1, out),
-            Some(rule) => self.secret(rule, depth + 1, out),
+            None => self.value(depth + 1, out)?,
+            Some(rule) => self.secret(rule, depth + 1, out)?,
         }
+        self.end_member(out);
+        Ok(())
     }
 
     /// Of an object such as `{"name": "Authorization", "value": …}`, a header or a credential: its value is that of the name. The

@@ -9,7 +9,7 @@ mod context;
 mod keys;
 mod text;
 
-pub use canonical::Canonical;
+pub use canonical::{Canonical, Known};
 pub use context::Context;
 pub use keys::KeyRule;
 
