@@ -70,6 +70,8 @@ const LARGE: usize = 1000;
 /// is asked for: comparing each with all took seconds for a record of a mebibyte.
 const COMPARED: usize = 256;
 
+const NULL: &str = "null";
+
 /// An object from which something is always taken, by its name, and those in it.
 #[derive(Debug, Clone, Copy)]
 pub struct Inside(pub &'static str, pub &'static [Inside]);
@@ -177,6 +179,13 @@ impl<'a> Object<'a> {
                     if let Some((raw, whole)) = r.plain_value(&name) {
                         let (glance, member) = (Glance::of(&name.key), Member::Raw(Cow::Borrowed(raw)));
                         object.push_named(Named { glance, plain: true, key: name.key, member, whole });
+                        continue;
+                    }
+                    // And of the others many are this.
+                    if r.takes(NULL) {
+                        let (glance, member) = (Glance::of(&name.key), Member::Raw(Cow::Borrowed(NULL)));
+                        let whole = r.since(&name);
+                        object.push_named(Named { glance, plain: false, key: name.key, member, whole });
                         continue;
                     }
                     name
