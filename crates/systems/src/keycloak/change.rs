@@ -15,7 +15,8 @@ pub(super) const NAMES: &[&str] = &["username", "clientId", "alias", "name", "re
 pub(super) fn of(operation: &str, resource: &str, path: &str, realm: &str) -> Option<Change> {
     let steps: Vec<&str> = path.split('/').filter(|step| !step.is_empty()).collect();
     let (entity, whole) = match (steps.as_slice(), resource) {
-        ([], "REALM") => ("realm".to_owned(), true),
+        // The settings of events are members of the realm, and an update of the realm names them alike.
+        ([] | ["events", "config"], "REALM") => ("realm".to_owned(), true),
         (["users", id, rest @ ..], _) => (["users/", id].concat(), rest.is_empty() && resource == "USER"),
         (["clients", _, "roles", _], "CLIENT_ROLE") => (steps.join("/"), true),
         (["clients", id, rest @ ..], _) => (format!("clients/{id}"), rest.is_empty() && resource == "CLIENT"),

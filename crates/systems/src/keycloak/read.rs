@@ -88,7 +88,10 @@ fn admin<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Re
     let realm = native.text("realmId").unwrap_or_default();
     let change = change::of(&operation, &resource, &path, &realm);
     let (target, subject) = entities(&path);
-    let target = target.or_else(|| (resource == "REALM").then_some(realm.as_ref()));
+    let target = match path.trim_matches('/') {
+        "" | "events/config" if resource == "REALM" => Some(realm.as_ref()),
+        _ => target,
+    };
     // A path that ends in another entity comes with that one's representation.
     let name = if subject.is_some() { Field::SubjectName } else { Field::TargetName };
     if let Some(text) = native.text("representation") {

@@ -257,6 +257,7 @@ fn admin_events_say_what_state_an_entity_has() {
             Some(Says::Part),
         ),
         ("UPDATE", "REALM", "", "r realm", Some(Says::Part)),
+        ("UPDATE", "REALM", "events/config", "r realm", Some(Says::Part)),
         ("UPDATE", "COMPONENT", "components/x", "", None),
     ] {
         let change = super::change::of(operation, resource, path, "r");
@@ -274,6 +275,8 @@ fn admin_events_say_what_state_an_entity_has() {
 fn a_realm_is_its_own_target_and_a_group_is_not_its_members_name() {
     one(NAME, &admin("UPDATE", "REALM", "", &json!({"realm": "shop"})))
         .expect(&[("target.id", "r"), ("target.name", "shop")]);
+    one(NAME, &admin("UPDATE", "REALM", "events/config", &json!({"eventsEnabled": false})))
+        .expect(&[("target.id", "r"), ("target.type", "REALM")]);
     one(NAME, &admin("CREATE", "GROUP_MEMBERSHIP", "users/u7/groups/g1", &json!({"name": "buyers"}))).expect(&[
         ("target.id", "u7"),
         ("target.name", ""),
