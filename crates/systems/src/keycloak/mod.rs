@@ -16,6 +16,7 @@
 //! * Old log lines quote nothing but values with spaces, and values may hold commas: a value ends where `, name=` follows. What
 //!   stands there twice (somebody's user name may look like a field) is not believed.
 //! * A line's time has no zone; its prefix is kept as `line`.
+//! * A line has no id. One with its day is known by its text, a JSON one by what numbers it: a line that is sent again is the same record.
 
 mod change;
 mod line;

@@ -8,8 +8,9 @@ use serde_json::Value;
 
 pub(super) fn to_native(envelope: &Value) -> Value {
     let mut native = Native::new(envelope);
-    native.field("id", Field::Id);
+    // A line has no id of its own, and its time is in what stood before it.
     if !native.members.contains_key("line") && !native.members.contains_key("log") {
+        native.field("id", Field::Id);
         native.time("time", Stamp::UnixMillis);
     }
     if native.said(Field::Log).is_none_or(|log| log != "audit") {

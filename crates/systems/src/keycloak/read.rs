@@ -13,7 +13,12 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
         let line = line::parse(text)
             .ok_or_else(|| Reason::new("not_an_event", "the line is none that Keycloak's event listener writes"))?;
         let at = line.time().and_then(|time| moment::text(time, context.zone));
-        return event(line.into_object(), at, context, out);
+        event(line.into_object(), at, context, out)?;
+        // Without its day the same text may be two acts.
+        if at.is_some() {
+            out.id_by_content(text.trim());
+        }
+        return Ok(());
     }
     let mut native = Object::parse(text)?;
     // The server's log as JSON: the same line, as the message.
@@ -23,9 +28,18 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
             .ok_or_else(|| Reason::new("not_an_event", "`message` is no line that Keycloak's event listener writes"))?;
         let at = native.text("timestamp").and_then(|time| moment::text(&time, context.zone));
         let mut inside = line.into_object().into_owned();
+        // What a shipper adds is no part of it.
+        let named = ["timestamp", "sequence", "hostName", "processName", "processId"]
+            .map(|name| native.raw(name).map(|raw| raw.trim_matches('"').to_owned()).unwrap_or_default());
         native.take("message");
         inside.add_object("log", native);
-        return event(inside, at, context, out);
+        event(inside, at, context, out)?;
+        if at.is_some() {
+            let parts: Vec<&str> =
+                [NAME].into_iter().chain(named.iter().map(String::as_str)).chain([&*message]).collect();
+            out.id_by(&parts);
+        }
+        return Ok(());
     }
     event(native, None, context, out)
 }

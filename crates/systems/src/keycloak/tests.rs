@@ -199,6 +199,35 @@ fn the_servers_log_as_json() {
 }
 
 #[test]
+fn a_line_that_is_sent_again_is_the_same_record() {
+    let text = include_str!("../../samples/keycloak/server.log").lines().next().unwrap();
+    let id = |text: &str| one(NAME, text).at("id").to_owned();
+    assert_eq!(id(text), id(&format!("{text}  ")), "whoever sends it may add spaces");
+    assert_ne!(id(text), id(&text.replace(",123", ",124")));
+    let json = |time: &str, sequence: u64, more: Value| {
+        let mut line = json!({"timestamp": time, "sequence": sequence, "loggerName": "org.keycloak.events", "level": "WARN",
+            "message": r#"type="LOGIN_ERROR", realmId="r", userId="u1", error="x""#, "hostName": "kc-0", "processId": 7});
+        line.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        id(&line.to_string())
+    };
+    let first = json("2026-11-20T12:00:00.123456789Z", 41, json!({}));
+    assert_eq!(
+        first,
+        json("2026-11-20T12:00:00.123456789Z", 41, json!({"stream": "stdout"})),
+        "with a shipper's words"
+    );
+    for other in [
+        json("2026-11-20T12:00:00.123456789Z", 42, json!({})),
+        json("2026-11-20T12:00:00.123456788Z", 41, json!({})),
+        json("2026-11-20T12:00:00.123456789Z", 41, json!({"hostName": "kc-1"})),
+    ] {
+        assert_ne!(first, other);
+    }
+    // A line without its day may be said twice and be two.
+    one(NAME, include_str!("../../samples/keycloak/server-old.log")).expect(&[("attributes._indelible.id", "made")]);
+}
+
+#[test]
 fn what_is_not_understood_is_kept() {
     assert_eq!(reason(NAME, r#"{"time":1,"realmId":"r"}"#), "missing_field");
     assert_eq!(reason(NAME, r#"{"operationType":"CREATE"}"#), "missing_field");
