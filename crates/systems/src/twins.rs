@@ -10,6 +10,10 @@ use serde_json::Value;
 
 /// The member of the attributes that has the other shape.
 const OTHER: &str = "legacy";
+/// The one that has what stood before a record in its line, and the one that has what the line's shipper added: it is no part of
+/// the record, which is the same without it.
+const LINE: &str = "line";
+const SHIPPER: &str = "log";
 
 /// What a row says, without the other shape; and the other shape.
 fn apart(row: &[u8]) -> Option<(Vec<(Field, Value)>, Value)> {
@@ -25,13 +29,17 @@ fn apart(row: &[u8]) -> Option<(Vec<(Field, Value)>, Value)> {
         if stored.field == Field::Attributes {
             if let Some(members) = value.as_object_mut() {
                 other = members.remove(OTHER).unwrap_or_default();
+                if members.contains_key(LINE) {
+                    members.remove(SHIPPER);
+                }
                 // Which shape it came in is said there as well.
                 if let Some(marks) = members.get_mut(MARKS).and_then(Value::as_object_mut) {
                     marks.remove("shape");
                 }
             }
         } else if let (Field::Redactions, Some(list)) = (stored.field, value.as_array_mut()) {
-            list.retain(|redaction| !redaction.to_string().contains("/attributes/legacy"));
+            let aside = ["/attributes/legacy", "/attributes/log/"];
+            list.retain(|redaction| aside.iter().all(|place| !redaction.to_string().contains(place)));
             if list.is_empty() {
                 continue;
             }
@@ -79,5 +87,11 @@ mod tests {
         );
         assert_eq!(same(&pair, &row(json!({ "data": 1 }), "delete-user")), None);
         assert_eq!(same(b"\xff\xff", &pair), None);
+        let line = |log: Value| row(json!({ "data": 1, "line": "TID: [1]", "log": log }), "add-user");
+        let bare = row(json!({ "data": 1, "line": "TID: [1]" }), "add-user");
+        let shipped = line(json!({ "host": "a", "token": "hunter2" }));
+        assert_eq!((same(&bare, &shipped), same(&shipped, &bare)), (Some(false), Some(false)), "a shipper's words");
+        let own = |log: u8| row(json!({ "data": 1, "log": log }), "add-user");
+        assert_eq!(same(&own(1), &own(2)), None, "without a line it is the record's own");
     }
 }

@@ -384,6 +384,18 @@ fn an_action_that_was_written_twice_is_one_record_whichever_part_of_it_came_firs
     let answer = send(&[v2(2, "somebody else"), old(2)]);
     assert_eq!(answer.problem(409, "id_conflict")["rejected"], 1);
 
+    // A shipper sends the same lines, in its own words and without a space at their ends: nothing is new.
+    let shipped = |line: &str| json!({ "message": line, "host": "is-1", "time": 1 }).to_string();
+    let spaced = format!("{} ", old(3));
+    assert_eq!(send(&[v2(3, "t")]).ok()["accepted"], 1);
+    assert_eq!(send(std::slice::from_ref(&spaced)).ok()["accepted"], 1);
+    for line in [v2(3, "t"), old(3), spaced] {
+        let answer = send(&[shipped(&line)]).ok();
+        assert_eq!((&answer["accepted"], &answer["duplicate"]), (&json!(0), &json!(1)), "{line}: {answer}");
+    }
+    assert_eq!(send(&[shipped(&v2(4, "t"))]).ok()["accepted"], 1);
+    assert_eq!(send(&[v2(4, "t")]).ok()["duplicate"], 1, "the other way round as well");
+
     // Asgardeo's legacy records have no line to be named by: the record that they belong to tells them apart.
     let new = json!({ "id": "a-1", "recordedAt": "2026-11-20T12:00:00.200000Z", "initiatorId": "i", "initiatorType": "User",
         "targetId": "t", "targetType": "User", "action": "add-user" });

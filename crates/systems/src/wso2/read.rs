@@ -77,7 +77,8 @@ fn legacy<'a>(
     out: &mut Envelope<'a>,
 ) -> Result<(), Reason> {
     out.shape(LINE);
-    out.id_by_content(text);
+    // A shipper may leave a space that another takes away.
+    out.id_by_content(text.trim());
     if let Some(((request, name), at)) = line.request().zip(native.text("action")).zip(out.at())
         && !asgardeo::failed(&mut native)
         && let Some(twin) = context.memory.twin_of(&[request, &catalog::squeeze(&name)], at)
