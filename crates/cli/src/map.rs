@@ -148,6 +148,13 @@ fn one(mapping: &Mapping, native: &str, parser: &Parser<'_>) -> Result<Good, Bad
     let envelope = stored(&row);
     let mut stays = Vec::new();
     leaves(envelope.get("attributes").unwrap_or(&Value::Null), &mut String::new(), &mut stays);
+    // An object of which all was taken is still there, but says nothing.
+    let sent: Value = serde_json::from_str(native).unwrap_or_default();
+    let emptied = |at: &str| {
+        let now = envelope.get("attributes").and_then(|all| all.pointer(at)).and_then(Value::as_object);
+        now.is_some_and(Map::is_empty) && sent.pointer(at).is_some_and(|was| was != &json!({}))
+    };
+    stays.retain(|at| !emptied(at));
     Ok(Good { envelope, stays, empty: applied.empty })
 }
 
@@ -262,6 +269,8 @@ outcome = { from = "/ok", words = { true = "success", false = "failure" } }
         assert_eq!(good.envelope["time"], "2026-11-20T12:00:00.000000Z");
         assert_eq!(good.envelope["attributes"]["password"], "***", "redacted as it will be");
         assert_eq!(good.stays, ["/a~1b/0", "/a~1b/1/c", "/ok", "/password", "/user/plan"]);
+        let taken = &sample(r#"{"type":"refund","user":{"id":"ann"},"at":1795176000000,"more":{}}"#)[0];
+        assert_eq!(taken.result.as_ref().unwrap().stays, ["/more"], "all of `user` was taken");
         let empty = &sample(r#"{"type":"refund","at":1795176000000}"#)[0];
         assert_eq!(empty.result.as_ref().unwrap().empty, ["outcome", "actor.id"]);
         assert!(empty.shown().contains("rules that found nothing: outcome, actor.id"), "{}", empty.shown());
