@@ -389,7 +389,7 @@ pub async fn take(
     let mut taken = intake::take_prepared(app, Arc::clone(tenant), on, move |app, tenant| {
         reader.read(app, tenant, &posted, |natives| {
             if posted.from.is_some() {
-                *told.lock() = Said::of(&natives, reader.sequence.as_deref());
+                *told.lock() = Said::of(&natives, reader.sequence.as_deref(), app.store().now());
             }
             // An export request of nothing is `{}` in JSON, and no byte at all in Protocol Buffers.
             let nothing = natives.count == 0 || natives.bare;

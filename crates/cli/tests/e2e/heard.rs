@@ -171,6 +171,22 @@ fn a_number_that_does_not_come_is_a_gap_signed_into_the_ledger() {
 
 /// A source whose times are whole seconds can leave several numbers out within one.
 #[test]
+fn a_number_counts_without_a_time_and_where_it_is_not_understood() {
+    let server = Server::start(&[]);
+    server.admin.put("/v1/t/acme", "{}");
+    let body = json!({ "system": "keycloak", "kind": "push", "settings": { "sequence": "/n", "settle_seconds": 1 } });
+    assert_eq!(put(&server, "acme", "z", &body).status, 201);
+    let numbered = |n: u64| json!({ "type": "LOGIN", "realmId": "r", "n": n }).to_string();
+    let lines = [numbered(1), numbered(2), json!({ "n": 3 }).to_string(), numbered(4), numbered(7)];
+    let answer = server.admin.post("/v1/t/acme/ingest/z", lines.join("\n")).ok();
+    assert_eq!((&answer["accepted"], &answer["unparsed"]), (&json!(5), &json!(1)), "{answer}");
+    eventually("they are counted", || highest(&server) == 7);
+    let gaps = || server.admin.get(&format!("/v1/t/acme/completeness?from={}", at(-600))).ok()["sources"][0].clone();
+    eventually("the hole is told", || gaps()["gaps"].as_array().unwrap().len() == 1);
+    assert!(gaps()["gaps"].to_string().contains("5 to 6"), "{}", gaps());
+}
+
+#[test]
 fn holes_that_begin_at_the_same_moment_are_all_told() {
     let server = numbered();
     let base = at(-3600);

@@ -64,8 +64,9 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    /// Looks at the first and the last record, and at each where they are numbered.
-    pub(crate) fn of(natives: &Natives<'_>, pointer: Option<&str>) -> Said {
+    /// Looks at the first and the last record, and at each where they are numbered. One that says no time, or is not understood,
+    /// came at `now`.
+    pub(crate) fn of(natives: &Natives<'_>, pointer: Option<&str>, now: i64) -> Said {
         let ends = [natives.time(0), natives.list.len().checked_sub(1).and_then(|last| natives.time(last))];
         let events = ends.iter().flatten().min().zip(ends.iter().flatten().max()).map(|(a, b)| (*a, *b));
         let mut numbers = Vec::new();
@@ -75,8 +76,8 @@ impl Said {
                 let Ok(native) = &record.native else { continue };
                 let number = object::at(native, &steps);
                 let number = number.and_then(|text| text.trim_matches('"').parse().ok());
-                if let (Some(number), Some(time)) = (number, natives.time(n)) {
-                    numbers.push((record.line, number, time));
+                if let Some(number) = number {
+                    numbers.push((record.line, number, natives.time(n).unwrap_or(now)));
                 }
             }
         }
