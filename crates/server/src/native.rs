@@ -221,7 +221,7 @@ pub struct Natives<'t> {
     pub system: Adapter,
     /// Their envelopes.
     pub filled: Filled,
-    /// The records, in order. None of them where there are more than [`parts::MOST`].
+    /// The records, in order; those that tell of states in that of their time. None of them where there are more than [`parts::MOST`].
     pub list: Vec<Read<'t>>,
     /// How many there were.
     pub count: usize,
@@ -250,8 +250,27 @@ impl<'t> Natives<'t> {
             let (filled, list) = (&mut natives.filled, &mut natives.list);
             let origin = Origin { content_type: &posted.kind, zone: &reader.zone, signature: posted.signature };
             systems::fill(&*reader.system, pieces, &origin, memory, filled, &mut |_, read| list.push(read));
+            natives.in_time();
         }
         natives
+    }
+
+    /// Puts records that tell of states into the order of their time, which is what makes one the state before another: many
+    /// systems answer the newest first. Each keeps its line, under which its sender is told of it.
+    fn in_time(&mut self) {
+        if self.list.iter().all(|read| read.change.is_none()) {
+            return;
+        }
+        let times: Vec<i64> = (0..self.list.len()).filter_map(|n| self.time(n)).collect();
+        if times.is_sorted() {
+            return;
+        }
+        // Of the same moment the one that happened first stands last as well.
+        if times.is_sorted_by(|a, b| a >= b) {
+            self.list.reverse();
+        }
+        let filled = &self.filled;
+        self.list.sort_by_cached_key(|read| read.envelope.as_ref().ok().and_then(|place| filled.at(place)));
     }
 
     /// The same, without the body that they were read from.

@@ -89,6 +89,45 @@ fn old_states_differences_and_names_are_derived_and_marked() {
 }
 
 #[test]
+fn a_body_with_the_newest_first_comes_to_the_same() {
+    let server = Server::start(&[]);
+    let mut life = life();
+    // Two of one moment, and one that nobody understands: each is told of under its own line.
+    life.insert(3, user("e3b", 3, "UPDATE", &json!({ "enabled": true })));
+    life.insert(4, user("e3c", 3, "UPDATE", &json!({ "enabled": false })));
+    life.push(json!({ "id": "odd", "operationType": "UPDATE" }));
+    life.reverse();
+    let answer = server.admin.post("/v1/t/acme/ingest/keycloak?receipts=full", json!(life).to_string()).ok();
+    assert_eq!((&answer["accepted"], &answer["unparsed"]), (&json!(8), &json!(1)), "{answer}");
+    let results = answer["results"].as_array().unwrap();
+    for (line, event) in life.iter().enumerate().skip(1) {
+        let told = results.iter().find(|r| r["line"] == json!(line + 1)).unwrap();
+        assert_eq!(told["id"], event["id"], "{answer}");
+    }
+    check(&server);
+    let moment = |id: &str| record(&server, id)["diff"]["enabled"].clone();
+    assert_eq!(moment("e3b"), json!({ "__old": false, "__new": true }));
+    assert_eq!(moment("e3c"), json!({ "__old": true, "__new": false }));
+    let again = server.admin.post("/v1/t/acme/ingest/keycloak", json!(life).to_string()).ok();
+    assert_eq!((&again["accepted"], &again["rejected"]), (&json!(0), &json!(0)), "{again}");
+}
+
+#[test]
+fn the_event_settings_of_a_realm_read_from_what_to_what() {
+    let server = Server::start(&[]);
+    let settings = |id: &str, at: i64, on: bool| {
+        let new = json!({ "eventsEnabled": on, "adminEventsEnabled": true, "enabledEventTypes": ["LOGIN"] });
+        admin(id, at, "UPDATE", "REALM", "events/config", &new)
+    };
+    let realm = admin("e1", 1, "UPDATE", "REALM", "", &json!({ "realm": "shop", "eventsEnabled": true }));
+    send(&server, &[realm, settings("e2", 2, false), settings("e3", 3, true)]);
+    let off = record(&server, "e2");
+    assert_eq!(off["diff"], json!({ "eventsEnabled": { "__old": true, "__new": false } }), "{off}");
+    assert_eq!((&off["target"]["id"], &off["target"]["name"]), (&json!("shop"), &json!("shop")), "{off}");
+    assert_eq!(record(&server, "e3")["diff"], json!({ "eventsEnabled": { "__old": false, "__new": true } }));
+}
+
+#[test]
 fn each_event_by_itself_and_across_kills_comes_to_the_same() {
     let mut home = Home::new(&[]);
     for (n, event) in life().into_iter().enumerate() {
