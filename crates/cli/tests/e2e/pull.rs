@@ -70,11 +70,11 @@ fn keycloak(realm: &Arc<Mutex<Realm>>) -> Peer {
         if asked.path == "/realms/acme/protocol/openid-connect/token" {
             assert_eq!(asked.body, "grant_type=client_credentials&client_id=indelible&client_secret=hush-hush");
             realm.tokens += 1;
-            return Said::ok(json!({ "access_token": format!("t{}", realm.tokens), "expires_in": 300 }));
+            return Said::ok(json!({ "access_token": format!("token-{}", realm.tokens), "expires_in": 300 }));
         }
         let kind = asked.path.strip_prefix("/admin/realms/acme/").unwrap().to_owned();
         realm.seen.push(format!("{kind} {}", asked.param("first")));
-        if asked.authorization != format!("Bearer t{}", realm.tokens) {
+        if asked.authorization != format!("Bearer token-{}", realm.tokens) {
             return Said::status(401);
         }
         let list = if kind == "events" { &realm.events } else { &realm.admin_events };
@@ -175,6 +175,33 @@ fn every_event_of_a_keycloak_is_here_once_whatever_goes_wrong_on_the_way() {
     assert!(!server.home.logs().contains("hush-hush"));
     let home = server.stop();
     home.verify().ok();
+}
+
+#[test]
+fn a_token_is_kept_from_look_to_look_and_asked_for_anew_when_it_is_refused() {
+    let realm = Arc::new(Mutex::new(Realm { events: vec![login_event(1, millis(-60))], ..Realm::default() }));
+    let peer = keycloak(&realm);
+    let server = with_tenant();
+    assert_eq!(put(&server, "acme", "kc", &keycloak_source(&peer, json!({}))).status, 201);
+    let looks = |more: usize| {
+        let before = realm.lock().unwrap().seen.len();
+        eventually("it is looked at", || realm.lock().unwrap().seen.len() >= before + 2 * more);
+    };
+    looks(4);
+    assert_eq!(realm.lock().unwrap().tokens, 1, "one for all looks: each may be an event there");
+    // It is revoked there: the next look signs in anew, and the one after it does not.
+    realm.lock().unwrap().tokens = 7;
+    looks(4);
+    assert_eq!(realm.lock().unwrap().tokens, 8);
+    assert_eq!(source(&server, "kc")["failures"], 0);
+    // Other secrets, or settings, are another client.
+    assert_eq!(put(&server, "acme", "kc", &keycloak_source(&peer, json!({ "overlap_seconds": 60 }))).status, 200);
+    looks(2);
+    assert_eq!(realm.lock().unwrap().tokens, 9);
+    // A look that brings nothing is no job: one for the event, and one comparison.
+    let jobs = server.admin.get("/v1/t/acme/jobs").ok();
+    assert_eq!(jobs["items"].as_array().unwrap().len(), 2, "{jobs}");
+    assert!(!server.home.logs().contains("token-"), "it is told nowhere");
 }
 
 /// A System Log of so many events, given out a hundred at a time, slowly.

@@ -85,16 +85,45 @@ struct Slot {
     last_error: Option<String>,
     /// Jobs that somebody asked for, or that the last run left.
     wanted: Vec<Job>,
+    /// Kept from run to run: a system may record each time that one is asked for. In memory only.
+    token: Option<Token>,
+}
+
+/// What lets us in until its time is over.
+#[derive(Debug)]
+struct Token {
+    text: SecretText,
+    until: i64,
+    /// The version of the source that it was asked for with.
+    of: i64,
 }
 
 impl Pulls {
     /// A source was made, changed or removed: the list is read anew, and the source looked at now, whatever it waited for.
     pub(crate) fn changed(&self, tenant: u32, name: &str) {
         if let Some(slot) = self.slots.lock().get_mut(&(tenant, name.to_owned())) {
-            slot.due = 0;
+            (slot.due, slot.token) = (0, None);
         }
         self.list.lock().0 = i64::MIN;
         self.wake.notify_one();
+    }
+
+    /// The token that was kept for a source, as long as it is good.
+    fn token(&self, source: &Source, now: i64) -> Option<String> {
+        let slots = self.slots.lock();
+        let token = slots.get(&(source.tenant, source.name.clone()))?.token.as_ref()?;
+        (token.of == source.updated_at && now < token.until).then(|| token.text.expose().to_owned())
+    }
+
+    fn keep_token(&self, source: &Source, text: &str, until: i64) {
+        let token = Token { text: SecretText::new(text), until, of: source.updated_at };
+        self.slots.lock().entry((source.tenant, source.name.clone())).or_default().token = Some(token);
+    }
+
+    /// Forgets it; says whether there was one.
+    fn drop_token(&self, source: &Source) -> bool {
+        let mut slots = self.slots.lock();
+        slots.get_mut(&(source.tenant, source.name.clone())).is_some_and(|slot| slot.token.take().is_some())
     }
 
     fn is_stopping(&self) -> bool {

@@ -70,7 +70,6 @@ pub(super) struct Walk {
     http: Http,
     /// Where it is a database.
     database: Option<Postgres>,
-    token: Option<(String, i64)>,
     /// Held from the request for a page until its records are durable.
     turn: Option<OwnedSemaphorePermit>,
     request_id: String,
@@ -99,7 +98,6 @@ impl Walk {
             config,
             http,
             database: database.map(Postgres::new),
-            token: None,
             turn: None,
             request_id: app.ids.next(app.store().now()),
             source,
@@ -156,16 +154,24 @@ impl Walk {
             self.turn = None;
             match trouble {
                 // A token may have been revoked before its time.
-                Trouble::Login(_) if !logged_in_again && self.token.take().is_some() => logged_in_again = true,
+                Trouble::Login(_) if !logged_in_again && self.app.pulls.drop_token(&self.source) => {
+                    logged_in_again = true
+                }
                 Trouble::Later(after, _) if tries < TRIES && after.unwrap_or(0) <= SHORT_WAIT => {
                     self.wait(after.unwrap_or(1 << (tries - 1)), after.is_some()).await?;
                 }
-                trouble => return Err(End::Trouble(trouble)),
+                trouble => {
+                    // What it lacks may be given to it by the next run, which then must not come with this one.
+                    if !matches!(trouble, Trouble::Later(..)) {
+                        self.app.pulls.drop_token(&self.source);
+                    }
+                    return Err(End::Trouble(trouble));
+                }
             }
         }
     }
 
-    async fn once(&mut self, stream: &str, window: Window, page: Option<&str>) -> Result<Page, Trouble> {
+    async fn once(&self, stream: &str, window: Window, page: Option<&str>) -> Result<Page, Trouble> {
         let refused = |e: systems::Reason| Trouble::Refused(e.detail);
         let token = self.token().await?;
         let ask = self.pull.ask(&self.config, &token, stream, window, page).map_err(refused)?;
@@ -184,10 +190,10 @@ impl Walk {
         }
     }
 
-    async fn token(&mut self) -> Result<String, Trouble> {
+    async fn token(&self) -> Result<String, Trouble> {
         let now = self.now();
-        if let Some((token, _)) = self.token.as_ref().filter(|(_, until)| now < *until) {
-            return Ok(token.clone());
+        if let Some(token) = self.app.pulls.token(&self.source, now) {
+            return Ok(token);
         }
         let Some(ask) = self.pull.login(&self.config).map_err(|e| Trouble::Refused(e.detail))? else {
             return Ok(String::new());
@@ -195,7 +201,7 @@ impl Walk {
         let got = self.send(ask).await?;
         let (token, seconds) = pull::token(&got.answer(), now)?;
         let good_for = i64::try_from(seconds).unwrap_or(0).min(86_400) * SECOND - TOKEN_MARGIN;
-        self.token = Some((token.clone(), now + good_for));
+        self.app.pulls.keep_token(&self.source, &token, now + good_for);
         Ok(token)
     }
 
