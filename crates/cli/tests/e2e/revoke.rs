@@ -249,7 +249,14 @@ fn one_that_says_nothing_is_not_confirmed_and_one_that_fails_is_told_so() {
     }
     assert!(started.elapsed() >= Duration::from_secs(30), "it was waited for");
     assert_eq!(server.admin.get(&path).ok()["detail"], "not confirmed after 30 s");
-    assert_eq!(steps(&server, &operation), ["requested", "sent", "answered", "not_confirmed", "ended"]);
+    let all = ["requested", "sent", "answered", "not_confirmed", "ended"];
+    assert_eq!(steps(&server, &operation), all);
+    // Its word comes late: it is confirmed from then on, and what was recorded stays.
+    says(&server.admin, &[ory("SessionRevoked", &json!({ "IdentityID": "i1", "SessionID": "s1" }))]);
+    let late = server.admin.get(&path).ok();
+    assert_eq!((&late["state"], &late["connectors"][0]["state"]), (&json!("confirmed"), &json!("confirmed")), "{late}");
+    assert!(late["detail"].as_str().unwrap().contains("later"), "{late}");
+    assert_eq!((steps(&server, &operation), status("s1")), (all.map(str::to_owned).to_vec(), vec!["revoked".into()]));
 }
 
 #[test]

@@ -77,6 +77,8 @@ impl Default for Pulls {
 #[derive(Debug, Default)]
 struct Slot {
     running: bool,
+    /// Somebody waits for what it will say: the run after this one is due at once.
+    again: bool,
     /// When it is looked at next, microseconds.
     due: i64,
     /// When it was last compared by itself.
@@ -105,6 +107,18 @@ impl Pulls {
             (slot.due, slot.token) = (0, None);
         }
         self.list.lock().0 = i64::MIN;
+        self.wake.notify_one();
+    }
+
+    /// Looks at these sources now, as somebody waits for what they will say. Not at one that fails: it has its own pace.
+    pub(crate) fn hurry(&self, tenant: u32, names: &[String]) {
+        let mut slots = self.slots.lock();
+        for name in names {
+            if let Some(slot) = slots.get_mut(&(tenant, name.clone())).filter(|slot| slot.failures == 0) {
+                (slot.due, slot.again) = (0, slot.running);
+            }
+        }
+        drop(slots);
         self.wake.notify_one();
     }
 
@@ -283,8 +297,9 @@ fn start_due(app: &App, source: Source) {
         let next = work(&app, &tenant, &source.name, job).await;
         let mut slots = app.pulls.slots.lock();
         let slot = slots.entry(key).or_default();
+        let again = std::mem::take(&mut slot.again) && slot.failures == 0;
         slot.running = false;
-        slot.due = next;
+        slot.due = if again { 0 } else { next };
         drop(slots);
         app.pulls.list.lock().0 = i64::MIN;
     });

@@ -196,6 +196,8 @@ type Skipped = (String, &'static str);
 fn connectors(app: &App, caller: &Caller, found: &Found, id: &str) -> Result<(Vec<Planned>, Vec<Skipped>), Problem> {
     let catalog = app.store().catalog();
     let mut sources = catalog.sources(caller.tenant.number)?;
+    let fetched = sources.iter().filter(|source| source.kind == "pull");
+    let fetched: Vec<(String, String)> = fetched.map(|source| (source.name.clone(), source.system.clone())).collect();
     sources.retain(|source| source.kind == "connector");
     let settings: Vec<Value> = sources.iter().map(|s| serde_json::from_str(&s.settings).unwrap_or_default()).collect();
     let none = BTreeMap::new();
@@ -218,6 +220,9 @@ fn connectors(app: &App, caller: &Caller, found: &Found, id: &str) -> Result<(Ve
     let (mut planned, mut skipped) = (Vec::new(), Vec::new());
     for n in chosen {
         let Some((source, settings)) = sources.get(n).zip(settings.get(n)) else { continue };
+        let connector = Connector { system: &source.system, settings, secrets: &none };
+        let says = |system: &String| connector.serves(system) || told.contains(system);
+        let pulls = fetched.iter().filter(|(_, system)| says(system)).map(|(name, _)| name.clone()).collect();
         let secrets = catalog.source_secrets(caller.tenant.number, &source.name)?;
         let secrets = secrets.iter().map(|(name, text)| (name.clone(), text.expose().to_owned())).collect();
         let connector = Connector { system: &source.system, settings, secrets: &secrets };
@@ -228,7 +233,7 @@ fn connectors(app: &App, caller: &Caller, found: &Found, id: &str) -> Result<(Ve
                 if let Some(request) = crate::problem::request_id() {
                     plan.calls.iter_mut().for_each(|call| call.headers.push(("x-request-id", request.clone())));
                 }
-                planned.push(Planned { name: source.name.clone(), system: source.system.clone(), plan });
+                planned.push(Planned { name: source.name.clone(), system: source.system.clone(), plan, pulls });
             }
             Err(Cannot::NotIts(why)) => skipped.push((source.name.clone(), why)),
             Err(Cannot::Settings(why)) => {

@@ -22,6 +22,8 @@ use tokio::time::Instant;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often it is looked for.
 const LOOK: Duration = Duration::from_millis(250);
+/// How often the sources that may have it are fetched from meanwhile: their own interval may be longer than the patience.
+const FETCH: Duration = Duration::from_secs(3);
 /// How long a connector may take to answer.
 const CALL: Duration = Duration::from_secs(10);
 /// The longest answer that is read: to a request for a token, and to the look afterwards.
@@ -36,6 +38,8 @@ pub(super) struct Planned {
     pub(super) name: String,
     pub(super) system: String,
     pub(super) plan: Plan,
+    /// Sources that are fetched from and may say that it was done.
+    pub(super) pulls: Vec<String>,
 }
 
 /// An operation.
@@ -213,7 +217,9 @@ impl Operation {
             out
         };
         let requests: Vec<String> = planned.plan.calls.iter().map(|c| format!("{} {}", c.method, c.url)).collect();
-        if self.step(app, "sent", "success", named(json!({ "requests": requests }))).await.is_err() {
+        // With what would confirm it, so that it is known later too.
+        let sending = json!({ "requests": requests, "confirm": planned.plan.confirm });
+        if self.step(app, "sent", "success", named(sending)).await.is_err() {
             return End::Failed("the call could not be recorded, so it was not made".into());
         }
         let plan = planned.plan.clone();
@@ -238,8 +244,7 @@ impl Operation {
         if planned.plan.confirm.is_empty() {
             return End::NotConfirmable;
         }
-        let end =
-            if self.confirmed(app, &planned.plan.confirm, from).await { End::Confirmed } else { End::NotConfirmed };
+        let end = if self.confirmed(app, planned, from).await { End::Confirmed } else { End::NotConfirmed };
         let step = if end == End::Confirmed { "confirmed" } else { "not_confirmed" };
         let outcome = if end == End::Confirmed { "success" } else { "unknown" };
         if self.step(app, step, outcome, named(json!({ "detail": end.detail() }))).await.is_err() {
@@ -279,34 +284,20 @@ impl Operation {
         }
     }
 
-    /// Waits until a record that was sealed from `from` on matches each of the filters.
-    async fn confirmed(&self, app: &App, filters: &[String], from: u64) -> bool {
-        let clock = Clock::utc(app.store().now());
-        let mut open = Vec::new();
-        for filter in filters {
-            let Ok(parsed) =
-                text::parse(&format!("({filter}) -source:indelible index:>={from}"), View::Records, &clock)
-            else {
-                tracing::error!("a connector's own filter cannot be read");
-                return false;
-            };
-            let mut query = query::Query::new(View::Records);
-            (query.filter, query.limit) = (parsed, Some(1));
-            open.push(query);
-        }
+    /// Waits until a record that was sealed from `from` on matches each of the plan's filters.
+    async fn confirmed(&self, app: &App, planned: &Planned, from: u64) -> bool {
+        let Some(mut open) = confirming(app, &planned.plan.confirm, from) else {
+            tracing::error!("a connector's own filter cannot be read");
+            return false;
+        };
         let until = Instant::now() + PATIENCE;
+        let mut fetch = Instant::now();
         loop {
-            let (tenant, asked) = (Arc::clone(&self.tenant), open.clone());
-            let left = crate::read::blocking(app, move |app| {
-                let mut left = Vec::new();
-                for query in asked {
-                    if app.engine.page(&tenant, &query, Access { bodies: false })?.items.is_empty() {
-                        left.push(query);
-                    }
-                }
-                Ok(left)
-            });
-            match left.await {
+            if Instant::now() >= fetch {
+                app.pulls.hurry(self.tenant.number, &planned.pulls);
+                fetch = Instant::now() + FETCH;
+            }
+            match unseen(app, &self.tenant, open.clone()).await {
                 Ok(left) if left.is_empty() => return true,
                 Ok(left) => open = left,
                 Err(problem) => tracing::warn!(?problem, "a confirming event could not be looked for"),
@@ -317,6 +308,60 @@ impl Operation {
             tokio::time::sleep(LOOK).await;
         }
     }
+}
+
+/// The filters as queries of what was sealed from `from` on; `None` where one of them is no filter.
+fn confirming(app: &App, filters: &[String], from: u64) -> Option<Vec<query::Query>> {
+    let clock = Clock::utc(app.store().now());
+    let query = |filter: &String| {
+        let text = format!("({filter}) -source:indelible index:>={from}");
+        let mut query = query::Query::new(View::Records);
+        (query.filter, query.limit) = (text::parse(&text, View::Records, &clock).ok()?, Some(1));
+        Some(query)
+    };
+    filters.iter().map(query).collect()
+}
+
+/// Those of the queries that no record matches yet.
+async fn unseen(app: &App, tenant: &Arc<Tenant>, queries: Vec<query::Query>) -> Result<Vec<query::Query>, Problem> {
+    let tenant = Arc::clone(tenant);
+    crate::read::blocking(app, move |app| {
+        let mut left = Vec::new();
+        for query in queries {
+            if app.engine.page(&tenant, &query, Access { bodies: false })?.items.is_empty() {
+                left.push(query);
+            }
+        }
+        Ok(left)
+    })
+    .await
+}
+
+/// The end of an operation as it reads now: what was not confirmed in time may be by an event that came since.
+async fn by_now(app: &App, tenant: &Arc<Tenant>, records: &[Value], ended: &mut Value) -> Result<(), Problem> {
+    let sent = |name: &Value| {
+        let mut sent = records.iter().filter(|r| r["action"] == "indelible.revoke.sent");
+        sent.find(|r| &r["attributes"]["connector"] == name)
+    };
+    let Some(connectors) = ended["connectors"].as_array_mut() else { return Ok(()) };
+    for connector in connectors.iter_mut().filter(|c| c["state"] == "not_confirmed") {
+        let Some(sent) = sent(&connector["name"]) else { continue };
+        let filters: Vec<String> = serde_json::from_value(sent["attributes"]["confirm"].clone()).unwrap_or_default();
+        let open = confirming(app, &filters, sent["index"].as_u64().unwrap_or_default());
+        let Some(open) = open.filter(|open| !open.is_empty()) else { continue };
+        if unseen(app, tenant, open).await?.is_empty() {
+            connector["state"] = "confirmed".into();
+            connector["detail"] = "revoked and confirmed, later than it was waited for".into();
+        }
+    }
+    let left = ["not_confirmed", "not_confirmable", "confirmed"];
+    let now = left.into_iter().find_map(|state| connectors.iter().find(|c| c["state"] == state).cloned());
+    if let Some(now) = now.filter(|_| ended["state"] == "not_confirmed") {
+        for name in ["state", "detail"] {
+            ended[name] = now[name].clone();
+        }
+    }
+    Ok(())
 }
 
 fn agent() -> ureq::Agent {
@@ -434,8 +479,10 @@ pub async fn show(
     }
     out.insert("operation".into(), first["request_id"].clone());
     if word(last) == "ended" {
+        let mut ended = last["attributes"].clone();
+        by_now(&app, &caller.tenant, &records, &mut ended).await?;
         for name in ["state", "detail", "upstream", "connectors"] {
-            out.insert(name.to_owned(), last["attributes"][name].clone());
+            out.insert(name.to_owned(), ended[name].clone());
         }
     } else {
         let at = last["time"].as_str().and_then(event::time::parse).unwrap_or_default();
