@@ -141,10 +141,23 @@ fn judge(source: &Source, known: Option<&Known>, spans: &[SourceSpan], from: i64
     if let Some(why) = known.unknowable {
         return Verdict { gaps, unknown: vec![Part { from, to, why: why.to_owned() }] };
     }
+    let clipped = |start: i64, end: i64| (start.max(from), end.min(to));
+    let saved = known.unsaved.iter().map(|span| (clipped(span.from, span.to), span.why.clone()));
+    // What was compared since it was last seen to save: whether it still did is known with the next look.
+    let last = known.saved_at.filter(|_| known.unsaved.last().is_none_or(|span| span.to != i64::MAX));
+    let since = last.into_iter().flat_map(|last| {
+        let compared = spans.iter().filter(|s| s.gap.is_none()).map(move |s| clipped(s.from.max(last), s.to));
+        compared.map(|span| (span, "it was not seen yet whether the source saved its events then".to_owned()))
+    });
+    let mut unknown: Vec<Part> = saved
+        .chain(since)
+        .filter(|((from, to), _)| from < to)
+        .map(|((from, to), why)| Part { from, to, why })
+        .collect();
     // What neither was compared nor is a gap, in the order of time.
-    let mut unknown = Vec::new();
     let mut at = from;
     let mut covered: Vec<(i64, i64)> = spans.iter().map(|s| (s.from, s.to)).collect();
+    covered.extend(unknown.iter().map(|part| (part.from, part.to)));
     covered.sort_unstable();
     for (start, end) in covered.into_iter().chain([(to, to)]) {
         if start > at {
@@ -152,6 +165,7 @@ fn judge(source: &Source, known: Option<&Known>, spans: &[SourceSpan], from: i64
         }
         at = at.max(end);
     }
+    unknown.sort_by_key(|part| part.from);
     Verdict { gaps, unknown }
 }
 
@@ -166,6 +180,18 @@ fn reasons(source: &Source, known: &Known, from: i64, to: i64, now: i64, out: &m
     }
     if from >= to {
         return;
+    }
+    if let Some(seconds) = known.keeps {
+        let end = now.saturating_sub(seconds.saturating_mul(SECOND)).min(to);
+        if from < end {
+            let why =
+                format!("the source keeps its events for {seconds} seconds, and this was not compared in that time");
+            out.push(Part { from, to: end, why });
+            from = end;
+        }
+        if from >= to {
+            return;
+        }
     }
     let fresh = now.saturating_sub(known.settle.saturating_mul(SECOND));
     let why = match (&known.last_error, source.last_seen) {
@@ -208,7 +234,17 @@ mod tests {
     }
 
     fn known() -> Known {
-        Known { since: 10 * SECOND, check: 3600, settle: 5, until: 100 * SECOND, unknowable: None, last_error: None }
+        Known {
+            since: 10 * SECOND,
+            check: 3600,
+            settle: 5,
+            until: 100 * SECOND,
+            unknowable: None,
+            last_error: None,
+            unsaved: Vec::new(),
+            saved_at: None,
+            keeps: None,
+        }
     }
 
     fn span(from: i64, to: i64, gap: Option<&str>) -> SourceSpan {
@@ -250,6 +286,30 @@ mod tests {
         let (word, parts, why) = ask(&known(), &spans, 10, 90);
         assert_eq!((word, parts.len(), why.as_str()), ("no", 0, "lost"));
         assert_eq!(ask(&known(), &spans, 40, 90).0, "yes");
+    }
+
+    #[test]
+    fn what_a_source_does_not_save_cannot_be_known_however_often_it_is_compared() {
+        let spans = [span(10, 50, None), span(50, 90, None), span(60, 65, Some("lost"))];
+        let unsaved = |from: i64, to: i64| pull::Unsaved { from: from * SECOND, to, why: "saving is off".into() };
+        let off = Known { unsaved: vec![unsaved(30, i64::MAX)], saved_at: Some(80 * SECOND), ..known() };
+        assert_eq!(ask(&off, &spans[..2], 10, 95), ("unknown", vec![(30, 95)], "saving is off".into()));
+        assert_eq!(ask(&off, &spans, 10, 95).0, "no", "a gap is a gap");
+        assert_eq!(ask(&off, &spans, 10, 30).0, "yes");
+        let on_again = Known { unsaved: vec![unsaved(30, 40 * SECOND)], ..off };
+        assert_eq!(ask(&on_again, &spans[..2], 10, 80).1, [(30, 40)]);
+        assert_eq!(ask(&on_again, &spans[..2], 40, 80).0, "yes");
+        // Compared after the last look at that.
+        let (word, parts, why) = ask(&on_again, &spans[..2], 40, 90);
+        assert_eq!((word, parts), ("unknown", vec![(80, 90)]));
+        assert!(why.contains("not seen yet"), "{why}");
+        let never = Known { saved_at: Some(i64::MIN), ..known() };
+        assert_eq!(ask(&never, &spans[..2], 20, 80).1, [(20, 50), (50, 80)]);
+        // It removes its events after so long.
+        let forgetful = Known { keeps: Some(40), saved_at: Some(100 * SECOND), ..known() };
+        let (word, parts, why) = ask(&forgetful, &[span(70, 90, None)], 10, 95);
+        assert_eq!((word, parts), ("unknown", vec![(10, 60), (60, 70), (90, 95)]));
+        assert!(why.contains("for 40 seconds"), "{why}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub mod saving;
 pub mod sql;
 
 /// Records asked for at a time, at most.
@@ -276,6 +277,11 @@ pub trait Pull: Sync {
 
     /// How it is asked where it is a database. Then it is asked that way only.
     fn sql(&self) -> Option<&dyn sql::Sql> {
+        None
+    }
+
+    /// How it is asked whether it saves its events, where it can be set not to.
+    fn saves(&self) -> Option<&dyn saving::Saves> {
         None
     }
 

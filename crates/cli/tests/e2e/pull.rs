@@ -56,6 +56,8 @@ struct Realm {
     trouble: VecDeque<&'static str>,
     tokens: u32,
     seen: Vec<String>,
+    /// What it says of its saving of events, where it is not all of them; a number is a status.
+    saving: Option<Value>,
 }
 
 fn login_event(n: usize, time: i64) -> Value {
@@ -73,9 +75,20 @@ fn keycloak(realm: &Arc<Mutex<Realm>>) -> Peer {
             return Said::ok(json!({ "access_token": format!("token-{}", realm.tokens), "expires_in": 300 }));
         }
         let kind = asked.path.strip_prefix("/admin/realms/acme/").unwrap().to_owned();
-        realm.seen.push(format!("{kind} {}", asked.param("first")));
+        if kind != "events/config" {
+            realm.seen.push(format!("{kind} {}", asked.param("first")));
+        }
         if asked.authorization != format!("Bearer token-{}", realm.tokens) {
             return Said::status(401);
+        }
+        if kind == "events/config" {
+            return match &realm.saving {
+                Some(Value::Number(status)) => Said::status(status.as_u64().unwrap() as u16),
+                Some(saving) => Said::ok(saving.clone()),
+                None => Said::ok(
+                    json!({ "eventsEnabled": true, "adminEventsEnabled": true, "adminEventsDetailsEnabled": true }),
+                ),
+            };
         }
         let list = if kind == "events" { &realm.events } else { &realm.admin_events };
         let mut list: Vec<&Value> = list.iter().filter(|e| in_days(asked, e["time"].as_i64().unwrap())).collect();
@@ -175,6 +188,71 @@ fn every_event_of_a_keycloak_is_here_once_whatever_goes_wrong_on_the_way() {
     assert!(!server.home.logs().contains("hush-hush"));
     let home = server.stop();
     home.verify().ok();
+}
+
+#[test]
+fn of_what_a_realm_does_not_save_it_cannot_be_known_whether_it_is_missing() {
+    let events = (0..10).map(|n| login_event(n, millis(-3600))).collect();
+    let off = json!({ "eventsEnabled": false, "adminEventsEnabled": true });
+    let realm = Arc::new(Mutex::new(Realm { events, saving: Some(off), ..Realm::default() }));
+    let peer = keycloak(&realm);
+    let server = with_tenant();
+    assert_eq!(put(&server, "acme", "kc", &keycloak_source(&peer, json!({}))).status, 201);
+    eventually("what there is is here", || stored(&server, "keycloak").0 == 10);
+    let answer = |from: &str, to: &str| server.admin.get(&format!("/v1/t/acme/completeness?from={from}&to={to}")).ok();
+    let why = |answer: &Value| {
+        let parts = answer["sources"][0]["unknown"].as_array().unwrap();
+        parts.iter().map(|p| p["why"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join("; ")
+    };
+    let (from, to) = (at(-7000), at(-20));
+    eventually("it was compared", || !answer(&from, &to)["sources"][0]["compared"].as_array().unwrap().is_empty());
+    let told = answer(&from, &to);
+    assert_eq!(told["complete"], "unknown", "{told}");
+    assert_eq!(why(&told), "the realm does not save its user events (Realm settings, Events, Save events)");
+    let gaps = server.cli(&["gaps", "acme", "--from", &from, "--to", &to]);
+    assert_eq!(gaps.code, Some(1));
+    let shown = source(&server, "kc");
+    assert_eq!((&shown["saves_events"], &shown["failures"]), (&json!("no"), &json!(0)), "{shown}");
+    assert!(shown["saves_events_detail"].as_str().unwrap().contains("user events"), "{shown}");
+
+    // Switched on: from the look that saw it on, but not of what was before.
+    realm.lock().unwrap().saving = None;
+    eventually("it is seen", || source(&server, "kc")["saves_events"] == "yes");
+    let since = at(0);
+    std::thread::sleep(Duration::from_millis(2500));
+    let until = at(-1);
+    run(&server, "kc/check", "");
+    eventually("nothing is missing since then", || answer(&since, &until)["complete"] == "yes");
+    assert_eq!(answer(&from, &until)["complete"], "unknown", "it stays so of the time before");
+
+    // It may not be asked: records come all the same.
+    realm.lock().unwrap().saving = Some(json!(403));
+    realm.lock().unwrap().events.push(login_event(77, millis(-1)));
+    eventually("it is here", || stored(&server, "keycloak").0 == 11);
+    eventually("it is not known", || source(&server, "kc")["saves_events"] == "unknown");
+    let shown = source(&server, "kc");
+    assert_eq!((&shown["failures"], &shown["last_error"]), (&json!(0), &Value::Null), "{shown}");
+    assert!(shown["saves_events_detail"].as_str().unwrap().contains("403"), "{shown}");
+    let now = at(0);
+    run(&server, "kc/check", "");
+    assert!(
+        why(&answer(&since, &now)).contains("cannot be known whether its events are saved"),
+        "{}",
+        answer(&since, &now)
+    );
+
+    // It removes its events sooner than they are compared.
+    realm.lock().unwrap().saving =
+        Some(json!({ "eventsEnabled": true, "adminEventsEnabled": true, "eventsExpiration": 1800 }));
+    let body = keycloak_source(&peer, json!({ "since": at(-7100) }));
+    assert_eq!(server.admin.delete("/v1/t/acme/sources/kc").status, 204);
+    assert_eq!(put(&server, "acme", "kc", &body).status, 201);
+    let recent = (at(-1700), at(-20));
+    run(&server, "kc/check", "");
+    eventually("it was compared", || answer(&recent.0, &recent.1)["complete"] == "yes");
+    let told = answer(&from, &to);
+    assert_eq!(told["complete"], "unknown", "{told}");
+    assert!(why(&told).contains("keeps its events for 1800 seconds"), "{told}");
 }
 
 #[test]

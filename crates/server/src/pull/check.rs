@@ -11,8 +11,14 @@ use systems::pull::Window;
 
 /// Compares `span`, oldest window first.
 pub(super) async fn compare(walk: &mut Walk, span: Window, total: &mut Took) -> Result<(), End> {
+    walk.look_at_saving().await?;
     let mut from = span.from.max(walk.oldest());
-    while from < span.to {
+    loop {
+        // Of what it removed by then nothing can be said.
+        from = from.max(walk.kept());
+        if from >= span.to {
+            break;
+        }
         let end = from.saturating_add(walk.pull.step().saturating_mul(SECOND)).min(span.to);
         let window = Window { from, to: end };
         let mut took = Took::default();

@@ -9,6 +9,7 @@ use systems::pull::Window;
 
 /// Walks every stream of a source up to now.
 pub(super) async fn catch_up(walk: &mut Walk, total: &mut Took) -> Result<(), End> {
+    walk.look_at_saving().await?;
     let began = walk.position.until(&walk.streams(), walk.plan.since);
     for stream in walk.streams() {
         while window(walk, stream, began, total).await? {}

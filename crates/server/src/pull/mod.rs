@@ -3,7 +3,7 @@
 //! Owns the schedule. A source of kind `pull` is looked at every `interval_seconds`; after failures later and later, up to
 //! five minutes, or when its system says. Every `check_minutes` it is compared as well ([`check`]). One run per source at a
 //! time, [`AT_ONCE`] pages in all. [`walk`] asks, [`fetch`] and [`check`] say what to ask for, [`plan`] reads settings and
-//! positions, [`http`] and [`postgres`] are the ways out; how a system is asked is in `systems::pull`.
+//! positions, [`slots`] is what is known of each source in memory, [`saved`] what it says of its saving; [`http`] and [`postgres`] are the ways out; how a system is asked is in `systems::pull`.
 //!
 //! A run that ends anywhere, by `kill -9` too, is gone on with from the saved position: its last page may come again, and
 //! is known by its ids then.
@@ -13,7 +13,11 @@ mod fetch;
 mod http;
 mod plan;
 mod postgres;
+mod saved;
+mod slots;
 mod walk;
+
+pub use slots::Pulls;
 
 use crate::app::App;
 use crate::auth;
@@ -26,16 +30,17 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use catalog::{Job, Scopes, SecretText, Source, Tenant};
 use event::time;
-use parking_lot::Mutex;
 use plan::{Plan, Position, SECOND};
+use saved::Saved;
+pub(crate) use saved::Unsaved;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use systems::pull::{Config, Pull, Trouble, Window};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::watch;
 use walk::{End, Took, Walk};
 
 /// The job that fetches, and the one that compares.
@@ -51,99 +56,6 @@ const LIST_AGE: i64 = 5 * SECOND;
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
 /// The longest wait after failures, unless the system says how long.
 const LONGEST_BACK_OFF: i64 = 300;
-
-/// What is going on with the sources.
-pub struct Pulls {
-    slots: Mutex<HashMap<(u32, String), Slot>>,
-    list: Mutex<(i64, Vec<Source>)>,
-    wake: Notify,
-    turns: Arc<Semaphore>,
-    stopping: AtomicBool,
-}
-
-impl Default for Pulls {
-    fn default() -> Pulls {
-        Pulls {
-            slots: Mutex::default(),
-            list: Mutex::new((i64::MIN, Vec::new())),
-            wake: Notify::new(),
-            turns: Arc::new(Semaphore::new(AT_ONCE)),
-            stopping: AtomicBool::new(false),
-        }
-    }
-}
-
-/// What is going on with one source.
-#[derive(Debug, Default)]
-struct Slot {
-    running: bool,
-    /// Somebody waits for what it will say: the run after this one is due at once.
-    again: bool,
-    /// When it is looked at next, microseconds.
-    due: i64,
-    /// When it was last compared by itself.
-    compared: i64,
-    failures: u32,
-    last_error: Option<String>,
-    /// Jobs that somebody asked for, or that the last run left.
-    wanted: Vec<Job>,
-    /// Kept from run to run: a system may record each time that one is asked for. In memory only.
-    token: Option<Token>,
-}
-
-/// What lets us in until its time is over.
-#[derive(Debug)]
-struct Token {
-    text: SecretText,
-    until: i64,
-    /// The version of the source that it was asked for with.
-    of: i64,
-}
-
-impl Pulls {
-    /// A source was made, changed or removed: the list is read anew, and the source looked at now, whatever it waited for.
-    pub(crate) fn changed(&self, tenant: u32, name: &str) {
-        if let Some(slot) = self.slots.lock().get_mut(&(tenant, name.to_owned())) {
-            (slot.due, slot.token) = (0, None);
-        }
-        self.list.lock().0 = i64::MIN;
-        self.wake.notify_one();
-    }
-
-    /// Looks at these sources now, as somebody waits for what they will say. Not at one that fails: it has its own pace.
-    pub(crate) fn hurry(&self, tenant: u32, names: &[String]) {
-        let mut slots = self.slots.lock();
-        for name in names {
-            if let Some(slot) = slots.get_mut(&(tenant, name.clone())).filter(|slot| slot.failures == 0) {
-                (slot.due, slot.again) = (0, slot.running);
-            }
-        }
-        drop(slots);
-        self.wake.notify_one();
-    }
-
-    /// The token that was kept for a source, as long as it is good.
-    fn token(&self, source: &Source, now: i64) -> Option<String> {
-        let slots = self.slots.lock();
-        let token = slots.get(&(source.tenant, source.name.clone()))?.token.as_ref()?;
-        (token.of == source.updated_at && now < token.until).then(|| token.text.expose().to_owned())
-    }
-
-    fn keep_token(&self, source: &Source, text: &str, until: i64) {
-        let token = Token { text: SecretText::new(text), until, of: source.updated_at };
-        self.slots.lock().entry((source.tenant, source.name.clone())).or_default().token = Some(token);
-    }
-
-    /// Forgets it; says whether there was one.
-    fn drop_token(&self, source: &Source) -> bool {
-        let mut slots = self.slots.lock();
-        slots.get_mut(&(source.tenant, source.name.clone())).is_some_and(|slot| slot.token.take().is_some())
-    }
-
-    fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
-    }
-}
 
 /// Puts a job of [`FETCH`] or [`CHECK`] before its source.
 pub(crate) fn want(app: &App, job: Job) {
@@ -394,8 +306,8 @@ fn due_comparison(walk: &Walk) -> Option<Window> {
     }
     let to = now.saturating_sub(walk.plan.settle.saturating_mul(SECOND));
     let spans = walk.app.store().catalog().spans(walk.tenant.number, &walk.source.name, walk.plan.since, to).ok()?;
-    // From the end of what was compared without a hole since the beginning.
-    let mut from = walk.plan.since;
+    // From the end of what was compared without a hole since the beginning, or since what it still has.
+    let mut from = walk.plan.since.max(walk.kept());
     for span in spans {
         if span.from > from {
             break;
@@ -489,41 +401,46 @@ pub(crate) struct Known {
     pub unknowable: Option<&'static str>,
     /// Why it cannot be asked now.
     pub last_error: Option<String>,
+    /// Where it is not known that it saved its events.
+    pub unsaved: Vec<Unsaved>,
+    /// When it was last seen to save them, where it can be asked.
+    pub saved_at: Option<i64>,
+    /// Seconds after which it removes its events.
+    pub keeps: Option<i64>,
 }
 
 /// As [`Known`]; `None` for a source that cannot be asked.
 pub(crate) fn known(app: &App, source: &Source) -> Option<Known> {
     let (pull, until, plan) = until(source).filter(|_| source.kind == "pull")?;
-    let slots = app.pulls.slots.lock();
-    let last_error = slots.get(&(source.tenant, source.name.clone())).and_then(|s| s.last_error.clone());
+    let saved = Position::of(source).saved;
+    let at = saved.as_ref().map_or(i64::MIN, |saved| saved.at);
     Some(Known {
         since: plan.since,
         check: plan.check,
         settle: plan.settle,
         until,
         unknowable: pull.unknowable(),
-        last_error,
+        last_error: app.pulls.last_error(source),
+        saved_at: pull.saves().map(|_| at),
+        keeps: saved.as_ref().and_then(|saved| saved.keeps),
+        unsaved: saved.map(|saved| saved.spans()).unwrap_or_default(),
     })
 }
 
 /// How it goes with a source that is fetched from: what `GET …/sources/{name}` adds.
 pub(crate) fn status(app: &App, source: &Source) -> Option<Map<String, Value>> {
-    let (_, until, plan) = until(source).filter(|_| source.kind == "pull")?;
+    let (pull, until, plan) = until(source).filter(|_| source.kind == "pull")?;
     let now = app.store().now();
     let mut out = Map::new();
     out.insert("fetched_until".into(), time::format(until).into());
     out.insert("lag_seconds".into(), (now.saturating_sub(until) / SECOND).into());
-    let slots = app.pulls.slots.lock();
-    let slot = slots.get(&(source.tenant, source.name.clone()));
-    let state = match slot {
-        _ if plan.paused => "paused",
-        Some(slot) if slot.running => "running",
-        Some(slot) if slot.failures > 0 => "failing",
-        _ => "waiting",
-    };
-    out.insert("state".into(), state.into());
-    out.insert("failures".into(), slot.map_or(0, |s| s.failures).into());
-    out.insert("last_error".into(), slot.and_then(|s| s.last_error.clone()).into());
+    if pull.saves().is_some() {
+        let saved = Position::of(source).saved;
+        let (word, detail) = saved.as_ref().map_or(("unknown", None), Saved::shown);
+        out.insert("saves_events".into(), word.into());
+        out.insert("saves_events_detail".into(), detail.into());
+    }
+    app.pulls.status(source, plan.paused, &mut out);
     Some(out)
 }
 

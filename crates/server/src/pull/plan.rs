@@ -1,5 +1,6 @@
 //! What is known of a source that is fetched from: its settings in numbers, and how far it was read.
 
+use super::saved::Saved;
 use crate::problem::Problem;
 use catalog::Source;
 use event::time;
@@ -73,6 +74,9 @@ impl Plan {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Position {
     pub streams: BTreeMap<String, Stream>,
+    /// Whether it saves its events, where it was asked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub saved: Option<Saved>,
 }
 
 /// How far one stream was read. Every record before all this is durable.

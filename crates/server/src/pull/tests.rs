@@ -33,7 +33,7 @@ fn settings_have_defaults_and_limits() {
 #[test]
 fn a_position_is_read_as_it_was_written_and_a_broken_one_begins_again() {
     let stream = Stream { from: 1, to: Some(2), page: Some("p".into()), until: 1 };
-    let position = Position { streams: [("events".to_owned(), stream.clone())].into() };
+    let position = Position { streams: [("events".to_owned(), stream.clone())].into(), saved: None };
     let text = serde_json::to_string(&position).unwrap();
     assert_eq!(serde_json::from_str::<Position>(&text).unwrap(), position);
     assert_eq!(position.stream("events", 0), stream);

@@ -6,6 +6,7 @@
 use super::http::{Got, Http};
 use super::plan::{Plan, Position, SECOND};
 use super::postgres::Postgres;
+use super::saved::Saved;
 use crate::app::App;
 use crate::gap;
 use crate::jobs::{self, Task};
@@ -17,6 +18,7 @@ use ledger::Outcome;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
+use systems::pull::saving::{Saves, Saving};
 use systems::pull::sql::{Database, Sql};
 use systems::pull::{self, Ask, Config, Page, Pull, Trouble, Window};
 use tokio::sync::OwnedSemaphorePermit;
@@ -70,6 +72,8 @@ pub(super) struct Walk {
     http: Http,
     /// Where it is a database.
     database: Option<Postgres>,
+    /// It was asked whether it saves its events.
+    looked: bool,
     /// Held from the request for a page until its records are durable.
     turn: Option<OwnedSemaphorePermit>,
     request_id: String,
@@ -98,6 +102,7 @@ impl Walk {
             config,
             http,
             database: database.map(Postgres::new),
+            looked: false,
             turn: None,
             request_id: app.ids.next(app.store().now()),
             source,
@@ -138,10 +143,7 @@ impl Walk {
         loop {
             self.go_on()?;
             tries += 1;
-            if self.turn.is_none() {
-                let turn = Arc::clone(&self.app.pulls.turns).acquire_owned().await;
-                self.turn = Some(turn.map_err(|_| End::Stopping)?);
-            }
+            self.take_turn().await?;
             let got = match self.pull.sql() {
                 Some(sql) => self.rows(sql, window, page).await,
                 None => self.once(stream, window, page).await.map_err(End::Trouble),
@@ -155,7 +157,7 @@ impl Walk {
             match trouble {
                 // A token may have been revoked before its time.
                 Trouble::Login(_) if !logged_in_again && self.app.pulls.drop_token(&self.source) => {
-                    logged_in_again = true
+                    logged_in_again = true;
                 }
                 Trouble::Later(after, _) if tries < TRIES && after.unwrap_or(0) <= SHORT_WAIT => {
                     self.wait(after.unwrap_or(1 << (tries - 1)), after.is_some()).await?;
@@ -169,6 +171,51 @@ impl Walk {
                 }
             }
         }
+    }
+
+    async fn take_turn(&mut self) -> Result<(), End> {
+        if self.turn.is_none() {
+            let turn = Arc::clone(&self.app.pulls.turns).acquire_owned().await;
+            self.turn = Some(turn.map_err(|_| End::Stopping)?);
+        }
+        Ok(())
+    }
+
+    /// Asks once in a run whether the system saves its events. That it does not answer stops nothing; that this may not be asked
+    /// says that it is not known.
+    pub(super) async fn look_at_saving(&mut self) -> Result<(), End> {
+        let Some(saves) = self.pull.saves().filter(|_| !self.looked) else { return Ok(()) };
+        self.looked = true;
+        let mut logged_in_again = false;
+        let seen = loop {
+            self.go_on()?;
+            self.take_turn().await?;
+            // Who is not let in is not let in for a page either, and need not try twice.
+            let token = match self.token().await {
+                Ok(token) => token,
+                Err(Trouble::Later(..)) => return Ok(()),
+                Err(trouble) => return Err(End::Trouble(trouble)),
+            };
+            let seen = self.saving(saves, &token).await;
+            self.turn = None;
+            match seen {
+                Err(Trouble::Login(_)) if !logged_in_again && self.app.pulls.drop_token(&self.source) => {
+                    logged_in_again = true;
+                }
+                Ok(seen) => break seen,
+                Err(Trouble::Refused(why)) => break Saving::unknown(&why),
+                Err(Trouble::Later(..) | Trouble::Login(_)) => return Ok(()),
+            }
+        };
+        let before = self.position.saved.take();
+        self.position.saved = Some(Saved::after(before, seen, self.plan.since, self.now()));
+        self.save(Took::default(), true)
+    }
+
+    async fn saving(&self, saves: &dyn Saves, token: &str) -> Result<Saving, Trouble> {
+        let ask = saves.ask(&self.config, token).map_err(|e| Trouble::Refused(e.detail))?;
+        let got = self.send(ask).await?;
+        saves.read(&self.config, &got.answer(), self.now())
     }
 
     async fn once(&self, stream: &str, window: Window, page: Option<&str>) -> Result<Page, Trouble> {
@@ -284,6 +331,12 @@ impl Walk {
             Some((lost, cause)) => self.gap(lost, cause).await,
             None => Ok(()),
         }
+    }
+
+    /// The earliest moment of which the source may still have all records, by its own settings.
+    pub(super) fn kept(&self) -> i64 {
+        let keeps = self.position.saved.as_ref().and_then(|saved| saved.keeps);
+        keeps.map_or(i64::MIN, |keeps| self.now().saturating_sub(keeps.saturating_mul(SECOND)))
     }
 
     /// The earliest moment of which the source still has records, where that is known: to the hour, so that a gap told of

@@ -3,11 +3,14 @@
 //! Both answer newest first, `first` and `max` cut a page out, and `dateFrom`/`dateTo` are days whose zone is the
 //! server's. So a walk begins at the window's end and stops at the first page that reaches back before its beginning;
 //! what lies outside is dropped here. Events that arrive during a walk push others to later pages: they come twice,
-//! never not at all. Only what the realm stores can be had (Realm settings → Events → Save events).
+//! never not at all. Only what the realm stores can be had (Realm settings → Events → Save events), which
+//! `GET /admin/realms/{realm}/events/config` says.
 
 use crate::Reason;
 use crate::moment::Stamp;
+use crate::pull::saving::{Saves, Saving};
 use crate::pull::{self, Answer, Ask, Config, Page, Pull, Trouble, Window};
+use serde_json::Value;
 use std::borrow::Cow;
 
 /// The admin API's lists of events.
@@ -45,12 +48,16 @@ impl Pull for KeycloakEvents {
     }
 
     fn streams(&self, config: &Config) -> Vec<&'static str> {
-        let on = |name: &str| config.settings.get(name).and_then(serde_json::Value::as_bool).unwrap_or(true);
+        let on = |name: &str| config.settings.get(name).and_then(Value::as_bool).unwrap_or(true);
         [("events", EVENTS), ("admin_events", ADMIN_EVENTS)].iter().filter(|(n, _)| on(n)).map(|(_, s)| *s).collect()
     }
 
     fn step(&self) -> i64 {
         24 * 3600
+    }
+
+    fn saves(&self) -> Option<&dyn Saves> {
+        Some(self)
     }
 
     fn login(&self, config: &Config) -> Result<Option<Ask>, Reason> {
@@ -84,6 +91,50 @@ impl Pull for KeycloakEvents {
         let more = cut.all >= MAX && !reached;
         let next = first.checked_add(cut.all).filter(|_| more).map(|n| n.to_string());
         Ok(Page { body: cut.body, count: cut.count, next, wait: None, lost: None })
+    }
+}
+
+/// Types without which nobody would know who came and went.
+const SIGNING_IN: &[&str] = &["LOGIN", "LOGIN_ERROR", "LOGOUT"];
+
+impl Saves for KeycloakEvents {
+    fn ask(&self, config: &Config, token: &str) -> Result<Ask, Reason> {
+        let (base, realm) = (config.base()?, pull::encoded(config.need("realm")?));
+        Ok(Ask::get(format!("{base}/admin/realms/{realm}/events/config"), format!("Bearer {token}")))
+    }
+
+    fn read(&self, config: &Config, answer: &Answer<'_>, now: i64) -> Result<Saving, Trouble> {
+        pull::good(answer, now)?;
+        let said: Value = serde_json::from_slice(answer.body).unwrap_or_default();
+        let asked = self.streams(config);
+        let on = |stream: &str, name: &str| match said.get(name).and_then(Value::as_bool) {
+            _ if !asked.contains(&stream) => Ok(true),
+            Some(on) => Ok(on),
+            None => Err(Trouble::Refused("its answer does not say so".into())),
+        };
+        let not = match (on(EVENTS, "eventsEnabled")?, on(ADMIN_EVENTS, "adminEventsEnabled")?) {
+            (true, true) => None,
+            (false, true) => Some("user events"),
+            (true, false) => Some("admin events"),
+            (false, false) if asked.len() == 1 => Some("events"),
+            (false, false) => Some("events, neither those of users nor admin events"),
+        };
+        let not = not.map(|what| format!("the realm does not save its {what} (Realm settings, Events, Save events)"));
+        let mut notes = Vec::new();
+        if asked.contains(&ADMIN_EVENTS) && said.get("adminEventsDetailsEnabled") == Some(&Value::Bool(false)) {
+            notes.push("admin events are saved without their representation: they do not say what was changed".into());
+        }
+        // No list, or an empty one, is all of them.
+        let types = said.get("enabledEventTypes").and_then(Value::as_array).filter(|types| !types.is_empty());
+        if let Some(types) = types.filter(|_| asked.contains(&EVENTS)) {
+            let left: Vec<&str> = SIGNING_IN.iter().copied().filter(|kind| !types.iter().any(|t| t == kind)).collect();
+            if !left.is_empty() {
+                notes.push(format!("of user events it does not save {}", left.join(", ")));
+            }
+        }
+        let keeps = said.get("eventsExpiration").and_then(Value::as_i64);
+        let keeps = keeps.filter(|seconds| *seconds > 0 && asked.contains(&EVENTS));
+        Ok(Saving { not, unknown: false, keeps, note: (!notes.is_empty()).then(|| notes.join("; ")) })
     }
 }
 

@@ -103,6 +103,43 @@ fn keycloak_events(times: impl Iterator<Item = i64>) -> String {
 }
 
 #[test]
+fn keycloak_says_whether_it_saves_its_events() {
+    let saves = find("keycloak", &Map::new()).unwrap().saves().unwrap();
+    let ask = saves.ask(&enough("keycloak"), "hush-token").unwrap();
+    assert_eq!(ask.url, "https://kc.example/admin/realms/my%20realm/events/config");
+    let said = |config: &Config, body: Value| saves.read(config, &answer(200, &[], &body.to_string()), NOW);
+    let settings = |users: bool, admins: bool| {
+        json!({ "eventsEnabled": users, "adminEventsEnabled": admins, "adminEventsDetailsEnabled": true, "eventsExpiration": 0,
+            "enabledEventTypes": ["LOGIN", "LOGIN_ERROR", "LOGOUT"] })
+    };
+    let all = enough("keycloak");
+    assert_eq!(said(&all, settings(true, true)), Ok(saving::Saving::default()));
+    for (users, admins, what) in
+        [(false, true, "its user events"), (true, false, "its admin events"), (false, false, "neither")]
+    {
+        let not = said(&all, settings(users, admins)).unwrap().not.unwrap();
+        assert!(not.contains(what), "{not}");
+    }
+    // What nobody asks for may be off.
+    let mut users = all.clone();
+    users.settings.insert("admin_events".into(), json!(false));
+    assert_eq!(said(&users, settings(true, false)).unwrap().not, None);
+    assert!(said(&users, settings(false, true)).unwrap().not.is_some());
+    let mut less = settings(true, true);
+    less["enabledEventTypes"] = json!(["LOGIN", "REGISTER"]);
+    (less["adminEventsDetailsEnabled"], less["eventsExpiration"]) = (json!(false), json!(600));
+    let less = said(&all, less).unwrap();
+    let note = less.note.unwrap();
+    assert!(note.contains("representation") && note.contains("LOGIN_ERROR, LOGOUT"), "{note}");
+    assert_eq!((less.not, less.keeps), (None, Some(600)));
+    assert!(matches!(said(&all, json!([])), Err(Trouble::Refused(_))));
+    for (status, refused) in [(403, true), (404, true), (503, false)] {
+        let error = saves.read(&all, &answer(status, &[], ""), NOW).unwrap_err();
+        assert_eq!(matches!(error, Trouble::Refused(_)), refused, "{error}");
+    }
+}
+
+#[test]
 fn keycloak_walks_back_until_it_is_past_the_beginning() {
     let pull = find("keycloak", &Map::new()).unwrap();
     let window = Window { from: NOW - 2_000 * MS, to: NOW };

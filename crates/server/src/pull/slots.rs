@@ -1,0 +1,123 @@
+//! What is going on with each source that is fetched from, in memory: when it is due, how it went, and what lets us in.
+
+use super::AT_ONCE;
+use catalog::{Job, SecretText, Source};
+use parking_lot::Mutex;
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::{Notify, Semaphore};
+
+/// What is going on with the sources.
+pub struct Pulls {
+    pub(super) slots: Mutex<HashMap<(u32, String), Slot>>,
+    pub(super) list: Mutex<(i64, Vec<Source>)>,
+    pub(super) wake: Notify,
+    pub(super) turns: Arc<Semaphore>,
+    pub(super) stopping: AtomicBool,
+}
+
+impl Default for Pulls {
+    fn default() -> Pulls {
+        Pulls {
+            slots: Mutex::default(),
+            list: Mutex::new((i64::MIN, Vec::new())),
+            wake: Notify::new(),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            stopping: AtomicBool::new(false),
+        }
+    }
+}
+
+/// What is going on with one source.
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    pub(super) running: bool,
+    /// Somebody waits for what it will say: the run after this one is due at once.
+    pub(super) again: bool,
+    /// When it is looked at next, microseconds.
+    pub(super) due: i64,
+    /// When it was last compared by itself.
+    pub(super) compared: i64,
+    pub(super) failures: u32,
+    pub(super) last_error: Option<String>,
+    /// Jobs that somebody asked for, or that the last run left.
+    pub(super) wanted: Vec<Job>,
+    /// Kept from run to run: a system may record each time that one is asked for. In memory only.
+    token: Option<Token>,
+}
+
+/// What lets us in until its time is over.
+#[derive(Debug)]
+struct Token {
+    text: SecretText,
+    until: i64,
+    /// The version of the source that it was asked for with.
+    of: i64,
+}
+
+impl Pulls {
+    /// A source was made, changed or removed: the list is read anew, and the source looked at now, whatever it waited for.
+    pub(crate) fn changed(&self, tenant: u32, name: &str) {
+        if let Some(slot) = self.slots.lock().get_mut(&(tenant, name.to_owned())) {
+            (slot.due, slot.token) = (0, None);
+        }
+        self.list.lock().0 = i64::MIN;
+        self.wake.notify_one();
+    }
+
+    /// Looks at these sources now, as somebody waits for what they will say. Not at one that fails: it has its own pace.
+    pub(crate) fn hurry(&self, tenant: u32, names: &[String]) {
+        let mut slots = self.slots.lock();
+        for name in names {
+            if let Some(slot) = slots.get_mut(&(tenant, name.clone())).filter(|slot| slot.failures == 0) {
+                (slot.due, slot.again) = (0, slot.running);
+            }
+        }
+        drop(slots);
+        self.wake.notify_one();
+    }
+
+    /// The token that was kept for a source, as long as it is good.
+    pub(super) fn token(&self, source: &Source, now: i64) -> Option<String> {
+        let slots = self.slots.lock();
+        let token = slots.get(&(source.tenant, source.name.clone()))?.token.as_ref()?;
+        (token.of == source.updated_at && now < token.until).then(|| token.text.expose().to_owned())
+    }
+
+    pub(super) fn keep_token(&self, source: &Source, text: &str, until: i64) {
+        let token = Token { text: SecretText::new(text), until, of: source.updated_at };
+        self.slots.lock().entry((source.tenant, source.name.clone())).or_default().token = Some(token);
+    }
+
+    /// Forgets it; says whether there was one.
+    pub(super) fn drop_token(&self, source: &Source) -> bool {
+        let mut slots = self.slots.lock();
+        slots.get_mut(&(source.tenant, source.name.clone())).is_some_and(|slot| slot.token.take().is_some())
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Why a source could not be asked, if the last run failed.
+    pub(super) fn last_error(&self, source: &Source) -> Option<String> {
+        self.slots.lock().get(&(source.tenant, source.name.clone()))?.last_error.clone()
+    }
+
+    /// How it goes with a source, as it is shown.
+    pub(super) fn status(&self, source: &Source, paused: bool, out: &mut Map<String, Value>) {
+        let slots = self.slots.lock();
+        let slot = slots.get(&(source.tenant, source.name.clone()));
+        let state = match slot {
+            _ if paused => "paused",
+            Some(slot) if slot.running => "running",
+            Some(slot) if slot.failures > 0 => "failing",
+            _ => "waiting",
+        };
+        out.insert("state".into(), state.into());
+        out.insert("failures".into(), slot.map_or(0, |s| s.failures).into());
+        out.insert("last_error".into(), slot.and_then(|s| s.last_error.clone()).into());
+    }
+}
