@@ -256,6 +256,11 @@ fn one_that_says_nothing_is_not_confirmed_and_one_that_fails_is_told_so() {
     let late = server.admin.get(&path).ok();
     assert_eq!((&late["state"], &late["connectors"][0]["state"]), (&json!("confirmed"), &json!("confirmed")), "{late}");
     assert!(late["detail"].as_str().unwrap().contains("later"), "{late}");
+    // All of it is found as the guide says.
+    let found = server.cli(&["search", "acme", "session_id:s1 OR session.id:s1 OR target.id:s1", "-o", "jsonl"]).ok();
+    for action in ["SessionIssued", "SessionRevoked", "indelible.revoke.requested", "indelible.revoke.ended"] {
+        assert!(found.contains(action), "{action}: {found}");
+    }
     assert_eq!((steps(&server, &operation), status("s1")), (all.map(str::to_owned).to_vec(), vec!["revoked".into()]));
 }
 
