@@ -4,7 +4,8 @@
 //! Skipped, and says why, only where the distribution cannot be had.
 
 use crate::http::{Client, encode};
-use crate::server::Server;
+use crate::pull::run;
+use crate::server::{Server, at, eventually};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
@@ -121,7 +122,7 @@ fn realm() -> Value {
         ],
         "users": [{
             "username": "service-account-indelible", "enabled": true, "serviceAccountClientId": "indelible",
-            "clientRoles": { "realm-management": ["manage-users"] },
+            "clientRoles": { "realm-management": ["manage-users", "view-events"] },
         }],
     })
 }
@@ -194,4 +195,92 @@ fn changes_read_from_what_to_what_and_a_session_is_revoked_and_confirmed() {
     });
     assert_eq!(keycloak.refresh(&token), 400, "the session is over where it came from");
     assert_eq!((shown("status"), shown("user_id")), ("revoked".into(), id));
+}
+
+/// The realm's own source, looked at every second unless something else is said.
+fn fetched(keycloak: &Keycloak, interval: u64) -> String {
+    json!({
+        "kind": "pull", "system": "keycloak", "secrets": { "client_secret": SECRET },
+        "settings": { "url": keycloak.base.base, "realm": "shop", "client_id": "indelible", "interval_seconds": interval,
+            "settle_seconds": 0, "since": at(-600) },
+    })
+    .to_string()
+}
+
+#[test]
+fn fetched_it_is_not_filled_by_being_asked_says_what_it_does_not_save_and_confirms_at_once() {
+    let Some(keycloak) = Keycloak::start() else { return };
+    let server = Server::start(&[]);
+    server.admin.put("/v1/t/acme", "{}");
+    assert_eq!(keycloak.admin().post("/admin/realms", realm().to_string()).status, 201);
+    let ann = |first: &str| {
+        json!({
+            "username": "ann", "email": "ann@example.com", "firstName": first, "lastName": "Other", "enabled": true, "emailVerified": true,
+            "credentials": [{ "type": "password", "value": "zq7password", "temporary": false }],
+        })
+    };
+    let made = keycloak.admin().post("/admin/realms/shop/users", ann("Ann").to_string());
+    let path = format!("/admin/realms/shop/users/{}", made.header("location").rsplit('/').next().unwrap());
+    // Three changes in one page, which has the newest first.
+    for first in ["Anna", "Anne", "Annie"] {
+        let mut user = keycloak.admin().get(&path).ok();
+        user["firstName"] = json!(first);
+        assert_eq!(keycloak.admin().put(&path, &user.to_string()).status, 204);
+    }
+    let (status, token) = keycloak.sign_in("zq7password");
+    assert_eq!(status, 200, "{token}");
+    let source = |body: String| server.admin.put("/v1/t/acme/sources/kc", &body).status;
+    assert_eq!(source(fetched(&keycloak, 1)), 201);
+    let session = token["session_state"].as_str().unwrap();
+    let shown = || server.admin.column("acme", "sessions", &[("q", &format!("session_id:{session}"))], "status");
+    eventually("the sign-in is here", || shown() == ["active"]);
+    let mut updates = Value::Null;
+    eventually("the changes are here", || {
+        updates = server.admin.page("acme", "audit_logs", &[("q", "action:\"UPDATE USER\"")]);
+        updates["items"].as_array().unwrap().len() == 3
+    });
+    let diffs: Vec<&Value> = updates["items"].as_array().unwrap().iter().map(|u| &u["diff"]["firstName"]).collect();
+    let change = |old: &str, new: &str| json!({ "__old": old, "__new": new });
+    assert_eq!(diffs, [&change("Anne", "Annie"), &change("Anna", "Anne"), &change("Ann", "Anna")], "{updates}");
+
+    // Some looks later it was signed in once.
+    std::thread::sleep(Duration::from_secs(5));
+    let logins = keycloak.admin().get("/admin/realms/shop/events?type=CLIENT_LOGIN").ok();
+    assert_eq!(logins.as_array().unwrap().len(), 1, "{logins}");
+    let state = || server.admin.get("/v1/t/acme/sources/kc").ok();
+    assert_eq!((&state()["saves_events"], &state()["failures"]), (&json!("yes"), &json!(0)), "{}", state());
+
+    // Looked at once an hour, it confirms all the same.
+    assert_eq!(source(fetched(&keycloak, 3600)), 200);
+    let connector = json!({
+        "kind": "connector", "system": "keycloak", "secrets": { "client_secret": SECRET },
+        "settings": { "url": keycloak.base.base, "realm": "shop", "client_id": "indelible" },
+    });
+    assert_eq!(server.admin.put("/v1/t/acme/sources/sso", &connector.to_string()).status, 201);
+    let began = Instant::now();
+    let answer = server.admin.post(&format!("/v1/t/acme/sessions/{session}/revoke?wait=40"), "").ok();
+    assert_eq!(answer["state"], "confirmed", "{answer}");
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    assert_eq!(shown(), ["revoked"]);
+
+    // Somebody switches the saving of user events off: that is a change, and from then on nothing is certain.
+    let config = "/admin/realms/shop/events/config";
+    let mut settings = keycloak.admin().get(config).ok();
+    assert_eq!(settings["eventsEnabled"], true, "{settings}");
+    let again = keycloak.admin().put(config, &settings.to_string());
+    assert_eq!(again.status, 204, "{again}");
+    settings["eventsEnabled"] = json!(false);
+    assert_eq!(keycloak.admin().put(config, &settings.to_string()).status, 204);
+    assert_eq!(source(fetched(&keycloak, 1)), 200);
+    eventually("it is seen", || state()["saves_events"] == "no");
+    std::thread::sleep(Duration::from_millis(1500));
+    let range = format!("from={}&to={}", at(-60), at(-1));
+    assert_eq!(run(&server, "kc/check", "")["status"], "success");
+    let told = server.admin.get(&format!("/v1/t/acme/completeness?{range}")).ok();
+    assert_eq!(told["complete"], "unknown", "{told}");
+    assert!(told.to_string().contains("the realm does not save its user events"), "{told}");
+    let off = "action:\"UPDATE REALM\" attributes.resourcePath:\"events/config\"";
+    let switched = server.admin.page("acme", "audit_logs", &[("q", off)]);
+    assert_eq!(switched["items"][0]["diff"]["eventsEnabled"], json!({ "__old": true, "__new": false }), "{switched}");
+    server.stop().verify().ok();
 }
