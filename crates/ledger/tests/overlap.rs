@@ -176,6 +176,26 @@ fn a_freeze_comes_between_a_frame_and_the_one_on_top() {
     assert_eq!(world.ledger.freeze_next().unwrap().tenants, [(1, 0, 2)]);
 }
 
+/// Where a user may raise a priority at all. The nineteenth field of a thread's `stat` is its nice value, the second its name.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_threads_that_commit_come_first() {
+    let allowed = std::thread::spawn(|| rustix::process::setpriority_process(None, -10).is_ok()).join().unwrap();
+    let world = World::new(usize::MAX);
+    world.hand_in(world.rows(1, &[("a", "")])).recv().unwrap().unwrap();
+    let nice = |name: &str| {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+        let stats = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
+        let of = |stat: String| {
+            let (before, after) = stat.rsplit_once(") ")?;
+            before.ends_with(&format!("({name}")).then(|| after.split(' ').nth(16)?.parse::<i32>().ok())?
+        };
+        stats.filter_map(of).min()
+    };
+    let want = Some(if allowed { -10 } else { 0 });
+    assert_eq!((nice("commit"), nice("journal")), (want, want));
+}
+
 #[test]
 fn an_end_waits_for_all_frames() {
     let world = World::new(usize::MAX);

@@ -6,7 +6,7 @@
 //! readers ask (the module above), what a frame says (`sealed`), who waits for the disk (`writer`).
 
 use super::sealed::{Fresh, Place, Sealed};
-use super::writer::{Landed, Writer, append};
+use super::writer::{Landed, Writer, append, come_first};
 use super::{Answer, Batch, Clock, FRAME_BYTES, Freeze, Frozen, Inner, Receipt, SubmitError};
 use crate::frame::{Frame, FrameWriter};
 use crate::ids::{IdKey, RecentIds};
@@ -53,6 +53,7 @@ struct Line {
 
 impl Committer {
     pub(super) fn run(mut self, inner: &Inner, journal: Journal, writer: Writer) {
+        come_first();
         let mut line = Line { journal: Some(journal), flying: None, ready: None, writer };
         loop {
             match line.next(inner) {
