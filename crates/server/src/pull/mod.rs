@@ -209,9 +209,7 @@ fn start_due(app: &App, source: Source) {
         let next = work(&app, &tenant, &source.name, job).await;
         let mut slots = app.pulls.slots.lock();
         let slot = slots.entry(key).or_default();
-        let again = std::mem::take(&mut slot.again) && slot.failures == 0;
-        slot.running = false;
-        slot.due = if again { 0 } else { next };
+        slot.ended(next);
         drop(slots);
         app.pulls.list.lock().0 = i64::MIN;
     });

@@ -36,6 +36,8 @@ pub(super) struct Slot {
     pub(super) running: bool,
     /// Somebody waits for what it will say: the run after this one is due at once.
     pub(super) again: bool,
+    /// The source was changed while it was being looked at: what the run knew of it, and when it wanted to look next, is of yesterday.
+    changed: bool,
     /// When it is looked at next, microseconds.
     pub(super) due: i64,
     /// When it was last compared by itself.
@@ -57,11 +59,21 @@ struct Token {
     of: i64,
 }
 
+impl Slot {
+    /// A run is over, which would look again at `next`.
+    pub(super) fn ended(&mut self, next: i64) {
+        let asked = std::mem::take(&mut self.again) && self.failures == 0;
+        let changed = std::mem::take(&mut self.changed);
+        self.running = false;
+        self.due = if asked || changed { 0 } else { next };
+    }
+}
+
 impl Pulls {
     /// A source was made, changed or removed: the list is read anew, and the source looked at now, whatever it waited for.
     pub(crate) fn changed(&self, tenant: u32, name: &str) {
         if let Some(slot) = self.slots.lock().get_mut(&(tenant, name.to_owned())) {
-            (slot.due, slot.token) = (0, None);
+            (slot.due, slot.token, slot.changed) = (0, None, slot.running);
         }
         self.list.lock().0 = i64::MIN;
         self.wake.notify_one();
@@ -119,5 +131,30 @@ impl Pulls {
         out.insert("state".into(), state.into());
         out.insert("failures".into(), slot.map_or(0, |s| s.failures).into());
         out.insert("last_error".into(), slot.and_then(|s| s.last_error.clone()).into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_that_is_changed_while_it_is_looked_at_is_looked_at_again() {
+        let pulls = Pulls::default();
+        let key = (1, "kc".to_owned());
+        for (running, failures, due) in [(true, 0, 0), (true, 3, 0), (false, 0, 77)] {
+            let slot = Slot { running, failures, due: 5, ..Slot::default() };
+            pulls.slots.lock().insert(key.clone(), slot);
+            pulls.changed(1, "kc");
+            assert_eq!(pulls.slots.lock()[&key].due, 0);
+            pulls.slots.lock().get_mut(&key).unwrap().ended(77);
+            assert_eq!(pulls.slots.lock()[&key].due, due, "running {running}, failures {failures}");
+        }
+        // Who waits for one that fails is not waited for.
+        pulls.slots.lock().insert(key.clone(), Slot { running: true, ..Slot::default() });
+        pulls.hurry(1, std::slice::from_ref(&key.1));
+        pulls.slots.lock().get_mut(&key).unwrap().failures = 1;
+        pulls.slots.lock().get_mut(&key).unwrap().ended(77);
+        assert_eq!(pulls.slots.lock()[&key].due, 77);
     }
 }
