@@ -44,7 +44,7 @@ enum Work {
 
 /// The frames between pool and disk. The journal is here unless one is on its way to the disk.
 struct Line {
-    journal: Option<Journal>,
+    journal: Option<Box<Journal>>,
     flying: Option<Sealed>,
     /// Put together on top of the one on its way.
     ready: Option<Sealed>,
@@ -54,7 +54,7 @@ struct Line {
 impl Committer {
     pub(super) fn run(mut self, inner: &Inner, journal: Journal, writer: Writer) {
         come_first();
-        let mut line = Line { journal: Some(journal), flying: None, ready: None, writer };
+        let mut line = Line { journal: Some(Box::new(journal)), flying: None, ready: None, writer };
         loop {
             match line.next(inner) {
                 Work::Land(landed, freezes) => self.land(inner, &mut line, landed, freezes),

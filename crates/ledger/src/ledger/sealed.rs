@@ -188,7 +188,7 @@ impl Sealed {
     /// The rows of a group as the tail keeps them, and what they weigh there.
     pub fn rows_of(&self, group: &Group) -> (Vec<TailRow>, usize) {
         let records = group.records.iter().zip(&group.leaves).zip(&group.rows).zip(group.first_index..);
-        let row = |((((b, r), leaf), at), index): (((&(usize, usize), &Hash), &Range<usize>), u64)| {
+        let rows = records.map(|((((b, r), leaf), at), index)| {
             let record = &self.batches[*b].0.records[*r];
             TailRow {
                 index,
@@ -199,9 +199,9 @@ impl Sealed {
                 sum: Some(record.sum),
                 row: self.bytes.slice(at.clone()),
             }
-        };
+        });
         let weight = group.rows.iter().map(|at| at.len() + ROW_OVERHEAD).sum();
-        (records.map(row).collect(), weight)
+        (rows.collect(), weight)
     }
 }
 

@@ -14,14 +14,14 @@ use std::time::Instant;
 
 /// A frame on its way to the disk.
 struct Frame {
-    journal: Journal,
+    journal: Box<Journal>,
     seq: u64,
     bytes: Bytes,
 }
 
 /// The journal again, and whether the frame is in it.
 pub(super) struct Landed {
-    pub journal: Journal,
+    pub journal: Box<Journal>,
     pub result: Result<(), JournalError>,
 }
 
@@ -52,7 +52,7 @@ impl Writer {
     }
 
     /// Hands a frame over; its [`Landed`] comes into the pool. Where the thread is gone the journal comes back at once.
-    pub fn write(&self, journal: Journal, seq: u64, bytes: Bytes) -> Result<(), Journal> {
+    pub fn write(&self, journal: Box<Journal>, seq: u64, bytes: Bytes) -> Result<(), Box<Journal>> {
         self.frames.send(Frame { journal, seq, bytes }).map_err(|refused| refused.0.journal)
     }
 
