@@ -35,7 +35,7 @@ const ROOM_PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// There is such a thread per core, so no more batches are prepared at once than there are cores, each where its bytes are at hand,
 /// and nobody has to be woken for it: which is a tenth of what a busy server takes in (`docs/decisions/0002-speed.md`). Who asks
-/// something else meanwhile waits as long as it would for a core.
+/// something else meanwhile waits as long as it would for a core; where it would be longer, `prepare` hands the others on.
 const QUICK: usize = 3 << 19;
 
 /// Query of `POST …/records`.

@@ -13,7 +13,7 @@ use crate::problem::Problem;
 use crate::states::State;
 use axum::http::StatusCode;
 use catalog::Tenant;
-use event::batch::Body;
+use event::batch::{Body, Piece};
 use event::commit::{self, EntryKind};
 use event::parse::{Invalid, Parser, ValidEvent};
 use ledger::{Batch, Pending};
@@ -21,6 +21,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use store::Salts;
 use systems::change::Change;
 use systems::filled::Place;
@@ -81,14 +82,15 @@ fn envelopes(app: &App, tenant: &Arc<Tenant>, body: &[u8], own: bool) -> Result<
     check_count(pieces.len(), MAX_RECORDS)?;
     work(app, tenant, pieces.iter().filter_map(|p| p.text.as_ref().ok()).map(|t| t.len() + 256).sum(), |work| {
         work.own = own;
-        for piece in &pieces {
+        let length = |piece: &Piece<'_>| piece.text.as_ref().map_or(0, |text| text.len());
+        in_turn(pieces.iter().map(|piece| (length(piece), piece)), |piece| {
             let taken = match &piece.text {
                 Ok(text) => work.add(piece.line, text, false, None)?,
                 Err(e) => Err(Invalid { code: e.code, field: String::new(), detail: e.detail.clone() }),
             };
             work.note(piece.line, taken);
-        }
-        Ok(())
+            Ok(())
+        })
     })
 }
 
@@ -132,14 +134,15 @@ pub fn native(app: &App, tenant: &Arc<Tenant>, natives: &Natives<'_>, part: Rang
         work.shapes = natives.system.shaped();
         // Of events that say the same in every byte, the second is another.
         let mut again: HashMap<String, usize> = HashMap::new();
-        for (place, read) in part.zip(list) {
+        let length = |read: &Read<'_>| read.native.as_ref().map_or(0, |native| native.len());
+        in_turn(part.zip(list).map(|one| (length(one.1), one)), |(place, read)| {
             let line = read.line;
             work.name = natives.name.as_deref().map(|body| format!("{body}-{place}"));
             let native = match &read.native {
                 Ok(native) => native,
                 Err(e) => {
                     work.note(line, Err(Invalid { code: e.code, field: String::new(), detail: e.detail.clone() }));
-                    continue;
+                    return Ok(());
                 }
             };
             if natives.by_content && work.name.is_none() {
@@ -152,16 +155,43 @@ pub fn native(app: &App, tenant: &Arc<Tenant>, natives: &Natives<'_>, part: Rang
                 Ok(place) => work.add_filled(&natives.filled, place, read)?.map_err(|e| (e.code, e.detail)),
                 Err(e) => Err((e.code, e.detail.clone())),
             };
-            let Err((code, detail)) = why else { continue };
+            let Err((code, detail)) = why else { return Ok(()) };
             let kept = systems::unparsed(&*natives.system, native, code, &detail);
             let taken = work.add(line, &kept, true, None)?;
             if taken.is_ok() {
                 work.out.unparsed.push((line, code.to_owned(), detail));
             }
             work.note(line, taken);
-        }
-        Ok(())
+            Ok(())
+        })
     })
+}
+
+/// How long a thread that answers requests prepares records before others have a right to it. A batch of a thousand takes a third.
+const TURN: Duration = Duration::from_millis(10);
+/// Records of which the time is looked at once.
+const STRIDE: usize = 8;
+/// Bytes of a record from which on it may take a while by itself: what changed in two lists of objects takes their product.
+const LONG: usize = 4 << 10;
+
+/// Takes records, given with their length, one after the other. Where that may take long the requests that wait for this thread are
+/// handed to another first.
+fn in_turn<T>(
+    records: impl IntoIterator<Item = (usize, T)>,
+    mut take: impl FnMut(T) -> Result<(), Problem>,
+) -> Result<(), Problem> {
+    let begun = Instant::now();
+    let mut records = records.into_iter().enumerate();
+    while let Some((n, (length, record))) = records.next() {
+        if length > LONG || (n % STRIDE == STRIDE - 1 && begun.elapsed() > TURN) {
+            return tokio::task::block_in_place(|| {
+                take(record)?;
+                records.try_for_each(|(_, (_, record))| take(record))
+            });
+        }
+        take(record)?;
+    }
+    Ok(())
 }
 
 /// What a body without a record is told.
@@ -244,7 +274,7 @@ fn work(
     room: usize,
     fill: impl FnOnce(&mut Work<'_>) -> Result<(), Problem>,
 ) -> Result<Prepared, Problem> {
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     let rules = app.rules(tenant)?;
     let store = app.store();
     let id_epoch = store.ledger().id_epoch();
@@ -410,4 +440,34 @@ pub fn decompress<'a>(body: &'a [u8], encoding: Option<&str>) -> Result<Cow<'a, 
             "Content-Encoding is gzip, zstd or absent",
         ),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    /// There is one thread for everything, and a record that waits until somebody else was served.
+    #[test]
+    fn what_takes_long_keeps_nobody_waiting() {
+        let short_ones = (0..STRIDE).map(|n| (1, n == STRIDE - 1)).collect();
+        for (records, slow) in [(vec![(LONG + 1, true)], Duration::ZERO), (short_ones, 2 * TURN)] {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+            let (served, other) = mpsc::channel();
+            let (done, ended) = mpsc::channel();
+            runtime.spawn(async move {
+                tokio::spawn(async move { served.send(()) });
+                let mut taken = 0;
+                let all = in_turn(records, |waits| {
+                    taken += 1;
+                    std::thread::sleep(slow / STRIDE as u32);
+                    if waits { other.recv_timeout(Duration::from_secs(10)).map_err(|_| no_records()) } else { Ok(()) }
+                });
+                let _ = done.send((all.is_ok(), taken));
+            });
+            let (served, taken) = ended.recv_timeout(Duration::from_secs(20)).unwrap();
+            assert!(served, "the other waited for the record, and the record for it");
+            assert!(taken == 1 || taken == STRIDE);
+        }
+    }
 }
