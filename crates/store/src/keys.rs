@@ -10,7 +10,7 @@ use event::{Keys, SaltKey};
 use ledger::{HashedKeys, PersonKey};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use sha2::{Digest, Sha256};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque, hash_map};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -41,7 +41,8 @@ struct Entry {
 }
 
 /// By tenant and blinded person: hashes under a key of the tenant's, which nobody outside can aim.
-type Shard = Mutex<HashMap<(u32, [u8; 16]), Entry, HashedKeys>>;
+type Entries = HashMap<(u32, [u8; 16]), Entry, HashedKeys>;
+type Shard = Mutex<Entries>;
 
 /// What so many batches remembered is kept for the next ones of their tenants: 8 MiB each at most.
 const KEPT: usize = 8;
@@ -145,7 +146,7 @@ impl KeyStore {
     fn read(&self, tenant: u32, person: &[u8; 16]) -> Result<Option<Entry>, KeyError> {
         let Some(key) = self.catalog.person_key(tenant, person)? else { return Ok(None) };
         let entry = Entry { key, stored: true, durable: true };
-        Ok(Some(self.remember(tenant, person, || entry)))
+        Ok(Some(keep(&mut self.room(person), tenant, person, || Ok(entry))?))
     }
 
     /// As [`find`](Self::find), for sealing: a person not known gets a key. A tenant that began here has most of its persons yet to
@@ -159,17 +160,17 @@ impl KeyStore {
                 *self.began_empty.write().entry(tenant).or_insert(empty)
             }
         };
-        let next = fresh.next(&self.catalog)?;
-        let mut made = || {
-            fresh.left -= 1;
-            Entry { key: next, stored: false, durable: false }
-        };
-        if began_empty && let Some(entry) = self.remember_unless(&self.forgot, tenant, person, &mut made) {
-            return Ok(entry);
+        let mut made = || Ok(Entry { key: fresh.take(&self.catalog)?, stored: false, durable: false });
+        if began_empty {
+            let mut shard = self.room(person);
+            // Of this shard nothing is forgotten while it is held.
+            if !self.forgot.load(Ordering::Acquire) {
+                return keep(&mut shard, tenant, person, made);
+            }
         }
         match self.find(tenant, person)? {
             Some(entry) => Ok(entry),
-            None => Ok(self.remember(tenant, person, made)),
+            None => keep(&mut self.room(person), tenant, person, &mut made),
         }
     }
 
@@ -177,25 +178,8 @@ impl KeyStore {
         self.shard(person).lock().get(&(tenant, *person)).copied()
     }
 
-    /// Keeps an entry, or gives the one that another thread kept first.
-    fn remember(&self, tenant: u32, person: &[u8; 16], entry: impl FnOnce() -> Entry) -> Entry {
-        *self.room(person).entry((tenant, *person)).or_insert_with(entry)
-    }
-
-    /// As [`remember`](Self::remember); nothing where this has come to be true, for which keys are forgotten under the same lock.
-    fn remember_unless(
-        &self,
-        forgot: &AtomicBool,
-        tenant: u32,
-        person: &[u8; 16],
-        entry: impl FnOnce() -> Entry,
-    ) -> Option<Entry> {
-        let mut shard = self.room(person);
-        (!forgot.load(Ordering::Acquire)).then(|| *shard.entry((tenant, *person)).or_insert_with(entry))
-    }
-
     /// The shard of a person, with room for one more.
-    fn room(&self, person: &[u8; 16]) -> MutexGuard<'_, HashMap<(u32, [u8; 16]), Entry, HashedKeys>> {
+    fn room(&self, person: &[u8; 16]) -> MutexGuard<'_, Entries> {
         let mut shard = self.shard(person).lock();
         if shard.len() >= SHARD_KEYS {
             self.forgot.store(true, Ordering::Release);
@@ -203,6 +187,19 @@ impl KeyStore {
         }
         shard
     }
+}
+
+/// Keeps an entry, or gives the one that another thread kept first.
+fn keep(
+    shard: &mut Entries,
+    tenant: u32,
+    person: &[u8; 16],
+    entry: impl FnOnce() -> Result<Entry, KeyError>,
+) -> Result<Entry, KeyError> {
+    Ok(match shard.entry((tenant, *person)) {
+        hash_map::Entry::Occupied(kept) => *kept.get(),
+        hash_map::Entry::Vacant(room) => *room.insert(entry()?),
+    })
 }
 
 /// The blinded form of a person's reference: what the key is filed under.
@@ -232,19 +229,16 @@ pub struct Salts<'a> {
 
 /// Random keys that nobody has yet: the system is asked for several at once.
 #[derive(Default)]
-struct FreshKeys {
-    keys: [[u8; 32]; 32],
-    left: usize,
-}
+struct FreshKeys(Vec<[u8; 32]>);
 
 impl FreshKeys {
-    /// The next one; it stays the next until `left` says otherwise.
-    fn next(&mut self, catalog: &Catalog) -> Result<[u8; 32], KeyError> {
-        if self.left == 0 {
-            catalog.random_keys(&mut self.keys)?;
-            self.left = self.keys.len();
+    fn take(&mut self, catalog: &Catalog) -> Result<[u8; 32], KeyError> {
+        if self.0.is_empty() {
+            let mut keys = [[0; 32]; 32];
+            catalog.random_keys(&mut keys)?;
+            self.0.extend(keys);
         }
-        self.keys.get(self.left - 1).copied().ok_or(KeyError::Missing)
+        self.0.pop().ok_or(KeyError::Missing)
     }
 }
 
