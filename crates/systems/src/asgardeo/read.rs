@@ -15,21 +15,28 @@ const TYPES: &[&str] =
 
 /// Members of `data` that fill a field. They stay where they are; which of them there are depends on the
 /// action, and most records have one or two, so how each looks is known beforehand.
-const DATA: &[(&str, Glance, Field)] = &[
-    ("ActionName", Glance::of("ActionName"), Field::TargetName),
-    ("RoleName", Glance::of("RoleName"), Field::TargetName),
-    ("GroupName", Glance::of("GroupName"), Field::TargetName),
-    ("RemoteAddress", Glance::of("RemoteAddress"), Field::Ip),
-    ("User Agent", Glance::of("User Agent"), Field::UserAgent),
-    ("ServiceProviderName", Glance::of("ServiceProviderName"), Field::ClientName),
-    ("ServiceProvider", Glance::of("ServiceProvider"), Field::ClientName),
-    ("RelyingParty", Glance::of("RelyingParty"), Field::ClientId),
-    ("clientId", Glance::of("clientId"), Field::ClientId),
-    ("sessionContextId", Glance::of("sessionContextId"), Field::SessionId),
-    ("SessionContextId", Glance::of("SessionContextId"), Field::SessionId),
-    ("traceId", Glance::of("traceId"), Field::RequestId),
-    ("impersonator", Glance::of("impersonator"), Field::ImpersonatorId),
+const DATA: &[Datum] = &[
+    datum("ActionName", Field::TargetName),
+    datum("RoleName", Field::TargetName),
+    datum("GroupName", Field::TargetName),
+    datum("RemoteAddress", Field::Ip),
+    datum("User Agent", Field::UserAgent),
+    datum("ServiceProviderName", Field::ClientName),
+    datum("ServiceProvider", Field::ClientName),
+    datum("RelyingParty", Field::ClientId),
+    datum("clientId", Field::ClientId),
+    datum("sessionContextId", Field::SessionId),
+    datum("SessionContextId", Field::SessionId),
+    datum("traceId", Field::RequestId),
+    datum("impersonator", Field::ImpersonatorId),
 ];
+
+/// A name, how it looks, and the field that it fills.
+type Datum = (&'static str, Glance, Field);
+
+const fn datum(name: &'static str, field: Field) -> Datum {
+    (name, Glance::of(name), field)
+}
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse_into(text, &[Inside("data", &[])])?;
