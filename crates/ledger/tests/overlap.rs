@@ -33,6 +33,12 @@ impl World {
         World { disk, clock, ledger: opened.unwrap().0 }
     }
 
+    fn opened_again(self) -> World {
+        let World { disk, ledger, .. } = self;
+        drop(ledger);
+        World::on(disk, usize::MAX)
+    }
+
     fn hand_in(&self, batch: Batch) -> Answer {
         let (send, receive) = mpsc::channel();
         self.ledger.submit(batch, move |answer| send.send(answer).unwrap()).unwrap();
@@ -97,9 +103,7 @@ fn the_frame_on_top_goes_by_the_one_below() {
     assert_eq!(leaf(&above.outcomes[0]), leaf(&below.outcomes[0]), "a repetition gets the first receipt");
     // The tree that grew over both is the one that a start finds.
     let head = world.ledger.head(1);
-    let World { disk, ledger, .. } = world;
-    drop(ledger);
-    assert_eq!(World::on(disk, usize::MAX).ledger.head(1), head);
+    assert_eq!(world.opened_again().ledger.head(1), head);
 }
 
 #[test]
@@ -116,9 +120,7 @@ fn the_frame_on_top_of_one_that_fails_is_put_together_anew() {
         assert_eq!(indexes(&above), [('s', 1), ('s', 2), ('d', 0)], "as if the one below had never been");
         assert_eq!(above.unwrap().size, 3);
         let head = world.ledger.head(1);
-        let World { disk, ledger, .. } = world;
-        drop(ledger);
-        assert_eq!(World::on(disk, usize::MAX).ledger.head(1), head);
+        assert_eq!(world.opened_again().ledger.head(1), head);
     }
 }
 
@@ -209,6 +211,5 @@ fn an_end_waits_for_all_frames() {
     let [below, above] = world.end(two);
     assert_eq!((indexes(&below), indexes(&above)), (vec![('s', 0)], vec![('s', 1)]));
     assert_eq!(indexes(&third.recv().unwrap()), [('s', 2)]);
-    let World { disk, .. } = world;
-    assert_eq!(World::on(disk, usize::MAX).ledger.size(1), 3);
+    assert_eq!(world.opened_again().ledger.size(1), 3);
 }
