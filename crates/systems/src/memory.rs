@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Requests remembered per tenant: at 150 bytes each about 1 MiB.
@@ -28,8 +28,8 @@ pub struct Memory {
     names: Names,
 }
 
-/// What requests and actions are called here: a number made of their names with a key of this memory's own. Two of a few thousand
-/// have the same one in ten thousand times the age of the world, and nobody who does not know the key can look for them.
+/// What requests and actions are called here: a number made of their names with a key of this memory's own. A name has that of one
+/// of [`MAX_REQUESTS`] others by chance once in 2^51 times, and nobody who does not know the key can look for one that has.
 #[derive(Debug, Default)]
 struct Names(RandomState);
 
@@ -41,24 +41,6 @@ impl Names {
             state.write_u8(0);
         }
         state.finish()
-    }
-}
-
-/// Takes such a number as it is.
-#[derive(Debug, Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
     }
 }
 
@@ -135,7 +117,7 @@ impl Memory {
 /// A map that forgets what was put first.
 #[derive(Debug)]
 struct Recent<T> {
-    known: HashMap<u64, T, BuildHasherDefault<AsItIs>>,
+    known: HashMap<u64, T>,
     order: VecDeque<u64>,
 }
 
