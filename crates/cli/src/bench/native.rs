@@ -254,6 +254,11 @@ const OWN: &[&str] = &[
     // The correlation id of a line in WSO2's log, which pairs the two forms of one action.
     "] [",
 ];
+/// What stands before the id of a thing that says of itself that it is one, and that many records speak of.
+const SHARED: &str = "\"aggregate\":{\"id\":\"";
+/// What is followed by something too short to be seen as an id that is the record's own all the same: the record's, or its place in a
+/// row of them.
+const SHORT: &[&str] = &["\"id\":\"A-", "\"sequence\":\""];
 /// People and things that the records speak of.
 const OTHERS: u64 = 5_000;
 
@@ -275,12 +280,11 @@ fn numbered(text: &str, number: u64) -> String {
         let length = rest.bytes().take_while(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')).count();
         let (run, after) = rest.split_at(length);
         if length == 0 {
-            // The one id of a sample that is too short to be seen as one.
             let (head, tail) = rest.split_at(first.len_utf8());
             out.push_str(head);
             rest = tail;
-            if out.ends_with("\"id\":\"A-") {
-                out.push_str(&format!("{number}-"));
+            if let Some(short) = SHORT.iter().find(|short| out.ends_with(**short)) {
+                out.push_str(&format!("{number}{}", if short.ends_with('-') { "-" } else { "" }));
             }
             continue;
         }
@@ -289,7 +293,8 @@ fn numbered(text: &str, number: u64) -> String {
             out.push_str(&(MONTH + seconds as i64).to_string());
             out.push_str(run.get(10..).unwrap_or_default());
         } else if length >= 8 && run.bytes().any(|b| b.is_ascii_digit()) {
-            let number = if OWN.iter().any(|own| out.ends_with(own)) { number } else { number % OTHERS };
+            let own = !out.ends_with(SHARED) && OWN.iter().any(|own| out.ends_with(own));
+            let number = if own { number } else { number % OTHERS };
             out.push_str(run.get(..length - 6).unwrap_or_default());
             out.push_str(&if digits {
                 format!("{:06}", number % 1_000_000)
@@ -405,5 +410,9 @@ mod tests {
             r#"{"id":"9d015fcd-2b6a","at":1793581261123,"t":"2026-11-02T01:01:01.297Z","n":"312909075212000061","type":"added"}"#
         );
         assert_eq!(numbered("žluť \"id\":\"A-2\"", 7), "žluť \"id\":\"A-7-2\"");
+        assert_eq!(
+            numbered(r#"{"aggregate":{"id":"313014806065971608"},"sequence":"4"}"#, 5_007),
+            r#"{"aggregate":{"id":"313014806065000007"},"sequence":"50074"}"#
+        );
     }
 }
