@@ -33,6 +33,7 @@ struct Row<'a> {
     source: &'a str,
     old: Option<&'a str>,
     new: Option<&'a str>,
+    attributes: Option<&'a str>,
     diff: bool,
     name: bool,
 }
@@ -47,6 +48,7 @@ impl<'a> Row<'a> {
                 Field::Source => out.source = stored.text().unwrap_or_default(),
                 Field::Old => out.old = stored.text(),
                 Field::New => out.new = stored.text(),
+                Field::Attributes => out.attributes = stored.text(),
                 Field::Diff => out.diff = true,
                 Field::TargetName => out.name = true,
                 _ => {}
@@ -102,29 +104,29 @@ impl Deriving {
         if said.name {
             derived.name = None;
         }
-        Ok(with(row, &derived).filter(|row| row.len() <= MAX_RECORD))
+        Ok(with(row, said.attributes, &derived).filter(|row| row.len() <= MAX_RECORD))
     }
 }
 
-/// A row with what was derived and the mark that says so; `None` where nothing was.
-fn with(row: &[u8], derived: &Derived) -> Option<Vec<u8>> {
+/// A row of these attributes with what was derived and the mark that says so; `None` where nothing was.
+fn with(row: &[u8], attributes: Option<&str>, derived: &Derived<'_>) -> Option<Vec<u8>> {
     if derived.is_empty() {
         return None;
     }
     let mut new: Vec<(Field, &str)> = Vec::new();
-    for (field, text) in [(Field::Old, &derived.old), (Field::Diff, &derived.diff), (Field::TargetName, &derived.name)]
+    let Derived { old, diff, name } = derived;
+    for (field, text) in
+        [(Field::Old, old.as_deref()), (Field::Diff, diff.as_deref()), (Field::TargetName, name.as_deref())]
     {
-        new.extend(text.as_deref().map(|text| (field, text)));
+        new.extend(text.map(|text| (field, text)));
     }
     let paths: Vec<&str> = new.iter().map(|(field, _)| field.spec().path).collect();
-    let stored = fields(row).map_while(Result::ok);
-    let attributes = stored.clone().find(|s| s.field == Field::Attributes).and_then(|s| s.text()).unwrap_or("{}");
-    let attributes = change::mark(attributes, &paths)?;
+    let attributes = change::mark(attributes.unwrap_or("{}"), &paths)?;
     new.push((Field::Attributes, &attributes));
     new.sort_by_key(|(field, _)| *field);
     let mut out = Vec::with_capacity(row.len() + new.iter().map(|(_, text)| text.len() + 8).sum::<usize>());
     let mut new = new.into_iter().peekable();
-    for stored in stored {
+    for stored in fields(row).map_while(Result::ok) {
         while let Some((field, text)) = new.next_if(|(field, _)| *field <= stored.field) {
             put(&mut out, field, text.as_bytes());
         }
@@ -177,7 +179,8 @@ mod tests {
                 diff: Some(r#"{"a":{"__old":1,"__new":2}}"#.into()),
                 name: Some("ann".into()),
             };
-            let better = with(&sent, &derived).unwrap();
+            let attributes = Row::of(&sent).attributes;
+            let better = with(&sent, attributes, &derived).unwrap();
             assert!(fields(&better).all(|f| f.is_ok()), "fields in their order");
             let found = |field| fields(&better).flatten().find(|f| f.field == field).and_then(|f| f.text());
             assert_eq!(found(Field::Old), Some(r#"{"a":1}"#));
@@ -188,7 +191,7 @@ mod tests {
             assert_eq!(as_sent(&better, false), as_sent(&sent, false), "a repetition is known");
             let other = row(r#"{"id":"e","time":"1970-01-01T00:00:00Z","log":"audit","action":"y","new":{"a":2}}"#);
             assert_ne!(as_sent(&better, false), as_sent(&other, false));
-            assert_eq!(with(&sent, &Derived::default()), None);
+            assert_eq!(with(&sent, attributes, &Derived::default()), None);
         }
     }
 }

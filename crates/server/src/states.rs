@@ -50,7 +50,7 @@ pub(crate) struct State {
     /// When the record that said so happened, microseconds UTC.
     pub(crate) at: i64,
     /// That record's id.
-    pub(crate) id: Box<str>,
+    pub(crate) id: Arc<str>,
     /// Canonical JSON; `None` once it is gone.
     pub(crate) text: Option<Arc<str>>,
 }

@@ -181,6 +181,17 @@ impl<'a> Reader<'a> {
         found
     }
 
+    /// Takes a member that is the very next, with the comma before it if it has one, where it stands just like this one and ends there.
+    #[inline]
+    pub fn takes_member(&mut self, member: &str) -> bool {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let found = rest.starts_with(member.as_bytes()) && matches!(rest.get(member.len()), Some(b',' | b'}'));
+        if found {
+            self.at += member.len();
+        }
+        found
+    }
+
     #[inline]
     fn expect(&mut self, byte: u8, wanted: &str) -> Result<()> {
         self.space();
