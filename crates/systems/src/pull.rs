@@ -426,6 +426,8 @@ pub(crate) struct Cut {
     pub all: usize,
     /// The earliest time among all.
     pub oldest: Option<i64>,
+    /// The times of the first and the last that have one.
+    pub ends: Option<(i64, i64)>,
 }
 
 /// Takes a list apart. A record without a time that can be read stays: it is the adapter's matter.
@@ -434,7 +436,7 @@ pub(crate) fn cut(list: &str, window: Window, member: &str, stamp: moment::Stamp
     if !list.trim_start().starts_with('[') {
         return Err(unusable());
     }
-    let mut out = Cut { count: 0, body: String::new(), all: 0, oldest: None };
+    let mut out = Cut { count: 0, body: String::new(), all: 0, oldest: None, ends: None };
     for piece in split::records(list) {
         let text = piece.text.map_err(|_| unusable())?;
         out.all += 1;
@@ -444,6 +446,7 @@ pub(crate) fn cut(list: &str, window: Window, member: &str, stamp: moment::Stamp
         });
         if let Some(at) = at {
             out.oldest = Some(out.oldest.map_or(at, |o| o.min(at)));
+            out.ends = Some((out.ends.map_or(at, |(first, _)| first), at));
             if at < window.from || at >= window.to {
                 continue;
             }

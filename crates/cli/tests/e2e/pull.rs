@@ -54,6 +54,8 @@ struct Realm {
     events: Vec<Value>,
     admin_events: Vec<Value>,
     trouble: VecDeque<&'static str>,
+    /// Before 26.2: it knows days only, and one order.
+    old: bool,
     tokens: u32,
     seen: Vec<String>,
     /// What it says of its saving of events, where it is not all of them; a number is a status.
@@ -91,8 +93,20 @@ fn keycloak(realm: &Arc<Mutex<Realm>>) -> Peer {
             };
         }
         let list = if kind == "events" { &realm.events } else { &realm.admin_events };
-        let mut list: Vec<&Value> = list.iter().filter(|e| in_days(asked, e["time"].as_i64().unwrap())).collect();
-        list.sort_by_key(|e| std::cmp::Reverse(e["time"].as_i64()));
+        let days = asked.param("dateFrom").contains('-');
+        if realm.old && !days {
+            return Said::status(400);
+        }
+        let within = |e: &&Value| {
+            let time = e["time"].as_i64().unwrap();
+            let moment = |name: &str| asked.param(name).parse::<i64>().unwrap();
+            if days { in_days(asked, time) } else { moment("dateFrom") <= time && time <= moment("dateTo") }
+        };
+        let mut list: Vec<&Value> = list.iter().filter(within).collect();
+        list.sort_by_key(|e| e["time"].as_i64());
+        if realm.old || asked.param("direction") != "asc" {
+            list.reverse();
+        }
         let (first, max): (usize, usize) = (asked.param("first").parse().unwrap(), asked.param("max").parse().unwrap());
         let page: Vec<&Value> = list.into_iter().skip(first).take(max).collect();
         let body = json!(page).to_string();
@@ -125,6 +139,16 @@ fn keycloak_source(peer: &Peer, more: Value) -> Value {
 
 #[test]
 fn every_event_of_a_keycloak_is_here_once_whatever_goes_wrong_on_the_way() {
+    every_event_is_here_once(false, &["events 0", "admin-events 0"]);
+}
+
+#[test]
+fn every_event_of_an_older_keycloak_is_here_once_as_well() {
+    // Newest first, in pages, by offset.
+    every_event_is_here_once(true, &["events 0", "events 500", "events 1000", "admin-events 0"]);
+}
+
+fn every_event_is_here_once(old: bool, pages: &[&str]) {
     let start = millis(-3600);
     let realm = Arc::new(Mutex::new(Realm {
         events: (0..1200).map(|n| login_event(n, start + n as i64 * 2000)).collect(),
@@ -133,6 +157,7 @@ fn every_event_of_a_keycloak_is_here_once_whatever_goes_wrong_on_the_way() {
                 "resourcePath": "users/u1", "authDetails": { "userId": "boss", "realmId": "acme" }, "representation": "{\"username\":\"user1\"}" }),
         ],
         trouble: ["limited", "broken", "cut", "closed", "revoked"].into(),
+        old,
         ..Realm::default()
     }));
     let peer = keycloak(&realm);
@@ -147,9 +172,8 @@ fn every_event_of_a_keycloak_is_here_once_whatever_goes_wrong_on_the_way() {
     eventually("all events are here", || stored(&server, "keycloak").0 >= 1201);
     assert_eq!(stored(&server, "keycloak"), (1201, 1201));
     assert!(realm.lock().unwrap().trouble.is_empty(), "all of it went wrong");
-    // Newest first, in pages, by offset.
     let seen = realm.lock().unwrap().seen.clone();
-    for page in ["events 0", "events 500", "events 1000", "admin-events 0"] {
+    for page in pages {
         assert!(seen.iter().any(|s| s == page), "{page}: {seen:?}");
     }
     // The first comparison, which comes by itself, is over: it would find what comes now.
@@ -188,6 +212,31 @@ fn every_event_of_a_keycloak_is_here_once_whatever_goes_wrong_on_the_way() {
     assert!(!server.home.logs().contains("hush-hush"));
     let home = server.stop();
     home.verify().ok();
+}
+
+#[test]
+fn what_changed_is_known_over_all_pages_of_what_was_there_before() {
+    let start = millis(-3600);
+    let update = |n: i64| {
+        json!({ "id": format!("adm-{n}"), "time": start + n, "realmId": "acme", "operationType": "UPDATE", "resourceType": "USER",
+            "resourcePath": format!("users/u{}", n % 3), "authDetails": { "userId": "boss", "realmId": "acme" },
+            "representation": json!({ "username": format!("user{}", n % 3), "email": format!("{n}@x.example") }).to_string() })
+    };
+    let admin_events: Vec<Value> = (0..1200).map(update).collect();
+    let realm = Arc::new(Mutex::new(Realm { admin_events, ..Realm::default() }));
+    let peer = keycloak(&realm);
+    let server = with_tenant();
+    assert_eq!(put(&server, "acme", "kc", &keycloak_source(&peer, json!({}))).status, 201);
+    eventually("all events are here", || stored(&server, "keycloak").0 == 1200);
+    let page = server.admin.page("acme", "records", &[("q", "source:keycloak"), ("limit", "1000")]);
+    let items = page["items"].as_array().unwrap();
+    assert_eq!(items.len(), 1000);
+    for item in items {
+        let new = item["new"]["email"].as_str().unwrap();
+        let n: i64 = new.split('@').next().unwrap().parse().unwrap();
+        let change = json!({ "email": { "__old": format!("{}@x.example", n - 3), "__new": new } });
+        assert_eq!(item["diff"], change, "{item}");
+    }
 }
 
 #[test]

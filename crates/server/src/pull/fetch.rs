@@ -55,9 +55,9 @@ async fn window(walk: &mut Walk, name: &'static str, began: i64, total: &mut Too
         } else {
             stream.to = None;
             stream.until = stream.until.max(to);
-            // Once more over the last stretch with the next look: records come late.
+            // Once more over the last stretch with the next look, even of a window before this one: records come late.
             let back = walk.plan.overlap.saturating_mul(SECOND);
-            stream.from = if caught_up { to.saturating_sub(back).max(window.from) } else { to };
+            stream.from = if caught_up { to.saturating_sub(back).max(walk.plan.since) } else { to };
         }
         walk.position.streams.insert(name.to_owned(), stream.clone());
         walk.save(took, true)?;

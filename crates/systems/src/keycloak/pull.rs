@@ -1,9 +1,15 @@
 //! Keycloak's admin API: `GET /admin/realms/{realm}/events` and `…/admin-events`.
 //!
-//! Both answer newest first, `first` and `max` cut a page out, and `dateFrom`/`dateTo` are days whose zone is the
-//! server's. So a walk begins at the window's end and stops at the first page that reaches back before its beginning;
-//! what lies outside is dropped here. Events that arrive during a walk push others to later pages: they come twice,
-//! never not at all. Only what the realm stores can be had (Realm settings → Events → Save events), which
+//! From 26.2 on both answer oldest first where `direction=asc` says so, and take moments as `dateFrom` and `dateTo`. That is asked for
+//! first: so the state before a change was heard of before the change, however long the window is. A full page is followed by one that
+//! begins with its last moment: no event is missed because others were removed meanwhile, as it would be by counting.
+//!
+//! Those before refuse such a moment, and answer newest first; `first` and `max` cut a page out, and `dateFrom`/`dateTo` are days whose
+//! zone is the server's. So a walk begins at the window's end and stops at the first page that
+//! reaches back before its beginning; what lies outside is dropped here. Events that arrive during a walk push others to later pages:
+//! they come twice, never not at all.
+//!
+//! Only what the realm stores can be had (Realm settings → Events → Save events), which
 //! `GET /admin/realms/{realm}/events/config` says.
 
 use crate::Reason;
@@ -74,23 +80,74 @@ impl Pull for KeycloakEvents {
         window: Window,
         page: Option<&str>,
     ) -> Result<Ask, Reason> {
-        let first: usize = page.and_then(|p| p.parse().ok()).unwrap_or(0);
         let (base, realm) = (config.base()?, pull::encoded(config.need("realm")?));
-        // A day more at both ends, whatever the server's zone is and whether it counts the last day in.
-        let (from, to) = (day(window.from.saturating_sub(DAY)), day(window.to.saturating_add(DAY)));
-        let url = format!("{base}/admin/realms/{realm}/{stream}?dateFrom={from}&dateTo={to}&first={first}&max={MAX}");
+        let place = Place::of(page, window);
+        let (from, to, first, more) = match place {
+            Place::Onward { from, first } => (from.to_string(), millis(window.to).to_string(), first, "&direction=asc"),
+            // A day more at both ends, whatever the server's zone is and whether it counts the last day in.
+            Place::Back { first } => {
+                (day(window.from.saturating_sub(DAY)), day(window.to.saturating_add(DAY)), first, "")
+            }
+        };
+        let url =
+            format!("{base}/admin/realms/{realm}/{stream}?dateFrom={from}&dateTo={to}&first={first}&max={MAX}{more}");
         Ok(Ask::get(url, format!("Bearer {token}")))
     }
 
     fn read(&self, window: Window, page: Option<&str>, answer: &Answer<'_>, now: i64) -> Result<Page, Trouble> {
+        let place = Place::of(page, window);
+        let onward = matches!(place, Place::Onward { .. });
+        let back = Page { next: Some(Place::Back { first: 0 }.to_string()), ..Page::default() };
+        if onward && answer.status == 400 {
+            return Ok(back);
+        }
         pull::good(answer, now)?;
-        let first: usize = page.and_then(|p| p.parse().ok()).unwrap_or(0);
         let text: Cow<'_, str> = crate::split::text(answer.body);
         let cut = pull::cut(&text, window, "time", Stamp::UnixMillis)?;
-        let reached = cut.oldest.is_some_and(|oldest| oldest < window.from);
-        let more = cut.all >= MAX && !reached;
-        let next = first.checked_add(cut.all).filter(|_| more).map(|n| n.to_string());
-        Ok(Page { body: cut.body, count: cut.count, next, wait: None, lost: None })
+        if onward && cut.ends.is_some_and(|(first, last)| first > last) {
+            return Ok(back);
+        }
+        let next = match place {
+            _ if cut.all < MAX => None,
+            Place::Back { .. } if cut.oldest.is_some_and(|oldest| oldest < window.from) => None,
+            Place::Back { first } => first.checked_add(cut.all).map(|first| Place::Back { first }),
+            Place::Onward { from, first } => match cut.ends.map(|(_, last)| millis(last)) {
+                Some(last) if last > from => Some(Place::Onward { from: last, first: 0 }),
+                // A page of one moment, and it may have more.
+                _ => first.checked_add(cut.all).map(|first| Place::Onward { from, first }),
+            },
+        };
+        Ok(Page { body: cut.body, count: cut.count, next: next.map(|place| place.to_string()), wait: None, lost: None })
+    }
+}
+
+/// Where a page begins.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// So many events after the first of this millisecond, oldest first.
+    Onward { from: i64, first: usize },
+    /// So many events before the newest.
+    Back { first: usize },
+}
+
+impl Place {
+    fn of(page: Option<&str>, window: Window) -> Place {
+        let onward = |page: &str| {
+            let (from, first) = page.strip_prefix("from:")?.split_once(':')?;
+            Some(Place::Onward { from: from.parse().ok()?, first: first.parse().ok()? })
+        };
+        let back = |page: &str| Some(Place::Back { first: page.parse().ok()? });
+        let beginning = Place::Onward { from: millis(window.from), first: 0 };
+        page.and_then(|page| onward(page).or_else(|| back(page))).unwrap_or(beginning)
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Place::Onward { from, first } => write!(f, "from:{from}:{first}"),
+            Place::Back { first } => write!(f, "{first}"),
+        }
     }
 }
 
@@ -136,6 +193,11 @@ impl Saves for KeycloakEvents {
         let keeps = keeps.filter(|seconds| *seconds > 0 && asked.contains(&EVENTS));
         Ok(Saving { not, unknown: false, keeps, note: (!notes.is_empty()).then(|| notes.join("; ")) })
     }
+}
+
+/// Keycloak's moments, which are none before 1970.
+fn millis(micros: i64) -> i64 {
+    micros.div_euclid(1_000).max(0)
 }
 
 /// `2026-11-26`.

@@ -140,19 +140,46 @@ fn keycloak_says_whether_it_saves_its_events() {
 }
 
 #[test]
-fn keycloak_walks_back_until_it_is_past_the_beginning() {
+fn keycloak_goes_on_from_the_last_moment_of_a_page() {
     let pull = find("keycloak", &Map::new()).unwrap();
     let window = Window { from: NOW - 2_000 * MS, to: NOW };
+    let ask = |page: Option<&str>| pull.ask(&enough("keycloak"), "t", "admin-events", window, page).unwrap().url;
+    let url = "https://kc.example/admin/realms/my%20realm/admin-events";
+    assert_eq!(ask(None), format!("{url}?dateFrom=1795175998000&dateTo=1795176000000&first=0&max=500&direction=asc"));
+    let read = |page: Option<&str>, body: &str| pull.read(window, page, &answer(200, &[], body), NOW).unwrap();
+    let page = read(None, &keycloak_events((1..=500).map(|n| NOW - 1_000 * MS + n * MS)));
+    assert_eq!((page.count, page.next.as_deref()), (500, Some("from:1795175999500:0")));
+    assert!(ask(page.next.as_deref()).contains("?dateFrom=1795175999500&dateTo=1795176000000&first=0&"));
+    // A page of one moment: counted on within it.
+    let same = keycloak_events((1..=500).map(|_| NOW - 500 * MS));
+    let page = read(page.next.as_deref(), &same);
+    assert_eq!(page.next.as_deref(), Some("from:1795175999500:500"));
+    let page = read(page.next.as_deref(), &keycloak_events((1..=3).map(|n| NOW - 500 * MS + n * MS)));
+    assert_eq!((page.count, page.next), (3, None));
+    let page = read(None, "[]");
+    assert_eq!((page.count, page.body.as_str(), page.next), (0, "", None));
+}
+
+#[test]
+fn an_older_keycloak_is_walked_back_until_it_is_past_the_beginning() {
+    let pull = find("keycloak", &Map::new()).unwrap();
+    let window = Window { from: NOW - 2_000 * MS, to: NOW };
+    let read = |page: Option<&str>, status, body: &str| pull.read(window, page, &answer(status, &[], body), NOW);
+    // It wants days; or takes the moment, and answers in its own order all the same.
+    let newest = keycloak_events((1..=500).map(|n| NOW - n * MS));
+    for (status, body) in [(400, "{}"), (200, newest.as_str())] {
+        let page = read(None, status, body).unwrap();
+        assert_eq!((page.count, page.next.as_deref()), (0, Some("0")));
+    }
+    assert!(read(Some("0"), 400, "{}").is_err());
     // A full page, all inside: on.
-    let page = pull.read(window, None, &answer(200, &[], &keycloak_events((1..=500).map(|n| NOW - n * MS))), NOW);
-    let page = page.unwrap();
+    let page = read(Some("0"), 200, &newest).unwrap();
     assert_eq!((page.count, page.next.as_deref()), (500, Some("500")));
     // A full page that reaches back before the window: done, and only the window's are kept.
-    let body = keycloak_events((1801..=2300).map(|n| NOW - n * MS));
-    let page = pull.read(window, Some("500"), &answer(200, &[], &body), NOW).unwrap();
+    let page = read(Some("500"), 200, &keycloak_events((1801..=2300).map(|n| NOW - n * MS))).unwrap();
     assert_eq!((page.count, page.next), (200, None));
     // An empty or short page: done.
-    let page = pull.read(window, Some("500"), &answer(200, &[], "[]"), NOW).unwrap();
+    let page = read(Some("500"), 200, "[]").unwrap();
     assert_eq!((page.count, page.body.as_str(), page.next), (0, "", None));
     let ask = pull.ask(&enough("keycloak"), "t", "admin-events", window, Some("500")).unwrap();
     assert_eq!(
@@ -283,7 +310,7 @@ proptest! {
             r#"\[(\{"(time|published|recordedAt)":("2026-11-20T12:00:0[0-9]Z"|[0-9]{0,14})\},?){0,5}\]"#,
             r#"\{"(logs|data)":(\[\]|\{"authLog":\{"hasMore":true,"entries":\[\{"createdAt":"2026-11-20T11:59:5[0-9]Z"\}\]\}\})(,"nextToken":"[a-z]")?\}"#,
         ],
-        link in ".{0,60}", page in proptest::option::of("[0-9]{1,19}"),
+        link in ".{0,60}", page in proptest::option::of("(from:)?[0-9]{1,19}(:[0-9]{1,19})?"),
     ) {
         let headers = headers(&[("link", &link), ("retry-after", &link), ("x-rate-limit-reset", &link)]);
         let window = Window { from: NOW - 10_000_000, to: NOW };
