@@ -210,10 +210,6 @@ impl<'d> Engine<'d> {
             (Node::Object { members: old, .. }, Node::Object { members: new, .. }) => {
                 self.write_objects((a, old), (b, new), out);
             }
-            // Many systems write each value as a list of one.
-            (Node::Array(old), Node::Array(new)) if self.are_one_each(old, new) => {
-                self.write_arrays(old, new, &[Step::Change(1, 1)], out);
-            }
             (Node::Array(old), Node::Array(new)) => match self.align(old, new) {
                 Some(steps) => self.write_arrays(old, new, &steps, out),
                 None => self.write_by_position(old, new, out),
@@ -226,12 +222,6 @@ impl<'d> Engine<'d> {
                 out.push('}');
             }
         }
-    }
-
-    /// Whether both have one element, which has no parts. (They are not equal.)
-    fn are_one_each(&self, old: &[Id], new: &[Id]) -> bool {
-        let part = |id: &Id| matches!(self.docs.node(*id), Node::Scalar(_) | Node::Whole(_));
-        matches!((old, new), ([old], [new]) if part(old) && part(new))
     }
 
     fn write_objects(&mut self, (a, old): (Id, &[(u32, Id)]), (b, new): (Id, &[(u32, Id)]), out: &mut String) {

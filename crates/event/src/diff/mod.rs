@@ -7,6 +7,7 @@
 //! | part | does |
 //! | --- | --- |
 //! | `doc` | both JSON texts as one arena of nodes; equal values share a *class* |
+//! | `plain` | the most usual differences, without the other three |
 //! | `engine` | scores, pairs and writes; counts its work and turns positional when it has spent its budget |
 //! | `sequence` | difflib's matcher over a sequence of numbers |
 //!
@@ -19,6 +20,7 @@
 
 mod doc;
 mod engine;
+mod plain;
 mod sequence;
 #[cfg(test)]
 mod tests;
@@ -57,7 +59,10 @@ pub fn diff(old: &str, new: &str) -> Result<Option<Diff>, serde_json::Error> {
         Docs::default().read(old, None)?;
         return Ok(None);
     }
-    run(old, new, Keep::Changes, None, BUDGET)
+    match plain::diff(old, new) {
+        Some(json) => Ok(Some(Diff { json, positional: false })),
+        None => run(old, new, Keep::Changes, None, BUDGET),
+    }
 }
 
 /// [`diff`], for states that were redacted: a value of `new` whose JSON pointer `changed` answers `true` for is shown as

@@ -272,7 +272,78 @@ fn any_json() -> impl Strategy<Value = String> {
     })
 }
 
+/// Two texts that have most in common: the same names, mostly, with values that may be others.
+fn twins() -> impl Strategy<Value = (String, String)> {
+    let leaf = || {
+        prop::sample::select(vec![
+            "1",
+            "-0",
+            "0",
+            "1.0",
+            "12345678901234567890",
+            "true",
+            "null",
+            "\"x\"",
+            "\"\\u0078\"",
+            "\"é\"",
+            "[]",
+            "[1]",
+            "[\"x\"]",
+            "[[1]]",
+            "[1,2]",
+            "{}",
+            " 7",
+        ])
+    };
+    let pair = prop_oneof![
+        (leaf(), leaf()).prop_map(|(a, b)| (a.to_owned(), b.to_owned())),
+        leaf().prop_map(|a| (a.to_owned(), a.to_owned())),
+    ];
+    pair.prop_recursive(4, 24, 4, |inner| {
+        let name = prop::sample::select(vec!["a", "b", "c", "1", "b__added", "é", "a\\n"]);
+        let object = |members: &[(&str, (String, String))], second: bool| {
+            let texts = members.iter().map(|(k, (a, b))| format!("\"{k}\":{}", if second { b } else { a }));
+            format!("{{{}}}", texts.collect::<Vec<_>>().join(","))
+        };
+        let members = prop_oneof![
+            prop::collection::btree_map(name.clone(), inner.clone(), 0..4)
+                .prop_map(|m| m.into_iter().collect::<Vec<_>>()),
+            prop::collection::vec((name, inner.clone()), 0..3),
+        ];
+        prop_oneof![
+            4 => members.prop_map(move |m| (object(&m, false), object(&m, true))),
+            1 => (inner.clone(), inner).prop_map(|((a, _), (_, b))| (a, b)),
+        ]
+    })
+}
+
+#[test]
+fn what_is_usual_is_plain() {
+    let (old, new) = (r#"{"a":1,"b":{"c":["x"],"d":null},"e":[1,2]}"#, r#"{"a":2,"b":{"c":["y"],"d":true},"e":[1,2]}"#);
+    assert_eq!(plain::diff(old, new), None, "two lists of two have to be looked through");
+    let (old, new) = (old.replace(r#","e":[1,2]"#, ""), new.replace(r#","e":[1,2]"#, ""));
+    let json = r#"{"a":{"__old":1,"__new":2},"b":{"c":[["-","x"],["+","y"]],"d":{"__old":null,"__new":true}}}"#;
+    assert_eq!(plain::diff(&old, &new).as_deref(), Some(json));
+    for (old, new) in [
+        (r#"{"a":1}"#, r#"{"b":1}"#),
+        (r#"{"1":1}"#, r#"{"1":2}"#),
+        (r#"{"a":1}"#, r#"{"a":1.0}"#),
+        ("1", "2"),
+        ("{", "{"),
+    ] {
+        assert_eq!(plain::diff(old, new), None, "{old} {new}");
+    }
+}
+
 proptest! {
+    #[test]
+    fn a_plain_difference_is_the_one_that_is_found_at_length((old, new) in twins()) {
+        if let Some(json) = plain::diff(&old, &new) {
+            let found = run(&old, &new, Keep::Changes, None, BUDGET).unwrap();
+            prop_assert_eq!(Some(json), found.map(|found| found.json), "{} {}", old, new);
+        }
+    }
+
     #[test]
     fn anything_differs_from_another_or_equals_itself(old in any_json(), new in any_json(), budget in 0u64..200) {
         prop_assert_eq!(diff(&old, &old).unwrap(), None);
