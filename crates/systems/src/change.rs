@@ -135,7 +135,9 @@ fn name_of<'a>(state: &Members<'a>, names: &[&str]) -> Option<Cow<'a, str>> {
 struct State<'a> {
     text: &'a str,
     members: Vec<(Cow<'a, str>, &'a str)>,
-    /// Where each member ends in the text.
+    /// Where the first member may begin in the text.
+    begin: usize,
+    /// Where each member ends.
     ends: Vec<usize>,
 }
 
@@ -153,9 +155,10 @@ impl<'a> State<'a> {
     /// The same where most members stand just as in another state: those are compared with it and not read again.
     fn read_beside(text: &'a str, other: &State<'a>) -> Option<State<'a>> {
         let room = other.members.len().max(24);
-        let mut state = State { text, members: Vec::with_capacity(room), ends: Vec::with_capacity(room) };
         let mut r = Reader::new(text);
         r.open(b'{').ok()?;
+        let (members, ends) = (Vec::with_capacity(room), Vec::with_capacity(room));
+        let mut state = State { text, members, begin: r.at(), ends };
         let mut next = 0;
         loop {
             let first = state.members.is_empty();
@@ -200,17 +203,17 @@ impl<'a> State<'a> {
         let end_of = |place: usize| self.ends.get(place).copied();
         let before = place.checked_sub(1).and_then(end_of);
         let behind = if given { end_of(place) } else { before };
-        let (before, behind) = (before.unwrap_or(1), behind.unwrap_or(1));
+        let (before, behind) = (before.unwrap_or(self.begin), behind.unwrap_or(self.begin));
         let mut out = String::with_capacity(self.text.len() + name.len() + raw.len() + 8);
         out.push_str(self.text.get(..before).unwrap_or("{"));
-        if before > 1 {
+        if before > self.begin {
             out.push(',');
         }
         write_string(&mut out, name);
         out.push(':');
         out.push_str(raw);
         let rest = self.text.get(behind..).unwrap_or("}");
-        if behind == 1 && !self.members.is_empty() {
+        if behind == self.begin && !self.members.is_empty() {
             out.push(',');
         }
         out.push_str(rest);
@@ -220,7 +223,7 @@ impl<'a> State<'a> {
     /// How a member stands in the text, with the comma before it unless it is to be the first.
     fn whole(&self, place: usize, first: bool) -> Option<&'a str> {
         let from = place.checked_sub(1).and_then(|before| self.ends.get(before));
-        let whole = self.text.get(from.copied().unwrap_or(1)..*self.ends.get(place)?)?;
+        let whole = self.text.get(from.copied().unwrap_or(self.begin)..*self.ends.get(place)?)?;
         match (from.is_some(), first) {
             (true, true) => whole.strip_prefix(','),
             (false, false) => None,
@@ -451,6 +454,9 @@ mod tests {
             all.insert(name.clone(), 9);
             let text = json!(known).to_string();
             prop_assert_eq!(State::read(&text).unwrap().with(&name, "9"), json!(all).to_string());
+            let blanks = format!(" {{ {}", &text[1..]);
+            let found = State::read(&blanks).unwrap().with(&name, "9");
+            prop_assert_eq!(value(Some(&found)), json!(all));
         }
 
         #[test]
