@@ -98,6 +98,15 @@ impl Catalog {
         })
     }
 
+    /// The same of a file that nobody has open, whatever its version, without changing anything; `None` too where there is no such file.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn peek_meta(disk: &dyn Disk, path: &Path, name: &str) -> Result<Option<Vec<u8>>> {
+        Db::peek(disk, path, name)
+    }
+
     /// Sets a named value, durably.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use disk::Disk;
 use parking_lot::{Mutex, RwLock};
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
 use crate::error::{Error, Result, Step};
 use crate::schema;
@@ -75,6 +75,24 @@ impl Db {
         let conn = connect(disk.as_ref(), path, mode)?;
         schema::refuse_other_version(&conn, path)?;
         Ok(Self::with(disk, path, mode, conn))
+    }
+
+    /// A named value of a file of any version, without changing anything; `None` where there is no such value, table or file.
+    pub(crate) fn peek(disk: &dyn Disk, path: &Path, name: &str) -> Result<Option<Vec<u8>>> {
+        match disk.open(path) {
+            Ok(_) => {}
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(Error::File { action: "open", path: path.into(), source }),
+        }
+        let mode = if has_pending_log(disk, path)? { Mode::Read } else { Mode::ReadStill };
+        let conn = connect(disk, path, mode)?;
+        let value = || -> rusqlite::Result<Option<Vec<u8>>> {
+            if !conn.table_exists(None, "meta")? {
+                return Ok(None);
+            }
+            conn.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0)).optional()
+        };
+        value().map_err(|source| Error::Storage { action: "look at the catalog", source })
     }
 
     fn with(disk: &Arc<dyn Disk>, path: &Path, mode: Mode, conn: Connection) -> Self {

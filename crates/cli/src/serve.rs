@@ -171,9 +171,8 @@ where
         }
     });
     let app = App::new(store, options, metrics);
-    let listener = tokio::net::TcpListener::bind(settings.listen)
-        .await
-        .map_err(|e| Failure::other(format!("could not listen on {}: {e}", settings.listen)))?;
+    let listener =
+        bound(settings.listen).map_err(|e| Failure::other(format!("could not listen on {}: {e}", settings.listen)))?;
     let address = listener.local_addr().map_err(|e| Failure::other(e.to_string()))?;
     prepare(app.clone(), stopping.clone()).await?;
     if *stopping.borrow() {
@@ -271,6 +270,17 @@ async fn send(app: &App, tenant: &Arc<Tenant>, batch: &[String]) -> Done {
             Err(Failure::other(format!("the demo's record {line} was refused: {code}: {detail}")))
         }
     }
+}
+
+/// Connections that came and were not taken yet: a thousand clients that come at once wait here and not for their own second try.
+const WAITING: u32 = 4096;
+
+fn bound(address: SocketAddr) -> std::io::Result<tokio::net::TcpListener> {
+    let socket = if address.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
+    // As the standard library has it: a server that is started again does not wait for its last connections.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
 }
 
 fn greet(settings: &Settings, address: SocketAddr) {

@@ -162,6 +162,7 @@ impl Store {
                 dir = folder.dir.display()
             )));
         }
+        refuse_remains(&folder)?;
         Catalog::unseal_file(disk.as_ref(), &sum)?;
         let catalog = Arc::new(Catalog::open(&disk, &folder.catalog())?);
         let (ledger_id, created) = match catalog.meta("ledger.id")? {
@@ -180,6 +181,10 @@ impl Store {
             let mut aside = folder.high_water.clone().into_os_string();
             aside.push(format!(".{}", clock()));
             disk.rename(&folder.high_water, aside.as_ref()).map_err(io("set aside", &folder.high_water))?;
+            tracing::warn!(
+                "the folder is new, and a high-water mark of another is there; it is kept as {}",
+                std::path::Path::new(&aside).display()
+            );
         }
         let high_water = HighWater::open(Arc::clone(&disk), &folder.high_water, ledger_id, created).map_err(|e| match &e {
             ledger::highwater::HighWaterError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
@@ -232,6 +237,13 @@ impl Store {
             |tenant, row| Some(id_key(id_seed, tenant, crate::ids::id_of(row)?)),
             |tenant, key| recovered_keys.push((tenant, *key)),
         )?;
+        // A tenant is in the catalog before its first record is answered.
+        if let Some(tenant) = ledger.tenants().into_iter().find(|t| catalog.tenant_by_number(*t).is_none()) {
+            return Err(Error::Folder(format!(
+                "the journal has records of a tenant, number {tenant}, that is not in {}: the catalog has lost what was written last. Put it back from a copy, with its -wal file",
+                folder.catalog().display()
+            )));
+        }
         keys.recovered(&recovered_keys);
         let set = load_segments(&folder, &catalog)?;
         let replayed_rows = ledger.tenants().iter().map(|t| ledger.tail_span(*t).1 as u64).sum();
@@ -437,6 +449,29 @@ impl std::fmt::Debug for Store {
 }
 
 /// Whether a file is there. One that cannot be looked at is an error, not absent.
+/// Refuses a folder that has records and no catalog that knows of a ledger: a first start would set aside what is left of it. Changes
+/// nothing, the catalog's log neither.
+fn refuse_remains(folder: &Folder) -> Result<()> {
+    let disk = folder.disk.as_ref();
+    let has_files = |dir: &std::path::Path| match disk.list(dir) {
+        Ok(files) => Ok(!files.is_empty()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(io("look into", dir)(e)),
+    };
+    let (journal, segments) = (folder.journal(), folder.dir.join("segments"));
+    for remains in [&segments, &journal] {
+        if has_files(remains)? && Catalog::peek_meta(disk, &folder.catalog(), "ledger.id")?.is_none() {
+            return Err(Error::Folder(format!(
+                "{} is missing, or lost what was in it, and {} is not empty. Nothing was changed. Put the catalog back from a copy, with its -wal file if there was one; or, to begin anew, move {} away",
+                folder.catalog().display(),
+                remains.display(),
+                folder.dir.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
 pub(crate) fn is_there(disk: &dyn Disk, path: &std::path::Path) -> Result<bool> {
     match disk.open(path) {
         Ok(_) => Ok(true),

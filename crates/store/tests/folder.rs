@@ -76,6 +76,77 @@ fn a_missing_or_foreign_mark_is_refused() {
     assert_eq!(fs::read(&mark).unwrap(), bytes, "the new mark says what the old one said");
 }
 
+/// All files under a folder, and the mark beside it, without those that only say who has it open.
+fn contents(world: &World) -> std::collections::BTreeMap<std::path::PathBuf, Vec<u8>> {
+    let mut found = std::collections::BTreeMap::new();
+    let mut folders = vec![world.folder().dir];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap().map(|e| e.unwrap()) {
+            let (path, name) = (entry.path(), entry.file_name().into_string().unwrap());
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(path);
+            } else if !name.ends_with("-shm") && !name.to_lowercase().contains("lock") {
+                found.insert(path.clone(), fs::read(&path).unwrap());
+            }
+        }
+    }
+    let mark = world.folder().high_water;
+    found.insert(mark.clone(), fs::read(&mark).unwrap());
+    found
+}
+
+fn beside(path: &std::path::Path, end: &str) -> std::path::PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
+/// A first start would set the mark aside, and remove segments that no catalog names.
+#[test]
+fn records_without_their_catalog_are_refused_and_left_as_they_are() {
+    let mut world = World::new();
+    world.more("acme", 300);
+    world.store().flush().unwrap();
+    world.more("acme", 5);
+    let crashed = || world.crashed();
+    let (no_log, no_catalog, damaged) = (crashed(), crashed(), crashed());
+    let catalog = |world: &World| world.folder().catalog();
+    fs::remove_file(beside(&catalog(&no_log), "-wal")).unwrap();
+    for end in ["", "-wal"] {
+        fs::remove_file(beside(&catalog(&no_catalog), end)).unwrap();
+    }
+    let log = beside(&catalog(&damaged), "-wal");
+    let mut bytes = fs::read(&log).unwrap();
+    bytes[40] ^= 1;
+    fs::write(&log, bytes).unwrap();
+    let mut no_journal = {
+        let mut still = world.crashed();
+        still.open().unwrap();
+        still.close();
+        fs::remove_file(catalog(&still)).unwrap();
+        fs::remove_file(still.folder().catalog_sum()).unwrap();
+        fs::remove_dir_all(still.folder().journal()).unwrap();
+        still
+    };
+    for world in [no_log, no_catalog, damaged].iter_mut().chain([&mut no_journal]) {
+        let before = contents(world);
+        refused(world, &["is not empty. Nothing was changed."]);
+        assert_eq!(contents(world), before);
+    }
+}
+
+#[test]
+fn records_of_a_tenant_that_the_catalog_forgot_are_refused() {
+    let mut world = World::new();
+    world.more("acme", 3);
+    let before = world.crashed();
+    world.more("beta", 3);
+    let mut after = world.crashed();
+    let log = |world: &World| beside(&world.folder().catalog(), "-wal");
+    fs::copy(log(&before), log(&after)).unwrap();
+    refused(&mut after, &["records of a tenant, number 2,", "the catalog has lost what was written last"]);
+}
+
 #[test]
 fn a_neighbour_of_the_mark_is_left_alone() {
     let mut world = World::new();

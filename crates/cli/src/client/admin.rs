@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use serde_json::value::RawValue;
 use ureq::http::Method;
 
-use super::http::{Ask, Client, parse, tenant_path};
+use super::http::{Ask, Client, Trouble, parse, tenant_path};
 use super::interrupt::Stop;
 use super::output::{Console, Format, Items, Ordered, OutputArgs, plain, pretty};
 use super::{Connect, Exit, Failure, Outcome, note};
@@ -38,11 +38,11 @@ pub struct TenantArgs {
 pub enum TenantCommand {
     /// Make a tenant (administrator's key)
     Create {
-        /// Its name: lower-case letters, digits, - and _
+        /// Its name: lower-case letters, digits and -
         tenant: String,
-        /// Settings as a JSON object
-        #[arg(long, value_name = "JSON", default_value = "{}")]
-        settings: String,
+        /// Settings as a JSON object, in place of those it has; without this, those of a tenant that is there stay
+        #[arg(long, value_name = "JSON")]
+        settings: Option<String>,
         /// Which server.
         #[command(flatten)]
         connect: Connect,
@@ -120,14 +120,25 @@ pub fn run_tenants(args: &TenantsArgs) -> Outcome {
 pub fn run_tenant(args: &TenantArgs) -> Outcome {
     Stop::at_once();
     let TenantCommand::Create { tenant, settings, connect } = &args.command;
-    create_tenant(&Client::new(connect)?, tenant, settings)
+    create_tenant(&Client::new(connect)?, tenant, settings.as_deref())
 }
 
-fn create_tenant(client: &Client, tenant: &str, settings: &str) -> Outcome {
-    if !serde_json::from_str::<serde_json::Value>(settings).is_ok_and(|value| value.is_object()) {
-        return Err(Failure::new(Exit::Usage, "--settings takes a JSON object, such as {}"));
+fn create_tenant(client: &Client, tenant: &str, settings: Option<&str>) -> Outcome {
+    // What is put in the place of settings takes away redaction rules, and what is stored without them cannot be taken back.
+    let put = match settings {
+        Some(settings) => Some(settings),
+        None => match client.call(&Ask::get(tenant_path(tenant, &[]))) {
+            Ok(_) => None,
+            Err(Trouble::Problem(problem)) if problem.status == 404 => Some("{}"),
+            Err(trouble) => return Err(trouble.into()),
+        },
+    };
+    if let Some(settings) = put {
+        if !serde_json::from_str::<serde_json::Value>(settings).is_ok_and(|value| value.is_object()) {
+            return Err(Failure::new(Exit::Usage, "--settings takes a JSON object, such as {}"));
+        }
+        client.call(&Ask::json(Method::PUT, tenant_path(tenant, &[]), settings))?;
     }
-    client.call(&Ask::json(Method::PUT, tenant_path(tenant, &[]), settings))?;
     note(&format!(
         "tenant {tenant} is there; make a key for it with: indelible key create {tenant} --name NAME --scope write"
     ));
@@ -232,6 +243,7 @@ mod tests {
     fn fake() -> (Fake, Client) {
         let fake = Fake::new(|asked: &Asked| match (asked.method.as_str(), asked.path.as_str()) {
             ("PUT", "/v1/t/acme") => (201, "{}".to_owned()),
+            ("GET", "/v1/t/beta") => (200, "{}".to_owned()),
             ("POST", "/v1/t/acme/keys") => (201, r#"{"id":"k1","key":"ind_k1_secret","scopes":["read"]}"#.to_owned()),
             ("GET", "/v1/t/acme/keys") => (200, r#"{"items":[{"id":"k1","name":"n","scopes":["read"]}]}"#.to_owned()),
             ("GET", "/v1/t") => (200, r#"{"tenants":["acme","beta"]}"#.to_owned()),
@@ -278,9 +290,15 @@ mod tests {
     #[test]
     fn tenants_and_revocation() {
         let (fake, client) = fake();
-        assert_eq!(create_tenant(&client, "acme", "{}"), Ok(Exit::Ok));
-        assert_eq!(create_tenant(&client, "acme", "[]").unwrap_err().exit, Exit::Usage);
-        assert_eq!(fake.asked()[0].text(), "{}");
+        assert_eq!(create_tenant(&client, "acme", Some("{\"a\":1}")), Ok(Exit::Ok));
+        assert_eq!(create_tenant(&client, "acme", Some("[]")).unwrap_err().exit, Exit::Usage);
+        assert_eq!(create_tenant(&client, "acme", None), Ok(Exit::Ok));
+        assert_eq!(create_tenant(&client, "beta", None), Ok(Exit::Ok));
+        let asked: Vec<_> = fake.asked().iter().map(|a| (a.method.clone(), a.path.clone(), a.text())).collect();
+        let put = |path: &str, text: &str| ("PUT".to_owned(), path.to_owned(), text.to_owned());
+        let puts: Vec<_> = asked.into_iter().filter(|(method, ..)| method == "PUT").collect();
+        // One that is not there is made; one that is keeps its settings.
+        assert_eq!(puts, [put("/v1/t/acme", "{\"a\":1}"), put("/v1/t/acme", "{}")]);
         let revoke = |id: &str| {
             run_key(&KeyArgs {
                 command: KeyCommand::Revoke { tenant: "acme".into(), id: id.into(), connect: connect(&fake.url) },
