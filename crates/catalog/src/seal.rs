@@ -99,7 +99,10 @@ impl Catalog {
         };
         let damaged = |reason: String| Ok(SealState::Damaged { reason });
         let Some(sealed) = well_formed(&sealed) else {
-            return damaged(format!("{} is not a seal, or is damaged", sum.display()));
+            return damaged(format!(
+                "{} is not a seal, or is damaged; it only says what the catalog was at the last orderly stop, so remove it, and `indelible verify` looks at the catalog without it",
+                sum.display()
+            ));
         };
         if has_pending_log(disk, db)? {
             return damaged(format!("{} was written to after it was sealed", db.display()));

@@ -155,10 +155,10 @@ impl Store {
         let lock = folder.lock()?;
         let disk = Arc::clone(&folder.disk);
         let sum = folder.catalog_sum();
-        if let catalog::SealState::Damaged { .. } = Catalog::verify_sealed(disk.as_ref(), &folder.catalog(), &sum)? {
+        if let catalog::SealState::Damaged { reason } = Catalog::verify_sealed(disk.as_ref(), &folder.catalog(), &sum)?
+        {
             return Err(Error::Folder(format!(
-                "{} is not what it was at the last shutdown; `indelible verify --data {dir}` says what is damaged, and `indelible rebuild --data {dir}` mends it where only tiles are; else restore it from a copy",
-                folder.catalog().display(),
+                "{reason}. Not started: the catalog may not be what it was at the last shutdown. `indelible verify --data {dir}` says what is damaged, and `indelible rebuild --data {dir}` mends it where only tiles are; else restore it from a copy",
                 dir = folder.dir.display()
             )));
         }
