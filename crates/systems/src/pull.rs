@@ -461,9 +461,18 @@ pub(crate) fn cut(list: &str, window: Window, member: &str, stamp: moment::Stamp
     Ok(out)
 }
 
-/// A page token that may be put back into an address or a body.
-pub(crate) fn believable(token: &str) -> bool {
-    (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(|b| (0x21..0x7f).contains(&b))
+/// The token of the next page, which is sent back encoded and may be any text. None where there is none, or the same came again.
+///
+/// # Errors
+/// One that is too long to be sent back: what it leads to would be missing without a word.
+pub(crate) fn next_token(token: Option<String>, page: Option<&str>) -> Result<Option<String>, Trouble> {
+    match token.filter(|token| !token.is_empty() && Some(token.as_str()) != page) {
+        Some(token) if token.len() > MAX_TOKEN => Err(Trouble::Refused(format!(
+            "the token of the next page has {} bytes, more than {MAX_TOKEN}; what follows cannot be asked for",
+            token.len()
+        ))),
+        token => Ok(token),
+    }
 }
 
 /// `text` as a part of a query or a form.

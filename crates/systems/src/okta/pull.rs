@@ -52,7 +52,10 @@ impl Pull for OktaLogs {
         pull::good(answer, now)?;
         let text = split::text(answer.body);
         let cut = pull::cut(&text, window, "published", Stamp::Millis)?;
-        let next = if cut.all == 0 { None } else { after(answer).filter(|next| Some(next.as_str()) != page) };
+        let next = pull::next_token(after(answer).filter(|_| cut.all > 0), page)?;
+        if next.as_deref().is_some_and(|token| !token.bytes().all(in_query)) {
+            return Err(Trouble::Refused("the link to the next page has an `after` that no address may have".into()));
+        }
         let spent = answer.header("x-rate-limit-remaining").and_then(|t| t.trim().parse::<u64>().ok()) == Some(0);
         let wait = if spent { pull::retry_after(answer, now) } else { None };
         Ok(Page { body: cut.body, count: cut.count, next, wait, lost: None })
@@ -67,7 +70,10 @@ fn after(answer: &Answer<'_>) -> Option<String> {
         .find(|link| link.split(';').skip(1).any(|p| matches!(p.trim(), "rel=\"next\"" | "rel=next")))?;
     let url = next.split(';').next()?.trim().strip_prefix('<')?.strip_suffix('>')?;
     let query = url.split_once('?')?.1;
-    let token = query.split('&').find_map(|pair| pair.strip_prefix("after="))?;
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~' | b'%');
-    (pull::believable(token) && token.bytes().all(plain)).then(|| token.to_owned())
+    query.split('&').find_map(|pair| pair.strip_prefix("after=")).map(str::to_owned)
+}
+
+/// What may stand in an address's query as it is (RFC 3986, section 3.4), but for what ends a part of it.
+fn in_query(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"-._~%!$'()*+,;=:@/?".contains(&b)
 }

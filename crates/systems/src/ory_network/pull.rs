@@ -59,7 +59,7 @@ impl Pull for OryEvents {
         let list = at(&text, &["events"]).ok_or_else(|| Trouble::Refused("the answer has no `events`".into()))?;
         let cut = pull::cut(list, window, "timestamp", Stamp::Micros)?;
         let next = at(&text, &["page_token"]).map(Cow::Borrowed).and_then(|raw| decode(&raw).map(Cow::into_owned));
-        let next = next.filter(|n| cut.all > 0 && pull::believable(n) && Some(n.as_str()) != page);
+        let next = pull::next_token(next.filter(|_| cut.all > 0), page)?;
         Ok(Page { body: streamed(&cut.body), count: cut.count, next, wait: None, lost: None })
     }
 }
