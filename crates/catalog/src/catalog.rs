@@ -98,7 +98,8 @@ impl Catalog {
         })
     }
 
-    /// The same of a file that nobody has open, whatever its version, without changing anything; `None` too where there is no such file.
+    /// The same of a file that nobody has open, whatever its version, without changing it or its log; `None` too where there is no such
+    /// file. Its checksum is not looked at: whoever uses the value opens the catalog.
     ///
     /// # Errors
     ///

@@ -77,7 +77,8 @@ impl Db {
         Ok(Self::with(disk, path, mode, conn))
     }
 
-    /// A named value of a file of any version, without changing anything; `None` where there is no such value, table or file.
+    /// A named value of a file of any version; `None` where there is no such value, table or file. Neither the file nor its log is changed;
+    /// SQLite may make its index of the log (`-shm`).
     pub(crate) fn peek(disk: &dyn Disk, path: &Path, name: &str) -> Result<Option<Vec<u8>>> {
         match disk.open(path) {
             Ok(_) => {}

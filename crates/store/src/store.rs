@@ -458,18 +458,17 @@ fn refuse_remains(folder: &Folder) -> Result<()> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
         Err(e) => Err(io("look into", dir)(e)),
     };
-    let (journal, segments) = (folder.journal(), folder.dir.join("segments"));
-    for remains in [&segments, &journal] {
-        if has_files(remains)? && Catalog::peek_meta(disk, &folder.catalog(), "ledger.id")?.is_none() {
-            return Err(Error::Folder(format!(
-                "{} is missing, or lost what was in it, and {} is not empty. Nothing was changed. Put the catalog back from a copy, with its -wal file if there was one; or, to begin anew, move {} away",
-                folder.catalog().display(),
-                remains.display(),
-                folder.dir.display()
-            )));
-        }
+    let segments = folder.dir.join("segments");
+    let remains = if has_files(&segments)? { segments } else { folder.journal() };
+    if !has_files(&remains)? || Catalog::peek_meta(disk, &folder.catalog(), "ledger.id")?.is_some() {
+        return Ok(());
     }
-    Ok(())
+    Err(Error::Folder(format!(
+        "{} is missing, or lost what was in it, and {} is not empty. Nothing was changed. Put the catalog back from a copy, with its -wal file if there was one; or, to begin anew, move {} away",
+        folder.catalog().display(),
+        remains.display(),
+        folder.dir.display()
+    )))
 }
 
 pub(crate) fn is_there(disk: &dyn Disk, path: &std::path::Path) -> Result<bool> {
