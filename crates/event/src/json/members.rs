@@ -16,7 +16,7 @@ pub struct Member<'a> {
     pub raw: &'a str,
     /// Whether the value is a text in quotes that says what stands between them: nothing in it is escaped.
     pub plain: bool,
-    /// Name and value as they stand, where that is how [`write_string`] and a colon would write the name; else nothing.
+    /// Name and value as they stand, where that is how [`super::write_string`] and a colon would write the name; else nothing.
     pub whole: &'a str,
 }
 
@@ -29,7 +29,7 @@ pub struct Name<'a> {
 }
 
 impl Name<'_> {
-    /// Whether it stands as [`write_string`] and a colon would write it, up to `to`, where the value begins.
+    /// Whether it stands as [`super::write_string`] and a colon would write it, up to `to`, where the value begins.
     #[inline]
     pub fn as_written(&self, to: usize) -> bool {
         // Two quotes and a colon, and neither escapes nor blanks.
