@@ -217,6 +217,8 @@ pub struct Page {
     pub body: String,
     /// How many they are.
     pub count: usize,
+    /// The answer had no record at all, not even one outside the window. It may still lead to a next page.
+    pub empty: bool,
     /// What the next page is asked for with; `None` where the window is done.
     pub next: Option<String>,
     /// How long to wait before the next request, where the system says so.

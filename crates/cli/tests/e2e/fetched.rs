@@ -162,11 +162,14 @@ struct Kept {
     events: Vec<(i64, Value)>,
     /// How many of the next requests are too many.
     limited: usize,
+    /// It answers nothing any more, and always that there is more.
+    hollow: bool,
     /// When it was asked, and whether that was too soon.
     asked: Vec<(Instant, bool)>,
 }
 
-/// A token is `{begin}_{end}_{offset}`.
+/// A token is `{begin}_{end}_{offset}`. Before the offsets that end with 00 and begin with a 3, 6 or 9 comes a page with nothing on
+/// it that leads on all the same: its offset begins with an `x`.
 fn peer(played: impl Played, kept: &Arc<Mutex<Kept>>) -> Peer {
     let kept = Arc::clone(kept);
     Peer::start(move |asked| {
@@ -182,11 +185,21 @@ fn peer(played: impl Played, kept: &Arc<Mutex<Kept>>) -> Peer {
             kept.limited -= 1;
             return Said::Answer(429, vec![("Retry-After".into(), "1".into())], "{}".into());
         }
-        let offset: usize = token.rsplit('_').next().unwrap().parse().unwrap_or(0);
+        let offset = token.rsplit('_').next().unwrap();
+        if kept.hollow {
+            let n: usize = offset.parse().unwrap_or(0);
+            return played.page(Vec::new(), Some(format!("{begin}_{end}_{}", n + 1)));
+        }
+        if let Some(offset) = offset.strip_prefix('x') {
+            return played.page(Vec::new(), Some(format!("{begin}_{end}_{offset}")));
+        }
+        let offset: usize = offset.parse().unwrap_or(0);
         let found: Vec<&Value> =
             kept.events.iter().filter(|(at, _)| (begin..=end).contains(at)).map(|e| &e.1).collect();
         let list: Vec<Value> = found.iter().skip(offset).take(PAGE).map(|e| (*e).clone()).collect();
-        let next = (offset + list.len() < found.len()).then(|| format!("{begin}_{end}_{}", offset + list.len()));
+        let next = offset + list.len();
+        let empty = if next.is_multiple_of(300) { "x" } else { "" };
+        let next = (next < found.len()).then(|| format!("{begin}_{end}_{empty}{next}"));
         played.page(list, next)
     })
 }
@@ -286,4 +299,23 @@ fn asgardeo() {
 #[test]
 fn ory() {
     what_is_there_is_here_once(Ory, 0);
+}
+
+/// Pages without an end are no end: that nothing is missing is not said of them.
+#[test]
+fn what_leads_on_for_ever_and_has_nothing_on_it_is_no_answer() {
+    let server = with_tenant();
+    let kept = Arc::new(Mutex::new(Kept { hollow: true, ..Kept::default() }));
+    let peer = peer(Okta, &kept);
+    let (settings, secrets) = Okta.source(&peer.url);
+    let body = json!({ "system": "okta", "kind": "pull", "settings": settings, "secrets": secrets });
+    assert_eq!(put(&server, "acme", "theirs", &body).status, 201);
+    let mut shown = Value::Null;
+    eventually("it is told", || {
+        shown = source(&server, "theirs");
+        shown["last_error"].as_str().is_some_and(|why| why.contains("100 empty pages"))
+    });
+    let range = format!("from={}&to={}", at(-3650), at(-30));
+    let answer = server.admin.get(&format!("/v1/t/acme/completeness?{range}")).ok();
+    assert_ne!(answer["complete"], "yes", "{answer}");
 }

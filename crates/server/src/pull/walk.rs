@@ -26,6 +26,9 @@ use tokio::sync::OwnedSemaphorePermit;
 /// Tries of one page, and how long is waited for it within a run, seconds.
 const TRIES: u32 = 4;
 const SHORT_WAIT: u64 = 60;
+/// Pages without any record that are asked for one after another. A system may look through its log bit by bit and answer with
+/// what little it found; one that never finds anything is going in circles.
+const EMPTY_PAGES: u32 = 100;
 /// A token is not used in its last seconds.
 const TOKEN_MARGIN: i64 = 10 * SECOND;
 
@@ -76,6 +79,8 @@ pub(super) struct Walk {
     looked: bool,
     /// Held from the request for a page until its records are durable.
     turn: Option<OwnedSemaphorePermit>,
+    /// Pages without a record that came since the last with one.
+    empty: u32,
     request_id: String,
 }
 
@@ -104,6 +109,7 @@ impl Walk {
             database: database.map(Postgres::new),
             looked: false,
             turn: None,
+            empty: 0,
             request_id: app.ids.next(app.store().now()),
             source,
         })
@@ -149,7 +155,7 @@ impl Walk {
                 None => self.once(stream, window, page).await.map_err(End::Trouble),
             };
             let trouble = match got {
-                Ok(page) => return Ok(page),
+                Ok(page) => return self.counted(page),
                 Err(End::Trouble(trouble)) => trouble,
                 Err(end) => return Err(end),
             };
@@ -171,6 +177,19 @@ impl Walk {
                 }
             }
         }
+    }
+
+    /// The page, unless it leads on and so did too many before it that were empty: taking one of those for the last would leave
+    /// out what follows without a word.
+    fn counted(&mut self, page: Page) -> Result<Page, End> {
+        self.empty = if page.empty && page.next.is_some() { self.empty + 1 } else { 0 };
+        if self.empty < EMPTY_PAGES {
+            return Ok(page);
+        }
+        self.empty = 0;
+        self.turn = None;
+        let why = format!("{EMPTY_PAGES} empty pages came one after another, each with a token of the next");
+        Err(End::Trouble(Trouble::Later(None, why)))
     }
 
     async fn take_turn(&mut self) -> Result<(), End> {

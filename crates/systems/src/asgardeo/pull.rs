@@ -72,7 +72,7 @@ impl Pull for AsgardeoSearch {
             .ok_or_else(|| Trouble::Refused("the answer has no `logs`; the log search is unofficial".into()))?;
         let cut = pull::cut(list, window, "recordedAt", Stamp::Micros)?;
         let next = at(&text, &["nextToken"]).map(Cow::Borrowed).and_then(|raw| decode(&raw).map(Cow::into_owned));
-        let next = pull::next_token(next.filter(|_| cut.all > 0), page)?;
-        Ok(Page { body: cut.body, count: cut.count, next, wait: None, lost: None })
+        let next = pull::next_token(next, page)?;
+        Ok(Page { body: cut.body, count: cut.count, empty: cut.all == 0, next, wait: None, lost: None })
     }
 }

@@ -117,7 +117,8 @@ impl Pull for KeycloakEvents {
                 _ => first.checked_add(cut.all).map(|first| Place::Onward { from, first }),
             },
         };
-        Ok(Page { body: cut.body, count: cut.count, next: next.map(|place| place.to_string()), wait: None, lost: None })
+        let next = next.map(|place| place.to_string());
+        Ok(Page { body: cut.body, count: cut.count, next, ..Page::default() })
     }
 }
 

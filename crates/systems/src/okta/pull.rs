@@ -1,7 +1,7 @@
 //! Okta's System Log: `GET /api/v1/logs` with `since`, `until` and `sortOrder=ASCENDING`.
 //!
-//! A query with an end ends: the last page has no `rel="next"` link, or is empty. Of a link only its `after` is believed;
-//! the address stays ours. The rate limit is in every answer (`x-rate-limit-remaining`, `x-rate-limit-reset`).
+//! A query with an end ends: the last page has no `rel="next"` link. An empty one that has it is not the last. Of a link
+//! only its `after` is believed; the address stays ours. The rate limit is in every answer (`x-rate-limit-remaining`, `x-rate-limit-reset`).
 
 use crate::moment::Stamp;
 use crate::pull::{self, Answer, Ask, Config, MAX_PAGE, Page, Pull, Trouble, Window};
@@ -52,13 +52,13 @@ impl Pull for OktaLogs {
         pull::good(answer, now)?;
         let text = split::text(answer.body);
         let cut = pull::cut(&text, window, "published", Stamp::Millis)?;
-        let next = pull::next_token(after(answer).filter(|_| cut.all > 0), page)?;
+        let next = pull::next_token(after(answer), page)?;
         if next.as_deref().is_some_and(|token| !token.bytes().all(in_query)) {
             return Err(Trouble::Refused("the link to the next page has an `after` that no address may have".into()));
         }
         let spent = answer.header("x-rate-limit-remaining").and_then(|t| t.trim().parse::<u64>().ok()) == Some(0);
         let wait = if spent { pull::retry_after(answer, now) } else { None };
-        Ok(Page { body: cut.body, count: cut.count, next, wait, lost: None })
+        Ok(Page { body: cut.body, count: cut.count, empty: cut.all == 0, next, wait, lost: None })
     }
 }
 

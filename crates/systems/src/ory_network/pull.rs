@@ -59,8 +59,8 @@ impl Pull for OryEvents {
         let list = at(&text, &["events"]).ok_or_else(|| Trouble::Refused("the answer has no `events`".into()))?;
         let cut = pull::cut(list, window, "timestamp", Stamp::Micros)?;
         let next = at(&text, &["page_token"]).map(Cow::Borrowed).and_then(|raw| decode(&raw).map(Cow::into_owned));
-        let next = pull::next_token(next.filter(|_| cut.all > 0), page)?;
-        Ok(Page { body: streamed(&cut.body), count: cut.count, next, wait: None, lost: None })
+        let next = pull::next_token(next, page)?;
+        Ok(Page { body: streamed(&cut.body), count: cut.count, empty: cut.all == 0, next, wait: None, lost: None })
     }
 }
 

@@ -206,9 +206,11 @@ fn okta_follows_the_cursor_and_never_the_address() {
     assert_eq!((page.count, page.next.as_deref(), page.wait), (1, Some("17%3A4_a-b"), Some(10)));
     let ask = pull.ask(&enough("okta"), "", "log", window, page.next.as_deref()).unwrap();
     assert!(ask.url.starts_with("https://x.example/api/v1/logs?") && ask.url.ends_with("&after=17%3A4_a-b"));
-    // The same cursor again, or an empty page: done. One that would break out of its place is refused, and is no last page.
+    // The same cursor again: done. One that would break out of its place is refused, and is no last page.
     assert_eq!(pull.read(window, Some("17%3A4_a-b"), &answer(200, &next, &body), NOW).unwrap().next, None);
-    assert_eq!(pull.read(window, None, &answer(200, &next, "[]"), NOW).unwrap().next, None);
+    // A page with nothing on it is not the last where it leads on.
+    let empty = pull.read(window, None, &answer(200, &next, "[]"), NOW).unwrap();
+    assert_eq!((empty.count, empty.empty, empty.next.as_deref()), (0, true, Some("17%3A4_a-b")));
     let odd = link("<https://x.example/?after=a b>; rel=\"next\"");
     assert!(matches!(pull.read(window, None, &answer(200, &odd, &body), NOW), Err(Trouble::Refused(_))));
     let colon = link("<https://x.example/?after=ts:25&limit=1>; rel=\"next\"");
@@ -260,7 +262,9 @@ fn asgardeo_asks_with_milliseconds_in_quotes_and_goes_on_by_token() {
     let page = pull.read(window, None, &answer(200, &[], &body.to_string()), NOW).unwrap();
     assert_eq!((page.count, page.next.as_deref()), (1, Some("n")));
     let empty = r#"{"logs":[],"nextToken":"n"}"#;
-    assert_eq!(pull.read(window, Some("m"), &answer(200, &[], empty), NOW).unwrap().next, None);
+    let page = pull.read(window, Some("m"), &answer(200, &[], empty), NOW).unwrap();
+    assert_eq!((page.empty, page.next.as_deref()), (true, Some("n")), "what follows is not left out");
+    assert_eq!(pull.read(window, Some("n"), &answer(200, &[], empty), NOW).unwrap().next, None);
     assert!(pull.unknowable().is_some());
 }
 
