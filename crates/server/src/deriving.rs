@@ -34,6 +34,7 @@ struct Row<'a> {
     old: Option<&'a str>,
     new: Option<&'a str>,
     attributes: Option<&'a str>,
+    redactions: Option<&'a str>,
     diff: bool,
     name: bool,
 }
@@ -49,6 +50,7 @@ impl<'a> Row<'a> {
                 Field::Old => out.old = stored.text(),
                 Field::New => out.new = stored.text(),
                 Field::Attributes => out.attributes = stored.text(),
+                Field::Redactions => out.redactions = stored.text(),
                 Field::Diff => out.diff = true,
                 Field::TargetName => out.name = true,
                 _ => {}
@@ -64,7 +66,8 @@ impl Deriving {
         Deriving { rules, known: None, ahead: HashMap::new(), learned: Vec::new() }
     }
 
-    /// Looks at the record in place `place` of the batch, and gives its stored form with what was derived, if anything was.
+    /// Looks at the record in place `place` of the batch, and gives its stored form with what was derived, if anything was. `sent` is
+    /// its new state as it came.
     ///
     /// # Errors
     /// Records that cannot be read to know states after a start.
@@ -75,6 +78,7 @@ impl Deriving {
         change: &Change,
         row: &[u8],
         place: usize,
+        sent: impl FnOnce() -> Option<String>,
     ) -> Result<Option<Vec<u8>>, Problem> {
         let known = match &self.known {
             Some(known) => Arc::clone(known),
@@ -91,10 +95,14 @@ impl Deriving {
         if before.as_ref().is_some_and(|known| known.at > said.at || *known.id == *said.id) {
             return Ok(None);
         }
-        let text = before.and_then(|state| state.text);
-        let (after, mut derived) = change::follow(change, text.as_deref(), said.new);
+        let (text, was_hidden) = before.map(|state| (state.text, state.hidden)).unwrap_or_default();
+        let redactions = said.redactions.filter(|list| list.contains("\"/new/"));
+        let sent = redactions.and_then(|list| Some(app.states.hidden(&sent()?, list)));
+        let hidden = sent.unwrap_or_default();
+        let (after, mut derived) = change::follow(change, text.as_deref(), said.new, &hidden.changed(&was_hidden));
         if change.says != Says::Nothing {
-            let state = State { at: said.at, id: said.id.into(), text: after.map(Arc::from) };
+            let hidden = if change.says == Says::Part { hidden.over(was_hidden) } else { hidden };
+            let state = State { at: said.at, id: said.id.into(), text: after.map(Arc::from), hidden };
             self.ahead.insert(key.clone(), state.clone());
             self.learned.push((place, key, state));
         }

@@ -13,9 +13,10 @@ use crate::problem::Problem;
 use crate::states::State;
 use axum::http::StatusCode;
 use catalog::Tenant;
+use event::Field;
 use event::batch::{Body, Piece};
 use event::commit::{self, EntryKind};
-use event::parse::{Invalid, Parser, ValidEvent};
+use event::parse::{Found, Invalid, Parser, ValidEvent};
 use ledger::{Batch, Pending};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -225,7 +226,6 @@ const GAP: &str = "gap:";
 /// What of a row only this server may say: the field, and what it is or begins with. Filters do not tell capital letters from small
 /// ones, so nobody may borrow them either.
 fn reserved(row: &[u8]) -> Option<(&'static str, &'static str)> {
-    use event::Field;
     let begins = |value: &[u8], with: &str| {
         value.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with.as_bytes()))
     };
@@ -244,6 +244,16 @@ fn reserved(row: &[u8]) -> Option<(&'static str, &'static str)> {
         }
     }
     None
+}
+
+/// The new state of a record, as it came.
+fn new_state(record: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Record<'a> {
+        #[serde(borrow)]
+        new: Option<&'a serde_json::value::RawValue>,
+    }
+    serde_json::from_str::<Record<'_>>(record).ok()?.new.map(|new| new.get().to_owned())
 }
 
 /// A batch being prepared.
@@ -310,7 +320,7 @@ impl Work<'_> {
     ) -> Result<Result<(), Invalid>, Problem> {
         let (ids, now, name) = (&self.app.ids, self.parser.now, self.name.clone());
         match self.parser.parse(text, &mut || name.clone().unwrap_or_else(|| ids.next(now)), &mut self.rows) {
-            Ok(event) => self.keep(line, event, by_content, change),
+            Ok(event) => self.keep(line, event, by_content, change, || new_state(text)),
             Err(e) => Ok(Err(e)),
         }
     }
@@ -320,7 +330,12 @@ impl Work<'_> {
         let (ids, now, name) = (&self.app.ids, self.parser.now, self.name.clone());
         let mut made = || name.clone().unwrap_or_else(|| ids.next(now));
         match self.parser.take(filled.fields(place), &mut made, &mut self.rows) {
-            Some(event) => self.keep(read.line, event, read.by_content, read.change.as_ref()),
+            Some(event) => self.keep(read.line, event, read.by_content, read.change.as_ref(), || {
+                filled.fields(place).find_map(|(field, found)| match found {
+                    Found::Json(state) | Found::Object(state, _) if field == Field::New => Some(state.to_owned()),
+                    _ => None,
+                })
+            }),
             // Something is not in order; what, the text tells.
             None => {
                 let mut text = String::new();
@@ -330,13 +345,14 @@ impl Work<'_> {
         }
     }
 
-    /// Keeps a record that passed.
+    /// Keeps a record that passed; `new` is its new state as it came.
     fn keep(
         &mut self,
         line: usize,
         mut event: ValidEvent,
         by_content: bool,
         change: Option<&Change>,
+        new: impl FnOnce() -> Option<String>,
     ) -> Result<Result<(), Invalid>, Problem> {
         let named = event.fresh_id && self.name.is_some();
         if !self.own
@@ -354,7 +370,7 @@ impl Work<'_> {
         if let Some(change) = change {
             let row = self.rows.get(event.row.clone()).unwrap_or_default();
             let place = self.out.records.len();
-            if let Some(better) = self.deriving.look(self.app, self.tenant, change, row, place)? {
+            if let Some(better) = self.deriving.look(self.app, self.tenant, change, row, place, new)? {
                 self.rows.truncate(event.row.start);
                 self.rows.extend_from_slice(&better);
                 event.row.end = self.rows.len();

@@ -5,7 +5,8 @@
 //!
 //! Nothing of this is stored: the records are the only copy, and what is here can be had again from them at any time. So
 //! a crash loses nothing, and what is erased from the records comes back from nowhere. A state is kept as it was stored:
-//! redacted, canonical. It is taken over only once the record that says it is sealed.
+//! redacted, canonical. It is taken over only once the record that says it is sealed. Beside it stands a fingerprint of each value
+//! that was redacted, made with a key that this process alone has and forgets: enough to see that a secret is another one now.
 
 use crate::app::App;
 use crate::problem::Problem;
@@ -18,6 +19,8 @@ use query::{Access, View};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::hash::{BuildHasher as _, RandomState};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,13 +38,71 @@ const MAX_STATE: usize = 256 << 10;
 const LOOK_BACK: usize = 100_000;
 const LOOK_TIME: Duration = Duration::from_secs(3);
 
+/// Fingerprints of one state, at most.
+const MAX_HIDDEN: usize = 64;
+
 /// Every tenant's states; the one used longest ago goes.
-pub struct States(Mutex<LruCache<u32, Arc<Mutex<Known>>>>);
+pub struct States {
+    tenants: Mutex<LruCache<u32, Arc<Mutex<Known>>>>,
+    /// Of the fingerprints.
+    key: RandomState,
+}
 
 impl Default for States {
     fn default() -> States {
-        States(Mutex::new(LruCache::new(NonZeroUsize::new(TENANTS).unwrap_or(NonZeroUsize::MIN))))
+        let tenants = LruCache::new(NonZeroUsize::new(TENANTS).unwrap_or(NonZeroUsize::MIN));
+        States { tenants: Mutex::new(tenants), key: RandomState::new() }
     }
+}
+
+/// Fingerprints of the values that were redacted in a state, by JSON pointer. Sixty-four bits: that two secrets have the same is one
+/// chance in 10¹⁹.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Hidden(Vec<(String, u64)>);
+
+impl Hidden {
+    /// Of a state as it came, with the list of what was redacted in its record.
+    fn of(state: &str, redactions: &str, key: &RandomState) -> Hidden {
+        let marks: Vec<Mark<'_>> = serde_json::from_str(redactions).unwrap_or_default();
+        let mut places: Vec<&str> = marks.iter().filter_map(|mark| mark.pointer.strip_prefix("/new")).collect();
+        places.retain(|place| place.starts_with('/'));
+        places.dedup();
+        if places.is_empty() {
+            return Hidden::default();
+        }
+        let state: Value = serde_json::from_str(state).unwrap_or_default();
+        let found = places.into_iter().filter_map(|place| Some((place.to_owned(), state.pointer(place)?)));
+        Hidden(found.take(MAX_HIDDEN).map(|(place, value)| (place, key.hash_one(value))).collect())
+    }
+
+    fn at(&self, place: &str) -> Option<u64> {
+        self.0.iter().find(|(own, _)| own == place).map(|(_, print)| *print)
+    }
+
+    /// The places where another value stands than in the state before.
+    pub(crate) fn changed(&self, before: &Hidden) -> Vec<&str> {
+        let other = |(place, print): &&(String, u64)| before.at(place).is_some_and(|was| was != *print);
+        self.0.iter().filter(other).map(|(place, _)| place.as_str()).collect()
+    }
+
+    /// With those of the state before of which this part of a state says nothing.
+    pub(crate) fn over(mut self, before: Hidden) -> Hidden {
+        let room = MAX_HIDDEN.saturating_sub(self.0.len());
+        let rest: Vec<_> = before.0.into_iter().filter(|(place, _)| self.at(place).is_none()).take(room).collect();
+        self.0.extend(rest);
+        self
+    }
+
+    fn size(&self) -> usize {
+        self.0.iter().map(|(place, _)| place.len() + OVERHEAD / 4).sum()
+    }
+}
+
+/// An entry of the list of redactions.
+#[derive(Deserialize)]
+struct Mark<'a> {
+    #[serde(borrow)]
+    pointer: Cow<'a, str>,
 }
 
 /// What is known of one entity.
@@ -53,6 +114,8 @@ pub(crate) struct State {
     pub(crate) id: Arc<str>,
     /// Canonical JSON; `None` once it is gone.
     pub(crate) text: Option<Arc<str>>,
+    /// What was redacted in it. Empty where it was brought back from the records, which do not have it.
+    pub(crate) hidden: Hidden,
 }
 
 /// One tenant's states, by source and entity.
@@ -81,7 +144,7 @@ impl States {
     /// # Errors
     /// Records that cannot be read.
     pub(crate) fn of(&self, app: &App, tenant: &Arc<Tenant>, rules: &Arc<Rules>) -> Result<Arc<Mutex<Known>>, Problem> {
-        let known = Arc::clone(self.0.lock().get_or_insert(tenant.number, Arc::default));
+        let known = Arc::clone(self.tenants.lock().get_or_insert(tenant.number, Arc::default));
         {
             let mut known = known.lock();
             // Other rules may remove what is kept here.
@@ -94,12 +157,17 @@ impl States {
         Ok(known)
     }
 
+    /// Fingerprints of what was redacted in a state as it came.
+    pub(crate) fn hidden(&self, state: &str, redactions: &str) -> Hidden {
+        Hidden::of(state, redactions, &self.key)
+    }
+
     /// Takes over what sealed records say. A state that is newer stays.
     pub(crate) fn learn(&self, tenant: u32, learned: Vec<(String, State)>) {
         if learned.is_empty() {
             return;
         }
-        let known = self.0.lock().get(&tenant).map(Arc::clone);
+        let known = self.tenants.lock().get(&tenant).map(Arc::clone);
         if let Some(known) = known {
             let mut known = known.lock();
             learned.into_iter().for_each(|(key, state)| known.put(key, state));
@@ -108,7 +176,7 @@ impl States {
 
     /// Forgets everything that names a person: what erasure calls. What the records still say may come back from them.
     pub(crate) fn forget(&self, tenant: u32, person: &str) {
-        let known = self.0.lock().get(&tenant).map(Arc::clone);
+        let known = self.tenants.lock().get(&tenant).map(Arc::clone);
         if let Some(known) = known {
             known.lock().forget(person);
         }
@@ -159,7 +227,7 @@ impl Known {
 }
 
 fn size(key: &str, state: &State) -> usize {
-    OVERHEAD + key.len() + state.id.len() + state.text.as_ref().map_or(0, |text| text.len())
+    OVERHEAD + key.len() + state.id.len() + state.text.as_ref().map_or(0, |text| text.len()) + state.hidden.size()
 }
 
 /// The members of a stored envelope that say a state.
@@ -212,9 +280,9 @@ fn bring_back(app: &App, tenant: &Arc<Tenant>, rules: &Arc<Rules>, known: &mut K
             let new = said.new.as_ref().and_then(|new| redacted(new.get(), rules));
             let key = key(&said.source, &change);
             let before = known.get(&key).and_then(|state| state.text);
-            let (text, _) = change::follow(&change, before.as_deref(), new.as_deref());
+            let (text, _) = change::follow(&change, before.as_deref(), new.as_deref(), &[]);
             let text = text.map(Arc::from);
-            known.put(key, State { at, id: said.id.into(), text });
+            known.put(key, State { at, id: said.id.into(), text, hidden: Hidden::default() });
         }
     }
     tracing::debug!(
@@ -238,7 +306,7 @@ mod tests {
     use super::*;
 
     fn state(at: i64, id: &str, text: &str) -> State {
-        State { at, id: id.into(), text: Some(text.into()) }
+        State { at, id: id.into(), text: Some(text.into()), hidden: Hidden::default() }
     }
 
     #[test]
@@ -247,9 +315,34 @@ mod tests {
         known.put("a".into(), state(5, "e5", "{}"));
         known.put("a".into(), state(4, "e4", "{\"x\":1}"));
         assert_eq!(known.get("a").unwrap().id.as_ref(), "e5");
-        known.put("a".into(), State { at: 6, id: "e6".into(), text: None });
+        known.put("a".into(), State { text: None, ..state(6, "e6", "") });
         known.put("a".into(), state(5, "e5", "{}"));
         assert_eq!(known.get("a").unwrap().text, None);
+    }
+
+    #[test]
+    fn a_secret_that_is_another_one_now_is_seen_and_nothing_is_kept_of_it() {
+        let key = RandomState::new();
+        let marks = |places: &[&str]| {
+            let marks = places.iter().map(|place| serde_json::json!({ "pointer": place, "rule": "key:secret" }));
+            Value::Array(marks.collect()).to_string()
+        };
+        let list = marks(&["/new/secret", "/new/a~1b/0", "/old/secret", "/new/gone", "/attributes/newest"]);
+        let of = |state: &str| Hidden::of(state, &list, &key);
+        let first = of(r#"{"secret":"hunter2","a/b":["x"]}"#);
+        assert_eq!(first.0.len(), 2);
+        assert!(!format!("{first:?}").contains("hunter2"));
+        assert_eq!(of(r#"{"a/b":["x"], "secret":"hunter2"}"#).changed(&first), [""; 0]);
+        let nested = [r#"{"secret":{"a":1,"b":2}}"#, r#"{"secret":{"b":2,"a":1}}"#].map(of);
+        assert_eq!(nested[0], nested[1], "the order of members says nothing");
+        let rotated = of(r#"{"secret":"hunter3"}"#);
+        assert_eq!(rotated.changed(&first), ["/secret"]);
+        assert_eq!(rotated.changed(&Hidden::default()), [""; 0], "what was there is not known");
+        let after = rotated.over(first.clone());
+        assert_eq!((after.at("/a~1b/0"), after.at("/secret") == first.at("/secret")), (first.at("/a~1b/0"), false));
+        for (state, marks) in [("{", list.as_str()), ("{}", "x"), ("[1]", &list), ("{}", "")] {
+            assert_eq!(Hidden::of(state, marks, &key), Hidden::default());
+        }
     }
 
     #[test]

@@ -5,8 +5,8 @@
 //! which native records say something (each system's folder), and where states are kept and for how long (the caller).
 //!
 //! Identity systems tend to send the state after a change and never the one before. What they send is often a part: the
-//! members that the request had. So a derived old state has only members that the record speaks of too, and a member that
-//! was never heard of before is not called added.
+//! members that the request had. So a derived old state has only members that the record speaks of too. A member that was never heard
+//! of before reads as added, but where it says no more than its absence would, or the system fills it in by itself.
 
 use crate::envelope::MARKS;
 use crate::object::{Object, decode};
@@ -23,6 +23,8 @@ pub struct Change {
     pub says: Says,
     /// Members of the state that are objects and are changed member by member as well.
     pub inside: &'static [&'static str],
+    /// Members that the system fills in by itself: nobody added them.
+    pub own: &'static [&'static str],
     /// Members that hold what people call the entity, the best first.
     pub names: &'static [&'static str],
 }
@@ -59,11 +61,13 @@ impl Derived<'_> {
 }
 
 /// The state after a record whose new state is `new`, where `known` was the state before; `None` where none is known. And
-/// what else follows. Both MUST be redacted already, in the canonical form: what is given back is stored as it is.
+/// what else follows. Both MUST be redacted already, in the canonical form: what is given back is stored as it is. `hidden` are the
+/// places in `new`, as JSON pointers, of which it is known that they changed although what was redacted there reads the same.
 pub fn follow<'a>(
     change: &Change,
     known: Option<&'a str>,
     new: Option<&'a str>,
+    hidden: &[&str],
 ) -> (Option<Cow<'a, str>>, Derived<'a>) {
     let mut derived = Derived::default();
     let Some(text) = known.filter(|_| change.says != Says::Begin) else {
@@ -74,14 +78,17 @@ pub fn follow<'a>(
     let is = new.filter(|_| change.says == Says::Part).and_then(State::read);
     let was = State::read_beside(text, is.as_ref().unwrap_or(&State::default()));
     derived.name = was.as_ref().and_then(|was| name_of(&was.members, change.names));
-    let laid = was.zip(is).map(|(was, is)| lay(&was, &is, change.inside));
+    let laid = was.zip(is).map(|(was, is)| lay(&was, &is, change, hidden));
     let after = match (change.says, laid) {
         (Says::Gone, _) => {
             derived.old = new.is_none().then_some(Cow::Borrowed(text));
             None
         }
         (Says::Part, Some(Laid { after, old, changed })) => {
-            let diff = changed.and_then(|(was, is)| event::diff::diff(&was, &is).ok().flatten());
+            let diff = changed.and_then(|(was, is)| match hidden {
+                [] => event::diff::diff(&was, &is).ok().flatten(),
+                hidden => event::diff::diff_with(&was, &is, &|place| hidden.contains(&place)).ok().flatten(),
+            });
             (derived.old, derived.diff) = (old, diff.map(|diff| diff.json));
             Some(after)
         }
@@ -236,32 +243,41 @@ impl<'a> State<'a> {
 struct Laid<'a> {
     /// The state before, with the members of the new one in their place.
     after: Cow<'a, str>,
-    /// The members that both have, with the values from before; `None` where there are none.
+    /// The members that both have, with the values from before; `None` where there are none and none is new.
     old: Option<Cow<'a, str>>,
-    /// Of those the ones that are not the same text now: before and now. A state is canonical, so the same text is the same
-    /// value, and only what differs needs to be compared.
+    /// Of the new state's members those that were not the same text before: before, where they were, and now. A state is
+    /// canonical, so the same text is the same value, but where it was redacted, and only what differs needs to be compared.
     changed: Option<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
-/// Both are in canonical order. Members named `inside` are laid over each other in their turn.
-fn lay<'a>(known: &State<'a>, new: &State<'a>, inside: &[&str]) -> Laid<'a> {
+/// Both are in canonical order. Members named `inside` are laid over each other in their turn. `hidden` as in [`follow`].
+fn lay<'a>(known: &State<'a>, new: &State<'a>, change: &Change, hidden: &[&str]) -> Laid<'a> {
     let (mut was_changed, mut is_changed) = (Text::default(), Text::default());
     // Each name with its value after, and the one before where both have it.
     let mut rows = Vec::with_capacity(new.members.len());
     for (name, was, is) in side_by_side(&known.members, &new.members) {
         let Some((was, is)) = was.zip(is) else {
+            if let Some(is) = is.filter(|is| !EMPTY.contains(is) && !change.own.contains(&name)) {
+                is_changed.add(name, is);
+            }
             rows.push((name, Cow::Borrowed(was.or(is).unwrap_or_default()), None));
             continue;
         };
-        let objects = inside.contains(&name).then(|| State::both(was, is)).flatten();
-        let (after, common) = match objects.map(|(was, is)| lay(&was, &is, &[])) {
-            Some(both) => (both.after, both.old.map(|old| (old, both.changed))),
-            None => (Cow::Borrowed(is), None),
-        };
+        let hidden = below(hidden, name);
+        let objects = change.inside.contains(&name).then(|| State::both(was, is)).flatten();
         // What was compared when it was read is the same text in the same place, and a glance is enough.
         let same = std::ptr::eq(was, is) || was == is;
-        let whole = || (Cow::Borrowed(was), (!same).then(|| differing(was, is, LEVELS)));
-        let (old, changed) = common.unwrap_or_else(whole);
+        let changed = || match hidden[..] {
+            [] => (!same).then(|| differing(was, is, LEVELS)),
+            _ => Some((Cow::Borrowed(was), Cow::Borrowed(is))),
+        };
+        let (after, old, changed) = match objects {
+            Some((was, is)) => {
+                let Laid { after, old, changed } = lay(&was, &is, change, &hidden);
+                (after, old.unwrap_or(Cow::Borrowed("{}")), changed)
+            }
+            None => (Cow::Borrowed(is), Cow::Borrowed(was), changed()),
+        };
         if let Some((was, is)) = changed {
             was_changed.add(name, &was);
             is_changed.add(name, &is);
@@ -272,9 +288,23 @@ fn lay<'a>(known: &State<'a>, new: &State<'a>, inside: &[&str]) -> Laid<'a> {
     let old = rows.iter().filter_map(|(name, _, old)| Some((*name, old.as_ref()?)));
     Laid {
         after: new.or_written(after),
-        old: old.clone().next().is_some().then(|| known.or_written(old)),
-        changed: was_changed.some().zip(is_changed.some()).map(|(was, is)| (was.into(), is.into())),
+        old: (old.clone().next().is_some() || !is_changed.0.is_empty()).then(|| known.or_written(old)),
+        changed: is_changed.some().map(|is| (was_changed.end().into(), is.into())),
     }
+}
+
+/// What a member may hold and say no more than if it were not there.
+const EMPTY: [&str; 6] = ["null", "false", "0", "\"\"", "[]", "{}"];
+
+/// Of places in an object, as JSON pointers, those in one of its members, as they are called there.
+fn below<'p>(places: &[&'p str], name: &str) -> Vec<&'p str> {
+    if places.is_empty() {
+        return Vec::new();
+    }
+    let member = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+    let inside =
+        |place: &&'p str| place.strip_prefix(member.as_str()).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    places.iter().filter_map(inside).collect()
 }
 
 /// How deep into a member equal ones are looked for: each level reads all that is below it once more.
@@ -355,15 +385,15 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn change(says: Says) -> Change {
-        Change { entity: "r users/1".into(), says, inside: &["attributes"], names: &["username", "name"] }
+        Change { entity: "r users/1".into(), says, inside: &["attributes"], own: &["id"], names: &["username", "name"] }
     }
 
     fn derive<'a>(says: Says, known: &'a str, new: Option<&'a str>) -> Derived<'a> {
-        follow(&change(says), Some(known), new).1
+        follow(&change(says), Some(known), new, &[]).1
     }
 
     fn after(says: Says, known: Option<&str>, new: Option<&str>) -> Option<String> {
-        follow(&change(says), known, new).0.map(Cow::into_owned)
+        follow(&change(says), known, new, &[]).0.map(Cow::into_owned)
     }
 
     fn value(text: Option<&str>) -> Value {
@@ -375,12 +405,42 @@ mod tests {
         let known = r#"{"email":"a@x","enabled":true,"username":"ann"}"#;
         let derived = derive(Says::Part, known, Some(r#"{"access":{},"enabled":false}"#));
         assert_eq!(value(derived.old.as_deref()), json!({"enabled": true}));
-        assert_eq!(value(derived.diff.as_deref()), json!({"enabled": {"__old": true, "__new": false}}));
+        assert_eq!(
+            value(derived.diff.as_deref()),
+            json!({"enabled": {"__old": true, "__new": false}}),
+            "an empty member was not added"
+        );
         assert_eq!(derived.name.as_deref(), Some("ann"));
         let derived = derive(Says::Part, known, Some(r#"{"email":"a@x"}"#));
         assert_eq!((value(derived.old.as_deref()), derived.diff), (json!({"email": "a@x"}), None));
         let derived = derive(Says::Part, known, Some(r#"{"other":1}"#));
-        assert_eq!((derived.old, derived.diff), (None, None), "nothing was known of it");
+        assert_eq!((derived.old.as_deref(), derived.diff.as_deref()), (Some("{}"), Some(r#"{"other__added":1}"#)));
+        let derived = derive(Says::Part, known, Some(r#"{"id":"u1","totp":false}"#));
+        assert_eq!((derived.old, derived.diff), (None, None), "the system fills in `id` by itself");
+        let inside = derive(Says::Part, r#"{"attributes":{"a":"1"}}"#, Some(r#"{"attributes":{}}"#));
+        assert_eq!(
+            (inside.old.as_deref(), inside.diff),
+            (Some(r#"{"attributes":{}}"#), None),
+            "nothing is said of `a`"
+        );
+    }
+
+    #[test]
+    fn what_was_redacted_and_is_another_now_shows() {
+        let (known, new) = (r#"{"id":"c","name":"a","secret":"***"}"#, r#"{"name":"b","secret":"***"}"#);
+        let found = |hidden: &[&str]| follow(&change(Says::Part), Some(known), Some(new), hidden).1;
+        let name = json!({"__old": "a", "__new": "b"});
+        assert_eq!(value(found(&[]).diff.as_deref()), json!({"name": name}));
+        let secret = json!({"__old": "***", "__new": "***"});
+        assert_eq!(value(found(&["/secret"]).diff.as_deref()), json!({"name": name, "secret": secret}));
+        assert_eq!(found(&["/secret"]).old, found(&[]).old);
+        let known = r#"{"attributes":{"a/b":"***","c":"1"},"config":{"x":{"key":"***","y":1}}}"#;
+        let new = r#"{"attributes":{"a/b":"***"},"config":{"x":{"key":"***","y":1}}}"#;
+        let found = follow(&change(Says::Part), Some(known), Some(new), &["/attributes/a~1b", "/config/x/key"]).1;
+        assert_eq!(
+            value(found.diff.as_deref()),
+            json!({"attributes": {"a/b": secret}, "config": {"x": {"key": secret}}})
+        );
     }
 
     #[test]
@@ -489,19 +549,27 @@ mod tests {
             };
             let (after, old) = laid(&known, &new);
             let (after_inside, old_inside) = laid(&known_inside, &new_inside);
-            // Where two objects have no member in common they are told apart as wholes.
-            let old_inside = if old_inside.is_empty() { &known_inside } else { &old_inside };
             let texts = (state(&known, &known_inside).to_string(), state(&new, &new_inside).to_string());
-            let (found, derived) = follow(&change(Says::Part), Some(&texts.0), Some(&texts.1));
+            let (found, derived) = follow(&change(Says::Part), Some(&texts.0), Some(&texts.1), &[]);
             prop_assert_eq!(found.map(Cow::into_owned), Some(state(&after, &after_inside).to_string()));
-            prop_assert_eq!(derived.old.map(Cow::into_owned), Some(state(&old, old_inside).to_string()));
+            let between = state(&old, &old_inside).to_string();
+            prop_assert_eq!(derived.old.as_deref(), Some(between.as_str()));
+            // What is new and empty is left out of the difference, and nothing else.
+            let said = |known: &BTreeMap<String, u8>, new: &BTreeMap<String, u8>| {
+                let mut said = new.clone();
+                said.retain(|name, value| known.contains_key(name) || *value != 0);
+                said
+            };
+            let said = state(&said(&known, &new), &said(&known_inside, &new_inside)).to_string();
+            let between = event::diff::diff(&between, &said).unwrap();
+            prop_assert_eq!(derived.diff, between.map(|diff| diff.json), "{} {}", texts.0, texts.1);
         }
 
         #[test]
         fn never_panics(known in "[\\PC]{0,60}", new in "\\{\"(a|attributes|name)\":[\\PC]{0,40}\\}") {
             for says in [Says::Begin, Says::Part, Says::Gone, Says::Nothing] {
                 for (known, new) in [(&known, &new), (&new, &known)] {
-                    follow(&change(says), Some(known), Some(new));
+                    follow(&change(says), Some(known), Some(new), &["/a"]);
                 }
             }
             mark(&new, &["old"]);

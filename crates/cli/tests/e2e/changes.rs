@@ -89,6 +89,25 @@ fn old_states_differences_and_names_are_derived_and_marked() {
 }
 
 #[test]
+fn what_was_not_there_reads_as_added_and_what_keycloak_fills_in_does_not() {
+    let server = Server::start(&[]);
+    let full = json!({
+        "id": "u1", "createdTimestamp": T0, "username": "ann", "enabled": true, "emailVerified": false, "requiredActions": [],
+        "access": { "manage": true }, "firstName": "Ann", "attributes": { "department": ["sales"] },
+    });
+    let created = user("e1", 1, "CREATE", &json!({ "username": "ann", "enabled": true }));
+    send(&server, &[created, user("e2", 2, "UPDATE", &full), user("e3", 3, "UPDATE", &full)]);
+    let changed = record(&server, "e2");
+    assert_eq!(
+        changed["diff"],
+        json!({ "firstName__added": "Ann", "attributes__added": { "department": ["sales"] } }),
+        "{changed}"
+    );
+    assert_eq!(changed["old"], json!({ "username": "ann", "enabled": true }));
+    assert_eq!(record(&server, "e3")["diff"], Value::Null, "nothing changed");
+}
+
+#[test]
 fn a_body_with_the_newest_first_comes_to_the_same() {
     let server = Server::start(&[]);
     let mut life = life();
@@ -122,7 +141,10 @@ fn the_event_settings_of_a_realm_read_from_what_to_what() {
     let realm = admin("e1", 1, "UPDATE", "REALM", "", &json!({ "realm": "shop", "eventsEnabled": true }));
     send(&server, &[realm, settings("e2", 2, false), settings("e3", 3, true)]);
     let off = record(&server, "e2");
-    assert_eq!(off["diff"], json!({ "eventsEnabled": { "__old": true, "__new": false } }), "{off}");
+    let told = json!({ "__old": true, "__new": false });
+    let added =
+        json!({ "eventsEnabled": told, "adminEventsEnabled__added": true, "enabledEventTypes__added": ["LOGIN"] });
+    assert_eq!(off["diff"], added, "{off}");
     assert_eq!((&off["target"]["id"], &off["target"]["name"]), (&json!("shop"), &json!("shop")), "{off}");
     assert_eq!(record(&server, "e3")["diff"], json!({ "eventsEnabled": { "__old": false, "__new": true } }));
 }
@@ -177,7 +199,13 @@ fn a_state_is_redacted_before_it_is_known_and_is_one_tenants_own() {
     };
     send(&server, &[client("a", 1, "zq7secret-one", "https://a"), client("b", 2, "zq7secret-two", "https://b")]);
     let changed = record(&server, "b");
-    assert_eq!(changed["diff"], json!({ "baseUrl": { "__old": "https://a", "__new": "https://b" } }), "{changed}");
+    let (url, secret) =
+        (json!({ "__old": "https://a", "__new": "https://b" }), json!({ "__old": "***", "__new": "***" }));
+    assert_eq!(
+        changed["diff"],
+        json!({ "baseUrl": url, "clientSecret": secret }),
+        "that it is another one shows: {changed}"
+    );
     assert!(!changed.to_string().contains("zq7secret"), "{changed}");
     // Another tenant knows nothing of it; nor does another realm.
     let other = client("b", 2, "x", "https://b").to_string();
@@ -309,7 +337,8 @@ fn what_ends_many_sessions_at_once_ends_those_that_lived() {
 #[test]
 fn ory_identities_too() {
     let server = Server::start(&[]);
-    server.admin.put("/v1/t/acme", &json!({ "redaction": { "keep_traits": true } }).to_string());
+    let keep = json!({ "redaction": { "keep_traits": true } });
+    server.admin.put("/v1/t/acme", &keep.to_string());
     let action = |event: &str, second: u32, email: &str| {
         json!({
             "event": event, "timestamp": format!("2026-11-20T12:00:{second:02}.000Z"), "flow": { "id": format!("f{second}") },
@@ -332,6 +361,16 @@ fn ory_identities_too() {
         json!({ "traits": { "email": { "__old": "ann@old.example", "__new": "ann@new.example" } } }),
         "{changed}"
     );
+    // Where traits are not kept it shows all the same that they are others.
+    server.admin.put("/v1/t/shop", "{}");
+    for (n, email) in [(1, "ann@old.example"), (2, "ann@new.example"), (3, "ann@new.example")] {
+        let sent = action(if n == 1 { "registration" } else { "settings" }, n, email);
+        assert_eq!(server.admin.post("/v1/t/shop/ingest/ory", sent).ok()["accepted"], 1);
+    }
+    let page = server.admin.page("shop", "records", &[("q", "action:settings")]);
+    assert!(!page.to_string().contains("example\""), "{page}");
+    let hidden = json!({ "traits": { "__old": "***", "__new": "***" } });
+    assert_eq!([&page["items"][1]["diff"], &page["items"][0]["diff"]], [&hidden, &Value::Null], "{page}");
     let event = |name: &str, second: u32, active: &str| {
         json!({ "name": name, "timestamp": format!("2026-11-20T12:00:{second:02}Z"),
             "eventAttributes": { "IdentityID": "i2", "IdentityActive": active } })

@@ -11,6 +11,21 @@ use serde_json::Value;
 /// What people call an entity, by its own representation.
 pub(super) const NAMES: &[&str] = &["username", "clientId", "alias", "name", "realm", "displayName"];
 
+/// What a representation that was read back has and the request of a creation had not.
+const OWN: &[&str] = &[
+    "id",
+    "createdTimestamp",
+    "access",
+    "userProfileMetadata",
+    "clientAuthenticatorType",
+    "defaultClientScopes",
+    "optionalClientScopes",
+    "nodeReRegistrationTimeout",
+    "containerId",
+    "internalId",
+    "path",
+];
+
 /// What an admin event that did not fail says.
 pub(super) fn of(operation: &str, resource: &str, path: &str, realm: &str) -> Option<Change> {
     let steps: Vec<&str> = path.split('/').filter(|step| !step.is_empty()).collect();
@@ -38,7 +53,7 @@ pub(super) fn of(operation: &str, resource: &str, path: &str, realm: &str) -> Op
         _ => Says::Nothing,
     };
     let inside: &[&str] = if matches!(resource, "CLIENT" | "REALM") { &["attributes"] } else { &[] };
-    Some(Change { entity: [realm, " ", &entity].concat(), says, inside, names: NAMES })
+    Some(Change { entity: [realm, " ", &entity].concat(), says, inside, own: OWN, names: NAMES })
 }
 
 /// The same of a stored record.

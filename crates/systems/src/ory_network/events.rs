@@ -159,7 +159,7 @@ pub(crate) fn change(name: &str, identity: &str) -> Option<Change> {
         "identitydeleted" => Says::Gone,
         _ => return None,
     };
-    Some(Change { entity: format!("identities/{identity}"), says, inside: &[], names: &[] })
+    Some(Change { entity: format!("identities/{identity}"), says, inside: &[], own: &[], names: &[] })
 }
 
 /// The same of a stored record.
