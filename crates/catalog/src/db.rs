@@ -65,6 +65,9 @@ impl Db {
             return Err(Error::File { action: "set up", path: path.into(), source });
         }
         schema::migrate(&mut conn, path)?;
+        // What a crash left in the log goes into the file. Behind a torn end SQLite would go on writing over frames of another
+        // transaction, and those that stay would look like lost ones (`wal`).
+        truncate_log(&conn, "move the catalog's log into its file", path)?;
         sync_folder_of(disk.as_ref(), path)?;
         Ok(Self::with(disk, path, Mode::Write, conn))
     }
@@ -165,14 +168,7 @@ impl Db {
         let mut open = self.open.write();
         let Some(connections) = open.as_mut() else { return Err(Error::Closed { action: ACTION }) };
         connections.readers.get_mut().clear();
-        let busy: i64 = connections
-            .writer
-            .get_mut()
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
-            .map_err(|source| Error::Storage { action: ACTION, source })?;
-        if busy != 0 {
-            return Err(Error::Busy { path: self.path.clone() });
-        }
+        truncate_log(connections.writer.get_mut(), ACTION, &self.path)?;
         if let Some(Connections { writer, .. }) = open.take()
             && let Err((writer, source)) = writer.into_inner().close()
         {
@@ -205,6 +201,14 @@ fn connect(disk: &dyn Disk, path: &Path, mode: Mode) -> Result<Connection> {
         Ok(conn)
     };
     open().map_err(|source| Error::Storage { action: ACTION, source })
+}
+
+/// Moves everything from the log into the file and empties the log.
+fn truncate_log(conn: &Connection, action: &'static str, path: &Path) -> Result<()> {
+    let busy: i64 = conn
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+        .map_err(|source| Error::Storage { action, source })?;
+    if busy == 0 { Ok(()) } else { Err(Error::Busy { path: path.into() }) }
 }
 
 fn still_uri(path: &Path) -> String {

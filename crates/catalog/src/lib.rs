@@ -42,6 +42,7 @@ mod sum;
 mod tenants;
 mod tiles;
 mod vault;
+mod wal;
 
 pub use catalog::Catalog;
 pub use commit::StoreCommit;
@@ -60,3 +61,4 @@ pub use spans::SourceSpan;
 pub use tenants::{MAX_SETTINGS_BYTES, Tenant};
 pub use tiles::TileRow;
 pub use vault::SecretText;
+pub use wal::LogDamage;

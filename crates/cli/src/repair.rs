@@ -117,6 +117,7 @@ pub fn repair(args: &RepairArgs) -> Done {
 /// What part of the folder a finding is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
+    CatalogLog,
     Journal,
     Segment,
     Derived,
@@ -127,6 +128,7 @@ enum Kind {
 impl Kind {
     fn name(self) -> &'static str {
         match self {
+            Kind::CatalogLog => "catalog_log",
             Kind::Journal => "journal",
             Kind::Segment => "segment",
             Kind::Derived => "derived",
@@ -138,6 +140,9 @@ impl Kind {
     /// What can be done about it.
     fn advice(self) -> &'static str {
         match self {
+            Kind::CatalogLog => {
+                "Restore catalog.db and its log together from a copy. Without one, --confirm cuts the log off where the damage begins and keeps the damaged one beside it, under another name: keys, settings, sources and jobs are then as they were before, and what is missing after that is said by another look."
+            }
             Kind::Journal => {
                 "Restore the journal's files from a copy taken since. Without one, --confirm cuts the damage out: it writes the records that are kept as a new journal and keeps the damaged one beside it, under another name."
             }
@@ -157,6 +162,8 @@ fn kind(folder: &Folder, finding: &Finding) -> Kind {
     let extension = finding.file.extension().and_then(|e| e.to_str());
     if finding.file == folder.high_water {
         Kind::Mark
+    } else if finding.file.parent() == Some(&folder.dir) && extension == Some("db-wal") {
+        Kind::CatalogLog
     } else if finding.file.starts_with(folder.journal()) {
         Kind::Journal
     } else if extension == Some("idx") {
@@ -174,6 +181,14 @@ fn kind(folder: &Folder, finding: &Finding) -> Kind {
 fn mend(folder: &Folder, found: &Diagnosis) -> Result<Vec<String>, Failure> {
     let other = |e: store::Error| Failure::other(e.to_string());
     let mut done = Vec::new();
+    if let Some(aside) = store::repair::cut_catalog_log(folder, crate::serve::now()).map_err(other)? {
+        done.push(format!(
+            "the catalog's log was cut off where it is damaged; the damaged one is kept as {}",
+            aside.display()
+        ));
+        // What was found was found in what is not there any more.
+        return Ok(done);
+    }
     if found.journal.is_some() {
         let aside = store::repair::cut_out(folder, crate::serve::now()).map_err(other)?;
         done.push(format!("the damage was cut out of the journal; the damaged one is kept as {}", aside.display()));
@@ -226,6 +241,7 @@ fn as_text(folder: &Folder, found: &Diagnosis, done: &[String]) -> String {
     let mut out = String::new();
     for of in kinds {
         out.push_str(match of {
+            Kind::CatalogLog => "The catalog's log is damaged:\n",
             Kind::Journal => "The journal is damaged:\n",
             Kind::Segment => "Stored records are damaged:\n",
             Kind::Derived => "Derived data is missing or damaged:\n",

@@ -59,6 +59,21 @@ pub fn examine(folder: &Folder, progress: &(dyn Fn(u64) + Sync)) -> Result<Diagn
     Ok(Diagnosis { report, journal })
 }
 
+/// Cuts the catalog's log off where it is damaged, and gives where the damaged one is kept; `None` where it is not damaged. `now` is part of
+/// its name.
+///
+/// # Errors
+/// Where the log could not be copied or cut; then it is as it was.
+pub fn cut_catalog_log(folder: &Folder, now: i64) -> Result<Option<PathBuf>> {
+    let _lock = folder.lock()?;
+    let disk = folder.disk.as_ref();
+    let Some(damage) = Catalog::check_log(disk, &folder.catalog())? else { return Ok(None) };
+    let mut aside = damage.path.clone().into_os_string();
+    aside.push(format!(".damaged-{now}"));
+    Catalog::cut_log(disk, &damage, aside.as_ref())?;
+    Ok(Some(aside.into()))
+}
+
 /// Puts a journal without the damaged frames, and without what cannot be kept without them, in place of the
 /// damaged one. Gives where that one is now. `now` is part of its name.
 ///

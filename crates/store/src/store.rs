@@ -162,6 +162,13 @@ impl Store {
                 dir = folder.dir.display()
             )));
         }
+        if let Some(damage) = Catalog::check_log(disk.as_ref(), &folder.catalog())? {
+            return Err(Error::Folder(format!(
+                "{} is {damage}. Nothing was changed. Put the catalog back from a copy, with its -wal file; or, to go on without those changes, `indelible repair --data {} --confirm` cuts the log off there and keeps the damaged one beside it",
+                damage.path.display(),
+                folder.dir.display()
+            )));
+        }
         refuse_remains(&folder)?;
         Catalog::unseal_file(disk.as_ref(), &sum)?;
         let catalog = Arc::new(Catalog::open(&disk, &folder.catalog())?);

@@ -118,6 +118,9 @@ pub fn verify(folder: &Folder, progress: &(dyn Fn(u64) + Sync)) -> Result<Report
         Ok(state) => in_order = matches!(state, catalog::SealState::Sealed),
         Err(e) => report.findings.push(finding(folder.catalog_sum(), e.to_string())),
     }
+    if let Some(damage) = Catalog::check_log(disk.as_ref(), &folder.catalog())? {
+        report.findings.push(finding(damage.path.clone(), damage.to_string()));
+    }
     let catalog = match Catalog::open_read_only(&folder.disk, &folder.catalog()) {
         Ok(catalog) => Arc::new(catalog),
         Err(e) => {

@@ -274,7 +274,8 @@ fn lay<'a>(known: &State<'a>, new: &State<'a>, change: &Change, hidden: &[&str])
         let (after, old, changed) = match objects {
             Some((was, is)) => {
                 let Laid { after, old, changed } = lay(&was, &is, change, &hidden);
-                (after, old.unwrap_or(Cow::Borrowed("{}")), changed)
+                // Owned: it is another one than stands in the state before.
+                (after, old.unwrap_or_else(|| Cow::Owned("{}".into())), changed)
             }
             None => (Cow::Borrowed(is), Cow::Borrowed(was), changed()),
         };

@@ -81,6 +81,36 @@ fn a_sound_folder_has_nothing_to_repair() {
 }
 
 #[test]
+fn damage_in_the_middle_of_the_catalogs_log_is_no_torn_end() {
+    let server = Server::start(&[("FLUSH_SECONDS", "3600"), ("SCRUB_SHARE", "0")]);
+    for n in 0..20 {
+        server.admin.put(&format!("/v1/t/tenant-{n}"), "{}");
+    }
+    let home = server.kill();
+    let log = home.data().join("catalog.db-wal");
+    let size = std::fs::metadata(&log).unwrap().len() as usize;
+    flip(&log, size / 2);
+    let verify = || home.run(&["verify", "--data", home.data().to_str().unwrap()]);
+    let damaged = everything(&home);
+    assert!(verify().failed(5).contains("catalog.db-wal"));
+    let refused = home.start_refused();
+    let why = refused.failed(1);
+    assert!(why.contains("Nothing was changed") && why.contains("repair --data"), "{why}");
+    let shown = repair(&home, &[]);
+    assert_eq!(shown.code, Some(5), "{}", shown.err);
+    assert!(shown.out.contains("The catalog's log is damaged") && shown.out.contains("--confirm"), "{}", shown.out);
+    assert_eq!(everything(&home), damaged, "nothing was changed");
+    let done = report(&repair(&home, &["--confirm", "--json"]));
+    assert_eq!((&done["ok"], &done["findings"][0]["kind"]), (&json!(true), &json!("catalog_log")), "{done}");
+    let kept = everything(&home);
+    let aside = kept.keys().find(|path| path.to_string_lossy().contains("catalog.db-wal.damaged-")).unwrap();
+    assert_eq!(kept[aside], damaged[&log], "nothing was deleted");
+    let server = home.start();
+    let left = server.admin.get("/v1/t").ok()["items"].as_array().unwrap().len();
+    assert!((1..20).contains(&left), "those from before the damage: {left}");
+}
+
+#[test]
 fn damage_in_the_journal_is_shown_record_by_record_and_cut_out_when_told_to_with_nothing_deleted() {
     let home = journalled();
     let path = journal_file(&home);
