@@ -10,6 +10,7 @@
 //! * `subject` is what the event is about, so our target.
 //! * An event says nothing of who, where from and how it ended. Members of `data` that are named as the envelope's fields
 //!   (`actor.id`, `outcome`, `ip`, `old`, `log`) fill them; whoever cannot name theirs so writes a mapping file.
+//! * `data_base64` that is JSON or text becomes `data`: redaction has to see it. Other bytes stay as they came.
 //! * `traceparent` is the trace context extension.
 //! * In binary mode the event is in the headers and the body is its data: [`structured`] makes one JSON text of them.
 

@@ -5,6 +5,8 @@ use crate::envelope::Envelope;
 use crate::moment::Stamp;
 use crate::object::{Inside, Object};
 use crate::{Context, Reason};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use event::Field;
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
@@ -13,6 +15,7 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
         native.text(name).filter(|text| !text.is_empty()).ok_or_else(|| Reason::missing(name))
     };
     said(&mut native, "type")?;
+    open_data(&mut native);
     let (source, id) = (said(&mut native, "source")?, said(&mut native, "id")?);
     out.id_by(&[NAME, &source, &id]);
     out.time(&mut native, "time", Stamp::Micros, context)?;
@@ -35,6 +38,21 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     }
     out.rest(native);
     Ok(())
+}
+
+/// Base64 hides from redaction what is in it, so JSON and text take their place in `data`, where they say the same. Other bytes stay.
+fn open_data(native: &mut Object<'_>) {
+    let Some(bytes) = native.text("data_base64").and_then(|text| STANDARD.decode(text.as_bytes()).ok()) else { return };
+    let Ok(text) = String::from_utf8(bytes) else { return };
+    if native.has("data") {
+        return;
+    }
+    let json = serde_json::from_str::<&serde_json::value::RawValue>(&text).is_ok();
+    if !json && text.chars().any(|c| c.is_control() && !c.is_whitespace()) {
+        return;
+    }
+    native.take("data_base64");
+    if json { native.add("data", text) } else { native.add_text("data", text) }
 }
 
 /// The ids of a W3C `traceparent`: `00-<32 hex>-<16 hex>-01`.
