@@ -16,6 +16,9 @@ use std::sync::LazyLock;
 /// Shortest token body taken for a session token after its `ory_…_` prefix, as ory-nestjs has it.
 const TOKEN_MIN: usize = 16;
 
+/// Shortest word with a digit in it that is taken for a secret where prose names one: "access token: 8f3a9b2c".
+const PROSE_MIN: usize = 6;
+
 /// Bytes of a name that are looked at on either side of an anchor.
 const NAME_MOST: usize = 48;
 
@@ -46,6 +49,7 @@ const ANCHORS: &[(&str, Anchor)] = &[
     ("api-key", Anchor::Named("api_key")),
     ("api_key", Anchor::Named("api_key")),
     ("apikey", Anchor::Named("api_key")),
+    ("api key", Anchor::Named("api_key")),
     ("password", Anchor::Named("password")),
     ("passwd", Anchor::Named("password")),
     ("pwd", Anchor::Named("password")),
@@ -147,7 +151,10 @@ fn secret_at(text: &str, hit: Range<usize>, anchor: Anchor, rules: &Rules) -> Op
         Anchor::Bearer => {
             let start = run(bytes, hit.end, |b| b == b' ');
             let end = run(bytes, start, |b| is_base64url(b) || matches!(b, b'.' | b'~' | b'+' | b'/' | b'='));
-            (end - start >= TOKEN_MIN).then_some((start..end, "authorization"))
+            let said = text.get(start..end)?;
+            // "the bearer of news", "basic plan": what a bearer shows has a digit, and the other is base64 of two words.
+            let bearer = text.get(hit.clone())?.eq_ignore_ascii_case("bearer ") && said.len() >= 8 && has_digit(said);
+            (bearer || said.len() >= TOKEN_MIN).then_some((start..end, "authorization"))
         }
         Anchor::Header(name) => {
             let value = value_after(bytes, hit.end, |b| b == b' ' || b == b'\t')?;
@@ -179,7 +186,9 @@ fn secret_at(text: &str, hit: Range<usize>, anchor: Anchor, rules: &Rules) -> Op
                     None => return spoken_code(text, from..to, rules),
                 },
             };
-            let value = value_after(bytes, to, |b| b.is_ascii_whitespace())?;
+            let is = value_after_is(bytes, to);
+            let spoken = is.is_some() || text.get(hit.clone())?.contains(' ');
+            let value = value_after(bytes, to, |b| b.is_ascii_whitespace()).or(is)?;
             if value.quote.is_none() && matches!(bytes.get(value.start), Some(b'{' | b'[')) {
                 return Some((value.start..value.end_of_bracketed(bytes), name));
             }
@@ -188,10 +197,10 @@ fn secret_at(text: &str, hit: Range<usize>, anchor: Anchor, rules: &Rules) -> Op
                 None => value.end_of_word(bytes),
             };
             let said = text.get(value.start..end)?;
-            // In prose ("invalid token: expired") a word after a colon is not a secret; a long run with a
-            // digit is. After a name of several words, a password's or a code's, anything is.
-            let prose = value.loose && from == hit.start && matches!(name, "token" | "secret");
-            if prose && !(said.len() >= TOKEN_MIN && said.bytes().any(|b| b.is_ascii_digit())) {
+            // In prose ("invalid token: expired", "the password is wrong") a word is not a secret; one with a digit in it is. After a
+            // colon and a name that is written as one word, a password's or a code's, anything is.
+            let prose = value.loose && from == hit.start && (spoken || matches!(name, "token" | "secret"));
+            if prose && !(said.len() >= PROSE_MIN && has_digit(said)) {
                 return None;
             }
             let plain = matches!(said, "true" | "false" | "null" | "none" | "undefined");
@@ -226,6 +235,12 @@ fn spoken_code(text: &str, word: Range<usize>, rules: &Rules) -> Option<(Range<u
     if !said.eq_ignore_ascii_case("code") && !said.eq_ignore_ascii_case("codes") {
         return None;
     }
+    if matches!(word.start.checked_sub(1).and_then(|at| bytes.get(at)), Some(b'?' | b'&')) {
+        // In an address: a code of OAuth 2.0, or one that somebody was sent.
+        let value = value_after(bytes, word.end, |_| false).filter(|value| value.quote.is_none())?;
+        let end = value.end_of_word(bytes);
+        return (end - value.start >= 4).then_some((value.start..end, "otp"));
+    }
     let before = |at: usize| {
         let end = at.checked_sub(1).filter(|end| bytes.get(*end) == Some(&b' '))?;
         let least = end.saturating_sub(NAME_MOST);
@@ -249,7 +264,22 @@ fn spoken_code(text: &str, word: Range<usize>, rules: &Rules) -> Option<(Range<u
         None => return None,
     };
     let said = text.get(start..end)?;
-    (said.len() >= 4 && said.bytes().any(|b| b.is_ascii_digit())).then_some((start..end, name))
+    (said.len() >= 4 && has_digit(said)).then_some((start..end, name))
+}
+
+fn has_digit(text: &str) -> bool {
+    text.bytes().any(|b| b.is_ascii_digit())
+}
+
+/// The value after "is": "the password is hunter2".
+fn value_after_is(bytes: &[u8], from: usize) -> Option<Value> {
+    bytes.get(from..from + 4)?.eq_ignore_ascii_case(b" is ").then(|| Value {
+        start: run(bytes, from + 4, |b| b == b' '),
+        quote: None,
+        escapes: 0,
+        loose: true,
+        encoded: false,
+    })
 }
 
 /// A value that stands after a name.
@@ -450,6 +480,15 @@ mod tests {
             ("user[password]=S&password[]=T", "user[password]=***&password[]=***"),
             (r#"{"m":"password=p%40s\\s"}"#, r#"{"m":"password=***"}"#),
             (r#"{\"m\":\"password=S\"}"#, r#"{\"m\":\"password=***\"}"#),
+            ("access token: abcdef123456", "access token: ***"),
+            ("token: 8f3a9b2c, api key: sk_live_4eC39", "token: ***, api key: ***"),
+            ("client secret: s3cr3t", "client secret: ***"),
+            ("the password is hunter2.", "the password is ***"),
+            ("sent Bearer abc123def456 ok", "sent Bearer *** ok"),
+            (
+                "https://x/cb?code=SplxlOBe&state=1 /verify?flow=f&code=123456",
+                "https://x/cb?code=***&state=1 /verify?flow=f&code=***",
+            ),
             ("?return_to=%2Fa%3Faccess_token%3DS%26b%3D1", "?return_to=%2Fa%3Faccess_token%3D***%26b%3D1"),
         ] {
             assert_eq!(scrubbed(text), clean);
@@ -477,6 +516,10 @@ mod tests {
             "a recovery_code_used event",
             "status_code=200&zip_code=60200",
             "code_id: 7 private: yes",
+            "invalid access token: expired, client secret: unknown, api key: none given",
+            "the password is wrong, the secret is out, its token is 7 days old",
+            "/status?code=404&n=1",
+            "a bearer certificate, a basic plan12345",
         ] {
             assert_eq!(scrubbed(text), text);
         }
