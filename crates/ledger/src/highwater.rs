@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"INDLHIGH";
 const VERSION: u32 = 1;
-const HEADER: usize = 32;
+/// Bytes before the first entry.
+pub const HEADER: usize = 32;
 const ENTRY: usize = 48;
 /// Entries per tenant beyond which the file is rewritten.
 const SLACK: usize = 4096;

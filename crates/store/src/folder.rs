@@ -85,6 +85,35 @@ impl Folder {
         self.dir.join("admin.key")
     }
 
+    /// Refuses a folder that is there and has nothing in it, where a mark of records stands beside it: most likely it is where a disk
+    /// should be mounted. A folder that was taken away as a whole is another matter, and a first start.
+    ///
+    /// # Errors
+    /// [`Error::Folder`], with nothing changed.
+    pub(crate) fn refuse_unmounted(&self) -> Result<()> {
+        let mut entries = match fs::read_dir(&self.dir) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(io("look into", &self.dir)(e)),
+        };
+        if entries.any(|entry| entry.is_ok_and(|e| e.file_name() != "lost+found")) {
+            return Ok(());
+        }
+        let marked = match self.disk.open(&self.high_water).and_then(|file| file.size()) {
+            Ok(size) => size > ledger::highwater::HEADER as u64,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => false,
+            Err(e) => return Err(io("look at", &self.high_water)(e)),
+        };
+        if !marked {
+            return Ok(());
+        }
+        Err(Error::Folder(format!(
+            "{} is empty, and the high-water mark {} says that records were signed there. Nothing was changed. If the folder's disk is not mounted, mount it; to begin anew, move the mark away",
+            self.dir.display(),
+            self.high_water.display()
+        )))
+    }
+
     /// Makes the folders.
     ///
     /// # Errors

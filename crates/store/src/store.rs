@@ -151,6 +151,7 @@ impl Store {
     /// As [`Store::open`].
     pub fn open_still(folder: Folder, settings: Settings, clock: Clock) -> Result<(Arc<Store>, Recovered)> {
         let started = Instant::now();
+        folder.refuse_unmounted()?;
         folder.create()?;
         let lock = folder.lock()?;
         let disk = Arc::clone(&folder.disk);

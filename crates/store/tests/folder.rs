@@ -155,6 +155,30 @@ fn records_of_a_tenant_that_the_catalog_forgot_are_refused() {
 }
 
 #[test]
+fn an_empty_folder_beside_a_mark_of_records_is_a_disk_that_is_not_mounted() {
+    let mut world = World::new();
+    world.more("acme", 3);
+    world.close();
+    let dir = world.folder().dir.clone();
+    let elsewhere = dir.with_extension("elsewhere");
+    fs::rename(&dir, &elsewhere).unwrap();
+    fs::create_dir(&dir).unwrap();
+    fs::create_dir(dir.join("lost+found")).unwrap();
+    refused(&mut world, &["is empty", "mount it", "Nothing was changed"]);
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "nothing was changed");
+    fs::remove_dir_all(&dir).unwrap();
+    fs::rename(&elsewhere, &dir).unwrap();
+    world.open().unwrap();
+    world.check();
+    // Taken away as a whole it is a first start, and the mark is kept.
+    world.close();
+    fs::remove_dir_all(&dir).unwrap();
+    world.open().unwrap();
+    let beside = fs::read_dir(dir.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name());
+    assert_eq!(beside.filter(|name| name.to_string_lossy().contains("high-water")).count(), 2);
+}
+
+#[test]
 fn a_neighbour_of_the_mark_is_left_alone() {
     let mut world = World::new();
     world.close();
