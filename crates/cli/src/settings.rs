@@ -153,8 +153,10 @@ pub fn run(args: &ConfigArgs) -> Done {
             let mut out = String::new();
             for (name, value) in value.as_object().into_iter().flatten() {
                 let from = given.iter().rev().find(|(n, _)| n == name).map_or("default", |(_, from)| from);
-                if !value.is_null() {
-                    out.push_str(&format!("{name} = {value}  # {from}\n"));
+                // TOML has no word for nothing.
+                match value.is_null() {
+                    true => out.push_str(&format!("# {name} is not set\n")),
+                    false => out.push_str(&format!("{name} = {value}  # {from}\n")),
                 }
             }
             crate::print(&out)

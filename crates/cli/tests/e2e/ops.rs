@@ -118,6 +118,7 @@ fn the_configuration_is_file_then_environment_then_flags_and_mistakes_are_named(
         "flush_mib = 9  # environment",
         "log_level = \"warn\"  # file",
         "checkpoint_ms = 1000  # default",
+        "# high_water is not set",
     ] {
         assert!(shown.lines().any(|l| l == line), "{line:?} is not in {shown}");
     }
