@@ -68,6 +68,10 @@ pub fn demo(args: &DemoArgs) -> Done {
     if args.flags.data.is_none() {
         settings.data = std::env::temp_dir().join(format!("indelible-demo-{}", std::process::id()));
     }
+    if args.fill_only {
+        // Nobody is to call; the usual port may be another server's.
+        settings.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    }
     logs(&settings);
     let store = open(&settings)?;
     let fill_only = args.fill_only;
