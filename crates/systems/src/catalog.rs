@@ -90,11 +90,21 @@ pub fn squeeze(name: &str) -> Cow<'_, str> {
         return Cow::Borrowed(name);
     }
     if !name.is_ascii() {
-        return Cow::Owned(name.chars().filter(kept).flat_map(char::to_lowercase).collect());
+        return Cow::Owned(letters(name).collect());
     }
     let mut out = Vec::with_capacity(name.len());
     out.extend(name.bytes().filter(|b| kept(&char::from(*b))).map(|b| b.to_ascii_lowercase()));
     Cow::Owned(String::from_utf8(out).unwrap_or_default())
+}
+
+/// Whether two names are one without their case, spaces and dashes: whether [`squeeze`] makes the same of both.
+pub fn alike(a: &str, b: &str) -> bool {
+    letters(a).eq(letters(b))
+}
+
+/// What of a name tells it from others.
+fn letters(name: &str) -> impl Iterator<Item = char> {
+    name.chars().filter(|c| !matches!(c, ' ' | '-' | '_')).flat_map(char::to_lowercase)
 }
 
 /// Every entry, in the order of the file: by system, then by name.

@@ -7,6 +7,7 @@
 //! what it is now, and may well happen after it was revoked: that is for people to find. What comes late does no harm: the
 //! latest state is what happened last, so an event needs the time at which it happened, not that of its arrival.
 
+use crate::catalog;
 use crate::envelope::{Envelope, hash};
 use event::Field;
 use std::borrow::Cow;
@@ -96,7 +97,7 @@ pub(crate) fn fill(system: &str, out: &mut Envelope<'_>) {
     let Some((_, events)) = EVENTS.iter().find(|(systems, _)| systems.contains(&system)) else { return };
     let does = {
         let Some(action) = out.text(Field::Action) else { return };
-        events.iter().find(|(name, _)| *name == action).map(|(_, does)| *does)
+        events.iter().find(|(name, _)| catalog::alike(name, &action)).map(|(_, does)| *does)
     };
     let Some(does) = does.filter(|_| out.text(Field::Outcome).is_some_and(|outcome| outcome == "success")) else {
         return;
@@ -254,6 +255,20 @@ mod tests {
         event("OAuth2ConsentRevoked", json!({"OAuth2ClientID": "c", "OAuth2Subject": "i1"}))
             .expect(&[("grant.status", "revoked"), ("grant.id", accepted.at("grant.id"))]);
         event("OAuth2ConsentRevoked", json!({"OAuth2Subject": "i1"})).expect(&[("grant.status", ""), ("grant.id", "")]);
+        for (name, status) in [
+            ("Session Revoked", "revoked"),
+            ("SESSIONREVOKED", "revoked"),
+            ("session issued", "active"),
+            ("Session Checked", ""),
+        ] {
+            event(name, json!({"IdentityID": "i1", "SessionID": "s1"})).expect(&[
+                ("action", name),
+                ("session.status", status),
+                ("session_id", "s1"),
+            ]);
+        }
+        event("oauth2 consent accepted", json!({"OAuth2ClientID": "c", "OAuth2Subject": "i1"}))
+            .expect(&[("grant.status", "active"), ("grant.id", accepted.at("grant.id"))]);
     }
 
     #[test]
