@@ -5,8 +5,8 @@
 //! says is active after it was revoked is.
 //! A session or grant is told of by events that each say a part: a sign-in whose it is and where to, a revocation often no
 //! more than its id. So what the latest record does not say is filled in from the latest that did.
-//! A session or grant past `expires_at` reads `expired` though no record says so. What ended many sessions at once names none of
-//! them (`ends`): those read `revoked` if they lived by then.
+//! A session or grant past `expires_at` reads `expired` though no record says so. What ended many sessions at once is the
+//! record of none of them (`ends`): those read `revoked` if they lived by then.
 
 mod ends;
 mod row;

@@ -44,6 +44,8 @@ pub struct Envelope<'a> {
     created: Option<String>,
     /// What the sessions that the record ends all at once have in common with it.
     ends: Vec<Cow<'static, str>>,
+    /// The sessions that it ends and names, where they are several.
+    sessions: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -70,6 +72,7 @@ impl<'a> Envelope<'a> {
             by_content: false,
             change: None,
             ends: Vec::new(),
+            sessions: Vec::new(),
             created: None,
         };
         out.set(Field::Source, source);
@@ -362,6 +365,11 @@ impl<'a> Envelope<'a> {
         self.ends = places.into_iter().map(Into::into).collect();
     }
 
+    /// Says that the record ends these sessions, each by its id: the field has room for one.
+    pub fn ends_each(&mut self, sessions: Vec<String>) {
+        self.sessions = sessions;
+    }
+
     /// Says when what the record tells of began (microseconds UTC), where the record's own time is that of a later change.
     pub fn created(&mut self, at: i64) {
         self.created = Some(event::time::format(at));
@@ -424,7 +432,7 @@ impl<'a> Envelope<'a> {
             ("twin", self.twin.as_deref()),
             ("unparsed", self.kept_as.as_deref()),
         ];
-        let listed = !self.inferred.is_empty() || !self.ends.is_empty();
+        let listed = !self.inferred.is_empty() || !self.ends.is_empty() || !self.sessions.is_empty();
         let marked = listed || marks.iter().any(|(_, value)| value.is_some());
         if !marked && self.rest.is_empty() {
             return;
@@ -447,6 +455,7 @@ impl<'a> Envelope<'a> {
         out.push_str("\":{");
         write_list("ends", self.ends.iter().map(AsRef::as_ref), out);
         write_list("inferred", self.inferred.iter().copied(), out);
+        write_list("sessions", self.sessions.iter().map(String::as_str), out);
         for (name, value) in marks {
             if let Some(value) = value {
                 comma(out);

@@ -147,6 +147,12 @@ pub(crate) fn end_all(places: impl IntoIterator<Item = impl Into<Cow<'static, st
     out.ends(places);
 }
 
+/// Says that each of these sessions ended, by their ids.
+pub(crate) fn end_each(sessions: Vec<String>, out: &mut Envelope<'_>) {
+    out.set(Field::SessionStatus, "revoked");
+    out.ends_each(sessions);
+}
+
 /// Says that what this user granted this client is in this status. These systems have no id for it, so it is made of
 /// both, in a form that tells neither: it must not keep a person from being erased.
 pub(crate) fn grant(system: &str, user: &str, client: &str, status: &'static str, out: &mut Envelope<'_>) {

@@ -335,6 +335,35 @@ fn what_ends_many_sessions_at_once_ends_those_that_lived() {
 }
 
 #[test]
+fn every_session_that_a_webhook_names_ends() {
+    let server = Server::start(&[]);
+    let send = |name: &str, at: i64, event: Value| {
+        let uri = format!("https://schemas.identity.wso2.org/events/session/event-type/{name}");
+        let body = json!({ "iss": "https://api.asgardeo.io/t/shop", "jti": format!("{name}-{at}"), "iat": T0 + at, "events": { uri: event } });
+        assert_eq!(server.admin.post("/v1/t/acme/ingest/asgardeo", body.to_string()).ok()["accepted"], 1);
+    };
+    for (at, session) in ["s1", "s2", "s3", "s4"].iter().enumerate() {
+        send("sessionEstablished", at as i64, json!({ "user": { "id": "u1" }, "session": { "id": session } }));
+    }
+    let statuses = || {
+        let all = [("from", "2020-01-01T00:00:00Z")];
+        let names = server.admin.column("acme", "sessions", &all, "session_id");
+        let mut found: Vec<_> =
+            names.into_iter().zip(server.admin.column("acme", "sessions", &all, "status")).collect();
+        found.sort();
+        found.into_iter().map(|(_, status)| status).collect::<Vec<_>>()
+    };
+    assert_eq!(statuses(), ["active"; 4]);
+    send("sessionRevoked", 10, json!({ "user": { "id": "u1" }, "sessions": [{ "id": "s1" }, { "id": "s2" }] }));
+    assert_eq!(statuses(), ["revoked", "revoked", "active", "active"]);
+    send("sessionRevoked", 11, json!({ "user": { "id": "u1" }, "sessionId": "s3" }));
+    assert_eq!(statuses(), ["revoked", "revoked", "revoked", "active"]);
+    // What went on after it is not ended by it, however late it is told.
+    send("sessionEstablished", 20, json!({ "user": { "id": "u1" }, "session": { "id": "s1" } }));
+    assert_eq!(statuses(), ["active", "revoked", "revoked", "active"]);
+}
+
+#[test]
 fn ory_identities_too() {
     let server = Server::start(&[]);
     let keep = json!({ "redaction": { "keep_traits": true } });

@@ -1,7 +1,8 @@
-//! Records that end many sessions at once and name none of them: all of a user's, all of a realm's.
+//! Records that end many sessions at once: all of a user's, all of a realm's, or several that they name.
 //!
-//! Such a record says what the sessions it ends have in common with it (`attributes._indelible.ends`): paths of the envelope, and
-//! JSON pointers into the attributes, each with the same value in both. Where that is whose they are, a session of that very name ends
+//! One that names them has their ids in `attributes._indelible.sessions`, because the field has room for one. One that names none of
+//! them says what the sessions it ends have in common with it (`attributes._indelible.ends`): paths of the envelope, and JSON
+//! pointers into the attributes, each with the same value in both. Where that is whose they are, a session of that very name ends
 //! too: a token may have an opaque subject, and not say whether it is a person or a session. Not here: which records say so (`systems`).
 
 use super::row::{Row, one};
@@ -16,24 +17,40 @@ use std::sync::Arc;
 
 /// The mark by which a record says what it has in common with the sessions that it ends.
 const ENDS: &str = "ends";
+/// The mark by which it names them.
+const SESSIONS: &str = "sessions";
 
 /// Where a record says whose sessions end.
 const USER: &str = "session.user_id";
 /// Sets of places that are looked for. Systems have three; each is looked up for every session.
 const MOST: usize = 16;
 
-/// For each set of places, the latest end of the sessions that have these values there.
+/// When sessions ended that are not the one session of a record.
 #[derive(Debug, Default)]
-pub(super) struct Ends(HashMap<Vec<String>, HashMap<String, Standing>>);
+pub(super) struct Ends {
+    /// For each set of places, the latest end of the sessions that have these values there.
+    alike: HashMap<Vec<String>, HashMap<String, Standing>>,
+    /// The latest end of those that were named.
+    named: HashMap<String, Standing>,
+}
+
+fn note_at(at: &mut HashMap<String, Standing>, name: String, standing: Standing) {
+    let latest = at.entry(name).or_insert(standing);
+    *latest = standing.max(*latest);
+}
 
 impl Ends {
     /// Whether none was noted.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.alike.is_empty() && self.named.is_empty()
     }
 
-    /// Notes a record that names no session, if it ends some all the same.
+    /// Notes a record that has no session of its own, if it ends some all the same.
     pub(super) fn note(&mut self, record: &Row<'_>, standing: Standing) {
+        let named = record.mark(SESSIONS).and_then(|named| named.as_array()).into_iter().flatten();
+        for id in named.filter_map(|id| id.as_str()) {
+            note_at(&mut self.named, id.to_owned(), standing);
+        }
         let said = record.mark(ENDS).and_then(|places| {
             places.as_array()?.iter().map(|place| place.as_str().map(str::to_owned)).collect::<Option<Vec<String>>>()
         });
@@ -41,11 +58,9 @@ impl Ends {
         else {
             return;
         };
-        if self.0.len() >= MOST && !self.0.contains_key(&places) {
-            return;
+        if self.alike.len() < MOST || self.alike.contains_key(&places) {
+            note_at(self.alike.entry(places).or_default(), values, standing);
         }
-        let latest = self.0.entry(places).or_default().entry(values).or_insert(standing);
-        *latest = standing.max(*latest);
     }
 
     /// When a session ended that this is the latest record of, if it did.
@@ -56,7 +71,7 @@ impl Ends {
             let values = session.values(places).into_iter().chain(named);
             values.filter_map(|values| ended.get(&values).copied()).max()
         };
-        self.0.iter().filter_map(end).max()
+        self.alike.iter().filter_map(end).chain(name.and_then(|name| self.named.get(name).copied())).max()
     }
 
     /// The latest rows of sessions, with those as revoked that lived when they were ended.
@@ -133,6 +148,9 @@ mod tests {
         for (source, other) in [("keycloak", json!("other")), ("auth0", json!("shop")), ("keycloak", Value::Null)] {
             assert!(!ends(&realm(source, other.clone()), &login), "{source} {other}");
         }
+        let named = |ids: Value| record("asgardeo", None, &json!({ "_indelible": { "sessions": ids } }));
+        assert!(ends(&named(json!(["s0", "s1"])), &login), "it names it, among others");
+        assert!(!ends(&named(json!(["s0", "s2", 1, null])), &login) && !ends(&named(json!("s1")), &login));
         for odd in [json!({}), json!({ "_indelible": { "ends": [] } }), json!({ "_indelible": { "ends": [1] } })] {
             assert!(!ends(&record("keycloak", Some("u1"), &odd), &login), "{odd}");
         }

@@ -27,6 +27,7 @@ const DATA: &[Datum] = &[
     datum("clientId", Field::ClientId),
     datum("sessionContextId", Field::SessionId),
     datum("SessionContextId", Field::SessionId),
+    datum("sessionId", Field::SessionId),
     datum("traceId", Field::RequestId),
     datum("impersonator", Field::ImpersonatorId),
 ];

@@ -354,7 +354,27 @@ fn webhooks_of_every_kind() {
     one(NAME, &one_session).expect(&[("session_id", "s")]);
     let several =
         webhook("session", "sessionRevoked", &json!({"user": {"id": "u"}, "sessions": [{"id": "s"}, {"id": "t"}]}));
-    one(NAME, &several).expect(&[("session_id", "")]);
+    let several = one(NAME, &several);
+    several.expect(&[("session_id", ""), ("session.status", "revoked")]);
+    assert_eq!(several.value("attributes._indelible.sessions"), &json!(["s", "t"]), "each of them ended");
+    let named = |event: Value| one(NAME, &webhook("session", "sessionRevoked", &event));
+    for event in [
+        json!({"sessionId": "s"}),
+        json!({"session": {"id": "s"}, "sessions": [{"id": "s"}]}),
+        json!({"sessionIds": ["s"]}),
+    ] {
+        named(event).expect(&[
+            ("session_id", "s"),
+            ("session.status", "revoked"),
+            ("attributes._indelible.sessions", ""),
+        ]);
+    }
+    let mixed = named(json!({"sessionId": "s", "sessions": [{"id": "t"}, {"id": 7}, {}, {"id": "t"}, "u"]}));
+    assert_eq!(mixed.value("attributes._indelible.sessions"), &json!(["s", "t", "u"]));
+    named(json!({"user": {"id": "u"}, "sessions": []})).expect(&[("session_id", ""), ("session.status", "")]);
+    let begun = webhook("session", "sessionEstablished", &json!({"sessions": [{"id": "s"}, {"id": "t"}]}));
+    one(NAME, &begun).expect(&[("session.status", "")]);
+    comes_back(NAME, &webhook("session", "sessionRevoked", &json!({"sessions": [{"id": "s"}, {"id": "t"}]})));
     one(NAME, &webhook("login", "loginFailed", &json!({"reason": {"description": "wrong"}}))).expect(&[
         ("outcome", "failure"),
         ("level", "warn"),

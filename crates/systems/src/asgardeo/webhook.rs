@@ -4,8 +4,13 @@ use super::{EVENTS, NAME, WEBHOOK, WEBHOOK_FIELDS};
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
 use crate::object::{self, Object};
-use crate::{Context, Reason, catalog, split};
+use crate::{Context, Reason, catalog, sessions, split};
 use event::Field;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+/// The event in which every session that it names ended.
+const REVOKED: &str = "sessionRevoked";
 
 /// In these the user is whom it was done to; in all others the user acts.
 const DONE_TO: &[&str] = &["/user/", "/registration/", "/credential/", "/group/", "/consent/"];
@@ -17,7 +22,6 @@ const PLACES: &[(&str, Field)] = &[
     ("application.id", Field::ClientId),
     ("application.consumerKey", Field::ClientId),
     ("application.name", Field::ClientName),
-    ("session.id", Field::SessionId),
     ("reason.description", Field::Message),
     ("reason.context.failedStep.idp", Field::ProviderName),
 ];
@@ -69,9 +73,11 @@ pub(super) fn read<'a>(
     for (path, field) in PLACES {
         out.copy(&mut event, path, *field);
     }
-    // Where several ended at once, none is the one.
-    if let [Some(session), None] = [0, 1].map(|n| event.raw("sessions").and_then(|list| session(list, n))) {
-        out.copy_raw(&session, Field::SessionId);
+    match sessions(&mut event).as_slice() {
+        [session] => out.set(Field::SessionId, session.clone()),
+        // The field has room for one, and each of them ended.
+        several @ [_, _, ..] if catalog::alike(name, REVOKED) => sessions::end_each(several.to_vec(), out),
+        _ => {}
     }
     claims(&mut event, out);
     out.take_all(&mut native, WEBHOOK_FIELDS);
@@ -79,11 +85,18 @@ pub(super) fn read<'a>(
     Ok(())
 }
 
-/// The id of the session at this position of a list, as JSON text.
-fn session(list: &str, position: usize) -> Option<String> {
-    let position = position.to_string();
-    object::at(list, &[&position])?;
-    Some(object::at(list, &[&position, "id"]).unwrap_or("null").to_owned())
+/// The ids of all sessions that an event names, each once: one by itself, and those of a list, which are objects or ids.
+fn sessions(event: &mut Object<'_>) -> Vec<String> {
+    let mut named: Vec<Cow<'_, str>> = Vec::new();
+    named.extend(["session.id", "sessionId"].iter().filter_map(|path| event.raw(path).cloned()));
+    for list in ["sessions", "sessionIds"].iter().filter_map(|name| event.raw(name).cloned()) {
+        for one in split::records(&list).into_iter().filter_map(|piece| piece.text.ok()) {
+            named.push(Cow::Owned(object::at(&one, &["id"]).unwrap_or(&one).to_owned()));
+        }
+    }
+    let mut seen = BTreeSet::new();
+    let ids = named.iter().filter_map(|raw| object::decode(raw).map(Cow::into_owned)).filter(|id| !id.is_empty());
+    ids.filter(|id| seen.insert(id.clone())).collect()
 }
 
 /// What the user's claims say: a list of URI and value.
