@@ -8,6 +8,7 @@
 //! * A foreign key is set to null when what it pointed to is deleted, so real rows have no actor any more. `null` says nothing
 //!   and stays in the attributes.
 //! * `person_id` is who acted, but in `person_disable` whom it was done to.
+//! * What a row is about that is no person stands in `event_data`, and for each type elsewhere (`target`).
 //! * `create_session_token` is impersonation: whoever invoked it goes on as `person_id`.
 //! * `metadata.forwarderIp` and `forwarderUserAgent` are the proxy that a trusted key spoke for.
 //! * The list of types grows; `type` is a text, and one we do not know is taken in as it is.
@@ -16,6 +17,7 @@ mod native;
 pub mod pull;
 mod read;
 pub mod table;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -40,6 +42,8 @@ struct Shape {
     invoked_by: &'static str,
     before: &'static str,
     after: &'static str,
+    provider: &'static str,
+    data: &'static str,
     /// Texts that fill the same field whatever the type is.
     fields: &'static [(&'static str, Field)],
 }
@@ -51,6 +55,8 @@ const ROW: Shape = Shape {
     invoked_by: "invoked_by_id",
     before: "event_data.before",
     after: "event_data.after",
+    provider: "identity_provider_id",
+    data: "event_data",
     fields: &[
         ("type", Field::Action),
         ("person_input_identifier", Field::Identifier),
@@ -73,6 +79,8 @@ const GRAPHQL: Shape = Shape {
     invoked_by: "invokedByIdentityId",
     before: "eventData.before",
     after: "eventData.after",
+    provider: "identityProviderId",
+    data: "eventData",
     fields: &[
         ("type", Field::Action),
         ("personInputIdentifier", Field::Identifier),
@@ -95,7 +103,7 @@ fn columns() -> impl Iterator<Item = (&'static str, &'static str)> {
         (ROW.person, GRAPHQL.person),
         (ROW.target, GRAPHQL.target),
         (ROW.invoked_by, GRAPHQL.invoked_by),
-        ("event_data", "eventData"),
+        (ROW.data, GRAPHQL.data),
     ];
     let texts = ROW.fields.iter().zip(GRAPHQL.fields).map(|((column, _), (camel, _))| (*column, *camel));
     people.into_iter().chain(texts).filter(|(column, camel)| column != camel)
@@ -103,6 +111,9 @@ fn columns() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 /// The mark of a record that came from GraphQL.
 const GRAPHQL_MARK: &str = "graphql";
+
+/// The type of a target that has a column.
+const PERSON: &str = "person";
 
 /// Members by which a GraphQL entry is told from a row.
 const CAMEL: &[&str] = &[

@@ -1,6 +1,6 @@
 //! Envelope → the row, or the GraphQL entry that it came as.
 
-use super::{GRAPHQL, GRAPHQL_MARK, ROW, people};
+use super::{GRAPHQL, GRAPHQL_MARK, PERSON, ROW, people};
 use crate::moment::Stamp;
 use crate::native::Native;
 use event::Field;
@@ -17,7 +17,9 @@ pub(super) fn to_native(envelope: &Value) -> Value {
     let people = people(native.said(Field::Action).unwrap_or_default());
     // Where the person is the target, the target's own column fills the field first.
     let both = people.person == Field::TargetId && native.members.contains_key(shape.person);
-    if both || people.person != Field::TargetId {
+    // What is no person stands in `event_data` still.
+    let person = native.said(Field::TargetType) == Some(PERSON);
+    if both || (person && people.person != Field::TargetId) {
         native.field(shape.target, Field::TargetId);
     }
     native.field(shape.person, people.person);

@@ -1,6 +1,6 @@
 //! A row, or an entry of `authLog` → envelope.
 
-use super::{CAMEL, GRAPHQL, GRAPHQL_MARK, NAME, ROW, people};
+use super::{CAMEL, GRAPHQL, GRAPHQL_MARK, NAME, PERSON, ROW, people, target};
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
 use crate::object::Object;
@@ -36,8 +36,9 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     out.take(&mut native, shape.person, people.person);
     out.take(&mut native, shape.invoked_by, people.invoked_by);
     if !out.is_empty(Field::TargetId) {
-        out.set(Field::TargetType, "person");
+        out.set(Field::TargetType, PERSON);
     }
+    target::fill(&kind, shape, &mut native, out);
     out.take_json(&mut native, shape.before, Field::Old);
     out.take_json(&mut native, shape.after, Field::New);
     out.take_all(&mut native, shape.fields);

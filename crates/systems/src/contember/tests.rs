@@ -109,6 +109,102 @@ fn states_before_and_after_become_a_diff() {
 }
 
 #[test]
+fn what_is_no_person_is_named_by_what_the_row_says_of_it() {
+    let data = |kind: &str| match kind {
+        "idp_create" | "idp_update" | "idp_enable" | "idp_disable" => json!({"slug": "google"}),
+        "idp_disconnect" => json!({"id": "i-1", "slug": "google"}),
+        "api_key_create" => {
+            json!({"scope": "project", "projectSlug": "shop", "apiKeyId": "k-1", "identityId": "y", "description": "deploy"})
+        }
+        "api_key_disable" => json!({"apiKeyId": "k-1"}),
+        "project_create" => json!({"slug": "shop", "name": "The shop", "secretKeys": ["dsn"]}),
+        "project_update" => json!({"slug": "shop", "configChanged": true}),
+        "project_secret_change" => json!({"slug": "shop", "key": "dsn"}),
+        "mail_template_change" => {
+            json!({"action": "add", "projectSlug": "shop", "mailType": "passwordReset", "variant": "cs"})
+        }
+        "tenant_config_change" => json!({"input": {"login": {}}}),
+        "auth_policy_change" => json!({"operation": "update", "id": "a-1", "policy": {}}),
+        _ => json!({}),
+    };
+    for (kind, id, what, name) in [
+        ("idp_create", "google", "identity provider", "google"),
+        ("idp_update", "google", "identity provider", "google"),
+        ("idp_enable", "google", "identity provider", "google"),
+        ("idp_disable", "google", "identity provider", "google"),
+        ("idp_disconnect", "i-1", "identity provider", "google"),
+        ("api_key_create", "k-1", "API key", "deploy"),
+        ("api_key_disable", "k-1", "API key", ""),
+        ("project_create", "shop", "project", "The shop"),
+        ("project_update", "shop", "project", ""),
+        ("project_secret_change", "shop", "project", ""),
+        ("mail_template_change", "shop/passwordReset/cs", "mail template", "passwordReset"),
+        ("tenant_config_change", "configuration", "tenant configuration", ""),
+        ("auth_policy_change", "a-1", "authentication policy", ""),
+    ] {
+        let rows = row(kind, &json!({"invoked_by_id": "i", "event_data": data(kind)}));
+        let graphql = json!({"id": "e", "type": kind, "success": true, "createdAt": "2026-11-20T12:00:00.000Z", "eventData": data(kind)});
+        for sent in [rows, graphql.to_string()] {
+            one(NAME, &sent).expect(&[
+                ("target.id", id),
+                ("target.type", what),
+                ("target.name", name),
+                ("subject.id", ""),
+            ]);
+            comes_back(NAME, &sent);
+        }
+        // The catalogue says so too, and a reader of OCSF is told of that and not of the tenant.
+        let entry = catalog::of(NAME).get(kind).unwrap();
+        for (path, said) in [("target.id", true), ("target.type", true), ("target.name", !name.is_empty())] {
+            assert_eq!(entry.fills.iter().any(|fills| fills == path), said, "{kind} {path}");
+        }
+        let stored = one(NAME, &row(kind, &json!({"event_data": data(kind)})));
+        let given = crate::faces::Given {
+            tenant: "acme",
+            origin: "x/t/acme",
+            schema: crate::faces::Schema::default(),
+            proof: None,
+        };
+        let shown = crate::faces::Face::Ocsf.render(crate::faces::Record::new(&stored.envelope), &given).unwrap();
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        assert!(shown["entity"].is_null() || shown["entity"]["uid"] == id, "{kind}: {}", shown["entity"]);
+        // Whatever was sent as such, nothing is made up.
+        if kind != "tenant_config_change" {
+            one(NAME, &row(kind, &json!({"event_data": null}))).expect(&[("target.id", ""), ("target.type", "")]);
+        }
+    }
+    let provider = json!({"identity_provider_id": "i-1", "event_data": {"slug": "google"}});
+    one(NAME, &row("idp_update", &provider)).expect(&[
+        ("target.id", "i-1"),
+        ("target.name", "google"),
+        ("provider.id", "i-1"),
+    ]);
+    comes_back(NAME, &row("idp_update", &provider));
+    // Of all templates of the tenant.
+    let general =
+        json!({"event_data": {"action": "remove", "projectSlug": null, "mailType": "newUserInvited", "variant": ""}});
+    one(NAME, &row("mail_template_change", &general)).expect(&[("target.id", "newUserInvited")]);
+    comes_back(NAME, &row("mail_template_change", &general));
+    // A member is the person, where there is one, and else the identity; the project is the second entity.
+    let member = |person: Value| {
+        row(
+            "project_membership_remove",
+            &json!({"target_person_id": person,
+        "event_data": {"projectId": "x", "identityId": "y", "before": [{"role": "editor"}], "after": []}}),
+        )
+    };
+    one(NAME, &member(json!("p"))).expect(&[
+        ("target.id", "p"),
+        ("target.type", "person"),
+        ("subject.id", "x"),
+        ("subject.type", "project"),
+    ]);
+    one(NAME, &member(Value::Null)).expect(&[("target.id", "y"), ("target.type", "identity"), ("subject.id", "x")]);
+    comes_back(NAME, &member(json!("p")));
+    comes_back(NAME, &member(Value::Null));
+}
+
+#[test]
 fn who_is_disabled_stands_where_the_actor_stands_elsewhere() {
     let sent = row("person_disable", &json!({"person_id": "bob", "invoked_by_id": "admin"}));
     one(NAME, &sent).expect(&[
