@@ -334,6 +334,31 @@ fn the_command_line_tells_by_its_beginning_whose_records_a_file_holds() {
     done.ok();
 }
 
+#[test]
+fn who_is_known_by_an_identity_only_is_the_actor_of_the_audit_log() {
+    let server = Server::start(&[]);
+    let row = |id: &str, kind: &str, more: Value| {
+        let mut row = json!({ "id": id, "created_at": "2026-11-20T12:00:00.000Z", "type": kind, "success": true });
+        row.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        row
+    };
+    let rows = json!([
+        row("e-1", "person_disable", json!({ "person_id": "bob", "invoked_by_id": "i-admin" })),
+        row(
+            "e-2",
+            "idp_enable",
+            json!({ "person_id": "ann", "invoked_by_id": "i-ann", "event_data": { "slug": "google" } })
+        ),
+    ]);
+    assert_eq!(server.admin.post("/v1/t/acme/ingest/contember", rows.to_string()).ok()["accepted"], 2);
+    let found = server
+        .admin
+        .sql("acme", "SELECT action, actor, target FROM audit_logs WHERE source = 'contember' ORDER BY action");
+    assert_eq!(json!(found), json!([["idp_enable", "ann", "google"], ["person_disable", "i-admin", "bob"]]));
+    let by = server.admin.page("acme", "audit-logs", &[("q", "actor:i-admin"), ("from", "2026-01-01T00:00:00Z")]);
+    assert_eq!(by["items"].as_array().unwrap().len(), 1, "{by}");
+}
+
 /// By a switch of the server WSO2 writes an action in v2 and in an older line; whether both are in one body is chance.
 #[test]
 fn an_action_that_was_written_twice_is_one_record_whichever_part_of_it_came_first() {

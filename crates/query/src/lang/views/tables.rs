@@ -11,7 +11,7 @@ use Source as S;
 pub(super) static AUDIT: [Column; 15] = [
     Column::of("action", &[F::Action]),
     Column::of("target", &[F::TargetName, F::TargetId]),
-    Column::of("actor", &[F::ActorEmail, F::ActorName, F::ActorId]),
+    Column::of("actor", &[F::ActorEmail, F::ActorName, F::ActorId, F::ActorIdentityId]),
     Column::of("subject", &[F::SubjectName, F::SubjectId]),
     Column::of("client_actor", &[F::ClientActorName, F::ClientActorId]),
     Column::of("comments", &[F::Comments]),
