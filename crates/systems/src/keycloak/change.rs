@@ -33,7 +33,9 @@ pub(super) fn of(operation: &str, resource: &str, path: &str, realm: &str) -> Op
         // The settings of events are members of the realm, and an update of the realm names them alike.
         ([] | ["events", "config"], "REALM") => ("realm".to_owned(), true),
         (["users", id, rest @ ..], _) => (["users/", id].concat(), rest.is_empty() && resource == "USER"),
-        (["clients", _, "roles", _], "CLIENT_ROLE") => (steps.join("/"), true),
+        (["clients", client, "roles", role, rest @ ..], "CLIENT_ROLE") => {
+            (["clients/", client, "/roles/", role].concat(), rest.is_empty())
+        }
         (["clients", id, rest @ ..], _) => (format!("clients/{id}"), rest.is_empty() && resource == "CLIENT"),
         (["groups", id, rest @ ..], _) => (format!("groups/{id}"), rest.is_empty() && resource == "GROUP"),
         (["client-scopes", id, rest @ ..], _) => {

@@ -102,6 +102,8 @@ fn admin<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Re
     let realm = native.text("realmId").unwrap_or_default();
     let change = change::of(&operation, &resource, &path, &realm);
     let (target, subject) = entities(&path);
+    let role = role_of_client(&path).filter(|_| resource == "CLIENT_ROLE");
+    let mut role_id = None;
     let target = match path.trim_matches('/') {
         "" | "events/config" if resource == "REALM" => Some(realm.as_ref()),
         _ => target,
@@ -109,16 +111,27 @@ fn admin<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Re
     // A path that ends in another entity comes with that one's representation.
     let name = if subject.is_some() { Field::SubjectName } else { Field::TargetName };
     if let Some(text) = native.text("representation") {
-        if let Some(called) = name_in(&text) {
+        if let Some(called) = text_in(&text, change::NAMES) {
             out.set_raw(name, called);
         }
+        role_id = role.and_then(|_| text_in(&text, &["id"]));
         out.take_decoded(native, "representation", text, state);
     }
     out.set(Field::TargetType, resource.clone());
+    let (target, subject) = match role {
+        Some((client, role)) => {
+            out.set(Field::SubjectType, "CLIENT");
+            (Some(role), Some(client))
+        }
+        None => (target, subject),
+    };
     for (field, id) in [(Field::TargetId, target), (Field::SubjectId, subject)] {
         if let Some(id) = id.filter(|id| !id.is_empty()) {
             out.set(field, id.to_owned());
         }
+    }
+    if let Some(id) = role_id {
+        out.set_raw(Field::TargetId, id);
     }
     match path.split('/').collect::<Vec<_>>().as_slice() {
         ["sessions", id] if resource == "USER_SESSION" => out.set(Field::SessionId, (*id).to_owned()),
@@ -155,10 +168,18 @@ fn entities(path: &str) -> (Option<&str>, Option<&str>) {
     (target, subject)
 }
 
-/// What an entity is called, as JSON text.
-fn name_in(representation: &str) -> Option<Cow<'static, str>> {
+/// The client and the role's name in a path that leads to a role of a client: `clients/{id}/roles/{name}`. The role is what was
+/// changed, and its name is one only within the client.
+fn role_of_client(path: &str) -> Option<(&str, &str)> {
+    let (client, rest) = path.strip_prefix("clients/")?.split_once('/')?;
+    let role = if rest == "roles" { "" } else { rest.strip_prefix("roles/")? };
+    Some((client, role.split('/').next().unwrap_or_default()))
+}
+
+/// What an entity says of itself in the first of these members that has a text, as JSON text.
+fn text_in(representation: &str, members: &[&str]) -> Option<Cow<'static, str>> {
     let mut entity = Object::parse(representation).ok()?;
-    change::NAMES.iter().find_map(|member| {
+    members.iter().find_map(|member| {
         let raw = entity.raw(member).filter(|raw| raw.starts_with('"') && raw.len() > 2)?;
         Some(Cow::Owned(raw.as_ref().to_owned()))
     })

@@ -142,6 +142,28 @@ fn paths_name_who_it_was_done_to() {
 }
 
 #[test]
+fn a_role_of_a_client_is_the_target_and_not_its_client() {
+    let event = |operation: &str, path: &str, representation: &Value| {
+        let stored = one(NAME, &admin(operation, "CLIENT_ROLE", path, representation));
+        stored.expect(&[("target.type", "CLIENT_ROLE"), ("subject.id", "u1"), ("subject.type", "CLIENT")]);
+        stored
+    };
+    let role = |id: &str, name: &str| json!({"id": id, "name": name, "clientRole": true, "containerId": "u1"});
+    event("UPDATE", "clients/u1/roles/a", &role("r1", "a")).expect(&[("target.id", "r1"), ("target.name", "a")]);
+    event("UPDATE", "clients/u1/roles/b", &role("r2", "b")).expect(&[("target.id", "r2"), ("target.name", "b")]);
+    event("CREATE", "clients/u1/roles/a", &json!({"name": "a"})).expect(&[("target.id", "a"), ("target.name", "a")]);
+    event("CREATE", "clients/u1/roles/a/composites", &json!([{"id": "r9", "name": "x"}]))
+        .expect(&[("target.id", "a"), ("subject.name", "")]);
+    event("CREATE", "clients/u1/roles", &json!({"name": "a"})).expect(&[("target.id", ""), ("target.name", "a")]);
+    // Its mappings are the user's, and what else is under a client the client's.
+    one(NAME, &admin("CREATE", "PROTOCOL_MAPPER", "clients/u1/protocol-mappers/models/m", &json!({"id": "m"})))
+        .expect(&[("target.id", "u1"), ("subject.id", "")]);
+    let entity = |path: &str| super::change::of("UPDATE", "CLIENT_ROLE", path, "r").unwrap().entity;
+    assert_ne!(entity("clients/u1/roles/a"), entity("clients/u1/roles/b"), "each has a state of its own");
+    assert_eq!(entity("clients/u1/roles/a/composites"), entity("clients/u1/roles/a"));
+}
+
+#[test]
 fn lines_in_quotes() {
     let stored = take(NAME, include_str!("../../samples/keycloak/server.log"));
     stored[0].expect(&[
