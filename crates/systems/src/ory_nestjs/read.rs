@@ -1,10 +1,11 @@
 //! `IamAuditEvent` → envelope.
 
 use super::{CHECK, FIELDS, NAME, NAMED, PERMISSION, TARGETS};
+use crate::catalog::{self, Entry};
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
 use crate::object::Object;
-use crate::{Context, Reason, catalog};
+use crate::{Context, Reason};
 use event::Field;
 use std::borrow::Cow;
 
@@ -13,8 +14,9 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     let name = native.text("event").filter(|name| !name.is_empty()).ok_or_else(|| Reason::missing("event"))?;
     out.id_by_content(text);
     out.time(&mut native, "timestamp", Stamp::Millis, context)?;
-    outcome(&mut native, out);
-    let log = catalog::of(NAME).get(&name).map_or_else(|| log_of(&name), |entry| entry.log.as_str());
+    let known = catalog::of(NAME).get(&name);
+    outcome(&mut native, known, out);
+    let log = known.map_or_else(|| log_of(&name), |entry| entry.log.as_str());
     out.set(Field::Log, log);
     if native.raw("attributes.irreversible").is_some_and(|raw| raw == "true") {
         native.take("attributes.irreversible");
@@ -32,13 +34,15 @@ fn log_of(name: &str) -> &'static str {
     if name.starts_with("iam.") || name.starts_with("oauth2.") { "audit" } else { "event" }
 }
 
-/// The level is the logger sink's: `warn` for what failed or was denied. The catalogue is not asked: it has
-/// `iam.courier.message.access` as a warning, as documented, but the library sends it as a success.
-fn outcome<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) {
+/// The level is the logger sink's: `warn` for what failed or was denied, `error` where the catalogue has such an event as one. Of
+/// what succeeded the catalogue is not asked: it has `iam.courier.message.access` as a warning, as documented, but the library
+/// sends it as a success.
+fn outcome<'a>(native: &mut Object<'a>, known: Option<&'static Entry>, out: &mut Envelope<'a>) {
+    let wrong = known.map(|entry| entry.level.as_str()).filter(|level| *level == "error").unwrap_or("warn");
     let (outcome, level) = match native.text("result").as_deref() {
         Some("success") => ("success", "info"),
-        Some("failure") => ("failure", "warn"),
-        Some("deny") => ("deny", "warn"),
+        Some("failure") => ("failure", wrong),
+        Some("deny") => ("deny", wrong),
         _ => ("unknown", "info"),
     };
     if outcome != "unknown" {
