@@ -181,6 +181,9 @@ pub fn fill<'t>(
     take: &mut dyn FnMut(&mut Filled, Read<'t>),
 ) {
     let context = Context { memory, zone: origin.zone };
+    for (_, text) in pieces.texts() {
+        system.foresee(text, &context);
+    }
     for Piece { line, text } in pieces.list {
         let read = match &text {
             Ok(text) if pieces.lossy && text.contains('\u{fffd}') => {

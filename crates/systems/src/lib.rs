@@ -95,7 +95,7 @@ pub fn find(name: &str) -> Option<&'static dyn System> {
 /// What one identity system sends, and how it is read.
 ///
 /// The methods are called in this order: [`decode`](System::decode) once per body, [`split`](System::split) once per
-/// text, [`read`](System::read) once per record.
+/// text, [`foresee`](System::foresee) once per record, then [`read`](System::read) once per record.
 pub trait System: Sync {
     /// Its name in `POST …/ingest/{system}`, in `source`, and in the catalogue.
     fn name(&self) -> &str;
@@ -118,6 +118,10 @@ pub trait System: Sync {
     fn split<'a>(&self, text: &'a str) -> Vec<Piece<'a>> {
         split::records(text)
     }
+
+    /// Remembers what a record says of others in the same body, those before it too: called for every record before the first is
+    /// read.
+    fn foresee(&self, _text: &str, _context: &Context<'_>) {}
 
     /// Reads one record into the envelope. `source` is set already.
     ///

@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Requests remembered per tenant: at 150 bytes each about 1 MiB.
 pub const MAX_REQUESTS: usize = 8192;
-/// How long after a sign-in check a record still counts as of the same request, microseconds.
+/// How far from a sign-in check in time a record still counts as of the same request, microseconds.
 pub const SAME_REQUEST: i64 = 5 * 60 * 1_000_000;
 
 /// How long after a record its twin in the system's other shape is looked for, microseconds.
@@ -78,12 +78,13 @@ impl Memory {
         actors.put(request, Actor { at, id }, MAX_REQUESTS);
     }
 
-    /// Who was found signed in for this request shortly before `at`, as JSON text.
+    /// Who was found signed in for this request at about this time, as JSON text. Which of the two came first does not matter: the
+    /// request is one, and what its parts write down may overtake each other.
     pub fn actor_of(&self, request: &str, at: i64) -> Option<Cow<'static, str>> {
         let request = self.names.of(&[request]);
         let actors = locked(&self.actors);
         let known = actors.get(request)?;
-        let soon = (known.at..=known.at.saturating_add(SAME_REQUEST)).contains(&at);
+        let soon = at.abs_diff(known.at) <= SAME_REQUEST as u64;
         known.id.as_deref().filter(|_| soon).map(|id| Cow::Owned(id.to_owned()))
     }
 
@@ -161,7 +162,8 @@ mod tests {
         let memory = Memory::default();
         memory.signed_in("r1", "\"ann\"", 1000);
         assert_eq!(memory.actor_of("r1", 2000).as_deref(), Some("\"ann\""));
-        assert_eq!(memory.actor_of("r1", 999), None, "before it");
+        assert_eq!(memory.actor_of("r1", 999).as_deref(), Some("\"ann\""), "two writers are not in step");
+        assert_eq!(memory.actor_of("r1", 999 - SAME_REQUEST), None, "too long before");
         assert_eq!(memory.actor_of("r1", 1001 + SAME_REQUEST), None, "too long after");
         assert_eq!(memory.actor_of("r2", 2000), None);
     }

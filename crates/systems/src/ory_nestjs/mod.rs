@@ -11,7 +11,7 @@
 //!   has `attributes.subject`. They are told apart by `target.type`: `permission check`, or `permission` with the `subject` it was
 //!   given to.
 //! * A change never names its actor. Who was signed in for the same `correlationId` did it: `actor.id` is then taken from that
-//!   `auth.success` and marked as inferred.
+//!   `auth.success`, which came before it or stands anywhere in the same body, and marked as inferred.
 
 mod native;
 mod read;
@@ -85,6 +85,10 @@ impl System for OryNestjs {
             (false, true) => 40,
             (false, false) => 0,
         }
+    }
+
+    fn foresee(&self, text: &str, context: &Context<'_>) {
+        read::foresee(text, context);
     }
 
     fn read<'a>(&self, text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {

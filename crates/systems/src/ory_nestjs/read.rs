@@ -7,7 +7,11 @@ use crate::moment::Stamp;
 use crate::object::Object;
 use crate::{Context, Reason};
 use event::Field;
+use memchr::memmem;
 use std::borrow::Cow;
+
+/// The event that says who was signed in.
+const SIGNED_IN: &str = "auth.success";
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
@@ -27,6 +31,21 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     out.take_all(&mut native, FIELDS);
     out.rest(native);
     Ok(())
+}
+
+/// Remembers who was signed in, for the changes that stand before that in the same body.
+pub(super) fn foresee(text: &str, context: &Context<'_>) {
+    if memmem::find(text.as_bytes(), SIGNED_IN.as_bytes()).is_none() {
+        return;
+    }
+    let Ok(mut native) = Object::parse(text) else { return };
+    if native.text("event").as_deref() != Some(SIGNED_IN) {
+        return;
+    }
+    let mut times = Envelope::new(NAME);
+    if times.time(&mut native, "timestamp", Stamp::Millis, context).is_ok() {
+        actor(SIGNED_IN, &mut native, context, &mut times);
+    }
 }
 
 /// Names that the catalogue does not have belong where their family is.
@@ -56,13 +75,13 @@ fn outcome<'a>(native: &mut Object<'a>, known: Option<&'static Entry>, out: &mut
 fn actor<'a>(name: &str, native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) {
     let said = native.raw("actorId").filter(|raw| raw.starts_with('"') && raw.len() > 2).cloned();
     let machine = native.text("attributes.transport").is_some_and(|t| t == "oauth2");
-    if name == "auth.success" && said.is_some() {
+    if name == SIGNED_IN && said.is_some() {
         out.set(Field::ActorType, if machine { "client" } else { "identity" });
     }
     let Some(at) = out.at() else { return };
     let Some(request) = request(native) else { return };
     match said {
-        Some(actor) if name == "auth.success" => context.memory.signed_in(&request, &actor, at),
+        Some(actor) if name == SIGNED_IN => context.memory.signed_in(&request, &actor, at),
         Some(_) => {}
         // A failed sign-in is nobody's act, least of all that of whoever signed in before.
         None if name.starts_with("auth.") || name.starts_with("health.") => {}

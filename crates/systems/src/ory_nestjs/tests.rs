@@ -119,6 +119,19 @@ fn whoever_was_signed_in_made_the_change() {
     assert_eq!(stored[0].value("attributes._indelible"), &Value::Null, "the source said it itself");
     assert_eq!(crate::find(NAME).unwrap().to_native(&stored[1].envelope).unwrap().get("actorId"), None);
 
+    // Whichever of the two stands first, in the body or in time.
+    let before = by("iam.identity.patch", "2026-11-20T11:59:59.000Z", json!({"targetId": "bob", "correlationId": "r"}));
+    for body in [format!("{change}\n{signed_in}"), format!("{before}\n{signed_in}"), format!("{signed_in}\n{before}")] {
+        let stored = take_with(&Memory::default(), NAME, body.as_bytes());
+        let changed = stored.iter().find(|one| one.at("log") == "audit").unwrap();
+        changed.expect(&[("actor.id", "ann")]);
+        assert_eq!(changed.value("attributes._indelible.inferred"), &json!(["actor.id"]));
+    }
+    // Two people under one request are nobody, wherever the second stands.
+    let another = by("auth.success", "2026-11-20T12:00:02.000Z", json!({"actorId": "eve", "correlationId": "r"}));
+    let body = format!("{signed_in}\n{change}\n{another}");
+    take_with(&Memory::default(), NAME, body.as_bytes())[1].expect(&[("actor.id", "")]);
+
     let other = [
         ("another request", json!({"correlationId": "other"}), "iam.identity.delete"),
         ("another tenant", json!({"correlationId": "r", "tenant": "else"}), "iam.identity.delete"),
