@@ -107,12 +107,20 @@ impl Face {
         }
     }
 
+    /// Whether a reader of this face can take what came from its own system. What was not understood may be no event at all, and no
+    /// object even: it is shown as a record of any other system is, with its text inside.
+    fn may_show(&self, native: &Value, record: Record<'_>) -> bool {
+        let unparsed = record.text(event::Field::Action) == Some("unparsed");
+        !unparsed || self.only().is_some() || (native.is_object() && !matches!(self, Face::CloudEvents))
+    }
+
     /// The record in this face: JSON text, or one line without its end. `None` where this face shows other systems' records only.
     pub fn render(&self, record: Record<'_>, given: &Given<'_>) -> Option<String> {
-        // What was not understood came as such an event, and may be none: a reader of events stumbles over it.
-        let unparsed = matches!(self, Face::CloudEvents) && record.text(event::Field::Action) == Some("unparsed");
-        if let Some(system) = self.system().filter(|system| record.is_of(system.name()) && !unparsed) {
-            return original(system, record).map(|native| native.to_string());
+        if let Some(system) = self.system().filter(|system| record.is_of(system.name())) {
+            let native = original(system, record).filter(|native| self.may_show(native, record));
+            if native.is_some() || self.only().is_some() {
+                return native.map(|native| native.to_string());
+            }
         }
         Some(match self {
             Face::Ocsf => ocsf::render(record, given).to_string(),

@@ -29,6 +29,28 @@ fn every_record() -> Vec<(String, String, Stored)> {
     found
 }
 
+#[test]
+fn what_was_not_understood_is_an_event_of_the_face_all_the_same() {
+    for (system, members) in [
+        ("ory-network", ["name", "version", "timestamp", "projectId", "eventAttributes"]),
+        ("contember", ["id", "type", "created_at", "success", "metadata"]),
+        ("asgardeo", ["id", "recordedAt", "action", "initiatorId", "data"]),
+    ] {
+        for broken in ["hello", "7"] {
+            let stored = take(system, broken).remove(0);
+            stored.expect(&[("action", "unparsed"), ("source", system)]);
+            let event: Value = serde_json::from_str(&shown(system, &stored.envelope)).unwrap();
+            for member in members {
+                assert!(event.get(member).is_some(), "{system} {broken}: {member} of {event}");
+            }
+            assert!(event.to_string().contains(broken), "its text is inside: {event}");
+        }
+        // An object comes out as it came in.
+        let stored = take(system, r#"{"unlike":"anything"}"#).remove(0);
+        assert_eq!(shown(system, &stored.envelope), r#"{"unlike":"anything"}"#, "{system}");
+    }
+}
+
 fn shown(face: &str, envelope: &Value) -> String {
     shown_to(face, envelope, Schema::Newest)
 }
