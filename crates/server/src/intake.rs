@@ -225,9 +225,10 @@ pub async fn take_prepared(
 }
 
 async fn seal(app: &App, tenant: Arc<Tenant>, prepared: Prepared) -> Result<Taken, Problem> {
-    let Prepared { batch, records, learned, refused, unparsed } = prepared;
-    let mut taken = Taken { refused, unparsed, ..Taken::default() };
+    let Prepared { batch, records, learned, refused, unparsed, held } = prepared;
+    let mut taken = Taken { sealed: held, refused, unparsed, ..Taken::default() };
     if records.is_empty() {
+        metrics::counter!("indelible_records_duplicate_total").increment(taken.sealed.len() as u64);
         taken.size = app.store().ledger().size(tenant.number);
         return Ok(taken);
     }

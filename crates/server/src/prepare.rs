@@ -17,7 +17,7 @@ use event::Field;
 use event::batch::{Body, Piece};
 use event::commit::{self, EntryKind};
 use event::parse::{Found, Invalid, Parser, ValidEvent};
-use ledger::{Batch, Pending};
+use ledger::{Batch, Outcome, Pending};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::Salts;
 use systems::change::Change;
+use systems::convert::Twin;
 use systems::filled::Place;
 use systems::{Filled, Read, System};
 
@@ -59,6 +60,8 @@ pub struct Prepared {
     pub refused: Vec<(usize, &'static str, String, String)>,
     /// Records not understood, kept as they came: line, code, detail.
     pub unparsed: Vec<(usize, String, String)>,
+    /// Records that are not for the ledger, because another one has them inside: line, id, and where that is.
+    pub held: Vec<(usize, String, Outcome)>,
 }
 
 /// Prepares a body of envelopes from outside. Only this server itself may say what it revoked.
@@ -151,6 +154,10 @@ pub fn native(app: &App, tenant: &Arc<Tenant>, natives: &Natives<'_>, part: Rang
                 let times = again.entry(said.clone()).or_default();
                 work.name = Some(format!("{said}-{times}"));
                 *times += 1;
+            }
+            if let Some(held) = work.held(read)? {
+                work.out.held.push(held);
+                return Ok(());
             }
             let why = match &read.envelope {
                 Ok(place) => work.add_filled(&natives.filled, place, read)?.map_err(|e| (e.code, e.detail)),
@@ -310,6 +317,18 @@ fn work(
 }
 
 impl Work<'_> {
+    /// Where a record is stored already as a part of another one ([`systems::twins`]), if it is.
+    fn held(&self, read: &Read<'_>) -> Result<Option<(usize, String, Outcome)>, Problem> {
+        let Some(Twin { id, of }) = &read.twin else { return Ok(None) };
+        let store = self.app.store();
+        let row = tokio::task::block_in_place(|| match store.index_of(self.tenant, of)? {
+            Some(index) => Ok(store.rows(self.tenant, index..index + 1)?.into_iter().next().zip(Some(index))),
+            None => Ok::<_, Problem>(None),
+        })?;
+        let held = row.filter(|(row, _)| systems::twins::holds(&row.row, id));
+        Ok(held.map(|(row, index)| (read.line, id.clone(), Outcome::Duplicate { index, leaf: row.leaf })))
+    }
+
     /// Parses a record and keeps it.
     fn add(
         &mut self,

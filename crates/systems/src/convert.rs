@@ -10,6 +10,7 @@ use crate::filled::{Filled, Place};
 use crate::memory::Memory;
 use crate::split::Piece;
 use crate::{Context, Reason, System, sessions};
+use event::Field;
 use event::json::write_string;
 use event::redact::{self, Rules};
 use jiff::tz::TimeZone;
@@ -75,7 +76,7 @@ pub fn convert_from(
     let mut out = String::with_capacity(1024);
     fill(system, text.split(system), origin, memory, &mut filled, &mut |filled, read| {
         out.clear();
-        let Read { line, native, envelope, by_content, change } = read;
+        let Read { line, native, envelope, by_content, change, .. } = read;
         let native = match &native {
             Ok(native) => native.as_ref(),
             Err(reason) => {
@@ -160,13 +161,24 @@ pub struct Read<'t> {
     pub by_content: bool,
     /// See [`Converted`].
     pub change: Option<Change>,
+    /// The record that may have this one inside, as the other of its two shapes.
+    pub twin: Option<Twin>,
+}
+
+/// A record that is known by what it says, and the one that says the same in another shape, by their ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Twin {
+    /// The record's own id.
+    pub id: String,
+    /// That of the other.
+    pub of: String,
 }
 
 impl Read<'_> {
     /// The same, without the body that it was read from.
     pub fn into_owned(self) -> Read<'static> {
-        let Read { line, native, envelope, by_content, change } = self;
-        Read { line, native: native.map(|text| Cow::Owned(text.into_owned())), envelope, by_content, change }
+        let native = self.native.map(|text| Cow::Owned(text.into_owned()));
+        Read { native, ..self }
     }
 }
 
@@ -192,12 +204,25 @@ pub fn fill<'t>(
             Ok(text) => one(system, text, origin, &context, filled),
             Err(reason) => Err(reason.clone()),
         };
-        let (envelope, by_content, change) = match read {
-            Ok((place, by_content, change)) => (Ok(place), by_content, change),
-            Err(reason) => (Err(reason), text.is_ok(), None),
+        let read = match read {
+            Ok(Made { place, by_content, change, twin }) => {
+                Read { line, native: text, envelope: Ok(place), by_content, change, twin }
+            }
+            Err(reason) => {
+                let by_content = text.is_ok();
+                Read { line, native: text, envelope: Err(reason), by_content, change: None, twin: None }
+            }
         };
-        take(filled, Read { line, native: text, envelope, by_content, change });
+        take(filled, read);
     }
+}
+
+/// What was made of one record.
+struct Made {
+    place: Place,
+    by_content: bool,
+    change: Option<Change>,
+    twin: Option<Twin>,
 }
 
 fn one(
@@ -206,7 +231,7 @@ fn one(
     origin: &Origin<'_>,
     context: &Context<'_>,
     filled: &mut Filled,
-) -> Result<(Place, bool, Option<Change>), Reason> {
+) -> Result<Made, Reason> {
     let mut envelope = Envelope::new(system.name());
     system.read(native, context, &mut envelope)?;
     sessions::fill(system.name(), &mut envelope);
@@ -214,7 +239,9 @@ fn one(
         envelope.signature(known);
     }
     let (by_content, change) = (envelope.by_content(), envelope.take_change());
-    envelope.fill(filled).map(|place| (place, by_content, change))
+    let of = envelope.twin_id().filter(|_| by_content);
+    let twin = of.zip(envelope.text(Field::Id)).map(|(of, id)| Twin { id: id.into_owned(), of: of.to_owned() });
+    Ok(Made { place: envelope.fill(filled)?, by_content, change, twin })
 }
 
 /// Reads one record again that was kept as an [`unparsed`] one, under `id` since `arrived` (microseconds UTC), and appends its

@@ -341,9 +341,15 @@ impl<'a> Envelope<'a> {
         self.shape = Some(shape);
     }
 
-    /// Names the record, by its id, that says the same in another of the system's shapes and is stored already.
+    /// Names the record, by its id, that says the same in another of the system's shapes: one that is stored already, or what the
+    /// other shape would be by itself where the record has both.
     pub fn twin(&mut self, id: String) {
         self.twin = Some(id);
+    }
+
+    /// The record that says the same in another shape, by its id, where it is known.
+    pub fn twin_id(&self) -> Option<&str> {
+        self.twin.as_deref()
     }
 
     /// Says that the record was not understood when it came, at `arrived` (microseconds UTC), and was kept under this id. What is

@@ -10,6 +10,8 @@ use serde_json::Value;
 
 /// The member of the attributes that has the other shape.
 const OTHER: &str = "legacy";
+/// The mark that names it.
+const TWIN: &str = "twin";
 /// The one that has what stood before a record in its line, and the one that has what the line's shipper added: it is no part of
 /// the record, which is the same without it.
 const LINE: &str = "line";
@@ -35,6 +37,8 @@ fn apart(row: &[u8]) -> Option<(Vec<(Field, Value)>, Value)> {
                 // Which shape it came in is said there as well.
                 if let Some(marks) = members.get_mut(MARKS).and_then(Value::as_object_mut) {
                     marks.remove("shape");
+                    // And by what name the other is known, if it is by any.
+                    marks.remove(TWIN);
                 }
             }
         } else if let (Field::Redactions, Some(list)) = (stored.field, value.as_array_mut()) {
@@ -47,6 +51,16 @@ fn apart(row: &[u8]) -> Option<(Vec<(Field, Value)>, Value)> {
         rest.push((stored.field, value));
     }
     Some((rest, other))
+}
+
+/// Whether a row is a record of both shapes, and this id is what the other of them would have by itself.
+pub fn holds(row: &[u8], other: &str) -> bool {
+    let attributes = fields(row).map_while(Result::ok).find(|stored| stored.field == Field::Attributes);
+    let members: Option<Value> = attributes.and_then(|stored| serde_json::from_str(stored.text()?).ok());
+    members.is_some_and(|members| {
+        let named = members.get(MARKS).and_then(|marks| marks.get(TWIN)).and_then(Value::as_str);
+        members.get(OTHER).is_some() && named == Some(other)
+    })
 }
 
 /// Whether two rows are one record but for the other shape, and then whether that of `sent` is still to be stored.
@@ -87,6 +101,13 @@ mod tests {
         );
         assert_eq!(same(&pair, &row(json!({ "data": 1 }), "delete-user")), None);
         assert_eq!(same(b"\xff\xff", &pair), None);
+        let named = json!({ "inferred": ["outcome"], "shape": "v2 and legacy", "twin": "line-1" });
+        let held = row(json!({ "data": 1, "_indelible": named, "legacy": "a line" }), "add-user");
+        assert!(holds(&held, "line-1") && !holds(&held, "line-2") && !holds(&pair, "line-1"));
+        let named = row(json!({ "data": 1, "_indelible": { "inferred": ["outcome"], "twin": "line-1" } }), "add-user");
+        assert!(!holds(&named, "line-1"), "it names the line and does not have it");
+        assert_eq!((same(&alone, &named), same(&alone, &held)), (Some(false), Some(true)));
+        assert!(!holds(b"\xff\xff", ""));
         let line = |log: Value| row(json!({ "data": 1, "line": "TID: [1]", "log": log }), "add-user");
         let bare = row(json!({ "data": 1, "line": "TID: [1]" }), "add-user");
         let shipped = line(json!({ "host": "a", "token": "hunter2" }));

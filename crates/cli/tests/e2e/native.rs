@@ -409,6 +409,21 @@ fn an_action_that_was_written_twice_is_one_record_whichever_part_of_it_came_firs
     let answer = send(&[v2(2, "somebody else"), old(2)]);
     assert_eq!(answer.problem(409, "id_conflict")["rejected"], 1);
 
+    // The line alone is the one that the record has, where it is remembered which record that may be.
+    let answer = send(&[old(2)]).ok();
+    assert_eq!((&answer["accepted"], &answer["duplicate"]), (&json!(0), &json!(1)), "{answer}");
+    let record = server.admin.get("/v1/t/acme/records/v2-2").ok();
+    let said = &answer["results"][0];
+    assert_eq!((&said["index"], &said["leaf_hash"]), (&record["index"], &record["leaf_hash"]), "{answer}");
+    assert_eq!(record["attributes"]["_indelible"]["twin"], said["id"], "by the name that it would have");
+    let other = old(2).replace("Target=ann", "Target=eve");
+    assert_eq!(send(&[other]).ok()["accepted"], 1, "another line of the same request is another record");
+    // A line that comes before its v2 record is named by that.
+    assert_eq!(send(&[old(5)]).ok()["accepted"], 1);
+    let line = send(&[old(5)]).ok()["results"][0]["id"].clone();
+    assert_eq!(send(&[v2(5, "t")]).ok()["accepted"], 1);
+    assert_eq!(server.admin.get("/v1/t/acme/records/v2-5").ok()["attributes"]["_indelible"]["twin"], line);
+
     // A shipper sends the same lines, in its own words and without a space at their ends: nothing is new.
     let shipped = |line: &str| json!({ "message": line, "host": "is-1", "time": 1 }).to_string();
     let spaced = format!("{} ", old(3));

@@ -32,6 +32,9 @@ const DATA: &[Datum] = &[
     datum("impersonator", Field::ImpersonatorId),
 ];
 
+/// What lines are remembered under, beside request and action.
+pub(crate) const LINES: &str = "line";
+
 /// A name, how it looks, and the field that it fills.
 type Datum = (&'static str, Glance, Field);
 
@@ -111,6 +114,9 @@ fn v2<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>
     let squeezed = catalog::squeeze(&name);
     if let Some(((id, request), at)) = id.zip(native.text("requestId")).zip(out.at()) {
         context.memory.said(&[&request, &squeezed], &id, at);
+        if let Some(line) = context.memory.twin_of(&[LINES, &request, &squeezed], at) {
+            out.twin(line);
+        }
     }
     let names = catalog::of(NAME);
     let known = names.get(&name).or_else(|| names.get_squeezed(&squeezed));

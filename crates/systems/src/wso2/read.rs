@@ -3,7 +3,7 @@
 use super::LINE;
 use super::line::{self, Line};
 use crate::asgardeo::{pair, read as asgardeo};
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, hash};
 use crate::object::{Object, decode};
 use crate::{Context, Reason, catalog, moment};
 use event::Field;
@@ -20,7 +20,13 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
                 Some(line) => record(&parse(&line)?, context, out)?.into_owned(),
                 None => Object::parse(&v2)?.into_owned(),
             };
-            return asgardeo::both(v2, legacy, context, out);
+            let line = decode(&legacy).map(|line| hash(&[line.trim().as_bytes()]));
+            asgardeo::both(v2, legacy, context, out)?;
+            // What the line by itself would be known by, and is where it comes once more.
+            if let Some(id) = line {
+                out.twin(id);
+            }
+            return Ok(());
         }
         if pair::is_twin(&mut native) {
             let Some(text) = native.text("legacy").map(Cow::into_owned) else {
@@ -81,9 +87,14 @@ fn legacy<'a>(
     out.id_by_content(text.trim());
     if let Some(((request, name), at)) = line.request().zip(native.text("action")).zip(out.at())
         && !asgardeo::failed(&mut native)
-        && let Some(twin) = context.memory.twin_of(&[request, &catalog::squeeze(&name)], at)
     {
-        out.twin(twin);
+        let action = catalog::squeeze(&name);
+        if let Some(twin) = context.memory.twin_of(&[request, &action], at) {
+            out.twin(twin);
+        }
+        if let Some(id) = out.text(Field::Id) {
+            context.memory.said(&[asgardeo::LINES, request, &action], &id, at);
+        }
     }
     let transaction = oauth(&mut native, out);
     out.take_all(&mut native, &[("requestId", Field::RequestId), ("impersonatorId", Field::ImpersonatorId)]);

@@ -236,6 +236,7 @@ fn both_forms_of_one_action_become_one_record_with_both_originals() {
             ("action", "delete-user"),
             ("attributes._indelible.shape", "v2 and legacy"),
             ("attributes.legacy", &old("r")),
+            ("attributes._indelible.twin", one(NAME, &old("r")).at("id")),
         ]);
     }
     // Several requests, not side by side.
@@ -250,6 +251,10 @@ fn a_twin_in_a_later_body_is_named() {
     take_with(&memory, NAME, v2("r", "v2-1").as_bytes());
     let later = take_with(&memory, NAME, old("r").as_bytes());
     later[0].expect(&[("attributes._indelible.twin", "v2-1"), ("action", "Delete-User")]);
+    // The other way round the v2 record names the line.
+    let line = take_with(&memory, NAME, old("first").as_bytes());
+    let later = take_with(&memory, NAME, v2("first", "v2-9").as_bytes());
+    later[0].expect(&[("attributes._indelible.twin", line[0].at("id")), ("id", "v2-9")]);
     let other = take_with(&memory, NAME, old("other").as_bytes());
     other[0].expect(&[("attributes._indelible.twin", "")]);
     let failed = take_with(&memory, NAME, old("r").replace("=Success", "=Failed").as_bytes());
