@@ -68,18 +68,22 @@ impl Pull for ContemberAuthLog {
         let asked = Window { from: floor(window.from), to: before };
         let cut = pull::cut(list, asked, "createdAt", Stamp::Millis)?;
         let mut out = Page { body: cut.body, count: cut.count, ..Page::default() };
-        let more = at(&text, &["data", "authLog", "hasMore"]) == Some("true");
-        if let (true, Some(oldest)) = (more, cut.oldest) {
+        if at(&text, &["data", "authLog", "hasMore"]) == Some("true") {
+            // Taken for the last page, what follows would be missing without a word.
+            let Some(oldest) = cut.oldest else {
+                let why = "the answer says that there is more, and has no entry with a time";
+                return Err(Trouble::Later(None, why.into()));
+            };
             // That millisecond once more, as it may go on.
             let next = floor(oldest).saturating_add(MILLI);
             if next < before {
                 out.next = Some(next.to_string());
             } else {
-                // Nothing but this one millisecond came: whether it holds more cannot be asked.
+                // Nothing but this one millisecond came, and the rest of it cannot be asked for.
                 let stuck = floor(oldest);
                 out.lost = Some((
                     Window { from: stuck, to: stuck.saturating_add(MILLI) },
-                    "a whole page of authLog lies in one millisecond; whether that holds more cannot be asked",
+                    "a whole page of authLog lies in one millisecond, and the rest of that cannot be asked for",
                 ));
                 out.next = (stuck < before && stuck > window.from).then(|| stuck.to_string());
             }

@@ -246,6 +246,8 @@ fn contember_moves_by_time_and_tells_of_a_millisecond_it_cannot_read() {
     assert_eq!(lost, Window { from: NOW - 3 * MS, to: NOW - 2 * MS });
     assert_eq!(page.next.as_deref(), Some((NOW - 3 * MS).to_string().as_str()));
     assert_eq!(read(page.next.as_deref(), &[NOW - 4 * MS], false).next, None);
+    let hollow = contember_entries(&[], true);
+    assert!(matches!(pull.read(window, None, &answer(200, &[], &hollow), NOW), Err(Trouble::Later(None, _))));
     let denied = r#"{"errors":[{"message":"You are not allowed to view the audit log"}],"data":null}"#;
     let error = pull.read(window, None, &answer(200, &[], denied), NOW).unwrap_err();
     assert!(matches!(&error, Trouble::Refused(why) if why.contains("system:viewAuthLog")), "{error}");
