@@ -196,7 +196,7 @@ pub fn fill<'t>(
     for (_, text) in pieces.texts() {
         system.foresee(text, &context);
     }
-    for Piece { line, text } in pieces.list {
+    for Piece { line, text, rest } in pieces.list {
         let read = match &text {
             Ok(text) if pieces.lossy && text.contains('\u{fffd}') => {
                 Err(Reason::new("invalid_utf8", "the record is not UTF-8; the bytes that are not are kept as U+FFFD"))
@@ -204,16 +204,12 @@ pub fn fill<'t>(
             Ok(text) => one(system, text, origin, &context, filled),
             Err(reason) => Err(reason.clone()),
         };
-        let read = match read {
-            Ok(Made { place, by_content, change, twin }) => {
-                Read { line, native: text, envelope: Ok(place), by_content, change, twin }
-            }
-            Err(reason) => {
-                let by_content = text.is_ok();
-                Read { line, native: text, envelope: Err(reason), by_content, change: None, twin: None }
-            }
+        let (envelope, by_content, change, twin) = match read {
+            Ok(Made { place, by_content, change, twin }) => (Ok(place), by_content, change, twin),
+            Err(reason) => (Err(reason), text.is_ok() || !rest.is_empty(), None, None),
         };
-        take(filled, read);
+        let native = text.or_else(|reason| if rest.is_empty() { Err(reason) } else { Ok(rest) });
+        take(filled, Read { line, native, envelope, by_content, change, twin });
     }
 }
 

@@ -42,7 +42,8 @@ fn first(body: &str) -> &str {
     let mut r = event::json::Reader::new(start);
     let inside = match r.next_kind() {
         Ok(Next::Array) => element(&mut r),
-        Ok(Next::Object) => r.skip_whole().ok(),
+        // One that is not closed may be an answer of which one entry is broken.
+        Ok(Next::Object) => Some(r.skip_whole().unwrap_or(start)),
         _ => None,
     };
     inside.unwrap_or_else(|| start.lines().next().unwrap_or_default())

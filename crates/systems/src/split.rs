@@ -5,7 +5,7 @@
 use crate::Reason;
 use crate::object::Object;
 use event::batch::Body;
-use event::json::{Next, Reader};
+use event::json::{JsonError, Next, Reader};
 use std::borrow::Cow;
 
 /// How much text one body may become where its records are put together from several places, so that a few bytes said once for
@@ -20,8 +20,22 @@ pub(crate) const LOOKED_AT: usize = 16;
 pub struct Piece<'a> {
     /// Line in NDJSON or a log, position in a list, from 1.
     pub line: usize,
-    /// Its text, or why there is none: then nothing of it can be kept.
+    /// Its text, or why there is none.
     pub text: Result<Cow<'a, str>, Reason>,
+    /// What stands in the body where no record could be read: it is kept as it is, with the reason. Empty where there is nothing to keep.
+    pub rest: Cow<'a, str>,
+}
+
+impl<'a> Piece<'a> {
+    /// A record's text, or why nothing of it can be kept.
+    pub fn new(line: usize, text: Result<Cow<'a, str>, Reason>) -> Piece<'a> {
+        Piece { line, text, rest: Cow::Borrowed("") }
+    }
+
+    /// Text that is no record, and why.
+    pub fn broken(line: usize, rest: &'a str, detail: String) -> Piece<'a> {
+        Piece { line, text: Err(Reason::new("invalid_json", detail)), rest: Cow::Borrowed(rest) }
+    }
 }
 
 /// The body as text, without a byte order mark. Bytes that are not UTF-8 become U+FFFD; [`crate::convert()`] sees to the
@@ -34,6 +48,15 @@ pub fn text(body: &[u8]) -> Cow<'_, str> {
 
 /// An object, the elements of an array, or one record per line.
 pub fn records(text: &str) -> Vec<Piece<'_>> {
+    let start = text.trim_start_matches(SPACE);
+    if start.starts_with('[') {
+        let List { mut pieces, behind } = list(start);
+        if !behind.is_empty() {
+            let detail = "the list ends before this text; send one list, or one record per line";
+            pieces.push(Piece::broken(pieces.len() + 1, behind, detail.into()));
+        }
+        return pieces;
+    }
     let body = Body::of(text);
     let base = text.as_ptr() as usize;
     body.pieces()
@@ -48,9 +71,81 @@ pub fn records(text: &str) -> Vec<Piece<'_>> {
                     .ok_or_else(|| Reason::new("invalid_json", "the record's text could not be cut out of the body")),
                 Err(e) => Err(Reason::new(e.code, e.detail)),
             };
-            Piece { line: piece.line, text }
+            Piece::new(piece.line, text)
         })
         .collect()
+}
+
+const SPACE: [char; 4] = [' ', '\n', '\r', '\t'];
+
+/// A list taken apart.
+struct List<'a> {
+    pieces: Vec<Piece<'a>>,
+    /// What stands behind its end, without blanks before and behind it.
+    behind: &'a str,
+}
+
+/// The elements of the list that a text begins with. What is no JSON between two commas is a piece of its own, and so is all that is
+/// left where no end of it is found.
+fn list(text: &str) -> List<'_> {
+    let mut pieces = Vec::new();
+    let mut left = text.strip_prefix('[').unwrap_or(text);
+    let mut first = true;
+    loop {
+        let mut r = Reader::new(left);
+        let after = |r: &Reader<'_>| left.get(r.at()..).unwrap_or_default();
+        let (from, error) = match r.element(first) {
+            Ok(false) => return List { pieces, behind: after(&r).trim_matches(SPACE) },
+            Ok(true) => {
+                let from = after(&r);
+                match r.skip_whole() {
+                    Ok(element) => {
+                        pieces.push(Piece::new(pieces.len() + 1, Ok(Cow::Borrowed(element))));
+                        (left, first) = (after(&r), false);
+                        continue;
+                    }
+                    Err(e) => (from, e),
+                }
+            }
+            Err(e) => (after(&r), e),
+        };
+        first = false;
+        let (line, end) = (pieces.len() + 1, element_end(from));
+        let rest = from.get(..end.unwrap_or(from.len())).unwrap_or(from).trim_matches(SPACE);
+        let JsonError { detail: why, .. } = error;
+        let detail = match (end, rest) {
+            (Some(_), "") => format!("there is nothing where element {line} of the list should be: {why}"),
+            (Some(_), _) => format!("element {line} of the list is no JSON: {why}"),
+            (None, _) => {
+                format!("the list breaks off in element {line}, or a bracket or quote in it is not closed: {why}")
+            }
+        };
+        pieces.push(Piece::broken(line, rest, detail));
+        match end {
+            Some(end) => left = from.get(end..).unwrap_or_default(),
+            None => return List { pieces, behind: "" },
+        }
+    }
+}
+
+/// Where the text up to the next comma, or to the list's end, ends: outside of quotes, and of brackets as far as they are in order.
+fn element_end(text: &str) -> Option<usize> {
+    let (mut open, mut quoted, mut escaped) = (0usize, false, false);
+    text.bytes().position(|byte| {
+        if quoted {
+            quoted = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+            return false;
+        }
+        match byte {
+            b'"' => quoted = true,
+            b'{' | b'[' => open += 1,
+            b',' | b']' if open == 0 => return true,
+            b'}' | b']' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        false
+    })
 }
 
 /// One record per line, for logs whose lines may begin with a bracket. Blank lines are none.
@@ -58,43 +153,67 @@ pub fn lines(text: &str) -> Vec<Piece<'_>> {
     text.lines()
         .enumerate()
         .filter(|(_, line)| !line.trim().is_empty())
-        .map(|(i, line)| Piece { line: i + 1, text: Ok(Cow::Borrowed(line)) })
+        .map(|(i, line)| Piece::new(i + 1, Ok(Cow::Borrowed(line))))
         .collect()
 }
 
-/// The elements of the list at `path` inside one object: `["data", "authLog", "entries"]`. `None` where the text is
-/// something else.
+/// The elements of the list at `path` inside one object, `["data", "authLog", "entries"]`, or inside several, one behind the other.
+/// `None` where the text begins with something else.
 pub fn wrapped<'a>(text: &'a str, path: &[&str]) -> Option<Vec<Piece<'a>>> {
-    let mut inside = text;
-    for step in path {
-        inside = member(inside, step)?;
+    let List { mut pieces, mut behind } = answer(text, path)?;
+    while !behind.is_empty() {
+        let more = answer(behind, path).unwrap_or_else(|| List { pieces: records(behind), behind: "" });
+        let counted = pieces.len();
+        pieces.extend(more.pieces.into_iter().enumerate().map(|(i, piece)| Piece { line: counted + i + 1, ..piece }));
+        behind = more.behind;
     }
-    inside.starts_with('[').then(|| records(inside))
+    Some(pieces)
+}
+
+/// The list at `path` inside the object that a text begins with. What stands behind that is only known where the object ends.
+///
+/// The way goes into the objects, not over them: one record that is broken must not keep its neighbours from being found.
+fn answer<'a>(text: &'a str, path: &[&str]) -> Option<List<'a>> {
+    let mut r = Reader::new(text);
+    for step in path {
+        if r.next_kind().ok()? != Next::Object {
+            return None;
+        }
+        r.open(b'{').ok()?;
+        let mut first = true;
+        while r.key(first).ok()?? != *step {
+            first = false;
+            // However deep, for the same reason.
+            r.skip_whole().ok()?;
+        }
+    }
+    if r.next_kind().ok()? != Next::Array {
+        return None;
+    }
+    let List { mut pieces, behind } = list(text.get(r.at()..)?);
+    let end = after_objects(behind, path.len());
+    if end.is_none() && !behind.is_empty() {
+        let detail = "the object around the list is not closed, or no JSON behind the list";
+        pieces.push(Piece::broken(pieces.len() + 1, behind, detail.into()));
+    }
+    Some(List { pieces, behind: end.unwrap_or_default().trim_matches(SPACE) })
+}
+
+/// What stands behind the end of so many objects, of which a member was the last thing read. `None` where they do not end.
+fn after_objects(text: &str, objects: usize) -> Option<&str> {
+    let mut r = Reader::new(text);
+    for _ in 0..objects {
+        while r.key(false).ok()?.is_some() {
+            r.skip_whole().ok()?;
+        }
+    }
+    text.get(r.at()..)
 }
 
 /// The record by which a list's system is told: the first that can be read as an object, since one that is too deep says nothing.
 /// Only so many are looked at.
 pub fn telling(pieces: Vec<Piece<'_>>) -> Option<Cow<'_, str>> {
     pieces.into_iter().take(LOOKED_AT).filter_map(|piece| piece.text.ok()).find(|text| Object::parse(text).is_ok())
-}
-
-/// The text of one member of an object.
-fn member<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let mut r = Reader::new(text);
-    if r.next_kind().ok()? != Next::Object {
-        return None;
-    }
-    r.open(b'{').ok()?;
-    let mut first = true;
-    while let Some(key) = r.key(first).ok()? {
-        first = false;
-        // However deep: one record that is too deep must not keep its neighbours from being found.
-        let value = r.skip_whole().ok()?;
-        if key == name {
-            return Some(value);
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -112,6 +231,63 @@ mod tests {
         assert_eq!(texts(records("[1,")), [(1, "1".into()), (2, "invalid_json".into())]);
     }
 
+    /// The pieces, and what is kept of those that are none.
+    fn kept(pieces: Vec<Piece<'_>>) -> Vec<String> {
+        let one = |p: Piece<'_>| p.text.map_or_else(|_| format!("kept: {}", p.rest), Cow::into_owned);
+        pieces.into_iter().map(one).collect()
+    }
+
+    const BROKEN: &[(&str, &[&str])] = &[
+        (r#"{"id":},{"id":"3"}"#, &[r#"{"id":}"#, r#"{"id":"3"}"#]),
+        (r#"oops,{"id":"3"}"#, &["kept: oops", r#"{"id":"3"}"#]),
+        (r#"'x' {"a":"]"},{"id":"3"}"#, &[r#"kept: 'x' {"a":"]"}"#, r#"{"id":"3"}"#]),
+        (r#"{"a":1}},{"id":"3"}"#, &[r#"{"a":1}"#, "kept: }", r#"{"id":"3"}"#]),
+        (r#",{"id":"3"}"#, &["kept: ", r#"{"id":"3"}"#]),
+    ];
+
+    #[test]
+    fn a_broken_element_spoils_only_itself_in_a_list_and_in_a_wrapped_one() {
+        for (broken, wanted) in BROKEN {
+            let list = format!(r#"[{{"id":"1"}},{broken}]"#);
+            let wanted: Vec<&str> = [r#"{"id":"1"}"#].iter().chain(*wanted).copied().collect();
+            assert_eq!(kept(records(&list)), wanted, "{list}");
+            for path in [&["logs"] as &[&str], &["data", "authLog", "entries"]] {
+                let before: String = path.iter().map(|name| format!(r#"{{"a":[],"{name}":"#)).collect();
+                let text = format!("{before}{list},\n\"more\":[{{}}]{}", "}".repeat(path.len()));
+                assert_eq!(kept(wrapped(&text, path).unwrap()), wanted, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_breaks_off_is_kept_with_what_came_before_it() {
+        for (text, wanted) in [
+            (r#"[{"a":1},{"b":"#, vec![r#"{"a":1}"#, r#"kept: {"b":"#]),
+            (r#"[{"a":1},{"b":"x},{"c":1}]"#, vec![r#"{"a":1}"#, r#"kept: {"b":"x},{"c":1}]"#]),
+            (r#"[{"a":1}"#, vec![r#"{"a":1}"#, "kept: "]),
+            (r#"[{"a":1}] {"b":2} "#, vec![r#"{"a":1}"#, r#"kept: {"b":2}"#]),
+            ("[", vec!["kept: "]),
+        ] {
+            assert_eq!(kept(records(text)), wanted, "{text}");
+        }
+        for (text, wanted) in [
+            (r#"{"logs":[{"a":1},{"b":"#, vec![r#"{"a":1}"#, r#"kept: {"b":"#]),
+            (r#"{"logs":[{"a":1},{"b":"x},{"c":1}]}"#, vec![r#"{"a":1}"#, r#"kept: {"b":"x},{"c":1}]}"#]),
+            (r#"{"logs":[{"a":1}],"next":"x"#, vec![r#"{"a":1}"#, r#"kept: ,"next":"x"#]),
+            (r#"{"logs":[{"a":1}]"#, vec![r#"{"a":1}"#]),
+        ] {
+            assert_eq!(kept(wrapped(text, &["logs"]).unwrap()), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn answers_stand_one_behind_the_other() {
+        let text = "{\"logs\":[1,2],\"next\":null}\n{\"logs\":[]}\n{\"logs\":[3]}\n{\"a\":4}\n{\"a\":5}\n";
+        let found = texts(wrapped(text, &["logs"]).unwrap());
+        let wanted = ["1", "2", "3", r#"{"a":4}"#, r#"{"a":5}"#];
+        assert_eq!(found, wanted.iter().enumerate().map(|(i, t)| (i + 1, (*t).to_owned())).collect::<Vec<_>>());
+    }
+
     #[test]
     fn lists_are_unwrapped_where_they_are() {
         let body = r#"{"extensions":{},"data":{"authLog":{"entries":[{"id":"1"},{"id":"2"}]}}}"#;
@@ -123,6 +299,17 @@ mod tests {
         assert_eq!((found.len(), found[2].1.as_str()), (3, r#"{"id":"2"}"#));
         for other in ["[]", "{}", r#"{"data":null}"#, r#"{"data":{"authLog":{"entries":{}}}}"#, "x"] {
             assert_eq!(wrapped(other, &["data", "authLog", "entries"]), None, "{other}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_is_lost_of_a_list(inside in "[\\[\\]{}\",:\\\\ax1]{0,40}") {
+            let text = format!("[{inside}");
+            let of = |text: &str| text.chars().filter(|c| !matches!(c, ',' | '[' | ']')).collect::<String>();
+            let all = records(&text).into_iter().map(|p| p.text.unwrap_or(p.rest)).collect::<String>();
+            proptest::prop_assert_eq!(of(&all), of(&text));
+            wrapped(&format!("{{\"logs\":{text}"), &["logs"]);
         }
     }
 

@@ -325,6 +325,17 @@ fn what_is_wrapped_is_unwrapped_whatever_is_beside_it() {
         let list = |inside: &str| crate::detect(format!("[{inside}{record}]").as_bytes());
         assert_eq!(list(&format!("{{\"deep\":{deep}}},")), list(""), "{system}");
         assert!(take(system, &format!("{before}{after}")).is_empty(), "{system}");
+        for broken in [r#"{"id":}"#, "oops", "{a:1}"] {
+            let stored = take(system, &format!("{before}{record},{broken},\n{record}{after}"));
+            let unparsed: Vec<bool> = stored.iter().map(|record| record.at("action") == "unparsed").collect();
+            assert_eq!(unparsed, [false, true, false], "{system}: {broken}");
+        }
+        let open = format!("{before}{record},\n{{\"id\":\"x}},{record}{after}");
+        let stored = take(system, &open);
+        assert_eq!((stored.len(), stored[1].at("error_code")), (2, "invalid_json"), "{system}: {open}");
+        assert!(stored[1].at("message").contains("element 2"), "{system}: {}", stored[1].envelope);
+        let known = crate::detect(open.as_bytes());
+        assert_eq!(known.first().map(|known| known.0), found.first().map(|found| found.0), "{system}: {open}");
     }
 }
 

@@ -69,6 +69,48 @@ fn a_record_that_is_not_understood_is_kept_as_it_came_and_its_neighbours_too() {
 }
 
 #[test]
+fn what_is_broken_in_a_list_is_kept_and_spoils_nothing_beside_it() {
+    let server = Server::start(&[]);
+    let unparsed = |tenant: &str| -> Vec<Value> {
+        let found = server.admin.page(tenant, "records", &[("q", "action:unparsed"), ("from", "2000-01-01T00:00:00Z")]);
+        found["items"].as_array().unwrap().iter().map(|item| item["attributes"]["native"].clone()).collect()
+    };
+    let entry = |n: u32| {
+        json!({ "id": format!("c-{n}"), "createdAt": "2026-11-20T12:00:00Z", "type": "login", "success": true })
+            .to_string()
+    };
+    for (tenant, around) in [
+        ("deep", [r#"{"data":{"tenant":{"authLog":{"entries":["#, "]}}}}"]),
+        ("wrapped", [r#"{"data":{"authLog":{"entries":["#, "]}}}"]),
+        ("list", ["[", "]"]),
+    ] {
+        let body = format!("{}{},oops,{}{}", around[0], entry(1), entry(2), around[1]);
+        let answer = server.admin.post(&format!("/v1/t/{tenant}/ingest/contember"), &body).ok();
+        let counts = ["accepted", "rejected", "unparsed"].map(|name| answer[name].as_u64().unwrap());
+        assert_eq!((counts, &answer["results"][0]["line"]), ([3, 0, 1], &json!(2)), "{answer}");
+        assert_eq!(unparsed(tenant), [json!("oops")]);
+    }
+    // The connection of a source was cut: what came is kept, without its secrets.
+    let cut = format!(
+        "[{},{{\"id\":\"c-9\",\"authorization\":\"Bearer abcdefghijklmnopqrstuvwxyz012345\",\"type\":",
+        entry(1)
+    );
+    let answer = server.admin.post("/v1/t/cut/ingest/contember", &cut).ok();
+    let counts = ["accepted", "rejected", "unparsed"].map(|name| answer[name].as_u64().unwrap());
+    assert_eq!((counts, &answer["results"][0]["code"]), ([2, 0, 1], &json!("invalid_json")), "{answer}");
+    assert!(answer["results"][0]["detail"].as_str().unwrap().contains("breaks off in element 2"), "{answer}");
+    let kept = unparsed("cut");
+    let kept = kept[0].as_str().unwrap();
+    assert!(kept.starts_with(r#"{"id":"c-9","authorization":"#) && kept.ends_with(r#","type":"#), "{kept}");
+    assert!(!kept.contains("abcdefghijklmnop"), "{kept}");
+    // What is too long to be kept is refused, and says so.
+    let long = format!("[{},{{\"id\":\"{}", entry(2), "x".repeat(2 << 20));
+    let answer = server.admin.post("/v1/t/cut/ingest/contember", &long).ok();
+    assert_eq!((&answer["accepted"], &answer["rejected"]), (&json!(1), &json!(1)), "{answer}");
+    assert_eq!(answer["results"][0]["code"], "record_too_large", "{answer}");
+}
+
+#[test]
 fn a_system_nobody_knows_is_a_problem_that_names_those_known() {
     let server = Server::start(&[]);
     let problem = server.admin.post("/v1/t/acme/ingest/keykloak", "{}").problem(404, "unknown_system");

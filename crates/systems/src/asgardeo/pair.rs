@@ -102,7 +102,7 @@ pub(crate) fn pair<'a>(text: &str, pieces: Vec<Piece<'a>>) -> Vec<Piece<'a>> {
                 let other = pieces.get(j).unwrap_or(piece);
                 let is_v2 = look_at(i).is_some_and(|look| look.v2);
                 let (v2, legacy) = if is_v2 { (piece, other) } else { (other, piece) };
-                out.push(Piece { line: piece.line, text: Ok(Cow::Owned(together(v2, legacy))) });
+                out.push(Piece::new(piece.line, Ok(Cow::Owned(together(v2, legacy)))));
             }
         }
     }

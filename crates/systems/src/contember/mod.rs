@@ -132,6 +132,12 @@ const CAMEL: &[&str] = &[
 
 /// Where GraphQL's answer has its entries.
 const ENTRIES: &[&str] = &["data", "authLog", "entries"];
+/// And where the tenant API is a part of another.
+const INNER: &[&str] = &["data", "tenant", "authLog", "entries"];
+
+fn entries(text: &str) -> Option<Vec<Piece<'_>>> {
+    split::wrapped(text, ENTRIES).or_else(|| split::wrapped(text, INNER))
+}
 
 /// Fields that hold a person's id in this type of record.
 pub(crate) struct People {
@@ -153,7 +159,7 @@ impl System for Contember {
     }
 
     fn looks_like(&self, sample: &Sample<'_>) -> u8 {
-        if split::wrapped(sample.first, ENTRIES).is_some() {
+        if entries(sample.first).is_some() {
             return 99;
         }
         if !sample.has(&["type", "success"]) {
@@ -171,7 +177,7 @@ impl System for Contember {
     }
 
     fn split<'a>(&self, text: &'a str) -> Vec<Piece<'a>> {
-        split::wrapped(text, ENTRIES).unwrap_or_else(|| split::records(text))
+        entries(text).unwrap_or_else(|| split::records(text))
     }
 
     fn read<'a>(&self, text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {

@@ -37,7 +37,7 @@ pub(super) fn rows(text: &str) -> Option<Vec<Piece<'_>>> {
             })?;
             Ok(Cow::Owned(text))
         });
-        Piece { line, text: made }
+        Piece::new(line, made)
     });
     Some(pieces.collect())
 }

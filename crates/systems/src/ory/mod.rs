@@ -93,7 +93,7 @@ impl System for Ory {
         for piece in pieces {
             match &piece.text {
                 Ok(text) if otlp::is_traces(text) => {
-                    all.extend(otlp::events(text, &mut made).into_iter().map(|text| Piece { line: piece.line, text }));
+                    all.extend(otlp::events(text, &mut made).into_iter().map(|text| Piece::new(piece.line, text)));
                 }
                 _ => all.push(piece),
             }

@@ -55,7 +55,7 @@ impl Made<'_> {
                 ),
             )),
         };
-        self.pieces.push(Piece { line: 0, text });
+        self.pieces.push(Piece::new(0, text));
     }
 }
 
