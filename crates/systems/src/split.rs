@@ -38,12 +38,26 @@ impl<'a> Piece<'a> {
     }
 }
 
-/// The body as text, without a byte order mark. Bytes that are not UTF-8 become U+FFFD; [`crate::convert()`] sees to the
-/// records they stand in.
+/// The body as text, without a byte order mark: UTF-8, or UTF-16 where its mark is there, as in what spreadsheets call Unicode text.
+/// What is neither becomes U+FFFD; [`crate::convert()`] sees to the records it stands in.
 pub fn text(body: &[u8]) -> Cow<'_, str> {
+    // No UTF-8 begins with these.
+    match body {
+        [0xff, 0xfe, rest @ ..] => return Cow::Owned(utf16(rest, u16::from_le_bytes)),
+        [0xfe, 0xff, rest @ ..] => return Cow::Owned(utf16(rest, u16::from_be_bytes)),
+        _ => {}
+    }
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     // The usual answer first, because it is much faster found.
     std::str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed)
+}
+
+/// UTF-16 as text, half as long again at most.
+fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
+    let (pairs, odd) = bytes.as_chunks();
+    let chars = char::decode_utf16(pairs.iter().map(|pair| unit(*pair)));
+    let odd = (!odd.is_empty()).then_some(char::REPLACEMENT_CHARACTER);
+    chars.map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).chain(odd).collect()
 }
 
 /// An object, the elements of an array, or one record per line.
@@ -286,6 +300,19 @@ mod tests {
         let found = texts(wrapped(text, &["logs"]).unwrap());
         let wanted = ["1", "2", "3", r#"{"a":4}"#, r#"{"a":5}"#];
         assert_eq!(found, wanted.iter().enumerate().map(|(i, t)| (i + 1, (*t).to_owned())).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn text_is_utf_8_or_utf_16_with_its_mark() {
+        let said = "Zoë 😀\n";
+        let units: Vec<u16> = said.encode_utf16().collect();
+        let little: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+        let big: Vec<u8> = units.iter().flat_map(|unit| unit.to_be_bytes()).collect();
+        for body in [[b"\xff\xfe", &little[..]].concat(), [b"\xfe\xff", &big[..]].concat(), said.into()] {
+            assert_eq!(text(&body), said);
+        }
+        assert_eq!(text(b"\xff\xfea\0\x00\xd8b"), "a\u{fffd}\u{fffd}", "what is none is marked");
+        assert_eq!(text(b"\xff"), "\u{fffd}");
     }
 
     #[test]
