@@ -227,7 +227,7 @@ pub struct Natives<'t> {
     pub count: usize,
     /// The body says nothing at all: no byte, or `{}`.
     pub bare: bool,
-    /// The body is an answer whose list of records is empty: its sender says that there is none.
+    /// The body is an answer whose list of records is empty, or a table without a row: its sender says that there is none.
     pub hollow: bool,
     /// A name for the body, where it is more than one batch.
     pub name: Option<String>,
@@ -240,7 +240,7 @@ impl<'t> Natives<'t> {
         let system = reader.system.clone();
         let pieces = text.split(&*system);
         let (count, bare) = (pieces.count(), matches!(body.trim_ascii(), b"" | b"{}"));
-        let hollow = count == 0 && systems::split::text(body).trim_start().starts_with('{');
+        let hollow = count == 0 && system.says_none(&systems::split::text(body));
         let name = || systems::envelope::hash(&[system.name().as_bytes(), b"\0", body]);
         let name = (MAX_RECORDS + 1..=parts::MOST).contains(&count).then(name);
         let filled = Filled::with_capacity(text.len() * 2);

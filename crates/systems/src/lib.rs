@@ -119,6 +119,11 @@ pub trait System: Sync {
         split::records(text)
     }
 
+    /// Whether a text in which there is no record says that there is none: an answer with an empty list does, an empty text does not.
+    fn says_none(&self, text: &str) -> bool {
+        text.trim_start().starts_with('{')
+    }
+
     /// Remembers what a record says of others in the same body, those before it too: called for every record before the first is
     /// read.
     fn foresee(&self, _text: &str, _context: &Context<'_>) {}

@@ -110,6 +110,37 @@ fn what_is_broken_in_a_list_is_kept_and_spoils_nothing_beside_it() {
     assert_eq!(answer["results"][0]["code"], "record_too_large", "{answer}");
 }
 
+/// As a spreadsheet exports it, and as people send it without knowing what it is.
+#[test]
+fn a_table_of_the_guide_is_known_by_its_headings() {
+    let server = Server::start(&[]);
+    let headings = "Event Type;Client Name;Provider Name;Created On;Email";
+    for (n, (path, body, counts)) in [
+        ("guide", format!("{headings}\nlogin;;;;\nlogout;;;2026-11-20T12:00:00Z;\n"), [2, 0, 0]),
+        ("auto", format!("{headings}\nlogin;;;;\n"), [1, 0, 0]),
+        ("guide", format!("{headings}\n"), [0, 0, 0]),
+        ("guide", format!("{headings}\nlogin;\"web;;;\nlogout;;;;\n"), [1, 0, 1]),
+        ("guide", "Name;Value\na;b\n".to_owned(), [2, 0, 2]),
+        (
+            "auto",
+            r#"{"Action":"update","Target":"t","Actor":"a","TimeStamp":"2026-11-20T12:00:00Z"}"#.to_owned(),
+            [1, 0, 0],
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let tenant = format!("t{n}");
+        server.admin.put(&format!("/v1/t/{tenant}"), "{}");
+        let answer = server.admin.post(&format!("/v1/t/{tenant}/ingest/{path}"), &body).ok();
+        let found = ["accepted", "rejected", "unparsed"].map(|name| answer[name].as_u64().unwrap());
+        assert_eq!((found, &answer["system"]), (counts, &json!("guide")), "{body}: {answer}");
+        for result in answer["results"].as_array().unwrap() {
+            assert!(matches!(result["code"].as_str(), Some("invalid_csv" | "unknown_log")), "{answer}");
+        }
+    }
+}
+
 #[test]
 fn a_system_nobody_knows_is_a_problem_that_names_those_known() {
     let server = Server::start(&[]);

@@ -1,45 +1,169 @@
 //! An exported CSV file into records: each row the JSON object that its header makes of it.
 //!
-//! Owns: rows, and how much text they may become. Not here: what a column means.
+//! Owns: headings, rows and quotes, and how much text the rows may become. Not here: what a column means.
+//!
+//! The headings tell which log all rows are of. A row whose own cells tell the same is a plain object, as if it had been sent as JSON;
+//! any other stands in one that names the log, `{"log":"event","row":{…}}`, so that it can be understood by itself, later too.
 
-use super::labels::Labels;
+use super::labels::{Labels, named};
 use crate::Reason;
+use crate::object::Object;
 use crate::split::{MAX_MADE, Piece};
 use event::json::write_string;
 use std::borrow::Cow;
 
-/// The columns' names, if this is the first line of a CSV file.
-pub(super) fn header(first: &str) -> Option<csv::StringRecord> {
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(first.as_bytes());
-    let header = reader.records().next()?.ok()?;
-    (header.len() > 1).then_some(header)
+/// What stands between cells: what the format says, what spreadsheets write where a comma is in numbers, and what they call text.
+const SEPARATORS: [u8; 3] = *b",;\t";
+
+/// Of what can be kept of a text that is no record: what a record may have, less what is said about it.
+const MAX_KEPT: usize = (1 << 20) - 4096;
+
+/// The first line of a file that has the labels of one of the logs.
+pub(super) struct Table {
+    headings: csv::StringRecord,
+    separator: u8,
+    log: &'static str,
+}
+
+impl Table {
+    /// The table that a text is; `None` for anything else.
+    pub(super) fn of(text: &str) -> Option<Table> {
+        if text.trim_start().starts_with(['{', '[']) {
+            return None;
+        }
+        SEPARATORS.into_iter().find_map(|separator| {
+            let headings = reader(text, separator).records().next()?.ok()?;
+            let log = Labels::new(headings.iter().map(Cow::Borrowed)).log().ok()?;
+            Some(Table { headings, separator, log })
+        })
+    }
+
+    /// Its headings.
+    pub(super) fn labels(&self) -> Labels<'_> {
+        Labels::new(self.headings.iter().map(Cow::Borrowed))
+    }
+
+    /// A row as the record that it is; `None` where no cell of it says anything.
+    ///
+    /// Empty cells are left out; cells past the header's end are called by their number.
+    fn record(&self, labels: &Labels<'_>, row: &csv::StringRecord) -> Option<String> {
+        if row.iter().all(str::is_empty) {
+            return None;
+        }
+        let text = object(&self.headings, row);
+        let tells = labels.of(|i| row.get(i).is_some_and(|cell| !cell.is_empty())).log();
+        if tells.is_ok_and(|log| log == self.log) {
+            return Some(text);
+        }
+        Some(format!("{{\"log\":\"{}\",\"row\":{text}}}", self.log))
+    }
+}
+
+/// The log and the row of a record that says both.
+pub(super) fn row<'a>(native: &mut Object<'a>) -> Option<(&'static str, Object<'a>)> {
+    if !native.names().eq(["log", "row"]) {
+        return None;
+    }
+    let log = named(&native.text("log")?)?;
+    Some((log, Object::parse(native.standing("row")?).ok()?))
+}
+
+fn reader(text: &str, separator: u8) -> csv::Reader<&[u8]> {
+    csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(separator).from_reader(text.as_bytes())
 }
 
 /// The rows of a CSV file that has the labels of one of the logs; `None` for anything else.
-///
-/// Empty cells are left out; cells past the header's end are called by their number.
 pub(super) fn rows(text: &str) -> Option<Vec<Piece<'_>>> {
-    if text.trim_start().starts_with(['{', '[']) {
-        return None;
-    }
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
-    let mut rows = reader.records();
-    let header = rows.next()?.ok()?;
-    Labels::new(header.iter().map(Cow::Borrowed)).log()?;
+    let table = Table::of(text)?;
+    let labels = table.labels();
     let (mut left, mut lines) = (MAX_MADE, Lines { text, at: 0, line: 1 });
-    let pieces = rows.map(|row| {
-        let row = row.map_err(|e| Reason::new("invalid_csv", format!("the row cannot be read: {e}")));
-        let line = row.as_ref().ok().and_then(|row| row.position()).map_or(lines.line, |at| lines.of(at.byte()));
-        let made = row.and_then(|row| {
-            let text = object(&header, &row);
-            left = left.checked_sub(text.len()).ok_or_else(|| {
+    let (mut reader, mut row) = (reader(text, table.separator), csv::StringRecord::new());
+    let at = |reader: &csv::Reader<&[u8]>| usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
+    let mut pieces = Vec::new();
+    let mut any = reader.read_record(&mut row).unwrap_or(false);
+    loop {
+        let from = at(&reader);
+        any = any && reader.read_record(&mut row).unwrap_or(false);
+        let raw = text.get(from..if any { at(&reader) } else { text.len() }).unwrap_or_default();
+        let raw = raw.trim_matches(['\r', '\n']);
+        let line = lines.of(from);
+        if !any {
+            // A row that cannot be read has never been seen, and would not be lost.
+            if !raw.trim().is_empty() {
+                pieces.push(broken(line, raw, format!("the row in line {line} cannot be read")));
+            }
+            return Some(pieces);
+        }
+        if let Some(why) = quotes(raw, table.separator).and_then(|quote| quote.wrong(raw, line)) {
+            pieces.push(broken(line, raw, why));
+        } else if let Some(record) = table.record(&labels, &row) {
+            let made = left.checked_sub(record.len()).ok_or_else(|| {
                 Reason::new("body_too_large", format!("the rows become more than {MAX_MADE} bytes; send fewer at once"))
-            })?;
-            Ok(Cow::Owned(text))
-        });
-        Piece::new(line, made)
-    });
-    Some(pieces.collect())
+            });
+            left = made.as_ref().copied().unwrap_or(left);
+            pieces.push(Piece::new(line, made.map(|_| Cow::Owned(record))));
+        }
+    }
+}
+
+/// What cannot be read, and is kept with the reason as far as one record may hold it.
+fn broken(line: usize, raw: &str, why: String) -> Piece<'_> {
+    let mut written = String::new();
+    write_string(&mut written, raw);
+    let (rest, detail) = match written.len() > MAX_KEPT {
+        false => (raw, why),
+        true => ("", format!("{why}; it is longer than a record may be (1 MiB), so none of it was kept")),
+    };
+    Piece { line, text: Err(Reason::new("invalid_csv", detail)), rest: Cow::Borrowed(rest) }
+}
+
+/// A quote that opens a cell and does not end it as it should.
+enum Quote {
+    /// It is not closed. Where it is opened.
+    Open(usize),
+    /// It is closed lines later in the middle of something: rather the quote that was to open another cell.
+    Astray(usize),
+}
+
+impl Quote {
+    /// What is said about it, of a row that begins in this line.
+    fn wrong(self, raw: &str, line: usize) -> Option<String> {
+        let (Quote::Open(at) | Quote::Astray(at)) = self;
+        let line = line + raw.get(..at)?.matches('\n').count();
+        let what = match self {
+            Quote::Open(_) => "is never closed, so all that stands behind it would be one cell",
+            Quote::Astray(_) => "is closed only lines later, before other text, so rows would be one cell",
+        };
+        let advice =
+            "close it, write a quote inside a cell twice, and send what begins in that line again with the headings";
+        Some(format!("the quote that is opened in line {line} {what}; {advice}"))
+    }
+}
+
+/// The first quote of a row that is not closed, or closed where no cell ends after a line break. What is merely sloppy is read as it is.
+fn quotes(raw: &str, separator: u8) -> Option<Quote> {
+    let bytes = raw.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        if bytes.get(at) == Some(&b'"') {
+            let open = at;
+            at += 1;
+            loop {
+                at += memchr::memchr(b'"', bytes.get(at..)?).map_or(bytes.len(), |found| found + 1);
+                match bytes.get(at) {
+                    _ if at > bytes.len() => return Some(Quote::Open(open)),
+                    Some(b'"') => at += 1,
+                    None | Some(b'\r' | b'\n') => break,
+                    Some(byte) if *byte == separator => break,
+                    Some(_) if raw.get(open..at)?.contains('\n') => return Some(Quote::Astray(open)),
+                    Some(_) => break,
+                }
+            }
+        }
+        // To the next cell.
+        at += memchr::memchr(separator, bytes.get(at..)?)? + 1;
+    }
+    None
 }
 
 /// Which line a row begins on, as an editor counts. The reader's own count is one short where lines end in `\r\n`.
@@ -51,8 +175,7 @@ struct Lines<'t> {
 
 impl Lines<'_> {
     /// The line of a row whose text begins at this byte, or behind the line breaks that stand there. Asked in order.
-    fn of(&mut self, byte: u64) -> usize {
-        let byte = usize::try_from(byte).unwrap_or(usize::MAX);
+    fn of(&mut self, byte: usize) -> usize {
         let breaks = self.text.as_bytes().iter().skip(byte).take_while(|b| matches!(b, b'\r' | b'\n')).count();
         let end = byte.saturating_add(breaks);
         let between = self.text.as_bytes().get(self.at..end).unwrap_or_default();

@@ -13,8 +13,11 @@
 //! ```
 //!
 //! What makes it special:
-//! * Which log a record is of is told by its labels alone.
+//! * Which log a record is of is told by its labels alone; any of them may be left out but those that tell it. Where the labels are
+//!   words that anybody may use, a record is taken for the guide's only if it has no others.
+//! * Which log a row of CSV is of is told by the file's headings. Spreadsheets write semicolons or tabs where others write commas.
 //! * CSV flattens: an entity is JSON in a cell, and may be cut off; then it stays a text. An empty cell says nothing.
+//! * A quote that is never closed would make one cell of all that follows: then that is kept as it is, and is no row.
 //! * The guide prints a diff with `_old` and `_new`, the library behind it writes `__old` and `__new`: both are read, the second
 //!   is kept.
 //! * Jobs, sessions and grants have an id of their own but each status is a record, so the record's id is a hash of it all. A job's
@@ -33,7 +36,6 @@ use crate::detect::Sample;
 use crate::envelope::Envelope;
 use crate::split::{self, Piece};
 use crate::{Context, Reason, System};
-use std::borrow::Cow;
 
 /// The adapter.
 #[derive(Debug)]
@@ -47,11 +49,14 @@ impl System for Guide {
     }
 
     fn looks_like(&self, sample: &Sample<'_>) -> u8 {
-        let log = match &sample.object {
-            Some(object) => labels::Labels::new(object.keys()).log(),
-            None => csv::header(sample.first).and_then(|row| labels::Labels::new(row.iter().map(Cow::Borrowed)).log()),
-        };
-        log.map_or(0, |_| 92)
+        match &sample.object {
+            Some(object) => labels::Labels::new(object.keys()).confidence(),
+            None => csv::Table::of(sample.first).map_or(0, |table| table.labels().confidence()),
+        }
+    }
+
+    fn says_none(&self, text: &str) -> bool {
+        text.trim_start().starts_with('{') || csv::Table::of(text).is_some()
     }
 
     fn split<'a>(&self, text: &'a str) -> Vec<Piece<'a>> {

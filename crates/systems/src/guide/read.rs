@@ -1,13 +1,13 @@
 //! A record of one of the six logs → envelope.
 
-use super::labels::Labels;
-use super::{NAME, diff};
+use super::labels::{Labels, WANTED};
+use super::{NAME, csv, diff};
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
 use crate::object::{Object, decode};
 use crate::{Context, Reason, moment};
 use event::Field;
-use event::json::write_string;
+use event::json::{Reader, write_string};
 use std::borrow::Cow;
 
 /// What a log's labels fill.
@@ -121,11 +121,14 @@ const COMMON: &[(&str, Field)] = &[
 ];
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
-    let mut native = Object::parse(text)?;
+    let mut native = Object::parse(text).map_err(|reason| no_object(text, reason))?;
+    let mut of_table = None;
+    if let Some((log, row)) = csv::row(&mut native) {
+        (of_table, native) = (Some(log), row);
+    }
     let labels = Labels::new(native.keys());
-    let log = labels.log().and_then(|log| LOGS.iter().find(|known| known.name == log)).ok_or_else(|| {
-        Reason::new("unknown_log", "the names are those of none of the six logs; send the columns that the guide lists")
-    })?;
+    let name = of_table.map_or_else(|| labels.log(), Ok)?;
+    let log = LOGS.iter().find(|log| log.name == name).ok_or_else(|| Reason::missing(name))?;
     id(log, &labels, &mut native, text, out);
     out.set(Field::Log, log.name);
     let time = log.time.iter().filter_map(|label| labels.name(label)).find(|name| said(&mut native, name));
@@ -160,6 +163,20 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     outcome(log, &labels, &mut native, out);
     out.rest(native);
     Ok(())
+}
+
+/// Why a text is not read that is no object: it may be a line of a table that nobody knows.
+fn no_object(text: &str, reason: Reason) -> Reason {
+    let mut r = Reader::new(text);
+    let json = text.trim_start().starts_with(['{', '[']) || (r.skip_whole().is_ok() && r.end().is_ok());
+    if json {
+        return reason;
+    }
+    let detail = format!(
+        "the line is no JSON object, and the first line of the file has the headings of none of the six logs, with commas, \
+         semicolons or tabs between them: {WANTED}"
+    );
+    Reason::new("unknown_log", detail)
 }
 
 fn said(native: &mut Object<'_>, name: &str) -> bool {

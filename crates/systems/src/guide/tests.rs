@@ -277,6 +277,154 @@ fn csv_of_every_log() {
     }
 }
 
+/// A record with nothing but what it must have.
+#[test]
+fn a_log_is_told_by_the_labels_that_only_it_has() {
+    let at = "2026-11-20T12:00:00Z";
+    for (sent, log) in [
+        (json!({"Action": "update", "Target": "t", "Actor": "a", "TimeStamp": at}), "audit"),
+        (json!({"Subject": "Hi", "Recipient": "a@b", "Timestamp": at, "Status": "sent"}), "notification"),
+        (json!({"Job Name": "trim", "Latest Status": "success", "Created At": at}), "job"),
+        (json!({"Session ID": "s", "User ID": 1, "Status": "active", "Created At": at}), "session"),
+        (json!({"Event Type": "login", "Created On": at}), "event"),
+        (json!({"Grant ID": "g", "Status": "active", "Created At": at}), "grant"),
+    ] {
+        one(NAME, &sent.to_string()).expect(&[("log", log), ("time", "2026-11-20T12:00:00.000000Z")]);
+        keeps_everything(NAME, &sent.to_string());
+        let sure = crate::detect(sent.to_string().as_bytes());
+        assert!(sure.first().is_some_and(|(name, sure)| *name == NAME && *sure >= 60), "{sent}: {sure:?}");
+        // With names that the guide does not have it may be anybody's.
+        let mut other = sent.clone();
+        for name in ["realm", "hostname", "version"] {
+            other[name] = json!("x");
+        }
+        one(NAME, &other.to_string()).expect(&[("log", log), ("attributes.realm", "x")]);
+        let sure = crate::detect(other.to_string().as_bytes());
+        assert_eq!(sure, [], "{other}");
+    }
+    for sent in
+        [json!({"Session ID": "s", "Status": "active", "Created At": at}), json!({"action": "x", "timestamp": at})]
+    {
+        assert_eq!(reason(NAME, &sent.to_string()), "unknown_log");
+        assert_eq!(crate::detect(sent.to_string().as_bytes()), [], "{sent}");
+    }
+    let both =
+        json!({"Session ID": "s", "User ID": 1, "Status": "active", "Recipient": "a@b", "Category": "x"}).to_string();
+    assert_eq!(reason(NAME, &both), "ambiguous_log");
+    assert!(take(NAME, &both)[0].at("message").contains("(session, notification)"));
+}
+
+#[test]
+fn the_headings_say_which_log_a_row_is_of() {
+    for (headings, row, log) in [
+        ("Event Type,Client Name,Provider Name,Created On,Email,IP Address", "login,,,,,", "event"),
+        ("Job Id,Job Name,Job Type,Latest Status,Created At", "7,,,,2026-11-20T12:00:00Z", "job"),
+        (
+            "Session ID,Protocol,Client ID,User ID,Created At,Status,Details",
+            "s,,,,2026-11-20T12:00:00Z,active,",
+            "session",
+        ),
+        ("Grant ID,Email,Provider,Client,Session ID,Created At,Status", "g,,,,,,", "grant"),
+        ("Subject,Recipient,Timestamp,Status,Category,CC,BCC", "Hi,,,sent,,,", "notification"),
+        ("Action,Target,Actor,TimeStamp,Old Entity,New Entity,Diff", "start,,,2026-11-20T12:00:00Z,,,", "audit"),
+    ] {
+        let body = format!("{headings}\n{row}\n{}\n", row.replace(|c| c != ',', ""));
+        let stored = one(NAME, &body);
+        stored.expect(&[("log", log)]);
+        assert!(
+            stored.text.matches("\"\"").count() == 0 && stored.value("attributes.row").is_null(),
+            "{}",
+            stored.text
+        );
+        // What was kept of it can be read by itself, and says the same.
+        assert_eq!(one(NAME, &stored.native).envelope, stored.envelope, "{}", stored.native);
+        keeps_everything(NAME, &body);
+    }
+    // What the log must have is missed by its name, in the row that lacks it.
+    let stored =
+        take(NAME, "Action,Target,Actor,TimeStamp\n,t,a,2026-11-20T12:00:00Z\nupdate,t,a,2026-11-20T12:00:00Z\n");
+    stored[0].expect(&[("action", "unparsed"), ("error_code", "missing_field")]);
+    stored[1].expect(&[("action", "update"), ("log", "audit")]);
+}
+
+const AUDIT: &str = "Action,Target,Actor,TimeStamp,Comments\nupdate,t,a,2026-11-20T12:00:00Z,\"one, two\"\n";
+
+#[test]
+fn spreadsheets_write_semicolons_tabs_and_utf_16() {
+    let comma = take(NAME, AUDIT);
+    comma[0].expect(&[("log", "audit"), ("comments", "one, two")]);
+    for separator in [";", "\t"] {
+        let body = AUDIT.replace("one, two", "one~two").replace(',', separator).replace('~', ", ");
+        let units: Vec<u8> = body.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for body in [body.clone().into_bytes(), [b"\xff\xfe", &units[..]].concat()] {
+            let stored = crate::testing::take_with(&crate::Memory::default(), NAME, &body);
+            assert_eq!(stored.len(), 1);
+            assert_eq!(stored[0].envelope, comma[0].envelope);
+            assert_eq!(crate::detect(&body), [(NAME, 92)]);
+        }
+    }
+}
+
+#[test]
+fn a_table_may_have_no_rows() {
+    let headings = AUDIT.lines().next().unwrap();
+    let system = crate::find(NAME).unwrap();
+    for body in [headings.to_owned(), format!("{headings}\r\n\r\n"), format!("{headings}\n,,,,\n")] {
+        assert!(take(NAME, &body).is_empty() && system.says_none(&body), "{body}");
+    }
+    assert!(!system.says_none("") && !system.says_none("Name,Value\n"));
+}
+
+#[test]
+fn a_table_that_nobody_knows_is_told_what_it_should_have() {
+    for line in take(NAME, "\"Name\";Value\na;b\n") {
+        line.expect(&[("action", "unparsed"), ("error_code", "unknown_log")]);
+        assert!(
+            line.at("message").contains("headings") && line.at("message").contains("`Event Type`"),
+            "{}",
+            line.envelope
+        );
+    }
+}
+
+#[test]
+fn a_quote_that_is_not_closed_takes_no_row_with_it() {
+    // Never closed: what is left of the file is kept, and the rows before it are taken.
+    let body = format!("{AUDIT}delete,\"t,b,2026-11-20T12:00:01Z,\ncreate,t,c,2026-11-20T12:00:02Z,\n");
+    let stored = take(NAME, &body);
+    assert_eq!((stored.len(), stored[1].line), (2, 3));
+    stored[0].expect(&[("action", "update")]);
+    stored[1].expect(&[("error_code", "invalid_csv"), ("attributes.native", body[AUDIT.len()..].trim_end())]);
+    assert!(stored[1].at("message").contains("opened in line 3 is never closed"), "{}", stored[1].envelope);
+    // Closed by the quote that was to open the next cell.
+    let body = format!(
+        "{AUDIT}delete,t,b,2026-11-20T12:00:01Z,\"x\ncreate,\"t\",c,2026-11-20T12:00:02Z,\nupdate,\"t\",a,2026-11-20T12:00:03Z,\n"
+    );
+    let stored = take(NAME, &body);
+    assert_eq!(stored.iter().map(|s| s.at("action")).collect::<Vec<_>>(), ["update", "unparsed", "update"], "{body}");
+    assert!(stored[1].at("message").contains("opened in line 3 is closed only lines later"), "{}", stored[1].envelope);
+    assert!(stored[1].at("attributes.native").contains("\ncreate,\"t\",c"), "{}", stored[1].envelope);
+    // More than a record may have: said, and not kept.
+    let long = format!("{AUDIT}delete,\"{}", "x\n".repeat(600_000));
+    let mut said = Vec::new();
+    let taken = crate::convert(
+        &super::Guide,
+        long.as_bytes(),
+        "",
+        &crate::Memory::default(),
+        &jiff::tz::TimeZone::UTC,
+        &mut |piece| {
+            said.push(piece.envelope.err().cloned());
+        },
+    );
+    assert_eq!((taken, said.len(), said[0].as_ref()), (Ok(()), 2, None));
+    let why = said.remove(1).unwrap();
+    assert!(why.code == "invalid_csv" && why.detail.contains("line 3") && why.detail.contains("1 MiB"), "{why}");
+    // Sloppy, and clear.
+    let sloppy = take(NAME, &AUDIT.replace("\"one, two\"", "\"one\" two \"x\""));
+    sloppy[0].expect(&[("action", "update"), ("comments", "one two \"x\"")]);
+}
+
 #[test]
 fn ids_count_within_their_log() {
     let mut sent = audit();
