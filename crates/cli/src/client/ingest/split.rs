@@ -170,7 +170,11 @@ impl<R: BufRead> Pieces<R> {
         let mut text = Vec::new();
         self.reader.by_ref().take(MAX_TEXT as u64 + 1).read_to_end(&mut text)?;
         self.shape = Shape::Done;
-        Ok(Piece { line: self.line, text: if text.len() > MAX_TEXT { Err(Refused::too_large()) } else { Ok(text) } })
+        let too_large = || {
+            let detail = format!("the table is longer than {MAX_TEXT} bytes; send it in parts, each with the headings");
+            Refused::new("record_too_large", detail)
+        };
+        Ok(Piece { line: self.line, text: if text.len() > MAX_TEXT { Err(too_large()) } else { Ok(text) } })
     }
 
     /// Whether the lines from here make one object together. They are kept in `again` either way.
@@ -287,7 +291,7 @@ impl<R: BufRead> Pieces<R> {
         loop {
             let buffer = self.reader.fill_buf()?;
             if buffer.is_empty() {
-                return Ok(Some(self.broken("the file ends inside it")));
+                return Ok(Some(self.tail(line, text)));
             }
             let mut taken = 0;
             let mut end = false;
@@ -315,8 +319,28 @@ impl<R: BufRead> Pieces<R> {
         Ok(Some(Piece { line, text: text.map(|bytes| bytes.trim_ascii().to_vec()) }))
     }
 
+    /// What is left where the file ends inside the array. The last element may be whole all the same; one that is not is kept by the
+    /// server where it is a system's own.
+    fn tail(&mut self, line: u64, text: Result<Vec<u8>, Refused>) -> Piece {
+        let text = text.map(|bytes| bytes.trim_ascii().to_vec());
+        // That the array is not closed is said next.
+        if text.as_deref().is_ok_and(is_whole) {
+            return Piece { line, text };
+        }
+        if self.native == Native::No || text.as_ref().is_ok_and(Vec::is_empty) {
+            return self.broken("the file ends inside it");
+        }
+        self.shape = Shape::Done;
+        Piece { line, text }
+    }
+
     fn after_array(&mut self) -> io::Result<Option<Piece>> {
         let rest = self.skip_space()?;
+        if self.native != Native::No {
+            // The server keeps what it does not understand.
+            self.shape = Shape::Lines;
+            return Ok(self.line()?.map(|line| Piece { line: line.number, text: line.text }));
+        }
         self.shape = Shape::Done;
         Ok(rest.map(|_| Piece {
             line: self.line,
@@ -363,8 +387,12 @@ mod tests {
     use std::io::BufReader;
 
     fn split(bytes: &[u8]) -> Vec<(u64, Result<String, String>)> {
+        split_as(bytes, Native::No)
+    }
+
+    fn split_as(bytes: &[u8], native: Native) -> Vec<(u64, Result<String, String>)> {
         let all = |capacity| {
-            let mut pieces = Pieces::new(BufReader::with_capacity(capacity, bytes), Native::No);
+            let mut pieces = Pieces::new(BufReader::with_capacity(capacity, bytes), native);
             std::iter::from_fn(|| pieces.next().unwrap())
                 .map(|p| (p.line, p.text.map(|t| String::from_utf8_lossy(&t).into_owned()).map_err(|r| r.code)))
                 .collect::<Vec<_>>()
@@ -411,6 +439,19 @@ mod tests {
         assert_eq!(split(b"[{\"a\":1},{\"b\":"), [ok(1, "{\"a\":1}"), broken(1)]);
         assert_eq!(split(b"[{\"a\":1}] x"), [ok(1, "{\"a\":1}"), broken(1)]);
         assert_eq!(split(b"["), [broken(1)]);
+        assert_eq!(split(b"[{\"a\":1}"), [ok(1, "{\"a\":1}"), broken(1)], "what is whole is taken");
+    }
+
+    #[test]
+    fn of_a_system_s_own_records_nothing_is_left_unsent() {
+        for native in [Native::Lines, Native::Table] {
+            let split = |bytes: &[u8]| split_as(bytes, native);
+            assert_eq!(split(b"[{\"a\":1},\n{\"b\":"), [ok(1, "{\"a\":1}"), ok(2, "{\"b\":")]);
+            assert_eq!(split(b"[{\"a\":1}] x\n{\"b\":2}"), [ok(1, "{\"a\":1}"), ok(1, "x"), ok(2, "{\"b\":2}")]);
+            assert_eq!(split(b"[{\"a\":1}"), [ok(1, "{\"a\":1}"), broken(1)]);
+            assert_eq!(split(b"[{\"a\":1},"), [ok(1, "{\"a\":1}"), broken(1)]);
+            assert_eq!(split(b"[{\"a\":1}]\n"), [ok(1, "{\"a\":1}")]);
+        }
     }
 
     #[test]
