@@ -380,9 +380,9 @@ fn what_was_not_understood_is_listed_and_read_again_once() {
     assert!(audit.len() >= 5, "each is a record of its own");
 }
 
-/// As somebody does who has a file and does not say what it is.
+/// As somebody does who has a file, or what another program writes, and does not say what it is.
 #[test]
-fn the_command_line_tells_by_its_beginning_whose_records_a_file_holds() {
+fn the_command_line_tells_by_its_beginning_whose_records_it_is_given() {
     let server = Server::start(&[]);
     for (n, (system, file, bytes)) in samples().into_iter().enumerate() {
         let wanted = server.admin.post(&format!("/v1/t/wanted-{n}/ingest/auto"), &bytes).ok();
@@ -394,17 +394,74 @@ fn the_command_line_tells_by_its_beginning_whose_records_a_file_holds() {
         assert_eq!((&said["rejected"], &said["unparsed"]), (&json!(0), &json!(0)), "{path}: {said}");
         let (ours, theirs) = (&said["accepted"], &wanted["accepted"]);
         assert_eq!(ours, theirs, "{path}: {said}");
+        let tenant = format!("t{n}");
+        for asked in [&[] as &[&str], &["--system", "auto"]] {
+            let args = [&["ingest", "-", "--tenant", &tenant, "--json"], asked].concat();
+            let piped = server.cli_with(&server.key(), &args, &bytes);
+            assert!(piped.err.contains(&format!("look like {system}'s (")), "{path}: {}", piped.err);
+            let piped: Value = serde_json::from_str(&piped.ok()).unwrap();
+            let same =
+                ["system", "confidence", "records", "rejected", "unparsed"].map(|name| (&piped[name], &said[name]));
+            assert!(same.iter().all(|(piped, said)| piped == said), "{path}: {piped} {said}");
+        }
     }
     // Said to be another's: kept as they came, told one by one, and nothing is refused.
     let file = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../systems/samples/keycloak/events.json"));
     let done = server.cli(&["ingest", file.to_str().unwrap(), "--tenant", "other", "--system", "okta", "--no-resume"]);
     assert!(done.err.contains("kept as it came: "), "{}", done.err);
     assert!(done.ok().contains("0 rejected; "), "and counted");
-    // Over stdin it is the server that says so.
-    let lines = include_bytes!("../../../systems/samples/ory-network/events.ndjson");
-    let done = server.cli_with(&server.key(), &["ingest", "-", "--tenant", "in", "--system", "auto"], lines);
-    assert!(done.err.contains("takes the records for ory-network's ("), "{}", done.err);
-    done.ok();
+}
+
+#[test]
+fn the_command_line_says_what_to_do_where_it_knows_no_system() {
+    let server = Server::start(&[]);
+    let file = server.home.path().join("events.json");
+    for (text, exit) in [
+        ("{\"what\":\"login\",\"who\":\"ann\"}\n", 1),
+        ("Name,Value\na,b\n", 1),
+        ("{\"what\":\"login\"}\n{\"log\":\"event\",\"action\":\"login\"}\n", 6),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let path = file.to_str().unwrap();
+        let of_file = server.cli(&["ingest", path, "--tenant", "acme", "--no-resume"]);
+        let piped = server.cli_with(&server.key(), &["ingest", "-", "--tenant", "acme"], text.as_bytes());
+        for done in [of_file, piped] {
+            assert_eq!(done.code, Some(exit), "{}", done.err);
+            for part in ["no system is recognised", "plain records, such as {\"log\":", "--system NAME", "keycloak"] {
+                assert!(done.err.contains(part), "{part}: {}", done.err);
+            }
+        }
+    }
+    // Plain records are known, and of nothing nothing is said.
+    for text in ["{\"log\":\"event\",\"action\":\"logout\"}\n", ""] {
+        let done = server.cli_with(&server.key(), &["ingest", "-", "--tenant", "acme", "--quiet"], text.as_bytes());
+        assert_eq!(done.err, "", "{text}");
+        done.ok();
+    }
+}
+
+/// What PowerShell writes, and a list that a source's connection did not bring whole.
+#[test]
+fn the_command_line_sends_utf_16_and_what_breaks_off() {
+    let server = Server::start(&[]);
+    let login = |n: u32| {
+        json!({ "id": format!("e-{n}"), "time": 1_763_640_000_000_u64, "type": "LOGIN", "realmId": "zoë" }).to_string()
+    };
+    let text = format!("{}\r\n{}\r\n", login(1), login(2));
+    let utf_16: Vec<u8> = [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    let done = server.cli_with(&server.key(), &["ingest", "-", "--tenant", "acme"], &utf_16);
+    assert_eq!(done.ok().trim_end(), "2 records: 2 accepted, 0 duplicate, 0 rejected");
+    let cut = format!("[{},{{\"id\":\"e-4\",\"type\":", login(3));
+    let done = server.cli_with(&server.key(), &["ingest", "-", "--tenant", "acme"], cut.as_bytes());
+    assert!(done.err.contains("kept as it came"), "{}", done.err);
+    assert!(done.ok().starts_with("2 records: 2 accepted, 0 duplicate, 0 rejected; 1 not understood"));
+    let found = server.admin.column(
+        "acme",
+        "records",
+        &[("q", "action:unparsed"), ("from", "2000-01-01T00:00:00Z")],
+        "attributes",
+    );
+    assert_eq!(found, [json!({ "native": "{\"id\":\"e-4\",\"type\":" }).to_string()]);
 }
 
 #[test]

@@ -53,7 +53,7 @@ pub struct IngestArgs {
     #[arg(long, value_name = "TENANT")]
     pub tenant: String,
     /// Records are in this system's own shape, or in that of a source of the tenant; records: in ours [default: told by how
-    /// the file begins; stdin: ours]
+    /// the input begins]
     #[arg(long, value_name = "NAME")]
     pub system: Option<String>,
     /// Batches on their way at the same time; 1 keeps the order of the file
@@ -133,10 +133,8 @@ pub fn run_ingest(args: &IngestArgs) -> Outcome {
 
 fn ingest(args: &IngestArgs, stop: Stop, console: &mut Console<'_>) -> Outcome {
     let client = Client::new(&args.connect)?;
-    let shape = Shape::find(&args.file, args.system.as_deref())?;
-    if let Shape::Native(system, Some(sure)) = &shape {
-        note(&format!("the records look like {system}'s ({sure} % sure); --system NAME says what they are"));
-    }
+    let mut input = open::open(&args.file)?;
+    let shape = Shape::find(&args.file, &mut input, args.system.as_deref())?;
     let target = format!("{} {} {}", client.base(), args.tenant, shape.system().unwrap_or("records"));
     let path = match shape.system() {
         Some(system) => tenant_path(&args.tenant, &["ingest", system]),
@@ -156,7 +154,7 @@ fn ingest(args: &IngestArgs, stop: Stop, console: &mut Console<'_>) -> Outcome {
         Some("guide" | "auto") => Native::Table,
         Some(_) => Native::Lines,
     };
-    let (source, earlier) = Source::open(&args.file, native, earlier)?;
+    let (source, earlier) = Source::open(&args.file, input, native, earlier)?;
 
     let patience = Duration::from_secs(args.give_up_after);
     let to = Target { client, path, native: shape != Shape::Plain, patience, stop: stop.clone() };
@@ -195,8 +193,13 @@ struct Source {
 }
 
 impl Source {
-    /// Opens the file and steps over what an earlier run dealt with, if the content is still the same.
-    fn open(path: &Path, native: Native, earlier: Option<Progress>) -> Result<(Source, Option<Counts>), Failure> {
+    /// Steps over what an earlier run of the file dealt with, if the content is still the same.
+    fn open(
+        path: &Path,
+        input: Input,
+        native: Native,
+        earlier: Option<Progress>,
+    ) -> Result<(Source, Option<Counts>), Failure> {
         let fresh = |input: Input| Source {
             pieces: Pieces::new(input.reader, native),
             chain: Chain::default(),
@@ -204,7 +207,7 @@ impl Source {
             taken: input.taken,
             size: input.size,
         };
-        let mut source = fresh(open::open(path)?);
+        let mut source = fresh(input);
         let Some(earlier) = earlier else { return Ok((source, None)) };
         while source.records < earlier.records {
             let piece = source.pieces.next().map_err(|e| Failure::file("read", path, &e))?;
