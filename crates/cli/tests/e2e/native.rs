@@ -142,6 +142,17 @@ fn a_table_of_the_guide_is_known_by_its_headings() {
 }
 
 #[test]
+fn jobs_without_an_id_are_seen_with_their_latest_status() {
+    let server = Server::start(&[]);
+    let job = |name: &str, status: &str, at: u32| json!({ "Job Name": name, "Latest Status": status, "Created At": "2026-11-20T12:00:00Z", "Updated At": format!("2026-11-20T12:00:0{at}Z") });
+    let body = json!([job("a", "running", 1), job("b", "failed", 2), job("a", "success", 3)]).to_string();
+    let answer = server.admin.post("/v1/t/acme/ingest/auto", &body).ok();
+    assert_eq!((&answer["system"], &answer["accepted"], &answer["unparsed"]), (&json!("guide"), &json!(3), &json!(0)));
+    let all = [("from", "2000-01-01T00:00:00Z")];
+    assert_eq!(server.admin.column("acme", "job_logs", &all, "latest_status"), ["success", "failed"]);
+}
+
+#[test]
 fn a_system_nobody_knows_is_a_problem_that_names_those_known() {
     let server = Server::start(&[]);
     let problem = server.admin.post("/v1/t/acme/ingest/keykloak", "{}").problem(404, "unknown_system");

@@ -13,6 +13,8 @@ use std::borrow::Cow;
 /// What a log's labels fill.
 struct Log {
     name: &'static str,
+    /// Labels without which a record says nothing, or nothing of anything: one of these, and how it is called where it is missed.
+    must: (&'static [&'static str], &'static str),
     /// Labels of its time, the better first.
     time: &'static [&'static str],
     /// Its own id, where each record is a new one; otherwise a status of something that has an id.
@@ -34,6 +36,7 @@ struct Named {
 const LOGS: &[Log] = &[
     Log {
         name: "audit",
+        must: (&["action"], "Action"),
         time: &["timestamp", "createdat"],
         records: true,
         fields: &[("action", Field::Action), ("comments", Field::Comments)],
@@ -47,6 +50,7 @@ const LOGS: &[Log] = &[
     },
     Log {
         name: "event",
+        must: (&["eventtype"], "Event Type"),
         time: &["createdon", "timestamp"],
         records: true,
         fields: &[
@@ -61,6 +65,7 @@ const LOGS: &[Log] = &[
     },
     Log {
         name: "job",
+        must: (&["jobid", "jobname"], "Job Id"),
         time: &["updatedat", "createdat"],
         records: false,
         fields: &[
@@ -75,6 +80,7 @@ const LOGS: &[Log] = &[
     },
     Log {
         name: "notification",
+        must: (&["recipient", "subject"], "Recipient"),
         time: &["timestamp", "createdat"],
         records: true,
         fields: &[
@@ -88,6 +94,7 @@ const LOGS: &[Log] = &[
     },
     Log {
         name: "session",
+        must: (&["sessionid"], "Session ID"),
         time: &["createdat"],
         records: false,
         fields: &[
@@ -101,6 +108,7 @@ const LOGS: &[Log] = &[
     },
     Log {
         name: "grant",
+        must: (&["grantid"], "Grant ID"),
         time: &["createdat"],
         records: false,
         fields: &[("grantid", Field::GrantId), ("email", Field::Email), ("sessionid", Field::SessionId)],
@@ -129,6 +137,10 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     let labels = Labels::new(native.keys());
     let name = of_table.map_or_else(|| labels.log(), Ok)?;
     let log = LOGS.iter().find(|log| log.name == name).ok_or_else(|| Reason::missing(name))?;
+    let (must, shown) = log.must;
+    if !must.iter().any(|label| labels.name(label).is_some_and(|name| said(&mut native, name))) {
+        return Err(Reason::missing(shown));
+    }
     id(log, &labels, &mut native, text, out);
     out.set(Field::Log, log.name);
     let time = log.time.iter().filter_map(|label| labels.name(label)).find(|name| said(&mut native, name));
@@ -158,6 +170,7 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
         "audit" => audit(&labels, &mut native, out),
         "notification" => addressees(&labels, &mut native, out),
         "session" => details(&labels, &mut native, out),
+        "job" => unnamed(&labels, &mut native, out),
         _ => {}
     }
     outcome(log, &labels, &mut native, out);
@@ -271,6 +284,16 @@ fn created<'a>(
     if let Some((at, _)) = native.raw(name).and_then(|raw| moment::read(raw, Stamp::Millis, context.zone)) {
         out.created(at);
     }
+}
+
+/// A job whose id was left out: its name and when it was made are the same in each of its records, and without an id none of them
+/// would be seen among the jobs.
+fn unnamed<'a>(labels: &Labels<'_>, native: &mut Object<'a>, out: &mut Envelope<'a>) {
+    let Some(name) = out.text(Field::JobName).filter(|_| out.is_empty(Field::JobId)) else { return };
+    let made = labels.name("createdat").and_then(|created| native.text(created));
+    let mut raw = String::new();
+    write_string(&mut raw, made.map_or(name.to_string(), |made| format!("{name} {made}")).trim());
+    out.infer(Field::JobId, raw);
 }
 
 /// An entity as JSON, or as JSON in a text where it is whole.

@@ -315,6 +315,22 @@ fn a_log_is_told_by_the_labels_that_only_it_has() {
 }
 
 #[test]
+fn a_job_without_its_id_is_known_by_its_name_and_when_it_was_made() {
+    let job = |name: &str, status: &str| {
+        let sent = json!({"Job Name": name, "Latest Status": status, "Created At": "2026-11-20T12:00:00Z", "Updated At": "2026-11-20T12:00:01Z"});
+        one(NAME, &sent.to_string())
+    };
+    let (running, done) = (job("trim", "running"), job("trim", "success"));
+    running.expect(&[("job.id", "trim 2026-11-20T12:00:00Z")]);
+    assert_eq!(running.value("attributes._indelible.inferred"), &json!(["job.id"]));
+    assert_eq!((running.at("job.id"), running.at("id") == done.at("id")), (done.at("job.id"), false));
+    assert_ne!(job("archive", "success").at("job.id"), done.at("job.id"));
+    let nameless = json!({"Job Type": "Trim", "Latest Status": "success"}).to_string();
+    assert_eq!(reason(NAME, &nameless), "missing_field");
+    assert!(take(NAME, &nameless)[0].at("message").starts_with("`Job Id` is missing"));
+}
+
+#[test]
 fn the_headings_say_which_log_a_row_is_of() {
     for (headings, row, log) in [
         ("Event Type,Client Name,Provider Name,Created On,Email,IP Address", "login,,,,,", "event"),
@@ -344,6 +360,7 @@ fn the_headings_say_which_log_a_row_is_of() {
     let stored =
         take(NAME, "Action,Target,Actor,TimeStamp\n,t,a,2026-11-20T12:00:00Z\nupdate,t,a,2026-11-20T12:00:00Z\n");
     stored[0].expect(&[("action", "unparsed"), ("error_code", "missing_field")]);
+    assert!(stored[0].at("message").starts_with("`Action` is missing"), "{}", stored[0].envelope);
     stored[1].expect(&[("action", "update"), ("log", "audit")]);
 }
 
@@ -478,5 +495,12 @@ proptest! {
             survives(NAME, text.as_bytes());
         }
         with_both_underscores(&value);
+    }
+
+    #[test]
+    fn nothing_of_a_table_is_lost(rows in "[z\",;\r\n ]{0,60}") {
+        let body = format!("Grant ID,Email,Status,Created At\n{rows}");
+        let all: String = take(NAME, &body).iter().map(|stored| stored.native.as_str()).collect();
+        prop_assert_eq!(all.matches('z').count(), rows.matches('z').count(), "{}", all);
     }
 }
