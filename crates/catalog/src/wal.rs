@@ -1,8 +1,9 @@
 //! SQLite's write-ahead log of a catalog that was not closed in good order, looked at before SQLite reads it.
 //!
 //! SQLite takes the first frame that is not sound for the torn end of the log, and all that was committed after it is gone without a
-//! word. But every transaction is synced before the next begins, so only the last one may be torn: frames of another one behind a
-//! frame that is not sound mean that bytes were changed. Not here: what the frames hold.
+//! word. But every transaction is synced before the next begins, so only the last one may be torn. A frame's checksum goes on from
+//! that of the frame before: where frames go on so from one that is not sound, over the end of its transaction and into the next,
+//! bytes were changed. Frames that do not are left of transactions that failed. Not here: what the frames hold.
 //!
 //! The format is <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>. What cannot be told is a change in the last transaction
 //! of the log: that looks like a torn one.
@@ -112,25 +113,33 @@ fn damage(file: &dyn ReadFile) -> io::Result<Option<(u64, u64)>> {
     let salts = header.get(16..24).unwrap_or_default();
     let mut frame = vec![0; FRAME_HEADER + page];
     let mut at = HEADER as u64;
+    // What the next frame's sums may go on from: those of the frame before, and of one that is not sound both those it should have and
+    // those it has.
+    let mut from = vec![sums];
     // Where the first frame that is not sound begins; whether the end of its transaction was seen; what is committed behind that.
     let (mut damaged, mut ended, mut behind, mut commits) = (None, false, false, 0);
     while at + frame.len() as u64 <= size {
         file.read_exact_at(&mut frame, at)?;
-        // Others are left from before the log was begun anew.
-        let ours = frame.get(8..16) == Some(salts);
+        let said = (word(&frame, 16, true), word(&frame, 20, true));
+        let made: Vec<Sums> = from.iter().map(|before| before.over(&frame)).collect();
+        let follows = frame.get(8..16) == Some(salts) && made.iter().any(|sums| sums.state == said);
+        let stored = Sums { state: said, ..sums };
         let commit = word(&frame, 4, true) != 0;
-        if damaged.is_none() {
-            sums.add(frame.get(..8).unwrap_or_default());
-            sums.add(frame.get(FRAME_HEADER..).unwrap_or_default());
-            let sound = ours && sums.state == (word(&frame, 16, true), word(&frame, 20, true));
-            if !sound {
-                damaged = Some(at);
-                ended = ours && commit;
+        match damaged {
+            None if follows => from = vec![stored],
+            None => {
+                (damaged, ended) = (Some(at), commit);
+                from = made;
+                from.push(stored);
             }
-        } else if ours {
-            behind |= ended;
-            commits += u64::from(ended && commit);
-            ended |= commit;
+            // The end of what was written, or what is left there of a transaction that failed and was written over.
+            Some(_) if !follows => break,
+            Some(_) => {
+                from = vec![stored];
+                behind |= ended;
+                commits += u64::from(ended && commit);
+                ended |= commit;
+            }
         }
         at += frame.len() as u64;
     }
@@ -138,12 +147,20 @@ fn damage(file: &dyn ReadFile) -> io::Result<Option<(u64, u64)>> {
 }
 
 /// SQLite's checksum: two sums over pairs of words.
+#[derive(Clone, Copy)]
 struct Sums {
     big: bool,
     state: (u32, u32),
 }
 
 impl Sums {
+    /// The sums of a frame that goes on from these: over a part of its header and its page.
+    fn over(mut self, frame: &[u8]) -> Sums {
+        self.add(frame.get(..8).unwrap_or_default());
+        self.add(frame.get(FRAME_HEADER..).unwrap_or_default());
+        self
+    }
+
     fn add(&mut self, bytes: &[u8]) {
         let (mut a, mut b) = self.state;
         for pair in bytes.chunks_exact(8) {
@@ -212,23 +229,30 @@ mod tests {
             starts.iter().filter(|at| word(&sound, **at + 4, true) != 0).map(|at| at + frame).collect();
         assert!(ends.len() >= 6);
         let last = ends[ends.len() - 2];
-        for at in (HEADER..sound.len()).step_by(97) {
+        let headers = starts.iter().flat_map(|start| *start..*start + FRAME_HEADER);
+        for at in headers.chain((HEADER..sound.len()).step_by(97)) {
             let mut bytes = sound.clone();
             bytes[at] ^= 1;
             std::fs::write(&log, &bytes).unwrap();
             let start = HEADER + (at - HEADER) / frame * frame;
-            let in_header = at - start < FRAME_HEADER;
             match check(&path) {
                 Some(found) => {
                     assert_eq!(found.at as usize, start, "{at}");
-                    assert!(at < last, "{at}");
+                    assert!(at < last || at - start < 8, "{at}");
                     let known = ends.iter().filter(|end| **end > at).count() as u64 - 1;
-                    assert!(found.lost == known || in_header && found.lost + 1 == known, "{at} {found}");
+                    // Where a transaction ends may be what is changed.
+                    assert!(found.lost == known || at - start < 8 && found.lost.abs_diff(known) == 1, "{at} {found}");
                 }
-                // The last transaction may be torn; a frame's own header may be what is changed.
-                None => assert!(at >= last || in_header && at >= ends[ends.len() - 3], "{at}"),
+                // The last transaction may be torn.
+                None => assert!(at >= last || at - start < 8 && at >= ends[ends.len() - 3], "{at}"),
             }
         }
+        // What is left of a transaction that failed is no sign of one that was committed.
+        let mut bytes = sound.clone();
+        bytes[last + FRAME_HEADER] ^= 1;
+        bytes.extend_from_slice(&sound[HEADER..]);
+        std::fs::write(&log, &bytes).unwrap();
+        assert_eq!(check(&path), None);
         let mut bytes = sound.clone();
         bytes[5] ^= 1;
         std::fs::write(&log, &bytes).unwrap();
