@@ -65,11 +65,18 @@ impl World {
 
     pub fn submit(store: &Store, batch: Batch) -> Result<Receipt, SubmitError> {
         let (keys, tenant) = (batch.keys.clone(), batch.tenant);
-        let (send, receive) = mpsc::channel();
-        store.ledger().submit(batch, move |answer| {
-            let _ = send.send(answer);
-        })?;
-        let receipt = receive.recv().map_err(|_| SubmitError::Stopped("no answer".into()))??;
+        let hand_in = |batch: Batch| {
+            let (send, receive) = mpsc::channel();
+            store.ledger().submit(batch, move |answer| {
+                let _ = send.send(answer);
+            })?;
+            receive.recv().map_err(|_| SubmitError::Stopped("no answer".into()))?
+        };
+        let answer = hand_in(batch);
+        // After an answer the commit thread may begin a new file. Whoever comes next waits for that: else it would be chance which call
+        // of the two is the one that fails, and a seed no schedule.
+        let _ = hand_in(Batch { tenant, ..Batch::default() });
+        let receipt = answer?;
         if receipt.outcomes.iter().any(|o| matches!(o, Outcome::Sealed { .. })) {
             store.keys().durable(tenant, &keys);
         }
