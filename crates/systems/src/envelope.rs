@@ -308,14 +308,20 @@ impl<'a> Envelope<'a> {
         self.set(Field::Id, hash(&[text.as_bytes()]));
     }
 
-    /// Makes the id a hash of what names the record for good: for systems whose ids count only within something else. As with
-    /// [`id_by_content`](Self::id_by_content), the same id is then the same record, in whatever shape it comes.
-    pub fn id_by(&mut self, parts: &[&str]) {
+    /// The same of the parts that are its content, where the rest of it is not: the same id is then the same record, in whatever
+    /// shape it comes.
+    pub fn id_by_contents(&mut self, parts: &[&str]) {
         self.by_content = true;
+        self.id_by(parts);
+    }
+
+    /// Makes the id a hash of what names the record: for systems whose ids count only within something else. The same id with other
+    /// content is refused, as one that the system gave itself: a counter that begins anew must not lose what it counts.
+    pub fn id_by(&mut self, parts: &[&str]) {
         self.set(Field::Id, hash_of(parts.iter().flat_map(|part| [part.as_bytes(), b"\0"])));
     }
 
-    /// Whether the id is a hash of the record, or of what names it.
+    /// Whether the id is a hash of the record.
     pub fn by_content(&self) -> bool {
         self.by_content
     }

@@ -63,7 +63,7 @@ pub(crate) fn twin<'a>(mut native: Object<'a>, context: &Context<'_>, out: &mut 
     let id = native.text("twin").unwrap_or_default().into_owned();
     let text = native.take("legacy").unwrap_or_default();
     let mut record = Object::parse(&text)?.into_owned();
-    out.id_by(&["twin", &id, &text]);
+    out.id_by_contents(&["twin", &id, &text]);
     out.twin(id);
     out.shape(LEGACY);
     legacy(&mut record, context, out)?;

@@ -40,12 +40,14 @@ pub(super) fn parse(text: &str) -> Option<Line<'_>> {
     let start = ["type=", "operationType="].iter().filter_map(|name| begins(text, name)).min()?;
     let (prefix, mut rest) = text.split_at_checked(start)?;
     let mut pairs = Vec::with_capacity(16);
+    // Quotes that nothing closes any more: a look for the end of each would go over the rest of the line once more.
+    let mut open = [false; 2];
     loop {
         let (name, after) = rest.split_once('=')?;
         if !is_name(name) {
             return None;
         }
-        let (value, after) = value(after)?;
+        let (value, after) = value(after, &mut open)?;
         pairs.push((name, value));
         if after.is_empty() {
             break;
@@ -64,19 +66,26 @@ fn begins(text: &str, name: &str) -> Option<usize> {
 }
 
 fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-' | b':' | b'/'))
+    !text.is_empty() && text.bytes().all(is_name_byte)
+}
+
+fn is_name_byte(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-' | b':' | b'/')
 }
 
 /// The value at the beginning of `text`, and what follows it.
-fn value(text: &str) -> Option<(Option<Cow<'_, str>>, &str)> {
-    for quote in ['"', '\''] {
-        let Some(inside) = text.strip_prefix(quote) else { continue };
+fn value<'a>(text: &'a str, open: &mut [bool; 2]) -> Option<(Option<Cow<'a, str>>, &'a str)> {
+    for (quote, open) in ['"', '\''].into_iter().zip(open) {
+        let Some(inside) = text.strip_prefix(quote).filter(|_| !*open) else { continue };
         // A quote ends the value unless it is escaped, and only where the next field or the end follows.
         let end = inside.match_indices(quote).map(|(at, _)| at).find(|at| {
             let escaped = inside.get(..*at).is_some_and(|before| before.ends_with('\\'));
             !escaped && inside.get(at + 1..).is_some_and(ends)
         });
-        let Some(end) = end else { continue };
+        let Some(end) = end else {
+            *open = true;
+            continue;
+        };
         let (value, after) = (inside.get(..end)?, inside.get(end + 1..)?);
         let escaped = format!("\\{quote}");
         let value = if value.contains(&escaped) {
@@ -94,8 +103,9 @@ fn value(text: &str) -> Option<(Option<Cow<'_, str>>, &str)> {
 
 /// Whether a value may end here: at the end of the line, or before `, name=`.
 fn ends(rest: &str) -> bool {
+    let name = |next: &str| next.bytes().take_while(|b| is_name_byte(*b)).count();
     rest.is_empty()
-        || rest.strip_prefix(", ").and_then(|next| next.split_once('=')).is_some_and(|(name, _)| is_name(name))
+        || rest.strip_prefix(", ").is_some_and(|next| name(next) > 0 && next.as_bytes().get(name(next)) == Some(&b'='))
 }
 
 impl<'a> Line<'a> {
@@ -175,6 +185,21 @@ mod tests {
             "type=\"LOGIN, realmId",
         ] {
             assert_eq!(pairs(other), None, "{other}");
+        }
+    }
+
+    /// Each look for an end once went over the rest of the line: minutes for a megabyte. Now it is no time at all, so a line that
+    /// takes long says that it does again.
+    #[test]
+    fn a_line_is_read_once() {
+        for part in [", ", ", x='a", ", x=\"a", ", a", ", x='"] {
+            let text = format!("type=LOGIN, realmId=r, x={}", part.repeat((1 << 20) / part.len()));
+            let (done, ended) = std::sync::mpsc::channel();
+            std::thread::spawn(move || {
+                parse(&text);
+                let _ = done.send(());
+            });
+            ended.recv_timeout(std::time::Duration::from_secs(20)).expect(part);
         }
     }
 

@@ -37,7 +37,7 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
         if at.is_some() {
             let parts: Vec<&str> =
                 [NAME].into_iter().chain(named.iter().map(String::as_str)).chain([&*message]).collect();
-            out.id_by(&parts);
+            out.id_by_contents(&parts);
         }
         return Ok(());
     }

@@ -98,14 +98,16 @@ fn search<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Said<'a> {
     said
 }
 
-/// The aggregate and the number of the event in it; the whole record where either is missing.
+/// The aggregate, the number of the event in it, and what happened, which are the same in both shapes; the whole record where the
+/// aggregate or the number is missing.
 fn id<'a>(native: &mut Object<'a>, said: &Said<'_>, text: &str, out: &mut Envelope<'a>) {
     let sequence = native.member("sequence").map_or("", |raw| raw.trim_matches('"'));
     let (kind, id) =
         (said.aggregate_type.as_deref().unwrap_or_default(), said.aggregate_id.as_deref().unwrap_or_default());
     let counted = !sequence.is_empty() && sequence.bytes().all(|b| b.is_ascii_digit());
     if counted && !id.is_empty() {
-        out.id_by(&[NAME, kind, id, sequence]);
+        let event = said.kind.as_deref().unwrap_or_default();
+        out.id_by_contents(&[NAME, kind, id, sequence, event]);
     } else {
         out.id_by_content(text);
     }
