@@ -102,10 +102,14 @@ fn overlapping(conn: &Connection, tenant: u32, name: &str, from: i64, to: i64) -
 /// Takes in the checked spans that this one touches, and removes their rows.
 fn join(tx: &Transaction<'_>, span: &mut SourceSpan) -> Step<()> {
     let (from, to) = (span.from.saturating_sub(1), span.to.saturating_add(1));
+    let looked_at = span.from..=span.to;
     for old in overlapping(tx, span.tenant, &span.name, from, to)?.into_iter().filter(|s| s.gap.is_none()) {
         span.from = span.from.min(old.from);
         span.to = span.to.max(old.to);
-        span.checked_at = span.checked_at.max(old.checked_at);
+        // Of what was not looked at again it is known as of then, and one row has one moment.
+        if !(looked_at.contains(&old.from) && looked_at.contains(&old.to)) {
+            span.checked_at = span.checked_at.min(old.checked_at);
+        }
         span.records = span.records.saturating_add(old.records);
         span.filled = span.filled.saturating_add(old.filled);
         tx.execute(

@@ -122,6 +122,19 @@ impl std::fmt::Debug for Access {
     }
 }
 
+impl Plan {
+    /// Only events of these sources say that it was done; of all where there are none.
+    pub fn only_of(&mut self, sources: &[&str]) {
+        if sources.is_empty() {
+            return;
+        }
+        let of: Vec<String> = sources.iter().map(|source| is("source", source)).collect();
+        for filter in &mut self.confirm {
+            *filter = format!("({filter}) ({})", of.join(" OR "));
+        }
+    }
+}
+
 /// What to do, and how to know that it was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {

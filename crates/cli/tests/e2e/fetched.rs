@@ -164,6 +164,8 @@ struct Kept {
     limited: usize,
     /// It answers nothing any more, and always that there is more.
     hollow: bool,
+    /// Its tokens are good no more.
+    expired: bool,
     /// When it was asked, and whether that was too soon.
     asked: Vec<(Instant, bool)>,
 }
@@ -186,6 +188,9 @@ fn peer(played: impl Played, kept: &Arc<Mutex<Kept>>) -> Peer {
             return Said::Answer(429, vec![("Retry-After".into(), "1".into())], "{}".into());
         }
         let offset = token.rsplit('_').next().unwrap();
+        if kept.expired && !offset.is_empty() {
+            return Said::status(400);
+        }
         if kept.hollow {
             let n: usize = offset.parse().unwrap_or(0);
             return played.page(Vec::new(), Some(format!("{begin}_{end}_{}", n + 1)));
@@ -318,4 +323,24 @@ fn what_leads_on_for_ever_and_has_nothing_on_it_is_no_answer() {
     let range = format!("from={}&to={}", at(-3650), at(-30));
     let answer = server.admin.get(&format!("/v1/t/acme/completeness?{range}")).ok();
     assert_ne!(answer["complete"], "yes", "{answer}");
+}
+
+#[test]
+fn a_token_that_is_good_no_more_is_given_up_and_the_window_asked_for_again() {
+    let server = with_tenant();
+    let start = millis(&at(-3600));
+    let event = |n: usize| (start + n as i64 * STEP, Okta.event(n, start + n as i64 * STEP));
+    let kept =
+        Arc::new(Mutex::new(Kept { events: (0..3 * PAGE).map(event).collect(), expired: true, ..Kept::default() }));
+    let peer = peer(Okta, &kept);
+    let (mut settings, secrets) = Okta.source(&peer.url);
+    settings["since"] = at(-3700).into();
+    settings["interval_seconds"] = 1.into();
+    let body = json!({ "system": "okta", "kind": "pull", "settings": settings, "secrets": secrets });
+    assert_eq!(put(&server, "acme", "theirs", &body).status, 201);
+    eventually("it fails", || source(&server, "theirs")["last_error"].is_string());
+    assert_eq!(stored(&server, "okta").0, PAGE as u64, "the first page is here");
+    kept.lock().unwrap().expired = false;
+    run(&server, "theirs/fetch", "");
+    assert_eq!(stored(&server, "okta"), (3 * PAGE as u64, 3 * PAGE as u64));
 }

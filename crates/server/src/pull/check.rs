@@ -30,21 +30,25 @@ pub(super) async fn compare(walk: &mut Walk, span: Window, total: &mut Took) -> 
             let cause = format!("{} records cannot be stored; indelible_records_rejected_total says why", took.refused);
             walk.gap(window, &cause).await?;
         }
+        // What is younger may still get records, and is looked at once more when it is settled.
+        let settled = end.min(walk.now().saturating_sub(walk.plan.settle.saturating_mul(SECOND)));
         let checked = SourceSpan {
             tenant: walk.tenant.number,
             name: walk.source.name.clone(),
             from,
-            to: end,
+            to: settled,
             checked_at: walk.now(),
             records: took.theirs,
             filled: took.fresh,
             gap: None,
         };
-        walk.app
-            .store()
-            .catalog()
-            .add_span(&checked, Some(walk.source.created_at))
-            .map_err(|e| End::Ours(e.to_string()))?;
+        if from < settled {
+            walk.app
+                .store()
+                .catalog()
+                .add_span(&checked, Some(walk.source.created_at))
+                .map_err(|e| End::Ours(e.to_string()))?;
+        }
         total.theirs += took.theirs;
         total.fresh += took.fresh;
         total.refused += took.refused;

@@ -5,7 +5,7 @@
 use super::FETCH;
 use super::plan::SECOND;
 use super::walk::{End, Took, Walk};
-use systems::pull::Window;
+use systems::pull::{Trouble, Window};
 
 /// Walks every stream of a source up to now.
 pub(super) async fn catch_up(walk: &mut Walk, total: &mut Took) -> Result<(), End> {
@@ -43,7 +43,15 @@ async fn window(walk: &mut Walk, name: &'static str, began: i64, total: &mut Too
     let window = Window { from: stream.from, to };
     loop {
         walk.go_on()?;
-        let mut page = walk.page(name, window, stream.page.as_deref()).await?;
+        let asked = walk.page(name, window, stream.page.as_deref()).await;
+        if matches!(asked, Err(End::Trouble(Trouble::Refused(_)))) && stream.page.is_some() {
+            // A token may be good for a while only. The window is asked for again from its beginning; what is here already is a
+            // duplicate.
+            (stream.page, stream.to) = (None, None);
+            walk.position.streams.insert(name.to_owned(), stream.clone());
+            walk.save(Took::default(), true)?;
+        }
+        let mut page = asked?;
         let took = walk.take(&mut page).await?;
         if took.fresh > 0 {
             walk.ensure_task(FETCH, &format!("Fetch {}", walk.source.name)).await?;

@@ -242,6 +242,7 @@ async fn work(app: &App, tenant: &Arc<Tenant>, name: &str, job: Option<Job>) -> 
     if walk.plan.paused {
         return now.saturating_add(interval);
     }
+    walk.scheduled = true;
     let mut total = Took::default();
     let ended = fetch::catch_up(&mut walk, &mut total).await;
     if let Some(later) = finish(&mut walk, FETCH, ended, total).await {

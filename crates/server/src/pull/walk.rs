@@ -15,7 +15,9 @@ use crate::problem::Problem;
 use axum::http::StatusCode;
 use catalog::{Source, SourceCounts, SourceNews, Tenant};
 use ledger::Outcome;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::collections::HashSet;
+use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 use systems::pull::saving::{Saves, Saving};
@@ -26,8 +28,8 @@ use tokio::sync::OwnedSemaphorePermit;
 /// Tries of one page, and how long is waited for it within a run, seconds.
 const TRIES: u32 = 4;
 const SHORT_WAIT: u64 = 60;
-/// Pages without any record that are asked for one after another. A system may look through its log bit by bit and answer with
-/// what little it found; one that never finds anything is going in circles.
+/// Pages without any record, or with those of the page before, that are asked for one after another. A system may look through its log
+/// bit by bit and answer with what little it found; one that never finds anything is going in circles.
 const EMPTY_PAGES: u32 = 100;
 /// A token is not used in its last seconds.
 const TOKEN_MARGIN: i64 = 10 * SECOND;
@@ -77,10 +79,15 @@ pub(super) struct Walk {
     database: Option<Postgres>,
     /// It was asked whether it saves its events.
     looked: bool,
+    /// Nobody asked for this run: it ends where the source is paused.
+    pub scheduled: bool,
     /// Held from the request for a page until its records are durable.
     turn: Option<OwnedSemaphorePermit>,
-    /// Pages without a record that came since the last with one.
+    /// Pages without a record, or with the same ones, that came since the last with others.
     empty: u32,
+    /// The page before, and the tokens that led on in this window, as fingerprints.
+    before: u64,
+    led: HashSet<u64>,
     request_id: String,
 }
 
@@ -108,8 +115,11 @@ impl Walk {
             http,
             database: database.map(Postgres::new),
             looked: false,
+            scheduled: false,
             turn: None,
             empty: 0,
+            before: 0,
+            led: HashSet::new(),
             request_id: app.ids.next(app.store().now()),
             source,
         })
@@ -134,8 +144,18 @@ impl Walk {
         Ok(())
     }
 
+    /// Whether the source was paused since this run began.
+    fn is_paused(&self) -> bool {
+        let now = self.app.store().catalog().source(self.tenant.number, &self.source.name).ok().flatten();
+        let settings = now.and_then(|source| serde_json::from_str::<Value>(&source.settings).ok());
+        settings.is_some_and(|settings| settings["paused"] == true)
+    }
+
     /// Asked between the steps.
     pub(super) fn go_on(&self) -> Result<(), End> {
+        if self.scheduled && self.is_paused() {
+            return Err(End::Cancelled);
+        }
         if self.app.pulls.is_stopping() {
             return Err(End::Stopping);
         }
@@ -146,6 +166,9 @@ impl Walk {
     pub(super) async fn page(&mut self, stream: &str, window: Window, page: Option<&str>) -> Result<Page, End> {
         let mut tries = 0;
         let mut logged_in_again = false;
+        if page.is_none() {
+            self.led.clear();
+        }
         loop {
             self.go_on()?;
             tries += 1;
@@ -182,13 +205,21 @@ impl Walk {
     /// The page, unless it leads on and so did too many before it that were empty: taking one of those for the last would leave
     /// out what follows without a word.
     fn counted(&mut self, page: Page) -> Result<Page, End> {
-        self.empty = if page.empty && page.next.is_some() { self.empty + 1 } else { 0 };
-        if self.empty < EMPTY_PAGES {
+        let Some(next) = &page.next else {
+            self.empty = 0;
             return Ok(page);
-        }
+        };
+        let same = !page.body.is_empty() && std::mem::replace(&mut self.before, print(&page.body)) == self.before;
+        self.empty = if page.empty || same { self.empty + 1 } else { 0 };
+        let why = if !self.led.insert(print(next)) {
+            "the pages lead in a circle: a token of the next came a second time".to_owned()
+        } else if self.empty >= EMPTY_PAGES {
+            format!("{EMPTY_PAGES} empty pages came one after another, each with a token of the next")
+        } else {
+            return Ok(page);
+        };
         self.empty = 0;
         self.turn = None;
-        let why = format!("{EMPTY_PAGES} empty pages came one after another, each with a token of the next");
         Err(End::Trouble(Trouble::Later(None, why)))
     }
 
@@ -366,4 +397,11 @@ impl Walk {
             oldest.div_euclid(3600 * SECOND).saturating_mul(3600 * SECOND)
         })
     }
+}
+
+/// Tells texts apart in memory.
+fn print(text: &str) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }

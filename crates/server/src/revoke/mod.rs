@@ -27,7 +27,7 @@ use catalog::Scopes;
 use operation::{Operation, Planned};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use systems::revoke::{Aim, Cannot, Connector};
 
@@ -214,8 +214,12 @@ fn connectors(app: &App, caller: &Caller, found: &Found, id: &str) -> Result<(Ve
         true => all.clone().collect(),
         false => all.clone().filter(|n| serves(*n, &|c| told.iter().any(|source| c.serves(source)))).collect(),
     };
-    if chosen.is_empty() {
-        chosen = all.filter(|n| serves(*n, &|c| c.serves_the_rest())).collect();
+    let served = |source: &String| all.clone().any(|n| serves(n, &|c| c.serves(source)));
+    if !told.is_empty() && !told.iter().all(served) {
+        let rest = all.clone().filter(|n| serves(*n, &|c| c.serves_the_rest()));
+        chosen.extend(rest.collect::<Vec<_>>());
+        chosen.sort_unstable();
+        chosen.dedup();
     }
     let (mut planned, mut skipped) = (Vec::new(), Vec::new());
     for n in chosen {
@@ -230,6 +234,7 @@ fn connectors(app: &App, caller: &Caller, found: &Found, id: &str) -> Result<(Ve
         let operation = systems::revoke::Operation { id, tenant: &caller.tenant.slug, now };
         match systems::revoke::plan(&connector, &found.aim, &operation) {
             Ok(mut plan) => {
+                plan.only_of(&whose(&connector, told));
                 if let Some(request) = crate::problem::request_id() {
                     plan.calls.iter_mut().for_each(|call| call.headers.push(("x-request-id", request.clone())));
                 }
@@ -246,6 +251,15 @@ fn connectors(app: &App, caller: &Caller, found: &Found, id: &str) -> Result<(Ve
         }
     }
     Ok((planned, skipped))
+}
+
+/// The sources whose events say that a connector did it: those that it serves, or for one that serves the rest those that told of what
+/// ends. Empty where nobody knows.
+fn whose<'s>(connector: &Connector<'_>, told: &'s BTreeSet<String>) -> Vec<&'s str> {
+    let systems = systems::SYSTEMS.iter().map(|system| system.name());
+    let all: BTreeSet<&'s str> = told.iter().map(String::as_str).chain(systems).collect();
+    let own: Vec<&str> = all.into_iter().filter(|source| connector.serves(source)).collect();
+    if own.is_empty() { told.iter().map(String::as_str).collect() } else { own }
 }
 
 /// Whether a connector could be used as it is set up: whoever needs it needs it now, and is not the one who can mend it.

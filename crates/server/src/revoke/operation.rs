@@ -337,6 +337,40 @@ async fn unseen(app: &App, tenant: &Arc<Tenant>, queries: Vec<query::Query>) -> 
     .await
 }
 
+/// The end of an operation that a stop of the server cut off: nobody waited for the word of those that had answered, and of the others it
+/// is not known whether they were told.
+fn cut_off(records: &[Value]) -> Value {
+    let with = |step: &str| {
+        let action = format!("indelible.revoke.{step}");
+        records.iter().filter(move |r| r["action"] == action.as_str())
+    };
+    let state = |name: &Value| {
+        let said = |step: &str| with(step).any(|r| &r["attributes"]["connector"] == name && r["outcome"] != "failure");
+        match (said("confirmed"), said("answered")) {
+            (true, _) => ("confirmed", "revoked and confirmed"),
+            (_, true) => ("not_confirmed", "it answered; a stop of the server cut the wait for its event off"),
+            _ => ("unknown", "a stop of the server cut it off; ask again, which is safe"),
+        }
+    };
+    let connector = |sent: &Value| {
+        let (state, detail) = state(&sent["attributes"]["connector"]);
+        json!({ "name": sent["attributes"]["connector"], "system": sent["attributes"]["system"], "state": state, "detail": detail })
+    };
+    let connectors: Vec<Value> = with("sent").map(connector).collect();
+    let worst = ["unknown", "not_confirmed", "confirmed"];
+    let worst = worst.into_iter().find_map(|state| connectors.iter().find(|c| c["state"] == state)).cloned();
+    let (state, detail) = worst.map_or_else(
+        || {
+            (
+                "unknown".into(),
+                "a stop of the server cut it off before anything was told; ask again, which is safe".into(),
+            )
+        },
+        |worst| (worst["state"].clone(), worst["detail"].clone()),
+    );
+    json!({ "state": state, "detail": detail, "connectors": connectors })
+}
+
 /// The end of an operation as it reads now: what was not confirmed in time may be by an event that came since.
 async fn by_now(app: &App, tenant: &Arc<Tenant>, records: &[Value], ended: &mut Value) -> Result<(), Problem> {
     let sent = |name: &Value| {
@@ -486,10 +520,17 @@ pub async fn show(
         }
     } else {
         let at = last["time"].as_str().and_then(event::time::parse).unwrap_or_default();
-        let cut = app.store().now().saturating_sub(at) > CUT_OFF;
-        out.insert("state".into(), if cut { "unknown".into() } else { word(last).into() });
-        if cut {
-            out.insert("detail".into(), "it was cut off by a stop of the server; ask again, which is safe".into());
+        // Nobody waits any more for what began before this process did.
+        let since_start = i64::try_from(app.started.elapsed().as_micros()).unwrap_or(i64::MAX);
+        let age = app.store().now().saturating_sub(at);
+        if age > CUT_OFF.min(since_start) {
+            let mut ended = cut_off(&records);
+            by_now(&app, &caller.tenant, &records, &mut ended).await?;
+            for name in ["state", "detail", "connectors"] {
+                out.insert(name.to_owned(), ended[name].clone());
+            }
+        } else {
+            out.insert("state".into(), word(last).into());
         }
     }
     let steps: Vec<Value> = records

@@ -9,7 +9,8 @@ use crate::revoke::{Access, Aim, Call, Cannot, Connector, Plan, call, encode, is
 pub(crate) fn plan(connector: &Connector<'_>, aim: &Aim) -> Result<Plan, Cannot> {
     let (url, realm) = (connector.url()?, connector.text("realm")?);
     let base = format!("{url}/admin/realms/{}", encode(realm));
-    let by_path = |path: String| format!("source:keycloak {}", is("attributes.resourcePath", &path));
+    // One that failed names the same path.
+    let by_path = |path: String| format!("source:keycloak outcome:success {}", is("attributes.resourcePath", &path));
     let consent = |user: &str, client: &str| {
         let request = call("DELETE", format!("{base}/users/{}/consents/{}", encode(user), encode(client)));
         (request, by_path(format!("users/{user}/consents/{client}")))
@@ -78,7 +79,7 @@ mod tests {
         let user = Aim::Sessions { user: "u1".into(), known: vec!["s1".into()] };
         let (calls, plan) = asked(&user);
         assert_eq!(calls, ["POST https://kc.example/admin/realms/shop/users/u1/logout"]);
-        assert_eq!(plan.confirm, [r#"source:keycloak attributes.resourcePath:"users/u1/logout""#]);
+        assert_eq!(plan.confirm, [r#"source:keycloak outcome:success attributes.resourcePath:"users/u1/logout""#]);
         let (calls, _) = asked(&Aim::Grants { user: "u1".into(), known: vec!["a".into(), "b".into()] });
         assert_eq!(calls.len(), 2);
         assert!(calls[1].ends_with("users/u1/consents/b"));
