@@ -108,6 +108,12 @@ impl Db {
         self.disk.as_ref()
     }
 
+    /// Bytes of the file itself.
+    pub(crate) fn file_size(&self) -> Result<u64> {
+        let failed = |source| Error::File { action: "look at", path: self.path.clone(), source };
+        self.disk.open(&self.path).and_then(|file| file.size()).map_err(failed)
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

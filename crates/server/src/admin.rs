@@ -9,6 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use catalog::{ApiKey, Scopes, Tenant};
+use event::redact::{Canonical, Context};
 use event::time;
 use serde_json::{Map, Value, json};
 use systems::mapping::distance;
@@ -64,7 +65,11 @@ pub async fn put_tenant(
     if let Some(name) = members.keys().find(misspelt) {
         return Err(Problem::bad("invalid_settings", format!("`{name}` is no setting; did you mean `{REDACTION}`?")));
     }
-    rules_of(&settings)?;
+    let rules = rules_of(&settings)?;
+    // A change of them is a record, which has to be able to hold them: in `attributes.before` and `after`.
+    let how = Canonical { path: "settings", depth: 3, context: Context::default(), rules: &rules };
+    how.write(&settings, &mut Vec::new(), &mut String::new())
+        .map_err(|e| Problem::bad("invalid_settings", format!("the settings cannot be kept: {e}")))?;
     let store = app.store();
     let (tenant, created) = store.catalog().create_tenant(&slug, &settings, store.now())?;
     if created {
@@ -128,8 +133,11 @@ pub async fn create_key(
     let name = request["name"]
         .as_str()
         .map(str::trim)
-        .filter(|n| !n.is_empty() && n.len() <= 200)
-        .ok_or_else(|| Problem::bad("invalid_name", "`name` says what the key is for, in at most 200 bytes"))?;
+        .filter(|n| !n.is_empty() && n.len() <= 200 && !n.chars().any(char::is_control))
+        .ok_or_else(|| {
+            let detail = "`name` says what the key is for, in at most 200 bytes without control characters";
+            Problem::bad("invalid_name", detail)
+        })?;
     let list = request["scopes"].as_array().filter(|l| !l.is_empty()).ok_or_else(|| {
         Problem::bad("invalid_scopes", format!("`scopes` is a list of at least one of {}", Scopes::ALL))
     })?;

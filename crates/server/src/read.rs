@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt::Write;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Query of a page.
 #[derive(Debug, Default, Deserialize)]
@@ -46,13 +47,23 @@ pub(crate) fn json_text(body: String) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
+/// How long a read waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A turn to read. Nobody waits for ever behind what others ask for.
+async fn turn(app: &App) -> Result<OwnedSemaphorePermit, Problem> {
+    match tokio::time::timeout(PATIENCE, app.reads.clone().acquire_owned()).await {
+        Ok(turn) => turn.map_err(|e| Problem::internal("the server is stopping", &e)),
+        Err(_) => Err(Problem::busy("too many queries are being answered; come back in a moment", 5)),
+    }
+}
+
 /// Runs blocking work on a thread that may block, a bounded number at a time.
 pub(crate) async fn blocking<T: Send + 'static>(
     app: &App,
     work: impl FnOnce(&App) -> query::Result<T> + Send + 'static,
 ) -> Result<T, Problem> {
-    let _permit =
-        app.reads.clone().acquire_owned().await.map_err(|e| Problem::internal("the server is stopping", &e))?;
+    let _permit = turn(app).await?;
     let shared = app.clone();
     tokio::task::spawn_blocking(move || work(&shared))
         .await
@@ -400,10 +411,10 @@ pub async fn sql(
     let body: Value = serde_json::from_slice(&body)
         .map_err(|e| Problem::bad("invalid_json", format!("the body is {{\"sql\"}}: {e}")))?;
     let sql = text_member(&body, "sql")?.ok_or_else(|| Problem::bad("missing_field", "`sql` is missing"))?;
-    let _permit =
-        app.reads.clone().acquire_owned().await.map_err(|e| Problem::internal("the server is stopping", &e))?;
+    let _permit = turn(&app).await?;
     let answer = app.engine.sql(&caller.tenant, sql, caller.access(), &query::SqlLimits::default()).await?;
-    let shown: String = sql.chars().take(2000).collect();
+    // No record holds a NUL.
+    let shown: String = sql.chars().take(2000).map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect();
     record_use(
         &app,
         &caller,

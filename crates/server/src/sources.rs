@@ -127,7 +127,20 @@ pub async fn put(
     let put = parse(&body)?;
     let catalog = app.store().catalog();
     let old = catalog.source(caller.tenant.number, &name)?;
-    let secrets = merge(put.secrets, catalog.source_secrets(caller.tenant.number, &name)?)?;
+    let had = match catalog.source_secrets(caller.tenant.number, &name) {
+        Ok(had) => had,
+        // The key beside the catalog is gone, or another one. Whoever gives all of them again needs none of the old.
+        Err(e) if put.secrets.values().all(|secret| secret.as_deref().is_some_and(|text| text != HIDDEN)) => {
+            tracing::warn!(error = %e, source = name, "secrets that cannot be read are replaced");
+            BTreeMap::new()
+        }
+        Err(e) => {
+            tracing::error!(error = %e, source = name, "a source's secrets cannot be read");
+            let detail = "the secrets of this source cannot be read with catalog.key; give all of them again";
+            return Err(Problem::new(StatusCode::CONFLICT, "unreadable_secrets", detail));
+        }
+    };
+    let secrets = merge(put.secrets, had)?;
     if put.kind == "pull" {
         pull::validate(&put.system, &put.settings, &secrets)?;
     }

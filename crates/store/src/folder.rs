@@ -80,6 +80,11 @@ impl Folder {
         self.dir.join("ledger.key")
     }
 
+    /// The key of the secrets that the catalog keeps, made with the first of them.
+    pub fn catalog_key(&self) -> PathBuf {
+        self.dir.join("catalog.key")
+    }
+
     /// The administrator's key.
     pub fn admin_key(&self) -> PathBuf {
         self.dir.join("admin.key")

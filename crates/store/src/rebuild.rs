@@ -40,6 +40,9 @@ pub fn rebuild(folder: &Folder, progress: &(dyn Fn(u64) + Sync)) -> Result<Rebui
         return Err(Error::Folder(format!("{} is not a data folder: it has no catalog.db", folder.dir.display())));
     }
     let _lock = folder.lock()?;
+    if let Some(damage) = Catalog::check_log(disk.as_ref(), &folder.catalog())? {
+        return Err(refused(&format!("{} is {damage}", damage.path.display())));
+    }
     let sum = folder.catalog_sum();
     let sealed = Catalog::verify_sealed(disk.as_ref(), &folder.catalog(), &sum)?;
     let before = Arc::new(Catalog::open_read_only(disk, &folder.catalog())?);
@@ -60,10 +63,10 @@ pub fn rebuild(folder: &Folder, progress: &(dyn Fn(u64) + Sync)) -> Result<Rebui
     }
     out.tiles = derived.tiles.len();
     // A seal that does not fit is explained where tiles are damaged, and nothing else is.
-    if let SealState::Damaged { reason } = sealed
+    if let SealState::Damaged { reason } = &sealed
         && out.tiles_changed == 0
     {
-        return Err(refused(&reason));
+        return Err(refused(reason));
     }
     for info in &list {
         let sound = segments::verify_files(&folder.segments(), info).is_ok();
@@ -78,7 +81,10 @@ pub fn rebuild(folder: &Folder, progress: &(dyn Fn(u64) + Sync)) -> Result<Rebui
     Catalog::unseal_file(disk.as_ref(), &sum)?;
     let catalog = Catalog::open(disk, &folder.catalog())?;
     catalog.replace_derived(&derived)?;
-    catalog.seal_file(&sum)?;
+    // A folder that was not closed in order is not closed in order by this: its journal may end in the middle of a frame.
+    if sealed != SealState::NotSealed {
+        catalog.seal_file(&sum)?;
+    }
     Ok(out)
 }
 

@@ -156,8 +156,8 @@ impl Store {
         let lock = folder.lock()?;
         let disk = Arc::clone(&folder.disk);
         let sum = folder.catalog_sum();
-        if let catalog::SealState::Damaged { reason } = Catalog::verify_sealed(disk.as_ref(), &folder.catalog(), &sum)?
-        {
+        let seal = Catalog::verify_sealed(disk.as_ref(), &folder.catalog(), &sum)?;
+        if let catalog::SealState::Damaged { reason } = seal {
             return Err(Error::Folder(format!(
                 "{reason}. Not started: the catalog may not be what it was at the last shutdown. `indelible verify --data {dir}` says what is damaged, and `indelible rebuild --data {dir}` mends it where only tiles are; else restore it from a copy",
                 dir = folder.dir.display()
@@ -183,7 +183,28 @@ impl Store {
                 (id, true)
             }
         };
+        if seal == catalog::SealState::NotSealed
+            && let Some(first) = catalog.check_rows()?.first()
+        {
+            // A damaged row reads as an error, and whoever took that for "not there" would make a second key for a person.
+            return Err(Error::Folder(format!(
+                "{} is damaged: {first}. Not started. Put it back from a copy; `indelible verify --data {}` says all that is damaged",
+                folder.catalog().display(),
+                folder.dir.display()
+            )));
+        }
         let seed = folder.signing_seed(created)?;
+        let signer = merkle::note::SigningKey::new("indelible", &seed)
+            .map_err(|e| Error::Folder(format!("the signing key is not usable: {e}")))?;
+        let public = signer.verifying_key().public_key();
+        if let Some(known) = catalog.meta("ledger.vkey")?
+            && known != public
+        {
+            return Err(Error::Folder(format!(
+                "{} is not the key that signed this ledger. Not started: checkpoints of another key are nobody's proof. Put the right one back from a copy",
+                folder.ledger_key().display()
+            )));
+        }
         if created && is_there(disk.as_ref(), &folder.high_water)? {
             // The mark of a folder that stood here before. It is kept under another name: it may be evidence.
             let mut aside = folder.high_water.clone().into_os_string();
@@ -206,9 +227,7 @@ impl Store {
         })?;
         if created {
             // Last of the first start's steps: until it is there, a crash leads to another first start.
-            let key = merkle::note::SigningKey::new("indelible", &seed)
-                .map_err(|e| Error::Folder(format!("the signing key is not usable: {e}")))?;
-            catalog.set_meta("ledger.vkey", key.verifying_key().public_key())?;
+            catalog.set_meta("ledger.vkey", public)?;
             catalog.set_meta("ledger.id", &ledger_id)?;
         }
         let keys = Arc::new(KeyStore::new(Arc::clone(&catalog)));

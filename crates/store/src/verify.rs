@@ -132,6 +132,9 @@ pub fn verify(folder: &Folder, progress: &(dyn Fn(u64) + Sync)) -> Result<Report
         Ok(list) => report.findings.extend(list.into_iter().map(|what| finding(folder.catalog(), what))),
         Err(e) => report.findings.push(finding(folder.catalog(), e.to_string())),
     }
+    if let Err(e) = check_secrets(&catalog) {
+        report.findings.push(finding(folder.catalog_key(), e));
+    }
     if let Err(e) = check_admin_key(folder, &catalog) {
         report.findings.push(finding(folder.admin_key(), e));
     }
@@ -147,6 +150,19 @@ pub fn verify(folder: &Folder, progress: &(dyn Fn(u64) + Sync)) -> Result<Report
         report.findings.push(finding(folder.catalog(), e.to_string()));
     }
     Ok(report)
+}
+
+/// Whether the secrets of every source that has some open with the key beside the catalog.
+fn check_secrets(catalog: &Catalog) -> Result<(), String> {
+    for tenant in catalog.tenants() {
+        let sources = catalog.sources(tenant.number).map_err(|e| e.to_string())?;
+        for source in sources.iter().filter(|source| !source.secrets.is_empty()) {
+            catalog.source_secrets(tenant.number, &source.name).map_err(|e| {
+                format!("the secrets of source {:?} of tenant {} do not open with it: {e}", source.name, tenant.slug)
+            })?;
+        }
+    }
+    Ok(())
 }
 
 fn check_admin_key(folder: &Folder, catalog: &Catalog) -> Result<(), String> {

@@ -179,6 +179,94 @@ fn an_empty_folder_beside_a_mark_of_records_is_a_disk_that_is_not_mounted() {
 }
 
 #[test]
+fn a_damaged_catalog_is_not_opened_after_a_crash_either() {
+    let mut world = World::new();
+    world.more("acme", 200);
+    world.store().flush().unwrap();
+    world.more("acme", 20);
+    let sound = {
+        // What the log holds goes into the file first, so that all of it is in one place.
+        let mut crashed = world.crashed();
+        crashed.open().unwrap();
+        crashed.crashed()
+    };
+    let bytes = fs::read(sound.folder().catalog()).unwrap();
+    let (mut refusals, mut harmless) = (0, 0);
+    for at in (100..bytes.len()).step_by(bytes.len() / 120) {
+        let mut damaged = sound.crashed();
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 1;
+        fs::write(damaged.folder().catalog(), bytes).unwrap();
+        match damaged.open() {
+            Err(_) => refusals += 1,
+            Ok(()) => {
+                damaged.check();
+                harmless += 1;
+            }
+        }
+    }
+    assert!(refusals > 10 && harmless > 0, "{refusals} {harmless}");
+    let mut cut = sound.crashed();
+    fs::write(cut.folder().catalog(), &bytes[..bytes.len() - 4096]).unwrap();
+    cut.open().unwrap_err();
+}
+
+#[test]
+fn a_key_that_did_not_sign_this_ledger_signs_nothing_here() {
+    let (mut world, mut other) = (World::new(), World::new());
+    for world in [&mut world, &mut other] {
+        world.more("acme", 3);
+        world.close();
+    }
+    let own = fs::read(world.folder().ledger_key()).unwrap();
+    fs::copy(other.folder().ledger_key(), world.folder().ledger_key()).unwrap();
+    refused(&mut world, &["is not the key that signed this ledger"]);
+    fs::write(world.folder().ledger_key(), own).unwrap();
+    world.open().unwrap();
+    world.check();
+}
+
+#[test]
+fn a_damaged_key_of_secrets_is_found() {
+    let mut world = World::new();
+    world.more("acme", 3);
+    let secrets = [("token".to_owned(), catalog::SecretText::new("hush"))].into();
+    let spec = catalog::SourceSpec { name: "a", system: "okta", kind: "pull", settings: "{}", secrets: &secrets };
+    world.store().catalog().put_source(world.tenant("acme").number, &spec, 1).unwrap();
+    world.close();
+    assert_eq!(world.verify().findings, []);
+    let key = world.folder().catalog_key();
+    let mut bytes = fs::read(&key).unwrap();
+    bytes[9] ^= 1;
+    fs::write(&key, bytes).unwrap();
+    assert!(world.verify().findings.iter().any(|f| f.file == key && f.what.contains("source \"a\"")));
+}
+
+#[test]
+fn what_is_made_anew_after_a_crash_is_not_closed_in_order_by_that() {
+    let mut world = World::new();
+    world.more("acme", 300);
+    world.store().flush().unwrap();
+    world.more("acme", 5);
+    let crashed = world.crashed();
+    store::rebuild::rebuild(&crashed.folder(), &|_| {}).unwrap();
+    assert!(!crashed.folder().catalog_sum().exists());
+    // A log that is damaged in its middle is for `repair`: to build on what is left would throw away the rest.
+    for n in 0..20 {
+        world.more(&format!("t{n}"), 1);
+    }
+    let damaged = world.crashed();
+    let log = beside(&damaged.folder().catalog(), "-wal");
+    let mut bytes = fs::read(&log).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&log, &bytes).unwrap();
+    let e = store::rebuild::rebuild(&damaged.folder(), &|_| {}).unwrap_err().to_string();
+    assert!(e.contains("damaged at byte"), "{e}");
+    assert_eq!(fs::read(&log).unwrap(), bytes);
+}
+
+#[test]
 fn a_neighbour_of_the_mark_is_left_alone() {
     let mut world = World::new();
     world.close();

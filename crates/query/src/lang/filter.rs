@@ -226,7 +226,34 @@ impl Op {
     }
 }
 
+/// Words without a key in one filter, at most: each is looked for in every text of every record that nothing else leaves out.
+pub const MAX_WORDS: usize = 64;
+
 impl Filter {
+    /// Refuses a filter that would keep everybody else waiting.
+    ///
+    /// # Errors
+    /// `too_long`, with what to write instead.
+    pub(crate) fn bounded(self) -> Result<Filter, super::Error> {
+        fn words(filter: &Filter) -> usize {
+            match filter {
+                Filter::Text(_) => 1,
+                Filter::And(parts) | Filter::Or(parts) => parts.iter().map(words).sum(),
+                Filter::Not(part) => words(part),
+                Filter::All | Filter::Test(_) => 0,
+            }
+        }
+        match words(&self) {
+            0..=MAX_WORDS => Ok(self),
+            many => Err(super::Error::new(
+                "too_long",
+                format!(
+                    "{many} words may stand in any field, and {MAX_WORDS} are the most; name the field of some, as in `message:word`"
+                ),
+            )),
+        }
+    }
+
     /// A test of a text.
     pub fn text_test(key: Key, op: Op, value: impl Into<String>) -> Filter {
         Filter::Test(Test { key, op, value: Value::Text(value.into()) })

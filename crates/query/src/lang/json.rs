@@ -58,10 +58,10 @@ impl Filter {
             Json::Array(items) if !is_test(items) => Filter::And(reader.list(items, "filter", 0)?),
             other => reader.item(other, "filter", 0)?,
         };
-        Ok(match filter {
-            Filter::And(parts) if parts.is_empty() => Filter::All,
-            other => other,
-        })
+        match filter {
+            Filter::And(parts) if parts.is_empty() => Ok(Filter::All),
+            other => other.bounded(),
+        }
     }
 }
 

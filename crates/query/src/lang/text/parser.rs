@@ -43,7 +43,7 @@ pub fn parse(text: &str, view: View, clock: &Clock) -> Result<Filter, Error> {
     let mut parser = Parser { words: words.into_iter().peekable(), end: text.len(), view, clock };
     let filter = parser.expression(0, 0)?;
     match parser.words.next() {
-        None => Ok(filter.normalized()),
+        None => filter.normalized().bounded(),
         Some((_, span)) => Err(Error::new("syntax", "this parenthesis closes nothing").span(span)),
     }
 }
