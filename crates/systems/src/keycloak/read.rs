@@ -117,7 +117,9 @@ fn admin<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Re
         role_id = role.and_then(|_| text_in(&text, &["id"]));
         out.take_decoded(native, "representation", text, state);
     }
-    out.set(Field::TargetType, resource.clone());
+    // Failures to sign in are those of a user.
+    let of_user = resource == "USER_LOGIN_FAILURE";
+    out.set(Field::TargetType, if of_user { "USER".into() } else { resource.clone() });
     let (target, subject) = match role {
         Some((client, role)) => {
             out.set(Field::SubjectType, "CLIENT");
@@ -158,7 +160,8 @@ fn is_word(text: &str) -> bool {
 
 /// The entity that a resource path begins with, and the one inside it: `users/{id}/groups/{id}`.
 fn entities(path: &str) -> (Option<&str>, Option<&str>) {
-    let path = path.strip_prefix("identity-provider/").or_else(|| path.strip_prefix("authentication/")).unwrap_or(path);
+    const BEFORE: [&str; 3] = ["identity-provider/", "authentication/", "attack-detection/brute-force/"];
+    let path = BEFORE.iter().find_map(|before| path.strip_prefix(before)).unwrap_or(path);
     let mut steps = path.split('/');
     steps.next();
     let target = steps.next();

@@ -133,12 +133,24 @@ fn paths_name_who_it_was_done_to() {
         ("users/u7/federated-identity/google", "u7", "google"),
         ("users/u7/role-mappings/clients/c1", "u7", ""),
         ("identity-provider/instances/google", "google", ""),
+        ("attack-detection/brute-force/users/u7", "u7", ""),
+        ("attack-detection/brute-force/users", "", ""),
         ("clients/c1", "c1", ""),
         ("users", "", ""),
         ("", "", ""),
     ] {
         one(NAME, &admin("CREATE", "X", path, &json!([]))).expect(&[("target.id", target), ("subject.id", subject)]);
     }
+}
+
+#[test]
+fn failures_to_sign_in_are_a_users() {
+    let path = "attack-detection/brute-force/users/u7";
+    one(NAME, &admin("DELETE", "USER_LOGIN_FAILURE", path, &json!({}))).expect(&[
+        ("action", "DELETE USER_LOGIN_FAILURE"),
+        ("target.id", "u7"),
+        ("target.type", "USER"),
+    ]);
 }
 
 #[test]
