@@ -55,6 +55,15 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     {
         out.copy_raw(owner, Field::SessionUserId);
     }
+    // What a user was given is a grant or a membership of its own, and whom it was given to is in it.
+    if (kind.starts_with("user.grant.") || kind.contains(".member."))
+        && let Some(user) = native.raw(said.payload).and_then(|payload| object::at(payload, &["userId"]))
+    {
+        out.copy_raw(user, Field::SubjectId);
+        if !out.is_empty(Field::SubjectId) {
+            out.set(Field::SubjectType, "user");
+        }
+    }
     out.rest(native);
     Ok(())
 }

@@ -58,6 +58,18 @@ fn a_payload_is_opened_and_redacted() {
 }
 
 #[test]
+fn whom_a_role_was_given_to_is_in_the_grant() {
+    let payload = json!({"userId": "u9", "projectId": "p1", "roleKeys": ["buyer"]});
+    let mut sent = pushed("user.grant.added", &STANDARD.encode(payload.to_string()));
+    (sent["aggregateID"], sent["aggregateType"]) = (json!("g1"), json!("usergrant"));
+    let mut found = searched("org.member.added");
+    (found["aggregate"]["id"], found["payload"]) = (json!("g1"), payload);
+    for sent in [sent, found].map(|sent| sent.to_string()) {
+        one(NAME, &sent).expect(&[("target.id", "g1"), ("subject.id", "u9"), ("subject.type", "user")]);
+    }
+}
+
+#[test]
 fn whose_a_session_is_is_known_once_its_user_was_found() {
     let payload = json!({"userID": "3129092", "userResourceOwner": "3129090", "checkedAt": "2026-11-20T12:00:00Z"});
     let kind = "session.user.checked";
