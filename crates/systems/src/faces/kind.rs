@@ -92,6 +92,8 @@ pub static KINDS: &[Kind] = &[
         .ory("RecoverySucceeded", "RecoveryFailed")
         .contember("password_reset")
         .asgardeo("credential-update-by-administrator", ""),
+    // Asked for, and not yet done.
+    plain("password-reset-request", (3007, 9), (3001, 4)).ory("", "RecoveryFailed").contember("password_reset_init"),
     plain("mfa-enable", (3007, 12), (3001, 10)).contember("2fa_enable"),
     plain("mfa-disable", (3007, 13), (3001, 11)).contember("2fa_disable"),
     plain("privilege-grant", (3007, 14), (3005, 1))
@@ -167,7 +169,7 @@ pub fn of(record: Record<'_>) -> &'static Kind {
     let source = record.text(Field::Source).unwrap_or_default();
     let kind = table(source, action).or_else(|| by_words(record, action)).and_then(find).unwrap_or(&ANY);
     // One name, two acts: a relation that was asked for, and one that was written.
-    if let Some(inner) = part_of_an_entity(record, source) {
+    if let Some(inner) = part_of_an_entity(record, source, action) {
         return find(inner).unwrap_or(kind);
     }
     if kind.name == "privilege-grant" && record.text(Field::TargetType) == Some(crate::ory_nestjs::CHECK) {
@@ -176,9 +178,9 @@ pub fn of(record: Record<'_>) -> &'static Kind {
     kind
 }
 
-/// What a Keycloak administrator did to a part of a user or client, whose operation and resource are named as if it were all of it:
+/// What a Keycloak administrator did to a part of a user, group or client, whose operation and resource are named as if it were all of it:
 /// `DELETE USER` at `users/{id}/federated-identity/google` deletes no user.
-fn part_of_an_entity(record: Record<'_>, source: &str) -> Option<&'static str> {
+fn part_of_an_entity(record: Record<'_>, source: &str, action: &str) -> Option<&'static str> {
     let path = record.attribute("resourcePath").filter(|_| source == "keycloak")?.as_str()?;
     let mut steps = path.split('/');
     let (entity, _, part) = (steps.next()?, steps.next()?, steps.next()?);
@@ -188,6 +190,8 @@ fn part_of_an_entity(record: Record<'_>, source: &str) -> Option<&'static str> {
         ("users", "logout") => "session-end",
         ("users", "impersonation") => "impersonate",
         ("users", "credentials" | "disable-credential-types") => "credential-remove",
+        ("groups", "role-mappings") if action.starts_with("DELETE ") => "group-revoke",
+        ("groups", "role-mappings") => "group-grant",
         ("clients", "client-secret") => "credential-add",
         _ => return None,
     })
@@ -260,13 +264,13 @@ const THINGS: &[(&str, &[&str])] = &[
     ("password", &["password", "credential", "credentials"]),
     ("mfa", &["mfa", "2fa", "totp", "otp", "factor"]),
     ("consent", &["consent", "consents"]),
-    ("membership", &["mapping", "membership"]),
+    ("membership", &["mapping", "membership", "member"]),
     ("role", &["role", "roles"]),
     ("group", &["group", "groups"]),
     ("idp", &["idp", "provider"]),
     ("client", &["client", "application", "app"]),
     ("tenant", &["tenant", "organization", "realm", "project", "workspace"]),
-    ("user", &["user", "person", "identity", "account", "member"]),
+    ("user", &["user", "person", "identity", "account"]),
 ];
 
 /// The kind of a name that no table has, by its words; what no word tells, by the log it is in.
@@ -300,9 +304,15 @@ fn by_words(record: Record<'_>, action: &str) -> Option<&'static str> {
                 "group-add-user"
             }
         }
+        (Some("membership"), Some("read")) => "entity-read",
         (Some("membership" | "role"), Some("grant")) => "role-grant",
         (Some("membership" | "role"), Some("revoke")) => "role-revoke",
         (Some("membership"), Some("delete")) => "role-revoke",
+        // A grant to a user is no user: `user.grant.added`.
+        (Some("user"), Some(deed)) if words.iter().any(|w| w == "grant") => match deed {
+            "delete" | "revoke" | "disable" => "role-revoke",
+            _ => "role-grant",
+        },
         (Some("membership"), Some(_)) => "role-grant",
         (Some(thing), Some(deed)) => {
             let name = format!("{thing}-{deed}");
@@ -368,6 +378,9 @@ mod tests {
             ("DELETE USER", "users/u1/federated-identity/google", "user-update"),
             ("ACTION USER", "users/u1/reset-password", "password-reset"),
             ("ACTION CLIENT", "clients/c1/client-secret", "credential-add"),
+            ("CREATE REALM_ROLE_MAPPING", "users/u1/role-mappings/realm", "role-grant"),
+            ("CREATE REALM_ROLE_MAPPING", "groups/g1/role-mappings/realm", "group-grant"),
+            ("DELETE CLIENT_ROLE_MAPPING", "groups/g1/role-mappings/clients/c1", "group-revoke"),
         ] {
             let envelope =
                 serde_json::json!({ "source": "keycloak", "action": action, "attributes": { "resourcePath": path } });
@@ -418,6 +431,11 @@ mod tests {
             ("user.logout", "event", "", "sign-out"),
             ("resetPassword", "event", "", "password-reset"),
             ("added", "audit", "Group", "group-create"),
+            ("user.grant.added", "audit", "usergrant", "role-grant"),
+            ("user.grant.cascade.removed", "audit", "usergrant", "role-revoke"),
+            ("org.member.added", "audit", "org", "role-grant"),
+            ("list member", "audit", "", "entity-read"),
+            ("indelible.revoke.requested", "audit", "session", "session-end"),
             ("UPDATE AUTH_FLOW", "audit", "AUTH_FLOW", "entity-update"),
             ("rotated", "audit", "", "entity-other"),
             ("nightly", "job", "", "other"),
