@@ -136,6 +136,10 @@ impl Operation {
             "level": if outcome == "success" { "info" } else { "warn" },
             "actor": self.actor, "target": { "id": id, "type": kind }, "request_id": self.id, "attributes": attributes,
         });
+        // Whose session or grant it is, where the target is not that user.
+        if let Some(user) = self.aim.user().filter(|_| kind != "user") {
+            record["subject"] = json!({ "id": user, "type": "user" });
+        }
         if let Some(session) = ended {
             record["session"] = json!({ "id": session, "status": "revoked" });
             if let Some(user) = self.aim.user() {
