@@ -40,7 +40,7 @@ const LABELLED: &[(&str, &str, Field)] = &[
 
 pub(super) fn render(record: Record<'_>, given: &Given<'_>) -> String {
     let action = record.action();
-    let source = record.text(Field::Source).unwrap_or_default();
+    let source = record.text(Field::Source).unwrap_or("unknown");
     let known = catalog::find(source, action);
     let severity = match record.text(Field::Level) {
         Some("error") => 8,
