@@ -7,7 +7,8 @@
 //! Such a record says by being there that something was done, so the name is Asgardeo's only where it was done; what failed keeps
 //! the source's name. `data` has what v2 has no member for, under the envelope's own names.
 
-use super::{Given, Record, kind};
+use super::people::Place;
+use super::{Given, Record, kind, people};
 use event::Field;
 use serde_json::{Map, Value};
 
@@ -16,31 +17,38 @@ const MEMBERS: &[(&str, Field)] = &[
     ("id", Field::Id),
     ("recordedAt", Field::Time),
     ("requestId", Field::RequestId),
-    ("initiatorId", Field::ActorId),
-    ("initiatorType", Field::ActorType),
     ("targetId", Field::TargetId),
     ("targetType", Field::TargetType),
     ("impersonatorId", Field::ImpersonatorId),
 ];
 /// What Asgardeo calls an initiator that nobody signed in as.
 const SYSTEM: &str = "System";
+/// And one whom a record names without saying what it is.
+const USER: &str = "User";
 
 pub(super) fn render(record: Record<'_>, _: &Given<'_>) -> Value {
-    let name = kind::called(record, super::Face::Asgardeo.name(), kind::of(record).asgardeo);
+    let kind = kind::of(record);
+    let name = kind::called(record, super::Face::Asgardeo.name(), kind.asgardeo);
     let mut out = Map::new();
     let mut placed = Vec::new();
-    for (member, field) in MEMBERS {
-        if let Some(text) = record.text(*field) {
-            out.insert((*member).to_owned(), text.into());
-            placed.push(*field);
+    let initiator = people::initiator(record, kind);
+    let of_initiator = [
+        ("initiatorId", Some(initiator.id())),
+        ("initiatorType", (initiator == Place::Actor).then_some(Field::ActorType)),
+    ];
+    let members = MEMBERS.iter().map(|(member, field)| (*member, Some(*field))).chain(of_initiator);
+    for (member, field) in members {
+        if let Some((field, text)) = field.and_then(|field| Some((field, record.text(field)?))) {
+            out.insert(member.to_owned(), text.into());
+            placed.push(field);
         }
     }
     if name == record.action() {
         placed.push(Field::Action);
     }
-    for member in ["initiatorId", "initiatorType"] {
-        out.entry(member).or_insert_with(|| SYSTEM.into());
-    }
+    let unsaid = if out.contains_key("initiatorId") { USER } else { SYSTEM };
+    out.entry("initiatorId").or_insert_with(|| SYSTEM.into());
+    out.entry("initiatorType").or_insert_with(|| unsaid.into());
     out.insert("action".to_owned(), name.into());
     let data = record.rest(&placed);
     if !data.is_empty() {

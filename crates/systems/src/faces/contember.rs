@@ -4,8 +4,9 @@
 //! column has, the fields under the envelope's own names. A row has one bit for how it ended; where the record does not know,
 //! `success` is `null`.
 
-use super::{Given, Record, kind};
-use crate::contember::people;
+use super::people::Place;
+use super::{Given, Record, kind, people};
+use crate::contember;
 use event::Field;
 use serde_json::{Map, Value, json};
 
@@ -28,21 +29,25 @@ const METADATA: &[(&str, Field)] = &[
 const NOTHING: [&str; 3] = ["person_token_id", "geo_country", "device_fingerprint"];
 
 pub(super) fn render(record: Record<'_>, _: &Given<'_>) -> Value {
-    let contember = kind::of(record).contember;
+    let kind = kind::of(record);
     let action = record.action();
     let known = crate::catalog::of("contember").get(action).is_some();
-    let name = if known || contember.is_empty() { action } else { contember };
+    let name = if known || kind.contember.is_empty() { action } else { kind.contember };
     let mut row = Row { record, columns: Map::new(), placed: vec![Field::Time, Field::Outcome] };
     if name == action {
         row.placed.push(Field::Action);
     }
-    let people = people(name);
+    let columns = contember::people(name);
+    let person = match people::initiator(record, kind) {
+        Place::Actor => columns.person,
+        other => other.id(),
+    };
     row.column("id", &[Field::Id]);
-    row.column("person_id", &[people.person]);
+    row.column("person_id", &[person]);
     // Where the person's own column holds the target, there is no other one for it.
-    let target = if people.person == Field::TargetId { Field::SubjectId } else { Field::TargetId };
+    let target = if person == Field::TargetId { Field::SubjectId } else { Field::TargetId };
     row.column("target_person_id", &[target]);
-    row.column("invoked_by_id", &[people.invoked_by]);
+    row.column("invoked_by_id", &[columns.invoked_by]);
     row.column("person_input_identifier", &[Field::Identifier, Field::Email, Field::Username]);
     for (column, field) in COLUMNS {
         row.column(column, &[*field]);

@@ -8,20 +8,28 @@
 //! that name; every other field stands beside them under its path in capitals' spelling (`ActorName`), JSON as text, because
 //! every value of a stream event is a text. `projectId` is the tenant's name.
 
-use super::{Given, Record, kind};
+use super::{Given, Record, kind, people};
 use crate::ory_network::events;
 use event::Field;
 use serde_json::{Map, Value, json};
 
 pub(super) fn render(record: Record<'_>, given: &Given<'_>) -> Value {
-    let name = kind::called(record, super::Face::Ory.name(), kind::of(record).ory);
+    let kind = kind::of(record);
+    let name = kind::called(record, super::Face::Ory.name(), kind.ory);
     let mut attributes = Map::new();
     let mut placed = vec![Field::Time];
     if name == record.action() {
         placed.push(Field::Action);
     }
     for (attribute, field) in events::attributes(name) {
-        if let Some(text) = record.text(field) {
+        let field = match (attribute, field) {
+            // Ory's event has one person, whom it is about; who acts has a field of the envelope.
+            (_, Field::ActorId) | ("IdentityID", Field::TargetId) => people::one_person(record, kind),
+            ("SCIMGroupID", _) => Some(people::group(record).id()),
+            ("SCIMGroupDisplayName", _) => people::group(record).name(),
+            _ => Some(field),
+        };
+        if let Some((field, text)) = field.and_then(|field| Some((field, record.text(field)?))) {
             attributes.insert(attribute.to_owned(), text.into());
             placed.push(field);
         }

@@ -4,6 +4,7 @@
 //! gives way to API Activity (6003), which asks for nothing that a record does not have. In 1.8, users have Account Change (3001) and
 //! User Access Management (3005) in place of User Management (3007), and roles are entities.
 //!
+//! `user` is whom the event is about ([`super::people`]) and `actor` who did it.
 //! Where the record does not say who it was, `user.name` is `unknown`, because the schema wants one. Every field that no
 //! attribute takes stands in `unmapped` under its envelope path. With a proof, 1.9 events carry the `record_integrity` profile: the
 //! fingerprint is the hash of the record's leaf in the tenant's ledger, so it is over the stored record and not over this rendering
@@ -77,7 +78,7 @@ fn of_class(
     let mut put = |name: &str, value: Value| event.insert(name.to_owned(), value);
     match class {
         3001 | 3007 => {
-            put("user", parts.subject_user());
+            put("user", parts.whom());
             let privileges = parts.privileges();
             if class == 3007 && !privileges.is_empty() && matches!(activity, 14 | 15) {
                 put("privileges", privileges.into());
@@ -88,7 +89,7 @@ fn of_class(
             }
         }
         3002 => {
-            put("user", parts.session_user());
+            put("user", parts.whom());
             put("service", parts.service());
             if let Some(session) = parts.session() {
                 put("session", session);
@@ -100,7 +101,7 @@ fn of_class(
             if privileges.is_empty() && (roles.is_empty() || given.schema == Schema::Older) {
                 return of_class(parts, (6003, 99), given);
             }
-            put("user", parts.session_user());
+            put("user", parts.whom());
             if !privileges.is_empty() {
                 put("privileges", privileges.into());
             } else {
@@ -116,7 +117,7 @@ fn of_class(
             if privileges.is_empty() {
                 return of_class(parts, (3001, 99), given);
             }
-            put("user", parts.subject_user());
+            put("user", parts.whom());
             put("privileges", privileges.into());
         }
         3004 => {
@@ -124,13 +125,15 @@ fn of_class(
         }
         3006 => {
             put("group", parts.group());
-            if let Some(user) = parts.member().filter(|_| matches!(activity, 3 | 4)) {
+            let member = if matches!(activity, 3 | 4) { parts.user_there() } else { None };
+            if let Some(user) = member {
                 match given.schema {
                     Schema::Newest => put("users", json!([user])),
                     Schema::Older => put("user", user),
                 };
             }
-            let privileges = parts.privileges();
+            let mut privileges = parts.privileges();
+            privileges.extend(parts.roles());
             if !privileges.is_empty() && matches!(activity, 1 | 2) {
                 put("privileges", privileges.into());
             }

@@ -2,6 +2,7 @@
 
 use super::Schema;
 use crate::faces::kind::Kind;
+use crate::faces::people::{self, Place};
 use crate::faces::record::set;
 use crate::faces::{Given, Record};
 use event::Field;
@@ -88,42 +89,29 @@ impl<'r> Parts<'r> {
         json!({ "name": "unknown", "type_id": 0, "type": "Unknown" })
     }
 
-    /// Whose sign-in or session it is: who acts, or else what the session, the grant or the event is about.
-    pub(super) fn session_user(&mut self) -> Value {
-        if let Some(user) = self.acting_user() {
-            return user;
-        }
-        let fields = [Field::SessionUserId, Field::GrantUserId];
-        if let Some(user) = self.user(&fields, &[], &[], None) {
-            return user;
-        }
-        let of_user = self.record.text(Field::TargetType).is_none_or(is_user);
-        let target = of_user.then(|| self.target_user()).flatten();
-        target.unwrap_or_else(Self::nobody)
+    /// The user that the event is about.
+    pub(super) fn whom(&mut self) -> Value {
+        self.user_there().unwrap_or_else(Self::nobody)
     }
 
-    fn target_user(&mut self) -> Option<Value> {
-        let kind = self.record.text(Field::TargetType);
-        let user = self.user(&[Field::TargetId], &[Field::TargetName], &[], kind)?;
-        self.take(Field::TargetType);
+    /// The same, where the record names one.
+    pub(super) fn user_there(&mut self) -> Option<Value> {
+        let place = people::user(self.record, self.kind)?;
+        if place == Place::Actor {
+            return self.acting_user();
+        }
+        let kind = people::what(self.record, place);
+        let user = self.user(&[place.id()], place.name().as_slice(), &[], kind)?;
+        self.take_said(place);
         Some(user)
     }
 
-    /// The user that something was done to: the target or the second one if it is a user, else whoever did it to themselves.
-    pub(super) fn subject_user(&mut self) -> Value {
-        let target = self.record.text(Field::TargetType);
-        let about_user = |kind: Option<&str>| kind.is_none_or(|kind| is_user(kind) || self.kind.is("credential-"));
-        if about_user(target) && self.record.first(&[Field::TargetId, Field::TargetName]).is_some() {
-            return self.target_user().unwrap_or_else(Self::nobody);
+    /// What the record says that an entity is has its place beside it, unless it says something else than that.
+    fn take_said(&mut self, place: Place) {
+        let what = people::what(self.record, place);
+        if let Some(said) = place.said().filter(|said| self.record.text(*said) == what) {
+            self.take(said);
         }
-        if self.record.text(Field::SubjectType).is_none_or(is_user) {
-            let kind = self.record.text(Field::SubjectType);
-            if let Some(user) = self.user(&[Field::SubjectId], &[Field::SubjectName], &[], kind) {
-                self.take(Field::SubjectType);
-                return user;
-            }
-        }
-        self.acting_user().unwrap_or_else(Self::nobody)
     }
 
     /// Who acted, with the session and the application that it was done in. In an impersonation the user is whom they acted as,
@@ -255,43 +243,20 @@ impl<'r> Parts<'r> {
         entity
     }
 
-    /// The one of target and second entity whose type has this word; the target where neither says.
-    fn of_type(&mut self, word: &str) -> Value {
-        let is = |kind: Option<&str>| kind.is_some_and(|kind| kind.to_lowercase().contains(word));
-        let second = is(self.record.text(Field::SubjectType)) && !is(self.record.text(Field::TargetType));
-        let (id, name, kind) = if second {
-            (Field::SubjectId, Field::SubjectName, Field::SubjectType)
-        } else {
-            (Field::TargetId, Field::TargetName, Field::TargetType)
-        };
-        let found = self.named(id, name);
+    fn entity_at(&mut self, place: Place) -> Value {
+        let found = place.name().and_then(|name| self.named(place.id(), name));
         if found.is_some() {
-            self.take(kind);
+            self.take_said(place);
         }
         found.unwrap_or_else(|| json!({ "name": "unknown" }))
     }
 
     pub(super) fn group(&mut self) -> Value {
-        self.of_type("group")
+        self.entity_at(people::group(self.record))
     }
 
     pub(super) fn role(&mut self) -> Value {
-        self.of_type("role")
-    }
-
-    /// Who was put in or taken out: target and second entity, whichever is not the group.
-    pub(super) fn member(&mut self) -> Option<Value> {
-        let free = |parts: &Self, field| !parts.placed.contains(&field);
-        if free(self, Field::TargetId) && self.record.text(Field::TargetType).is_none_or(is_user) {
-            return self.target_user();
-        }
-        if free(self, Field::SubjectId) {
-            let kind = self.record.text(Field::SubjectType);
-            let user = self.user(&[Field::SubjectId], &[Field::SubjectName], &[], kind)?;
-            self.take(Field::SubjectType);
-            return Some(user);
-        }
-        None
+        self.entity_at(people::of_type(self.record, "role"))
     }
 
     /// Rights that the record names: scopes, or the relation of an access check. They stay in their fields as well.
@@ -330,12 +295,15 @@ impl<'r> Parts<'r> {
         if !changed.is_empty() {
             return changed;
         }
-        self.record.attribute("attributes").and_then(|a| a.get("requiredRoles")).map(texts).unwrap_or_default()
+        let asked = || self.record.attribute("attributes")?.get("requiredRoles");
+        // ZITADEL's events say what is given, and no state.
+        let given = |payload| {
+            let payload = self.record.attribute(payload)?;
+            payload.get("roleKeys").or_else(|| payload.get("roles"))
+        };
+        let named = asked().or_else(|| ["payload", "event_payload"].into_iter().find_map(given));
+        named.map(texts).unwrap_or_default()
     }
-}
-
-fn is_user(kind: &str) -> bool {
-    matches!(kind.to_lowercase().as_str(), "user" | "person" | "identity" | "subject" | "account" | "admin" | "member")
 }
 
 /// The texts of a list, of objects with a `role` or `name`, or of a text with spaces between.
