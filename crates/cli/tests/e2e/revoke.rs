@@ -87,6 +87,14 @@ fn a_session_is_revoked_and_confirmed_by_kratos() {
         (&json!("s1"), &json!("session")),
         "{list}"
     );
+    // In other words too it is the session's user who was signed out, and not who asked for it.
+    let shown = server.admin.get("/v1/t/acme/as/ocsf/records?q=action:indelible.revoke.requested").ok();
+    let event = &shown["items"][0];
+    assert_eq!(
+        (&event["type_name"], &event["user"]["uid"]),
+        (&json!("Authentication: Logoff"), &json!("i1")),
+        "{event}"
+    );
     let audit = server.admin.page("acme", "audit_logs", &nothing);
     assert!(!audit.to_string().contains(SECRET) && !server.home.logs().contains(SECRET), "no secret anywhere");
 }
