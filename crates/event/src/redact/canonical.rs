@@ -85,7 +85,7 @@ impl Open {
     #[inline(always)]
     fn goes_on(&mut self, name: &str, order: Ordering) {
         self.sorted &= order.is_lt();
-        self.has_value |= name == "value";
+        self.has_value |= keys::is_named_value(name);
     }
 }
 
@@ -362,7 +362,7 @@ impl<'a> Pass<'a, '_> {
         object: &mut Open,
         out: &mut String,
     ) -> Result<(), JsonError> {
-        object.has_value |= key == "value";
+        object.has_value |= keys::is_named_value(&key);
         let (at, place, first) = (self.reader.at(), self.members.len(), object.first);
         let comma = usize::from(place > first);
         // A comma, two quotes and a colon, and nothing else around it.
@@ -404,27 +404,34 @@ impl<'a> Pass<'a, '_> {
     /// object's members are those from `first` on.
     fn named_value(&mut self, first: usize, out: &mut String) {
         let members = self.members.get(first..).unwrap_or_default();
-        let names = members.iter().filter(|(key, _)| matches!(key.as_ref(), "name" | "key" | "type" | "header"));
-        // A member is written as its key, a colon and the value; these keys need no escape.
-        let written = |key: &str, range: &Range<usize>| range.start + key.len() + 3..range.end;
-        let mut secrets = names.filter_map(|(key, range)| {
-            let name = out.get(written(key, range))?.strip_prefix('"')?.strip_suffix('"')?;
+        let mut secrets = members.iter().filter(|(key, _)| keys::names_a_value(key)).filter_map(|(key, range)| {
+            let name = out.get(value_in(key, range))?.strip_prefix('"')?.strip_suffix('"')?;
             self.how.rules.key(name)
         });
-        let Some(rule) = secrets.next() else { return };
-        let Some((at, value)) = members
-            .iter()
-            .position(|(key, _)| key == "value")
-            .and_then(|at| members.get(at).map(|(key, range)| (at, written(key, range))))
-        else {
-            return;
-        };
+        let Some(rule) = secrets.next().map(KeyRule::name) else { return };
+        // `value` and `Value` may both be there.
+        for at in first..self.members.len() {
+            if let Some((key, range)) = self.members.get(at)
+                && keys::is_named_value(key)
+            {
+                let (key, value) = (key.clone(), value_in(key, range));
+                if self.mask_member(first, at, value, out) {
+                    self.members.push((key, 0..0));
+                    self.mark(rule.clone());
+                    self.members.pop();
+                }
+            }
+        }
+    }
+
+    /// Masks the value of the member at `at`, of an object whose members begin at `first`. Tells whether it held anything.
+    fn mask_member(&mut self, first: usize, at: usize, value: Range<usize>, out: &mut String) -> bool {
         let before = out.len();
         if !mask(value.clone(), out) {
-            return;
+            return false;
         }
         let (longer, shorter) = (out.len().saturating_sub(before), before.saturating_sub(out.len()));
-        for (n, (_, range)) in self.members.get_mut(first..).unwrap_or_default().iter_mut().enumerate() {
+        for (n, (_, range)) in self.members.iter_mut().enumerate().skip(first) {
             let moved = |at: usize| at + longer - shorter;
             if n == at {
                 range.end = moved(range.end);
@@ -432,9 +439,7 @@ impl<'a> Pass<'a, '_> {
                 *range = moved(range.start)..moved(range.end);
             }
         }
-        self.members.push((Cow::Borrowed("value"), 0..0));
-        self.mark(rule.name());
-        self.members.pop();
+        true
     }
 
     /// Puts the members from `first` on, written from `body` on, in their order.
@@ -489,6 +494,11 @@ impl<'a> Pass<'a, '_> {
     fn rule(&self, key: &str) -> Option<KeyRule> {
         self.how.rules.key(key).or_else(|| self.how.context.rule(key))
     }
+}
+
+/// Where the value of a member is written: behind its key, which needs no escape, and a colon.
+fn value_in(key: &str, member: &Range<usize>) -> Range<usize> {
+    member.start + key.len() + 3..member.end
 }
 
 /// Writes the mark in place of a value that is written already. Tells whether it held anything.

@@ -47,6 +47,7 @@ const ENDINGS: &[(&str, &str)] = &[
     ("authorization", "authorization"),
     ("authorizationcode", "authorization_code"),
     ("authorizationheader", "authorization"),
+    ("authcode", "authorization_code"),
     ("cookie", "cookie"),
     ("cookies", "cookie"),
     ("password", "password"),
@@ -58,6 +59,7 @@ const ENDINGS: &[(&str, &str)] = &[
     ("passwordconfirmation", "password"),
     ("passwordconfirm", "password"),
     ("passwd", "password"),
+    ("userpass", "password"),
     ("passphrase", "password"),
     ("token", "token"),
     ("tokenvalue", "token"),
@@ -69,7 +71,7 @@ const ENDINGS: &[(&str, &str)] = &[
     ("secret", "secret"),
     ("clientsecrets", "secret"),
     ("secretkey", "secret"),
-    ("secretaccesskey", "secret"),
+    ("accesskey", "secret"),
     ("secretvalue", "secret"),
     ("privatekey", "private_key"),
     ("otpcode", "otp"),
@@ -92,6 +94,8 @@ const ENDINGS: &[(&str, &str)] = &[
 /// Names that are secret only as a whole.
 const WHOLE: &[(&str, &str)] = &[
     ("pwd", "password"),
+    ("pass", "password"),
+    ("pin", "otp"),
     ("jwt", "token"),
     ("otp", "otp"),
     ("totp", "otp"),
@@ -100,7 +104,7 @@ const WHOLE: &[(&str, &str)] = &[
     ("tokens", "token"),
 ];
 
-const API_KEY: &[&str] = &["apikey", "apikeys", "xapikey"];
+const API_KEY: &[&str] = &["apikey", "apikeys"];
 const PROVIDER_CONFIGURATION: &[&str] = &[
     "idpconfiguration",
     "idpconfig",
@@ -111,8 +115,8 @@ const PROVIDER_CONFIGURATION: &[&str] = &[
 ];
 
 /// Every name above and `traits`, one bit each.
-const NAMES: [&str; 60] = {
-    let mut names = ["traits"; 60];
+const NAMES: [&str; 63] = {
+    let mut names = ["traits"; 63];
     let mut filled = 1;
     let mut i = 0;
     while i < ENDINGS.len() {
@@ -221,7 +225,7 @@ pub(super) fn harmless(key: &str) -> bool {
 /// The rule for a key, built-in ones first.
 pub(super) fn rule(key: &str, rules: &Rules) -> Option<KeyRule> {
     if suspicious(key)
-        && let Some(rule) = built_in(&normal(key), rules)
+        && let Some(rule) = built_in(&normal(key), rules).or_else(|| built_in(&normal(own_name(key)?), rules))
     {
         return Some(rule);
     }
@@ -231,8 +235,34 @@ pub(super) fn rule(key: &str, rules: &Rules) -> Option<KeyRule> {
     if rules.extra_keys.is_empty() {
         return None;
     }
-    let name = normal(key);
-    rules.extra_keys.iter().any(|extra| *extra == name).then(|| KeyRule::Mask(Cow::Owned(format!("tenant:{name}"))))
+    let tenants = |key: &str| {
+        let name = normal(key);
+        rules.extra_keys.iter().any(|extra| *extra == name).then(|| KeyRule::Mask(Cow::Owned(format!("tenant:{name}"))))
+    };
+    tenants(key).or_else(|| tenants(own_name(key)?))
+}
+
+/// The name in a key that has more than its name: the last segment of a URI (`http://wso2.org/claims/identity/otp`), and what stands
+/// before a remark in brackets (`Password (new)`).
+fn own_name(key: &str) -> Option<&str> {
+    if let Some(key) = key.strip_suffix(')') {
+        return key.rsplit_once('(').map(|(name, _)| name);
+    }
+    // A sentence with a colon in it is no URI.
+    let is_uri = key.contains(':') && !key.contains(' ');
+    if is_uri { key.rsplit(['/', '#', ':']).next() } else { None }
+}
+
+/// Whether the member of this name may say what another one of its object is: `{"name": "Authorization", "value": …}`.
+pub(super) fn names_a_value(key: &str) -> bool {
+    matches!(key.len(), 3 | 4 | 6)
+        && ["name", "key", "type", "header"].iter().any(|name| key.eq_ignore_ascii_case(name))
+}
+
+/// Whether the member of this name is the value that another one names.
+#[inline]
+pub(super) fn is_named_value(key: &str) -> bool {
+    key.len() == 5 && key.eq_ignore_ascii_case("value")
 }
 
 /// What a name that stands in a text is the name of, where it is a secret's.
@@ -319,6 +349,17 @@ mod tests {
             "aws_secret_access_key",
             "authorization_header",
             "project_secrets",
+            "pass",
+            "user_pass",
+            "PIN",
+            "auth_code",
+            "access_key",
+            "secret_access_key",
+            "Password (new)",
+            "Pass (again)",
+            "http://wso2.org/claims/identity/otp",
+            "http://wso2.org/claims/identity/secretkey",
+            "urn:example:claims:pin",
         ] {
             assert!(rules.key(key).is_some(), "{key}");
         }
@@ -346,6 +387,16 @@ mod tests {
             "secretKeys",
             "history",
             "story_session_id",
+            "passed",
+            "compass",
+            "pinned",
+            "shipping",
+            "spin",
+            "access_key_id",
+            "http://wso2.org/claims/identity/otp/enabled",
+            "http://wso2.org/claims/shipping",
+            "PUT /users/pin",
+            "passed (pin)",
         ] {
             assert_eq!(rules.key(key), None, "{key}");
         }
@@ -380,6 +431,7 @@ mod tests {
         let rules = Rules::new(true, &["Employee-Number".into()], &[]).unwrap();
         assert_eq!(rules.key("traits"), None);
         assert!(rules.key("employee_number").is_some());
+        assert!(rules.key("http://example.org/claims/employeeNumber").is_some());
         assert!(rules.key("password").is_some(), "built-in rules stay");
         assert!(Rules::new(false, &["--".into()], &[]).is_err());
         assert!(Rules::new(false, &[], &["(".into()]).is_err());

@@ -28,6 +28,12 @@ fn a_value_is_that_of_the_name_beside_it() {
             "/z/value",
         ),
         (r#"{"value":1,"type":"password"}"#, r#"{"type":"password","value":"***"}"#, "/value"),
+        (r#"{"Name":"clientSecret","Value":"S"}"#, r#"{"Name":"clientSecret","Value":"***"}"#, "/Value"),
+        (
+            r#"{"value":"a long one, longer than the mark","Type":"otp","VALUE":"S","x":1}"#,
+            r#"{"Type":"otp","VALUE":"***","value":"***","x":1}"#,
+            "/VALUE",
+        ),
     ] {
         let (out, marks) = run(text, Context::of("", ""));
         assert_eq!(out, clean);
