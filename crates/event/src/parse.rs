@@ -8,13 +8,11 @@ use crate::diff;
 use crate::encode::{put, put_time};
 use crate::fields::Field;
 use crate::json::{self, JsonError};
-use crate::redact::{Canonical, Context, Known, Redaction, Rules, add_mark, pointer};
+use crate::redact::{Canonical, Context, Known, Redaction, Rules, add_mark, notice, pointer};
 use crate::time::{self, DAY};
-use regex::Regex;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
-use std::sync::LazyLock;
 
 mod draft;
 use Field as F;
@@ -273,20 +271,21 @@ impl Parser<'_> {
         let states = (draft.raw(F::Old), draft.raw(F::New));
         for field in draft.present() {
             let spec = field.spec();
+            let depth = usize::from(DEPTHS[field as usize]);
+            let how = Canonical { path: spec.path, depth, context, rules: self.rules };
             match draft.get_mut(field) {
                 None | Some(Slot::Time(_) | Slot::Bool(_)) => {}
                 Some(Slot::Text(_)) if matches!(field, F::Id | F::Log | F::Outcome | F::Level) => {}
-                Some(Slot::Text(text)) => self.redact_text(spec.path, field, text, marks),
+                Some(Slot::Text(text)) => Self::redact_text(&how, field, text, marks),
                 Some(Slot::List(list)) => {
                     for (i, text) in list.iter_mut().enumerate() {
-                        self.redact_text(&format!("{}.{i}", spec.path), field, text, marks);
+                        let path = format!("{}.{i}", spec.path);
+                        Self::redact_text(&Canonical { path: &path, ..how }, field, text, marks);
                     }
                 }
                 Some(Slot::Raw(raw)) => {
                     let raw = if field == F::Attributes { attributes.as_deref().unwrap_or(raw) } else { raw };
-                    let depth = usize::from(DEPTHS[field as usize]);
                     let mut json = String::with_capacity(raw.len());
-                    let how = Canonical { path: spec.path, depth, context, rules: self.rules };
                     let known = if attributes.is_none() && field == F::Attributes { draft.known } else { &[] };
                     let written = match known {
                         [] => how.write(raw, marks, &mut json),
@@ -321,31 +320,19 @@ impl Parser<'_> {
         Ok(false)
     }
 
-    fn redact_text(&self, path: &str, field: Field, text: &mut Cow<'_, str>, marks: &mut Vec<Redaction>) {
-        let notice = matches!(field, F::NotificationBody | F::NotificationSubject);
-        if !notice && self.rules.harmless(text) {
+    fn redact_text(how: &Canonical<'_>, field: Field, text: &mut Cow<'_, str>, marks: &mut Vec<Redaction>) {
+        let to_people = matches!(field, F::NotificationBody | F::NotificationSubject);
+        if !to_people && how.harmless(text) {
             return;
         }
-        let mut mark = |rule| add_mark(marks, pointer(path), rule);
-        if let Some(clean) = self.rules.text(text, &mut mark) {
+        let mut mark = |rule| add_mark(marks, pointer(how.path), rule);
+        // First, as it knows how far a code goes: "493 817".
+        if to_people && let Some(clean) = notice::scrub(text, &mut mark) {
             *text = Cow::Owned(clean);
         }
-        if notice && let Some(clean) = mask_codes(text) {
+        if let Some(clean) = how.text(text, &mut mark) {
             *text = Cow::Owned(clean);
-            mark(Cow::Borrowed("otp"));
         }
-    }
-}
-
-/// One-time codes in a message to a person: 4 to 8 digits shortly after the word that announces them.
-fn mask_codes(text: &str) -> Option<String> {
-    static CODE: LazyLock<Regex> = LazyLock::new(|| {
-        #[expect(clippy::expect_used, reason = "a constant pattern")]
-        Regex::new(r"(?i)\b(code|otp|pin|passcode)\b([^0-9]{0,24})[0-9]{4,8}\b").expect("constant pattern")
-    });
-    match CODE.replace_all(text, "${1}${2}***") {
-        Cow::Borrowed(_) => None,
-        Cow::Owned(masked) => Some(masked),
     }
 }
 

@@ -243,6 +243,33 @@ fn fields_that_were_found_are_the_record_that_their_text_is() {
 }
 
 #[test]
+fn json_that_stands_as_text_is_redacted_wherever_it_stands() {
+    let text = r#"{"log":"event","action":"x","message":"{\"value\":\"S1\",\"type\":\"password\"}",
+        "attributes":{"body":"{\"Name\":\"clientSecret\",\"Value\":\"S2\"}",
+            "native":{"representation":"{\"credentials\":[{\"type\":\"password\",\"value\":\"S3\"}]}"}}}"#;
+    let (_, row) = parse(text).unwrap();
+    assert_eq!(get(&row, F::Message).unwrap(), r#"{"type":"password","value":"***"}"#);
+    assert_eq!(
+        get(&row, F::Attributes).unwrap(),
+        r#"{"body":"{\"Name\":\"clientSecret\",\"Value\":\"***\"}","native":{"representation":"{\"credentials\":[{\"type\":\"password\",\"value\":\"***\"}]}"}}"#
+    );
+    let marks = get(&row, F::Redactions).unwrap();
+    for pointer in ["/message", "/attributes/body", "/attributes/native/representation"] {
+        assert!(marks.contains(&format!("\"{pointer}\"")), "{marks}");
+    }
+}
+
+#[test]
+fn codes_and_passwords_in_messages_to_people_are_not_kept() {
+    let (_, row) = parse(
+        r#"{"log":"notification","notification":{"subject":"493817 is your verification code","body":"<td>Password</td><td>Tmp1pass</td> token=S"}}"#,
+    )
+    .unwrap();
+    assert_eq!(get(&row, F::NotificationSubject).unwrap(), "*** is your verification code");
+    assert_eq!(get(&row, F::NotificationBody).unwrap(), "<td>Password</td><td>***</td> token=***");
+}
+
+#[test]
 fn a_difference_that_does_not_fit_is_left_out_and_the_record_is_kept() {
     let side =
         |n: u32| (0..9_000).map(|i| format!("\"k{i:05}\":\"{n}{}\"", "v".repeat(30))).collect::<Vec<_>>().join(",");

@@ -3,6 +3,7 @@
 //! Not here: the rules themselves (`keys`, `text`). Nothing is built but the output: members are written
 //! as they come and put in order afterwards only where they did not come in order.
 
+mod embedded;
 mod known;
 mod secret;
 
@@ -35,10 +36,7 @@ impl Canonical<'_> {
     /// # Errors
     /// [`JsonError`] with the byte offset into `text`.
     pub fn write(&self, text: &str, marks: &mut Vec<Redaction>, out: &mut String) -> Result<(), JsonError> {
-        let mut pass = Pass::new(self, text, marks);
-        pass.value(self.depth, out)?;
-        pass.copy(pass.reader.at(), out);
-        pass.reader.end()
+        Pass::new(self, 0, text, marks).whole(out)
     }
 }
 
@@ -59,6 +57,8 @@ struct Pass<'a, 'r> {
     /// comes, and one long piece costs less to write than all its tokens.
     copied: usize,
     how: Canonical<'r>,
+    /// In how many texts that are JSON it stands.
+    level: usize,
     /// No other keys are secret than those that always are.
     only_built_in: bool,
     marks: &'r mut Vec<Redaction>,
@@ -90,14 +90,21 @@ impl Open {
 }
 
 impl<'a, 'r> Pass<'a, 'r> {
-    fn new(how: &Canonical<'r>, text: &'a str, marks: &'r mut Vec<Redaction>) -> Self {
-        let only_built_in = how.rules.only_built_in_keys() && how.context == Context::default();
+    fn new(how: &Canonical<'r>, level: usize, text: &'a str, marks: &'r mut Vec<Redaction>) -> Self {
+        let only_built_in = how.only_built_in();
         let (path, members) = (SmallVec::new(), Vec::with_capacity(16));
-        Pass { reader: Reader::new(text), copied: 0, how: *how, only_built_in, marks, path, members }
+        Pass { reader: Reader::new(text), copied: 0, how: *how, level, only_built_in, marks, path, members }
     }
 }
 
 impl<'a> Pass<'a, '_> {
+    /// Writes the whole text.
+    fn whole(&mut self, out: &mut String) -> Result<(), JsonError> {
+        self.value(self.how.depth, out)?;
+        self.copy(self.reader.at(), out);
+        self.reader.end()
+    }
+
     fn mark(&mut self, rule: Cow<'static, str>) {
         let mut pointer = super::pointer(self.how.path);
         for (i, step) in self.path.iter().enumerate() {
@@ -147,17 +154,17 @@ impl<'a> Pass<'a, '_> {
 
     /// Takes what most values are: a text without escapes, and without blanks before it. Tells whether it was one.
     #[inline(always)]
-    fn plain_text(&mut self, out: &mut String) -> bool {
+    fn plain_text(&mut self, depth: usize, out: &mut String) -> bool {
         let from = self.reader.at();
         let Some(text) = self.reader.plain_string() else { return false };
-        if !self.how.rules.harmless(text) {
-            self.text(Cow::Borrowed(text), from, out);
+        if !self.how.harmless(text) {
+            self.text(Cow::Borrowed(text), depth, from, out);
         }
         true
     }
 
     fn value(&mut self, depth: usize, out: &mut String) -> Result<(), JsonError> {
-        if self.plain_text(out) { Ok(()) } else { self.other_value(depth, out) }
+        if self.plain_text(depth, out) { Ok(()) } else { self.other_value(depth, out) }
     }
 
     /// The same where it was found to be no such text.
@@ -169,7 +176,7 @@ impl<'a> Pass<'a, '_> {
         match kind {
             Next::String => {
                 let text = self.reader.string()?;
-                self.text(text, from, out);
+                self.text(text, depth, from, out);
             }
             Next::Number => {
                 let number = self.reader.number()?;
@@ -190,9 +197,10 @@ impl<'a> Pass<'a, '_> {
     }
 
     /// Writes a text, which was read from `from` on, where it cannot stay as it is.
-    fn text(&mut self, text: Cow<'a, str>, from: usize, out: &mut String) {
+    fn text(&mut self, text: Cow<'a, str>, depth: usize, from: usize, out: &mut String) {
         let mut fired: Vec<Cow<'static, str>> = Vec::new();
-        let written = match (self.how.rules.text(&text, &mut |rule| fired.push(rule)), text) {
+        let how = Canonical { depth, ..self.how };
+        let written = match (how.text_at(self.level, &text, &mut |rule| fired.push(rule)), text) {
             // It has no escape, and needs none.
             (None, Cow::Borrowed(_)) => return,
             (None, Cow::Owned(text)) => text,
@@ -338,7 +346,7 @@ impl<'a> Pass<'a, '_> {
         }
         self.members.push((Cow::Borrowed(name), start..start));
         match text {
-            Some(text) => self.text(Cow::Borrowed(text), value, out),
+            Some(text) => self.text(Cow::Borrowed(text), depth + 1, value, out),
             None => self.other_value(depth + 1, out)?,
         }
         self.end_member(out);

@@ -7,6 +7,7 @@
 mod canonical;
 mod context;
 mod keys;
+pub(crate) mod notice;
 mod text;
 
 pub use canonical::{Canonical, Known};
@@ -94,6 +95,11 @@ impl Rules {
     #[inline]
     pub(crate) fn harmless(&self, text: &str) -> bool {
         self.patterns.is_empty() && !text::suspicious(text)
+    }
+
+    /// Whether a pattern of the tenant's own is found in a text.
+    fn has_pattern_in(&self, text: &str) -> bool {
+        self.patterns.iter().any(|(_, regex)| regex.is_match(text))
     }
 
     /// Free text with secrets taken out; `None` where there were none. `rule` is told each rule that fired.

@@ -35,7 +35,7 @@ impl Canonical<'_> {
         marks: &mut Vec<Redaction>,
         out: &mut String,
     ) -> Result<(), JsonError> {
-        let mut pass = Pass::new(self, text, marks);
+        let mut pass = Pass::new(self, 0, text, marks);
         pass.known_object(&mut known.iter(), self.depth, out)?;
         pass.copy(pass.reader.at(), out);
         pass.reader.end()

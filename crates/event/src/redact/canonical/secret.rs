@@ -3,7 +3,7 @@
 //! Not here: which values are secret (`keys`), and all others (`super`).
 
 use super::super::{KeyRule, MARK};
-use super::Pass;
+use super::{Canonical, Pass};
 use crate::json::{self, JsonError, Next};
 use std::borrow::Cow;
 
@@ -56,7 +56,8 @@ impl<'a> Pass<'a, '_> {
         let mut scratch = String::new();
         while let Some(key) = self.reader.key(names.is_empty())? {
             // From here on it is a text in a list.
-            names.push(self.how.rules.text(&key, &mut |_| {}).map_or(key, Cow::Owned));
+            let how = Canonical { depth: depth + 1, ..self.how };
+            names.push(how.text_at(self.level, &key, &mut |_| {}).map_or(key, Cow::Owned));
             scratch.clear();
             self.apart(depth + 1, &mut scratch)?;
         }
