@@ -43,6 +43,9 @@ impl Canonical<'_> {
 /// Names shorter than that are no tokens.
 const TOKEN: usize = 16;
 
+/// How many spellings `value` has in either case.
+const SPELLINGS: usize = 1 << "value".len();
+
 /// An object or array that is open.
 enum Step {
     /// Where in [`Pass::members`] its own begin. The last of them, before those of the next object, is the one being read.
@@ -417,17 +420,19 @@ impl<'a> Pass<'a, '_> {
             self.how.rules.key(name)
         });
         let Some(rule) = secrets.next().map(KeyRule::name) else { return };
-        // `value` and `Value` may both be there.
-        for at in first..self.members.len() {
-            if let Some((key, range)) = self.members.get(at)
-                && keys::is_named_value(key)
-            {
-                let (key, value) = (key.clone(), value_in(key, range));
-                if self.mask_member(first, at, value, out) {
-                    self.members.push((key, 0..0));
-                    self.mark(rule.clone());
-                    self.members.pop();
-                }
+        // `value` and `Value` may both be there. More than there are spellings are one twice, which is refused below, and each costs as
+        // much as the object is long.
+        let places = (first..self.members.len())
+            .filter(|at| self.members.get(*at).is_some_and(|(key, _)| keys::is_named_value(key)))
+            .take(SPELLINGS)
+            .collect::<SmallVec<[usize; 2]>>();
+        for at in places {
+            let Some((key, range)) = self.members.get(at) else { continue };
+            let (key, value) = (key.clone(), value_in(key, range));
+            if self.mask_member(first, at, value, out) {
+                self.members.push((key, 0..0));
+                self.mark(rule.clone());
+                self.members.pop();
             }
         }
     }

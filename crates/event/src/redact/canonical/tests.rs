@@ -205,6 +205,15 @@ fn a_masked_value_is_still_checked_and_not_marked_twice() {
 }
 
 #[test]
+fn a_value_that_is_there_many_times_is_refused_in_time() {
+    let text = format!(r#"{{{}"type":"password"}}"#, r#""value":"S","a":1,"#.repeat(200_000));
+    let began = std::time::Instant::now();
+    let err = plain("new", Context::default()).write(&text, &mut vec![], &mut String::new());
+    assert_eq!(err.unwrap_err().code, "duplicate_key");
+    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+}
+
+#[test]
 fn duplicate_keys_in_any_order_are_refused() {
     for text in [r#"{"a":1,"a":2}"#, r#"{"b":1,"a":2,"b":3}"#, r#"{"x":{"a":1,"\u0061":2}}"#] {
         let err = plain("new", Context::default()).write(text, &mut vec![], &mut String::new());
