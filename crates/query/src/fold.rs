@@ -5,7 +5,7 @@
 //! says is active after it was revoked is.
 //! A session or grant is told of by events that each say a part: a sign-in whose it is and where to, a revocation often no
 //! more than its id. So what the latest record does not say is filled in from the latest that did.
-//! A session or grant past `expires_at` reads `expired` though no record says so. What ended many sessions at once is the
+//! A session or grant past `expires_at` reads `expired` though no record says so. What ended many at once is the
 //! record of none of them (`ends`): those read `revoked` if they lived by then.
 
 mod ends;
@@ -126,7 +126,11 @@ pub fn latest(snapshot: &Snapshot, view: View, now: i64) -> Result<Latest> {
     let mut seen: HashMap<String, Seen> = HashMap::new();
     let mut merge = Merge::new(snapshot, &wanted);
     let mut last: Option<(*const dyn Array, usize)> = None;
-    let mut ends = Ends::default();
+    // A job or a notification ends nothing but itself.
+    let mut ends = view.columns().iter().find_map(|c| match c.source {
+        Source::Status(status, expires) => Some(Ends::new(status, expires)),
+        _ => None,
+    });
     while let Some((batch, row)) = merge.next()? {
         let Some(index) = crate::engine::indexes(batch.column(index_at)).map(|a| a.value(row)) else { continue };
         let time = batch.column(0).as_primitive::<TimestampMicrosecondType>().value(row);
@@ -134,15 +138,15 @@ pub fn latest(snapshot: &Snapshot, view: View, now: i64) -> Result<Latest> {
         let said = status_at.and_then(|at| batch.columns().get(at)).and_then(|a| a.as_string_opt::<i32>());
         let said = said.filter(|a| a.is_valid(row)).map(|a| a.value(row));
         let standing = Standing::new(time, sealed.map_or(time, |a| a.value(row)), index, said);
+        if let Some(ends) = ends.as_mut().filter(|_| standing.ends) {
+            ends.note(&Row::new(&batch, &projection, row), standing);
+        }
         let Some(id) = id_at
             .iter()
             .filter_map(|at| batch.columns().get(*at))
             .find(|a| a.is_valid(row))
             .and_then(|a| a.as_string_opt::<i32>())
         else {
-            if view == View::Sessions && standing.ends {
-                ends.note(&Row::new(&batch, &projection, row), standing);
-            }
             continue;
         };
         let pointer: *const dyn Array = Arc::as_ptr(batch.column(0));
@@ -196,7 +200,10 @@ pub fn latest(snapshot: &Snapshot, view: View, now: i64) -> Result<Latest> {
         let latest = interleave_record_batch(&batches.iter().collect::<Vec<_>>(), &places)?;
         filled(latest, &batches, &rows, &carried)?
     };
-    let picked = if ends.is_empty() { picked } else { ends.apply(picked, &projection, &rows)? };
+    let picked = match ends.filter(|ends| !ends.is_empty()) {
+        Some(ends) => ends.apply(picked, &projection, &rows)?,
+        None => picked,
+    };
     let created = TimestampMicrosecondArray::from_iter_values(rows.iter().map(|s| s.begun.unwrap_or(s.created)))
         .with_timezone("UTC");
     let status = status(view, &picked, &projection, now);

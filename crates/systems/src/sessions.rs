@@ -21,6 +21,8 @@ enum Does {
     GoesOn,
     /// It was ended before its time.
     Ends,
+    /// Every session ended of whom this field names.
+    EndsAll(Field),
     /// It came to its end.
     Expires,
     /// A grant of the actor to the client begins or goes on.
@@ -29,7 +31,7 @@ enum Does {
     Withdraws,
 }
 
-use Does::{Ends, Expires, GoesOn, Grants, Lives, Withdraws};
+use Does::{Ends, EndsAll, Expires, GoesOn, Grants, Lives, Withdraws};
 
 /// The events of systems that share them.
 type Row = (&'static [&'static str], &'static [(&'static str, Does)]);
@@ -59,6 +61,7 @@ const EVENTS: &[Row] = &[
         &[
             ("LOGIN", Lives),
             ("LOGOUT", Ends),
+            ("DELETE_ACCOUNT", EndsAll(Field::ActorId)),
             ("USER_SESSION_DELETED", Ends),
             ("DELETE USER_SESSION", Ends),
             ("GRANT_CONSENT", Grants),
@@ -66,7 +69,10 @@ const EVENTS: &[Row] = &[
             ("REVOKE_GRANT", Withdraws),
         ],
     ),
-    (&["okta"], &[("user.session.start", Lives), ("user.session.end", Ends)]),
+    (
+        &["okta"],
+        &[("user.session.start", Lives), ("user.session.end", Ends), ("user.session.clear", EndsAll(Field::TargetId))],
+    ),
     (&["ory-nestjs"], &[("authz.session.revoke", Ends), ("iam.session.extend", GoesOn)]),
     (
         &["ory", "ory-network"],
@@ -76,6 +82,7 @@ const EVENTS: &[Row] = &[
             ("SessionLifespanExtended", Lives),
             ("LoginSucceeded", Lives),
             ("SessionRevoked", Ends),
+            ("IdentityDeleted", EndsAll(Field::TargetId)),
             ("OAuth2ConsentAccepted", Grants),
             ("OAuth2ConsentRevoked", Withdraws),
         ],
@@ -106,6 +113,10 @@ pub(crate) fn fill(system: &str, out: &mut Envelope<'_>) {
         Lives => session(out, "active", true),
         GoesOn => session(out, "active", false),
         Ends => session(out, "revoked", false),
+        EndsAll(whose) => {
+            let user = out.text(whose).map(|user| user.into_owned());
+            end_all_of(&user.unwrap_or_default(), out);
+        }
         Expires => session(out, "expired", false),
         Grants | Withdraws => {
             let status = if does == Grants { "active" } else { "revoked" };
@@ -145,6 +156,15 @@ pub(crate) fn end_all_of(user: &str, out: &mut Envelope<'_>) {
 pub(crate) fn end_all(places: impl IntoIterator<Item = impl Into<Cow<'static, str>>>, out: &mut Envelope<'_>) {
     out.set(Field::SessionStatus, "revoked");
     out.ends(places);
+}
+
+/// Says that everything was withdrawn that a user had granted: the record names no client.
+pub(crate) fn withdraw_all_of(user: &str, out: &mut Envelope<'_>) {
+    if !user.is_empty() {
+        out.set(Field::GrantStatus, "revoked");
+        out.set(Field::GrantUserId, user.to_owned());
+        out.ends([Field::GrantUserId.spec().path]);
+    }
 }
 
 /// Says that each of these sessions ended, by their ids.
@@ -201,11 +221,24 @@ mod tests {
         ]);
         user("LOGIN_ERROR", json!({"error": "x"})).expect(&[("session.status", "")]);
         user("REFRESH_TOKEN", json!({})).expect(&[("session.status", "")]);
+        let gone = user("DELETE_ACCOUNT", json!({}));
+        gone.expect(&[("session.status", "revoked"), ("session.user_id", "u1"), ("session_id", "s1")]);
+        assert_eq!(gone.value("attributes._indelible.ends"), &json!(["session.user_id"]));
+        user("DELETE_ACCOUNT_ERROR", json!({"error": "x"})).expect(&[("session.status", "")]);
         user("LOGOUT", json!({})).expect(&[("session.status", "revoked"), ("session.user_id", "")]);
         let given = user("GRANT_CONSENT", json!({}));
         given.expect(&[("grant.status", "active"), ("grant.user_id", "u1"), ("client.id", "web")]);
         let taken = user("REVOKE_GRANT", json!({"clientId": "account", "details": {"revoked_client": "web"}}));
-        taken.expect(&[("grant.status", "revoked"), ("grant.id", given.at("grant.id")), ("client.id", "account")]);
+        taken.expect(&[
+            ("grant.status", "revoked"),
+            ("grant.id", given.at("grant.id")),
+            ("client.id", "web"),
+            ("session_id", ""),
+        ]);
+        taken.expect(&[("attributes.clientId", "account"), ("attributes.sessionId", "s1")]);
+        let itself = user("REVOKE_GRANT", json!({"details": {"revoked_client": "web"}}));
+        itself.expect(&[("grant.id", given.at("grant.id")), ("client.id", "web"), ("session_id", "s1")]);
+        user("REVOKE_GRANT", json!({"clientId": null})).expect(&[("grant.status", "")]);
         let admin = |operation: &str, resource: &str, path: &str| {
             let event = json!({"time": 1, "realmId": "r", "operationType": operation, "resourceType": resource,
                 "resourcePath": path, "authDetails": {"userId": "root"}});
@@ -260,7 +293,22 @@ mod tests {
         accepted.expect(&[("grant.status", "active"), ("grant.user_id", "i1")]);
         event("OAuth2ConsentRevoked", json!({"OAuth2ClientID": "c", "OAuth2Subject": "i1"}))
             .expect(&[("grant.status", "revoked"), ("grant.id", accepted.at("grant.id"))]);
-        event("OAuth2ConsentRevoked", json!({"OAuth2Subject": "i1"})).expect(&[("grant.status", ""), ("grant.id", "")]);
+        for (name, subject) in [("OAuth2ConsentRevoked", "OAuth2Subject"), ("oauth2 consent revoked", "oauth2subject")]
+        {
+            let all = event(name, json!({subject: "i1"}));
+            all.expect(&[("grant.status", "revoked"), ("grant.user_id", "i1"), ("grant.id", "")]);
+            assert_eq!(all.value("attributes._indelible.ends"), &json!(["grant.user_id"]));
+        }
+        for one in
+            [json!({"OAuth2ConsentRequestID": "r1"}), json!({"OAuth2Subject": "i1", "OAuth2ConsentRequestID": "r1"})]
+        {
+            event("OAuth2ConsentRevoked", one).expect(&[("grant.status", ""), ("grant.id", "")]);
+        }
+        let deleted = event("IdentityDeleted", json!({"IdentityID": "i1"}));
+        deleted.expect(&[("session.status", "revoked"), ("session.user_id", "i1")]);
+        assert_eq!(deleted.value("attributes._indelible.ends"), &json!(["session.user_id"]));
+        let span = json!({"name": "IdentityDeleted", "timeUnixNano": "1795176000000000000", "attributes": {"IdentityID": "i1"}});
+        one("ory", &span.to_string()).expect(&[("session.status", "revoked"), ("session.user_id", "i1")]);
         for (name, status) in [
             ("Session Revoked", "revoked"),
             ("SESSIONREVOKED", "revoked"),
@@ -283,6 +331,13 @@ mod tests {
             "actor": {"id": "u1", "type": "User"}, "outcome": {"result": "SUCCESS"},
             "authenticationContext": {"externalSessionId": "s1"}});
         one("okta", &okta.to_string()).expect(&[("session.status", "active"), ("session.user_id", "u1")]);
+        let mut clear = okta;
+        clear["eventType"] = json!("user.session.clear");
+        clear["target"] = json!([{"id": "u2", "type": "User", "displayName": "Bob"}]);
+        let cleared = one("okta", &clear.to_string());
+        cleared.expect(&[("session.status", "revoked"), ("session.user_id", "u2"), ("session_id", "")]);
+        cleared.expect(&[("attributes.authenticationContext.externalSessionId", "s1"), ("log", "audit")]);
+        assert_eq!(cleared.value("attributes._indelible.ends"), &json!(["session.user_id"]));
         let auth0 = json!({"log_id": "1", "date": "2026-11-20T12:00:00.000Z", "type": "slo", "user_id": "u1",
             "details": {"session_id": "s1"}});
         one("auth0", &auth0.to_string()).expect(&[("session.status", "revoked"), ("session_id", "s1")]);

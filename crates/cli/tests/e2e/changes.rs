@@ -335,6 +335,40 @@ fn what_ends_many_sessions_at_once_ends_those_that_lived() {
 }
 
 #[test]
+fn whoever_is_gone_has_no_session_and_a_subjects_consents_go_together() {
+    let server = Server::start(&[]);
+    let status = |view: &str, q: &str| {
+        let page = server.admin.page("acme", view, &[("q", q), ("from", "2020-01-01T00:00:00Z")]);
+        page["items"][0]["status"].as_str().unwrap_or_default().to_owned()
+    };
+    let user = |kind: &str, at: i64, session: &str| json!({ "id": format!("{kind}-{session}"), "time": T0 + at, "type": kind, "realmId": "shop", "userId": "u1", "sessionId": session, "clientId": "account" });
+    send(&server, &[user("LOGIN", 1, "s1"), user("LOGIN", 2, "s2"), user("DELETE_ACCOUNT", 3, "s2")]);
+    assert_eq!(["session_id:s1", "session_id:s2"].map(|q| status("sessions", q)), ["revoked", "revoked"]);
+    let ory = |events: &[(&str, i64, Value)]| {
+        let body: Vec<Value> = events
+            .iter()
+            .map(|(name, at, attributes)| json!({ "name": name, "timestamp": format!("2026-11-20T12:00:{at:02}Z"), "eventAttributes": attributes }))
+            .collect();
+        server.admin.post("/v1/t/acme/ingest/ory-network", json!(body).to_string()).ok();
+    };
+    let consent = |subject: &str, client: &str| json!({ "OAuth2Subject": subject, "OAuth2ClientID": client });
+    ory(&[
+        ("SessionIssued", 1, json!({ "IdentityID": "i1", "SessionID": "k1" })),
+        ("OAuth2ConsentAccepted", 1, consent("i1", "a")),
+        ("OAuth2ConsentAccepted", 2, consent("i1", "b")),
+        ("OAuth2ConsentAccepted", 2, consent("i2", "c")),
+        ("OAuth2ConsentRevoked", 3, json!({ "OAuth2Subject": "i1" })),
+        ("OAuth2ConsentAccepted", 4, consent("i1", "d")),
+        ("IdentityDeleted", 5, json!({ "IdentityID": "i1" })),
+    ]);
+    assert_eq!(
+        ["client:a", "client:b", "client:c", "client:d"].map(|q| status("grants", q)),
+        ["revoked", "revoked", "active", "active"]
+    );
+    assert_eq!(status("sessions", "session_id:k1"), "revoked");
+}
+
+#[test]
 fn every_session_that_a_webhook_names_ends() {
     let server = Server::start(&[]);
     let send = |name: &str, at: i64, event: Value| {

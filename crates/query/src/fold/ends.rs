@@ -1,7 +1,7 @@
-//! Records that end many sessions at once: all of a user's, all of a realm's, or several that they name.
+//! Records that end many sessions or grants at once: all of a user's, all of a realm's, or several that they name.
 //!
 //! One that names them has their ids in `attributes._indelible.sessions`, because the field has room for one. One that names none of
-//! them says what the sessions it ends have in common with it (`attributes._indelible.ends`): paths of the envelope, and JSON
+//! them says what the sessions (or grants) it ends have in common with it (`attributes._indelible.ends`): paths of the envelope, and JSON
 //! pointers into the attributes, each with the same value in both. Where that is whose they are, a session of that very name ends
 //! too: a token may have an opaque subject, and not say whether it is a person or a session. Not here: which records say so (`systems`).
 
@@ -22,12 +22,15 @@ const SESSIONS: &str = "sessions";
 
 /// Where a record says whose sessions end.
 const USER: &str = "session.user_id";
-/// Sets of places that are looked for. Systems have three; each is looked up for every session.
+/// Sets of places that are looked for. Systems have four; each is looked up for every session.
 const MOST: usize = 16;
 
-/// When sessions ended that are not the one session of a record.
-#[derive(Debug, Default)]
+/// When sessions or grants ended that are not the one of a record.
+#[derive(Debug)]
 pub(super) struct Ends {
+    /// Where the view's records have the status, and where the time after which it is over anyway.
+    status: Field,
+    expires: Field,
     /// For each set of places, the latest end of the sessions that have these values there.
     alike: HashMap<Vec<String>, HashMap<String, Standing>>,
     /// The latest end of those that were named.
@@ -40,12 +43,17 @@ fn note_at(at: &mut HashMap<String, Standing>, name: String, standing: Standing)
 }
 
 impl Ends {
+    /// None yet, of a view whose status stands in these fields.
+    pub(super) fn new(status: Field, expires: Field) -> Ends {
+        Ends { status, expires, alike: HashMap::new(), named: HashMap::new() }
+    }
+
     /// Whether none was noted.
     pub(super) fn is_empty(&self) -> bool {
         self.alike.is_empty() && self.named.is_empty()
     }
 
-    /// Notes a record that has no session of its own, if it ends some all the same.
+    /// Notes what a record ends beside the one that it may be about.
     pub(super) fn note(&mut self, record: &Row<'_>, standing: Standing) {
         let named = record.mark(SESSIONS).and_then(|named| named.as_array()).into_iter().flatten();
         for id in named.filter_map(|id| id.as_str()) {
@@ -65,7 +73,9 @@ impl Ends {
 
     /// When a session ended that this is the latest record of, if it did.
     fn of(&self, session: &Row<'_>) -> Option<Standing> {
+        // A grant may tell which session it was given in, and is not that one.
         let name = session.text(Field::SessionRefId).or_else(|| session.text(Field::SessionId));
+        let name = name.filter(|_| self.status == Field::SessionStatus);
         let end = |(places, ended): (&Vec<String>, &HashMap<String, Standing>)| {
             let named = name.filter(|_| places.as_slice() == [USER]).map(|name| one(vec![name.into()]));
             let values = session.values(places).into_iter().chain(named);
@@ -74,24 +84,23 @@ impl Ends {
         self.alike.iter().filter_map(end).chain(name.and_then(|name| self.named.get(name).copied())).max()
     }
 
-    /// The latest rows of sessions, with those as revoked that lived when they were ended.
+    /// The latest rows of sessions or grants, with those as revoked that lived when they were ended.
     ///
     /// # Errors
     /// A column of another length, which none is.
     pub(super) fn apply(&self, latest: RecordBatch, projection: &[usize], rows: &[Seen]) -> Result<RecordBatch> {
         let column = |field| projection.iter().position(|p| *p == columns::of(field));
-        let Some(at) = column(Field::SessionStatus) else { return Ok(latest) };
+        let Some(at) = column(self.status) else { return Ok(latest) };
         let statuses: StringArray = rows
             .iter()
             .enumerate()
             .map(|(n, seen)| {
                 let row = Row::new(&latest, projection, n);
-                let said = row.text(Field::SessionStatus);
+                let said = row.text(self.status);
                 if !matches!(said, None | Some("active")) {
                     return said;
                 }
-                let expires =
-                    row.array(Field::SessionExpiresAt).and_then(|a| a.as_primitive_opt::<TimestampMicrosecondType>());
+                let expires = row.array(self.expires).and_then(|a| a.as_primitive_opt::<TimestampMicrosecondType>());
                 let over = |end: &Standing| expires.is_some_and(|a| a.value(n) <= end.happened);
                 match self.of(&row).filter(|end| *end > seen.standing && !over(end)) {
                     Some(_) => Some("revoked"),
@@ -128,7 +137,7 @@ mod tests {
     }
 
     fn ends(ending: &RecordBatch, session: &RecordBatch) -> bool {
-        let mut all = Ends::default();
+        let mut all = Ends::new(Field::SessionStatus, Field::SessionExpiresAt);
         all.note(&Row::new(ending, &PROJECTION, 0), Standing::new(5, 5, 1, Some("revoked")));
         all.of(&Row::new(session, &PROJECTION, 0)).is_some()
     }

@@ -72,17 +72,26 @@ fn user<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Rea
     let known = catalog::of(NAME).get(base.unwrap_or(&kind));
     out.set(Field::Log, "event");
     out.set(Field::Level, known.map_or("info", |entry| entry.level.as_str()));
-    out.take_all(native, USER);
-    out.copy(native, "details.auth_method", Field::SessionProtocol);
-    let failed = base.is_some() || !out.is_empty(Field::ErrorCode);
-    // In the account console the client of the event is the console.
     let (member, status) = match kind.as_ref() {
         "GRANT_CONSENT" | "UPDATE_CONSENT" => ("details.granted_client", "active"),
         "REVOKE_GRANT" => ("details.revoked_client", "revoked"),
         _ => ("", ""),
     };
+    let granted = native.text(member).filter(|client| !client.is_empty());
+    // In the account console the event's client and session are the console's, and not those of what was granted.
+    let elsewhere = granted.is_some() && granted != native.text("clientId");
+    for (path, field) in USER {
+        if !(elsewhere && matches!(field, Field::ClientId | Field::SessionId)) {
+            out.take(native, path, *field);
+        }
+    }
+    if elsewhere {
+        out.copy(native, member, Field::ClientId);
+    }
+    out.copy(native, "details.auth_method", Field::SessionProtocol);
+    let failed = base.is_some() || !out.is_empty(Field::ErrorCode);
     let user = out.text(Field::ActorId).map(Cow::into_owned);
-    if let (false, Some(user), Some(client)) = (failed, user, native.text(member)) {
+    if let (false, Some(user), Some(client)) = (failed, user, granted) {
         sessions::grant(NAME, &user, &client, status, out);
     }
     Ok(failed)

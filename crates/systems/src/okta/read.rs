@@ -41,6 +41,9 @@ const EVENTS: &[&str] = &[
     "system.org.rate_limit",
 ];
 
+/// Ends every session of its target.
+const CLEARS: &str = "user.session.clear";
+
 /// Targets that are looked at; a list has two or three.
 const TARGETS: usize = 4;
 
@@ -74,7 +77,8 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
         }
     }
     if let Some(signed_in) = native.inner("authenticationContext") {
-        if signed_in.member_text("externalSessionId").is_some_and(|id| id != "unknown") {
+        // That of the administrator who ended somebody's sessions is not one of those that ended.
+        if kind != CLEARS && signed_in.member_text("externalSessionId").is_some_and(|id| id != "unknown") {
             out.take_member(signed_in, "externalSessionId", Field::SessionId);
         }
         out.take_member(signed_in, "authenticationProvider", Field::ProviderName);

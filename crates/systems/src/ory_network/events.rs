@@ -9,6 +9,7 @@ use crate::envelope::{Envelope, text_at};
 use crate::moment;
 use crate::native::Native;
 use crate::object::Object;
+use crate::sessions;
 use event::Field;
 use jiff::tz::TimeZone;
 use serde_json::Value;
@@ -28,6 +29,9 @@ const COMMON: &[(&str, Field)] = &[
 /// What older versions have in place of `ErrorReason`, and newer ones beside it; and the mark that it filled the field.
 const OLD_REASON: &str = "Reason";
 const OLD_REASON_MARK: &str = "reason";
+
+/// A consent is gone: the one of a request, the one of a client, or all of a subject's.
+const WITHDRAWN: &str = "OAuth2ConsentRevoked";
 
 /// Events that use attributes in the same way. In a family each field is filled by one attribute, so that the way back knows it.
 struct Family {
@@ -144,9 +148,21 @@ pub(crate) fn fill<'a>(name: &str, attributes: &mut Object<'a>, out: &mut Envelo
         };
         out.set(Field::ActorType, kind);
     }
+    if known.is_some_and(|entry| entry.name == WITHDRAWN) {
+        withdrawn(attributes, out);
+    }
     times(attributes, out);
     if family.target == "identity" {
         identity(name, attributes, out);
+    }
+}
+
+/// A withdrawal that names the subject alone is of everything that the subject had consented to.
+fn withdrawn(attributes: &Object<'_>, out: &mut Envelope<'_>) {
+    let one = attributes.names().any(|name| same("OAuth2ConsentRequestID", name)) || !out.is_empty(Field::ClientId);
+    let subject = out.text(Field::ActorId).map(Cow::into_owned);
+    if let (false, Some(subject)) = (one, subject) {
+        sessions::withdraw_all_of(&subject, out);
     }
 }
 
