@@ -81,8 +81,11 @@ impl Seen {
 /// The columns that a view fills in from earlier records.
 fn carried(view: View) -> Vec<usize> {
     let mut out: Vec<usize> = Vec::new();
-    if view.status().is_none() {
-        return out;
+    match view {
+        // A status in a word that nobody knows, or none at all, does not take away the one that was known.
+        View::JobLogs => return vec![columns::of(Field::JobStatus)],
+        View::Sessions | View::Grants => {}
+        _ => return out,
     }
     for column in view.columns() {
         match column.source {

@@ -19,6 +19,9 @@ pub enum Stamp {
     UnixSeconds,
     /// `"1795176000123456789"`: nanoseconds since 1970, a number in quotes as OTLP writes it.
     UnixNanos,
+    /// As [`Millis`](Self::Millis), out of a table that a person exported: it may as well be as a spreadsheet prints it, or be
+    /// milliseconds since 1970.
+    Table,
 }
 
 impl Stamp {
@@ -33,12 +36,12 @@ impl Stamp {
                     None => format!("\"{}\"", i128::from(micros) * 1000),
                 };
             }
-            Stamp::Millis | Stamp::Micros => {}
+            Stamp::Millis | Stamp::Micros | Stamp::Table => {}
         }
         let mut out = String::with_capacity(32);
         out.push('"');
         time::write(micros, &mut out);
-        if self == Stamp::Millis {
+        if matches!(self, Stamp::Millis | Stamp::Table) {
             // The last three digits and the Z.
             out.truncate(out.len().saturating_sub(4));
             out.push('Z');
@@ -50,7 +53,7 @@ impl Stamp {
     /// Whether [`write`](Self::write) gives just this JSON text, out of which the time was [`read`].
     pub fn writes(self, at: i64, raw: &str) -> bool {
         match self {
-            Stamp::Millis => has_form(raw, br#""0000-00-00T00:00:00.000Z""#),
+            Stamp::Millis | Stamp::Table => has_form(raw, br#""0000-00-00T00:00:00.000Z""#),
             Stamp::Micros => has_form(raw, br#""0000-00-00T00:00:00.000000Z""#),
             _ => self.write(at) == raw,
         }
@@ -73,6 +76,10 @@ pub fn read(raw: &str, stamp: Stamp, zone: &TimeZone) -> Option<(i64, bool)> {
         let inside = event::json::Reader::new(raw).string().ok()?;
         return match stamp {
             Stamp::Millis | Stamp::Micros => text(&inside, zone),
+            Stamp::Table => {
+                let counted = || number(&inside, stamp).map(|at| (at, true));
+                text(&inside, zone).or_else(|| printed(&inside, zone)).or_else(counted)
+            }
             _ => number(&inside, stamp).map(|at| (at, true)),
         };
     }
@@ -93,6 +100,9 @@ fn number(digits: &str, stamp: Stamp) -> Option<i64> {
             // Only times before 1970 have a sign, and none of those is written with a fraction.
             whole.checked_add(if digits.starts_with('-') { 0 } else { i64::from(micros) })?
         }
+        // Fewer digits may be seconds, or the days that a spreadsheet counts; so many are of the years 1973 to 2286.
+        Stamp::Table if !matches!(digits.len(), 12 | 13) => return None,
+        Stamp::Table => digits.parse::<i64>().ok()?.checked_mul(1000)?,
         Stamp::Millis | Stamp::Micros => return None,
     };
     plausible(at).then_some(at)
@@ -137,6 +147,40 @@ pub fn text(given: &str, zone: &TimeZone) -> Option<(i64, bool)> {
     let civil: DateTime = format!("{date}T{clock}").parse().ok()?;
     let at = civil.to_zoned(zone.clone()).ok()?.timestamp().as_microsecond();
     plausible(at).then_some((at, false))
+}
+
+/// Reads a time as a spreadsheet prints it, and tells whether it named its zone: without seconds (`2026-11-27 10:00`), with the day
+/// first between dots (`27.11.2026 10:00:00`), or with the month first where AM or PM says that it is America's
+/// (`11/27/2026 10:00:00 AM`). Between slashes without that nobody can tell a day from a month.
+fn printed(given: &str, zone: &TimeZone) -> Option<(i64, bool)> {
+    // Some write a narrow space before AM.
+    let given = given.trim().replace(['\u{202f}', '\u{a0}'], " ");
+    let (date, rest) = given.split_once(['T', ' '])?;
+    let (date, rest) = (date.trim_end_matches(','), rest.trim());
+    let end = rest.bytes().position(|b| !matches!(b, b'0'..=b'9' | b':' | b'.')).unwrap_or(rest.len());
+    let (clock, after) = rest.split_at_checked(end)?;
+    let (hour, minute, second) = match clock.split(':').collect::<Vec<_>>().as_slice() {
+        [hour, minute] => (*hour, *minute, "00"),
+        [hour, minute, second] => (*hour, *minute, *second),
+        _ => return None,
+    };
+    let mut hour: u8 = hour.parse().ok()?;
+    let parts: Vec<&str> = date.split(['/', '.', '-']).collect();
+    let separators: String = date.chars().filter(|c| matches!(c, '/' | '.' | '-')).collect();
+    let (year, month, day, after) = match (separators.as_str(), parts.as_slice()) {
+        ("--", [year, month, day]) => (year, month, day, after),
+        ("..", [day, month, year]) => (year, month, day, after),
+        ("//", [month, day, year]) => {
+            hour = match (after.trim().to_ascii_uppercase().as_str(), hour) {
+                ("AM", 1..=12) => hour % 12,
+                ("PM", 1..=12) => hour % 12 + 12,
+                _ => return None,
+            };
+            (year, month, day, "")
+        }
+        _ => return None,
+    };
+    text(&format!("{year}-{month:0>2}-{day:0>2}T{hour:02}:{minute}:{second}{after}"), zone)
 }
 
 /// A length of time as Go prints it (`1h0m0s`, `1.5s`, `250ms`), in microseconds. `None` for what is none, or is longer than
@@ -202,6 +246,47 @@ mod tests {
         ] {
             assert_eq!(utc(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_table_may_have_times_as_spreadsheets_print_them() {
+        let table = |raw: &str| {
+            let (at, zoned) = read(raw, Stamp::Table, &TimeZone::fixed(jiff::tz::offset(2)))?;
+            Some((time::format(at), zoned))
+        };
+        for (raw, wanted, zoned) in [
+            ("\"2026-11-27T10:00:00.000Z\"", "2026-11-27T10:00:00.000000Z", true),
+            ("\"2026-11-27 10:00\"", "2026-11-27T08:00:00.000000Z", false),
+            ("\"2026-11-27T10:00Z\"", "2026-11-27T10:00:00.000000Z", true),
+            ("\"2026-11-27 10:00+01:00\"", "2026-11-27T09:00:00.000000Z", true),
+            ("\"11/27/2026 10:00:00 AM\"", "2026-11-27T08:00:00.000000Z", false),
+            ("\"1/2/2026, 9:05:00\u{202f}PM\"", "2026-01-02T19:05:00.000000Z", false),
+            ("\"11/27/2026 12:30 am\"", "2026-11-26T22:30:00.000000Z", false),
+            ("\"27.11.2026 10:00:00\"", "2026-11-27T08:00:00.000000Z", false),
+            ("\"7.1.2026 9:00\"", "2026-01-07T07:00:00.000000Z", false),
+            ("1795773600123", "2026-11-27T10:00:00.123000Z", true),
+            ("\"1795773600123\"", "2026-11-27T10:00:00.123000Z", true),
+        ] {
+            assert_eq!(table(raw), Some((wanted.to_owned(), zoned)), "{raw}");
+        }
+        for other in [
+            "\"11/27/2026 10:00:00\"",
+            "\"11/27/2026 13:00:00 AM\"",
+            "\"27/11/2026 10:00:00 AM\"",
+            "\"27.11-2026 10:00\"",
+            "\"27.11.26 10:00\"",
+            "\"2026-11-27\"",
+            "\"10:00 2026-11-27\"",
+            "\"27.11.2026 25:00\"",
+            "1795773600",
+            "46353.4",
+            "\"46353\"",
+            "true",
+        ] {
+            assert_eq!(table(other), None, "{other}");
+        }
+        assert_eq!(utc("2026-11-27 10:00"), None, "systems that write their own times write them whole");
+        assert!(Stamp::Table.writes(0, "\"1970-01-01T00:00:00.000Z\"") && !Stamp::Table.writes(0, "0"));
     }
 
     #[test]
@@ -274,8 +359,9 @@ mod tests {
                 for form in [&given, &cut] {
                     text(form, &zone);
                     go_duration(form);
-                    for stamp in [Stamp::UnixMillis, Stamp::UnixSeconds, Stamp::UnixNanos] {
+                    for stamp in [Stamp::UnixMillis, Stamp::UnixSeconds, Stamp::UnixNanos, Stamp::Table] {
                         read(form, stamp, &zone);
+                        read(&format!("{form:?}"), stamp, &zone);
                     }
                 }
             }

@@ -369,6 +369,21 @@ fn whoever_is_gone_has_no_session_and_a_subjects_consents_go_together() {
 }
 
 #[test]
+fn a_job_keeps_its_last_known_status_where_a_word_is_not_known() {
+    let server = Server::start(&[]);
+    let mut shown = Vec::new();
+    for (minute, word) in [(0, "running"), (1, "Retrying"), (2, "Completed"), (3, "archived")] {
+        let job = json!({ "jobId": "j1", "jobName": "trim", "latestStatus": word, "createdAt": "2026-11-20T12:00:00Z", "updatedAt": format!("2026-11-20 12:{minute:02}") });
+        assert_eq!(server.admin.post("/v1/t/acme/ingest/guide", job.to_string()).ok()["accepted"], 1);
+        let page = server.admin.page("acme", "job_logs", &[("q", "job_id:j1"), ("from", "2020-01-01T00:00:00Z")]);
+        let job = page["items"][0].clone();
+        assert_eq!(job["details"]["latestStatus"].as_str().unwrap_or(word), word, "{job}");
+        shown.push(job["latest_status"].as_str().unwrap_or_default().to_owned());
+    }
+    assert_eq!(shown, ["running", "running", "success", "success"]);
+}
+
+#[test]
 fn every_session_that_a_webhook_names_ends() {
     let server = Server::start(&[]);
     let send = |name: &str, at: i64, event: Value| {

@@ -15,6 +15,9 @@ use std::borrow::Cow;
 /// What stands between cells: what the format says, what spreadsheets write where a comma is in numbers, and what they call text.
 const SEPARATORS: [u8; 3] = *b",;\t";
 
+/// How the line begins by which Excel is told what stands between cells: `sep=;`. It is no row.
+const HINT: &str = "sep=";
+
 /// Of what can be kept of a text that is no record: what a record may have, less what is said about it.
 const MAX_KEPT: usize = (1 << 20) - 4096;
 
@@ -31,8 +34,9 @@ impl Table {
         if text.trim_start().starts_with(['{', '[']) {
             return None;
         }
-        SEPARATORS.into_iter().find_map(|separator| {
-            let headings = reader(text, separator).records().next()?.ok()?;
+        let (hint, table) = hinted(text);
+        hint.into_iter().chain(SEPARATORS).find_map(|separator| {
+            let headings = reader(table, separator).records().next()?.ok()?;
             let log = Labels::new(headings.iter().map(Cow::Borrowed)).log().ok()?;
             Some(Table { headings, separator, log })
         })
@@ -59,6 +63,24 @@ impl Table {
     }
 }
 
+/// What the first line says of the separator, and the table behind that line; the whole text where it says nothing.
+fn hinted(text: &str) -> (Option<u8>, &str) {
+    let said = text.split_once('\n').and_then(|(line, table)| {
+        match line.trim_end().trim_matches('"').strip_prefix(HINT)?.as_bytes() {
+            [separator @ (b',' | b';' | b'\t' | b'|')] => Some((Some(*separator), table)),
+            // A tab at the end of the line may not have outlived the way here.
+            [] => Some((Some(b'\t'), table)),
+            _ => None,
+        }
+    });
+    said.unwrap_or((None, text))
+}
+
+/// Whether a line is such a hint.
+pub(super) fn is_hint(line: &str) -> bool {
+    line.trim_start_matches('"').starts_with(HINT)
+}
+
 /// The log and the row of a record that says both.
 pub(super) fn row<'a>(native: &mut Object<'a>) -> Option<(&'static str, Object<'a>)> {
     if !native.names().eq(["log", "row"]) {
@@ -76,7 +98,8 @@ fn reader(text: &str, separator: u8) -> csv::Reader<&[u8]> {
 pub(super) fn rows(text: &str) -> Option<Vec<Piece<'_>>> {
     let table = Table::of(text)?;
     let labels = table.labels();
-    let (mut left, mut lines) = (MAX_MADE, Lines { text, at: 0, line: 1 });
+    let (hint, text) = hinted(text);
+    let (mut left, mut lines) = (MAX_MADE, Lines { text, at: 0, line: if hint.is_some() { 2 } else { 1 } });
     let (mut reader, mut row) = (reader(text, table.separator), csv::StringRecord::new());
     let at = |reader: &csv::Reader<&[u8]>| usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
     let mut pieces = Vec::new();

@@ -34,7 +34,7 @@ const LOGS: &[Log] = &[
     Log {
         name: "grant",
         told: &[&["grantid"], &["status", "email", "client", "provider", "sessionid", "createdat"]],
-        other: &[],
+        other: &["expiresat"],
         alone: &["grantid", "status", "createdat"],
         sure: (&["grantid", "status"], &["email", "client", "provider", "sessionid"]),
     },

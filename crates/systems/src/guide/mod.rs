@@ -17,6 +17,7 @@
 //!   words that anybody may use, a record is taken for the guide's only if it has no others.
 //! * Which log a row of CSV is of is told by the file's headings. Spreadsheets write semicolons or tabs where others write commas.
 //! * CSV flattens: an entity is JSON in a cell, and may be cut off; then it stays a text. An empty cell says nothing.
+//! * The line `sep=;` that Excel is told the separator by is no row. Times are read as spreadsheets print them, too.
 //! * A quote that is never closed would make one cell of all that follows: then that is kept as it is, and is no row.
 //! * The guide prints a diff with `_old` and `_new`, the library behind it writes `__old` and `__new`: both are read, the second
 //!   is kept.
@@ -51,6 +52,9 @@ impl System for Guide {
     fn looks_like(&self, sample: &Sample<'_>) -> u8 {
         match &sample.object {
             Some(object) => labels::Labels::new(object.keys()).confidence(),
+            None if csv::is_hint(sample.first) => {
+                csv::Table::of(sample.body.trim_start()).map_or(0, |table| table.labels().confidence())
+            }
             None => csv::Table::of(sample.first).map_or(0, |table| table.labels().confidence()),
         }
     }

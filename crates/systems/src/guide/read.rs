@@ -2,6 +2,7 @@
 
 use super::labels::{Labels, WANTED};
 use super::{NAME, csv, diff};
+use crate::catalog::squeeze;
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
 use crate::object::{Object, decode};
@@ -59,6 +60,7 @@ const LOGS: &[Log] = &[
             ("providername", Field::ProviderName),
             ("email", Field::Email),
             ("username", Field::Username),
+            ("sessionid", Field::SessionId),
         ],
         status: None,
         named: &[],
@@ -145,7 +147,7 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     out.set(Field::Log, log.name);
     let time = log.time.iter().filter_map(|label| labels.name(label)).find(|name| said(&mut native, name));
     match time {
-        Some(name) => out.time(&mut native, name, Stamp::Millis, context)?,
+        Some(name) => out.time(&mut native, name, Stamp::Table, context)?,
         None => out.no_time(),
     }
     if !log.records {
@@ -165,6 +167,17 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     }
     if let (Some(field), Some(name)) = (log.status, labels.name("lateststatus").or_else(|| labels.name("status"))) {
         word(&mut native, name, field, out);
+    }
+    // When it ends: a session or grant that is past it reads as expired.
+    let ends = match log.name {
+        "session" => Some(Field::SessionExpiresAt),
+        "grant" => Some(Field::GrantExpiresAt),
+        _ => None,
+    };
+    if let (Some(field), Some(name)) = (ends, labels.name("expiresat"))
+        && let Some((at, _)) = native.raw(name).and_then(|raw| moment::read(raw, Stamp::Table, context.zone))
+    {
+        out.set_time(field, at);
     }
     match log.name {
         "audit" => audit(&labels, &mut native, out),
@@ -234,12 +247,23 @@ fn named<'a>(native: &mut Object<'a>, name: &str, place: &Named, out: &mut Envel
     out.copy(native, name, place.id);
 }
 
-/// A word that the field knows, in whatever case; another one stays.
+/// What others call a state, by the field's own word for it.
+const SYNONYMS: &[(&str, &[&str])] = &[
+    ("pending", &["queued", "waiting"]),
+    ("running", &["inprogress"]),
+    ("success", &["completed", "succeeded", "done"]),
+    ("failed", &["error"]),
+    ("cancelled", &["canceled"]),
+];
+
+/// A word that the field knows, in whatever case, or a usual one for the same; another one stays.
 fn word<'a>(native: &mut Object<'a>, name: &str, field: Field, out: &mut Envelope<'a>) {
     let Some(given) = native.text(name) else { return };
-    let lower = given.to_lowercase();
+    let lower = squeeze(&given);
+    let meant =
+        SYNONYMS.iter().find(|(_, others)| others.contains(&lower.as_ref())).map_or(lower.as_ref(), |(own, _)| own);
     let words = event::parse::allowed(field).unwrap_or_default();
-    if let Some(known) = words.iter().find(|word| **word == lower) {
+    if let Some(known) = words.iter().find(|word| **word == meant) {
         out.set(field, *known);
         if given == *known {
             native.take(name);
@@ -281,7 +305,7 @@ fn created<'a>(
 ) {
     let Some(name) = labels.name("createdat").filter(|name| time.is_some_and(|time| time != *name)) else { return };
     // What cannot be read stays as it came, and the first record tells when it began.
-    if let Some((at, _)) = native.raw(name).and_then(|raw| moment::read(raw, Stamp::Millis, context.zone)) {
+    if let Some((at, _)) = native.raw(name).and_then(|raw| moment::read(raw, Stamp::Table, context.zone)) {
         out.created(at);
     }
 }
@@ -323,7 +347,7 @@ fn addressees<'a>(labels: &Labels<'_>, native: &mut Object<'a>, out: &mut Envelo
         }
         let Some(text) = decode(&raw) else { continue };
         let mut list = String::from("[");
-        for address in text.split([',', ';']).map(str::trim).filter(|address| !address.is_empty()) {
+        for address in apart(&text).into_iter().map(str::trim).filter(|address| !address.is_empty()) {
             if list.len() > 1 {
                 list.push(',');
             }
@@ -335,6 +359,29 @@ fn addressees<'a>(labels: &Labels<'_>, native: &mut Object<'a>, out: &mut Envelo
             out.set_raw(field, list);
         }
     }
+}
+
+/// What stands between commas or semicolons. Those inside of quotes are part of a name: `"Doe, J" <j@example.com>`.
+fn apart(text: &str) -> Vec<&str> {
+    let (mut parts, mut from, mut quoted, mut escaped) = (Vec::new(), 0, false, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = quoted,
+            '"' => quoted = !quoted,
+            ',' | ';' if !quoted => {
+                parts.extend(text.get(from..at));
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    if quoted {
+        // A quote that is never closed is no quote.
+        return text.split([',', ';']).collect();
+    }
+    parts.extend(text.get(from..));
+    parts
 }
 
 /// What the details of a session say that the envelope has a field for.

@@ -144,6 +144,20 @@ fn a_job_log() {
     let running = one(NAME, &sent.to_string());
     running.expect(&[("job.status", "running"), ("outcome", "unknown"), ("job.id", "812")]);
     assert_ne!(running.at("id"), failed.at("id"), "each status is a record");
+    for (word, status) in [
+        ("Completed", "success"),
+        ("succeeded", "success"),
+        ("DONE", "success"),
+        ("Error", "failed"),
+        ("Canceled", "cancelled"),
+        ("queued", "pending"),
+        ("Waiting", "pending"),
+        ("In Progress", "running"),
+        ("in_progress", "running"),
+    ] {
+        sent["latestStatus"] = json!(word);
+        one(NAME, &sent.to_string()).expect(&[("job.status", status), ("attributes.latestStatus", word)]);
+    }
     sent["latestStatus"] = json!("stuck");
     sent["updatedAt"] = json!(null);
     one(NAME, &sent.to_string()).expect(&[
@@ -178,6 +192,15 @@ fn a_notification_log() {
         "{}",
         stored.text
     );
+    for (text, list) in [
+        ("\"Doe, J\" <j@x>, k@x", json!(["\"Doe, J\" <j@x>", "k@x"])),
+        (r#""a \"b\"; c" <j@x>;k@x"#, json!([r#""a \"b\"; c" <j@x>"#, "k@x"])),
+        ("\"Doe, J <j@x>", json!(["\"Doe", "J <j@x>"])),
+    ] {
+        sent["recipient"] = json!(text);
+        let stored = one(NAME, &sent.to_string());
+        assert!(stored.text.contains(&format!("\"recipient\":{list},")), "{}", stored.text);
+    }
     sent["recipient"] = json!([7]);
     sent["details"] = json!({"html": "x"});
     sent["status"] = json!("bounced");
@@ -204,6 +227,17 @@ fn sessions_and_grants() {
     ]);
     assert_eq!(stored.value("session.claims"), &json!({"sub": "123"}));
     assert_eq!(stored.value("session.scopes"), &json!(["openid"]));
+    for label in ["Expires At", "expiresAt", "expires_at"] {
+        let mut ending = session.clone();
+        ending[label] = json!("2026-11-20T13:00:00.000Z");
+        one(NAME, &ending.to_string()).expect(&[("session.expires_at", "2026-11-20T13:00:00.000000Z")]);
+        let grant = json!({"grantId": "g1", "status": "active", label: "2026-11-20 13:00"});
+        one(NAME, &grant.to_string()).expect(&[("grant.expires_at", "2026-11-20T13:00:00.000000Z")]);
+        let odd = json!({"sessionId": "s1", "userId": "u", "status": "active", label: "never"});
+        one(NAME, &odd.to_string()).expect(&[("session.expires_at", "")]);
+    }
+    let event = json!({"eventType": "login", "createdOn": "2026-11-20T12:00:00.000Z", "sessionId": "s1"});
+    one(NAME, &event.to_string()).expect(&[("log", "event"), ("session_id", "s1")]);
     let grant = json!({"Grant ID": "g1", "Email": "ann@example.com", "Provider": "google", "Client": "Shop", "Session ID": "s1",
         "Created At": "2026-11-20T12:00:00.000Z", "Status": "revoked"});
     one(NAME, &grant.to_string()).expect(&[
@@ -380,6 +414,26 @@ fn spreadsheets_write_semicolons_tabs_and_utf_16() {
             assert_eq!(crate::detect(&body), [(NAME, 92)]);
         }
     }
+}
+
+#[test]
+fn the_line_that_tells_excel_the_separator_is_no_row() {
+    let plain = take(NAME, AUDIT);
+    for (hint, separator) in [("sep=;", ";"), ("\"sep=|\"", "|"), ("sep=\t", "\t"), ("sep=,", ",")] {
+        let body = AUDIT.replace("one, two", "one~two").replace(',', separator).replace('~', ", ");
+        let body = format!("{hint}\r\n{body}");
+        let stored = take(NAME, &body);
+        assert_eq!((stored.len(), stored[0].line), (1, plain[0].line + 1), "{hint}");
+        assert_eq!(stored[0].envelope, plain[0].envelope, "{hint}");
+        assert_eq!(crate::detect(body.as_bytes()), [(NAME, 92)], "{hint}");
+    }
+    assert!(crate::find(NAME).unwrap().says_none(&format!("sep=,\n{}", AUDIT.lines().next().unwrap())));
+    let body = "sep=;\nEvent Type;Created On;Email\nlogin;20.11.2026 10:00:00;a@x\nlogin;11/20/2026 10:00 AM;a@x\nlogin;1795176000123;a@x\nlogin;11/20/2026 10:00;a@x\n";
+    let stored = take(NAME, body);
+    stored[0].expect(&[("time", "2026-11-20T10:00:00.000000Z"), ("attributes.Created On", "20.11.2026 10:00:00")]);
+    stored[1].expect(&[("time", "2026-11-20T10:00:00.000000Z")]);
+    stored[2].expect(&[("time", "2026-11-20T12:00:00.123000Z")]);
+    stored[3].expect(&[("action", "unparsed"), ("error_code", "invalid_time")]);
 }
 
 #[test]
