@@ -126,7 +126,9 @@ fn named<'a>(attributes: &mut Object<'a>, out: &mut Envelope<'a>) {
     let mut places: Vec<usize> = attributes.names().filter_map(|name| NAMES.get(name)).flatten().copied().collect();
     places.sort_unstable();
     for (name, field) in places.into_iter().filter_map(|place| TABLE.get(place).copied()) {
-        if !out.is_empty(field) {
+        // By the convention it is the session that something happened in; only a record of the session log is about it.
+        let about = field != Field::SessionRefId || out.text(Field::Log).is_some_and(|log| log == "session");
+        if !about || !out.is_empty(field) {
             continue;
         }
         let Some(raw) = attributes.member(name).filter(|raw| raw.starts_with('"') && raw.len() > 2) else { continue };

@@ -50,6 +50,15 @@ fn a_record_with_its_resource_and_scope() {
 }
 
 #[test]
+fn the_session_of_the_convention_is_the_one_something_happened_in() {
+    let mut sent = record();
+    sent["attributes"] = json!([text("session.id", "s1")]);
+    one(NAME, &request(&json!([sent])).to_string()).expect(&[("session_id", "s1"), ("session.id", "")]);
+    sent["attributes"] = json!([text("session.id", "s1"), text("log", "session"), text("session.status", "active")]);
+    one(NAME, &request(&json!([sent])).to_string()).expect(&[("log", "session"), ("session.id", "s1")]);
+}
+
+#[test]
 fn records_of_several_scopes_and_lines() {
     let body = json!({"resourceLogs": [
         {"scopeLogs": [{"logRecords": [record(), record()]}, {"logRecords": []}, {}]},
