@@ -20,6 +20,9 @@ use std::sync::LazyLock;
 /// The one member of `attributes` that is ours and not the source's: what we added, and how the record came.
 pub const MARKS: &str = "_indelible";
 
+/// The mark of what is known of the sender's signature. The same record may come once with one and once by a key.
+pub const SIGNATURE: &str = "signature";
+
 /// What the marks say of a time that was read in the configured zone.
 const NO_ZONE: &str = "no zone in the source";
 
@@ -332,6 +335,24 @@ impl<'a> Envelope<'a> {
         self.inferred.push(field.spec().path);
     }
 
+    /// Says what was before and what came of it, where the record has both value by value: names, and their JSON texts.
+    pub fn states(&mut self, old: &[(String, String)], new: &[(String, String)]) {
+        if old.is_empty() && new.is_empty() {
+            return;
+        }
+        for (field, values) in [(Field::Old, old), (Field::New, new)] {
+            let mut raw = String::from("{");
+            for (name, value) in values {
+                comma(&mut raw);
+                write_string(&mut raw, name);
+                raw.push(':');
+                raw.push_str(value);
+            }
+            raw.push('}');
+            self.infer(field, raw);
+        }
+    }
+
     /// Says what the record tells about the state of an entity.
     pub fn change(&mut self, change: Option<Change>) {
         self.change = change;
@@ -439,7 +460,7 @@ impl<'a> Envelope<'a> {
             ("created_at", self.created.as_deref()),
             ("id", id_from),
             ("shape", self.shape),
-            ("signature", self.signature),
+            (SIGNATURE, self.signature),
             ("time", self.time_from),
             ("twin", self.twin.as_deref()),
             ("unparsed", self.kept_as.as_deref()),

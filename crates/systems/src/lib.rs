@@ -48,6 +48,7 @@ pub mod revoke;
 mod sessions;
 pub mod set;
 pub mod shapes;
+mod shipped;
 pub mod sns;
 pub mod split;
 #[cfg(test)]
@@ -145,6 +146,11 @@ pub trait System: Sync {
     /// stored already without it. It is a native record too, and names the one that it belongs to.
     fn twin(&self, _native: &str) -> Option<String> {
         None
+    }
+
+    /// Whether its senders sign what they send: the same record may then come signed, and once more without.
+    fn signs(&self) -> bool {
+        false
     }
 
     /// Whether one event may come under one id in several shapes, told apart by the mark of their shape: [`shapes`].

@@ -5,8 +5,10 @@
 
 use super::NAME;
 use crate::change::{Change, Says};
-use crate::envelope::text_at;
+use crate::envelope::{Envelope, text_at};
+use crate::object::Object;
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// What people call an entity, by its own representation.
 pub(super) const NAMES: &[&str] = &["username", "clientId", "alias", "name", "realm", "displayName"];
@@ -56,6 +58,21 @@ pub(super) fn of(operation: &str, resource: &str, path: &str, realm: &str) -> Op
     };
     let inside: &[&str] = if matches!(resource, "CLIENT" | "REALM") { &["attributes"] } else { &[] };
     Some(Change { entity: [realm, " ", &entity].concat(), says, inside, own: OWN, names: NAMES })
+}
+
+/// What a person's own change was from and to: `details.previous_…` and `details.updated_…`. They stay where they are.
+pub(super) fn own(native: &mut Object<'_>, out: &mut Envelope<'_>) {
+    let Some(details) = native.inner("details") else { return };
+    let names: Vec<String> = details.keys().map(Cow::into_owned).collect();
+    let mut said = |begins: &str| -> Vec<(String, String)> {
+        let values = names.iter().filter_map(|name| {
+            let raw = details.member(name).filter(|raw| *raw != "null")?;
+            Some((name.strip_prefix(begins)?.to_owned(), raw.as_ref().to_owned()))
+        });
+        values.collect()
+    };
+    let (old, new) = (said("previous_"), said("updated_"));
+    out.states(&old, &new);
 }
 
 /// The same of a stored record.

@@ -138,9 +138,23 @@ impl<'a> Line<'a> {
         event
     }
 
-    /// The time at the beginning of the prefix, if there is one.
-    pub(super) fn time(&self) -> Option<&'a str> {
-        self.prefix.get(..23).filter(|time| time.as_bytes().first().is_some_and(u8::is_ascii_digit))
+    /// The server's own time in the prefix, and where it stands there. What a shipper writes before the line (a container's name, the
+    /// header of syslog) may have a time as well, so the last counts.
+    pub(super) fn time(&self) -> Option<(usize, &'a str)> {
+        let form = b"0000-00-00 00:00:00,000";
+        let fits = |(byte, form): (&u8, &u8)| match form {
+            b'0' => byte.is_ascii_digit(),
+            b' ' => matches!(byte, b' ' | b'T'),
+            b',' => matches!(byte, b',' | b'.'),
+            _ => byte == form,
+        };
+        let bytes = self.prefix.as_bytes();
+        let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+        let at = bytes.windows(form.len()).enumerate().rposition(|(at, window)| {
+            let whole = !digit(at + form.len()) && !at.checked_sub(1).is_some_and(digit);
+            whole && window.iter().zip(form).all(fits)
+        })?;
+        Some((at, self.prefix.get(at..at + form.len())?))
     }
 }
 

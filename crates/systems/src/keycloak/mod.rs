@@ -15,7 +15,7 @@
 //!   Keycloak never sends the state before; what was known of it is derived (`change`).
 //! * Old log lines quote nothing but values with spaces, and values may hold commas: a value ends where `, name=` follows. What
 //!   stands there twice (somebody's user name may look like a field) is not believed.
-//! * A line's time has no zone; its prefix is kept as `line`.
+//! * A line's time has no zone; its prefix is kept as `line`, with what a shipper wrote before it. Colours are taken out.
 //! * A line has no id. One with its day is known by its text, a JSON one by what numbers it: a line that is sent again is the same record.
 
 mod change;
@@ -69,7 +69,7 @@ impl System for Keycloak {
 
     fn looks_like(&self, sample: &Sample<'_>) -> u8 {
         if sample.object.is_none() {
-            return if line::parse(sample.first).is_some() { 95 } else { 0 };
+            return if line::parse(&crate::shipped::uncoloured(sample.first)).is_some() { 95 } else { 0 };
         }
         if sample.text("loggerName").is_some_and(|name| name == line::LOGGER) {
             return 99;

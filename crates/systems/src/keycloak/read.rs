@@ -4,26 +4,23 @@ use super::{ADMIN, NAME, USER, change, line};
 use crate::envelope::Envelope;
 use crate::moment::{self, Stamp};
 use crate::object::Object;
+use crate::shipped::uncoloured;
 use crate::{Context, Reason, catalog, sessions};
 use event::Field;
 use std::borrow::Cow;
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     if !text.trim_start().starts_with('{') {
-        let line = line::parse(text)
-            .ok_or_else(|| Reason::new("not_an_event", "the line is none that Keycloak's event listener writes"))?;
-        let at = line.time().and_then(|time| moment::text(time, context.zone));
-        event(line.into_object(), at, context, out)?;
-        // Without its day the same text may be two acts.
-        if at.is_some() {
-            out.id_by_content(text.trim());
-        }
-        return Ok(());
+        return match uncoloured(text) {
+            Cow::Borrowed(text) => of_line(text, |object| object, context, out),
+            Cow::Owned(text) => of_line(&text, Object::into_owned, context, out),
+        };
     }
     let mut native = Object::parse(text)?;
     // The server's log as JSON: the same line, as the message.
     if native.text("loggerName").is_some_and(|name| name == line::LOGGER) {
         let message = native.text("message").unwrap_or_default();
+        let message = uncoloured(&message);
         let line = line::parse(&message)
             .ok_or_else(|| Reason::new("not_an_event", "`message` is no line that Keycloak's event listener writes"))?;
         let at = native.text("timestamp").and_then(|time| moment::text(&time, context.zone));
@@ -42,6 +39,25 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
         return Ok(());
     }
     event(native, None, context, out)
+}
+
+/// Reads a line; `keep` makes its members last as long as the record does.
+fn of_line<'l, 'a>(
+    text: &'l str,
+    keep: impl Fn(Object<'l>) -> Object<'a>,
+    context: &Context<'_>,
+    out: &mut Envelope<'a>,
+) -> Result<(), Reason> {
+    let text = text.trim();
+    let line = line::parse(text)
+        .ok_or_else(|| Reason::new("not_an_event", "the line is none that Keycloak's event listener writes"))?;
+    let time = line.time().and_then(|(begin, time)| Some((begin, moment::text(time, context.zone)?)));
+    event(keep(line.into_object()), time.map(|(_, at)| at), context, out)?;
+    // Without its day the same text may be two acts. What a shipper writes before the line is no part of it.
+    if let Some((begin, _)) = time {
+        out.id_by_content(text.get(begin..).unwrap_or(text));
+    }
+    Ok(())
 }
 
 /// Reads an event in its JSON form. `line_time` is that of the line it came in.
@@ -90,6 +106,9 @@ fn user<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Rea
     }
     out.copy(native, "details.auth_method", Field::SessionProtocol);
     let failed = base.is_some() || !out.is_empty(Field::ErrorCode);
+    if !failed && matches!(kind.as_ref(), "UPDATE_EMAIL" | "UPDATE_PROFILE") {
+        change::own(native, out);
+    }
     let user = out.text(Field::ActorId).map(Cow::into_owned);
     if let (false, Some(user), Some(client)) = (failed, user, granted) {
         sessions::grant(NAME, &user, &client, status, out);

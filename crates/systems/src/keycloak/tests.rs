@@ -262,6 +262,56 @@ fn a_line_that_is_sent_again_is_the_same_record() {
 }
 
 #[test]
+fn what_a_shipper_or_a_console_adds_is_no_part_of_a_line() {
+    let plain = include_str!("../../samples/keycloak/server.log").lines().next().unwrap();
+    let known = one(NAME, plain);
+    for before in [
+        "keycloak-1  | ",
+        "<13>Nov 20 12:00:00 host keycloak[123]: ",
+        "<13>1 2026-11-20T13:00:00.123Z host keycloak 123 - - ",
+        "2026-11-20T12:00:00.123456789Z stdout F ",
+        "2026-11-20 13:00:00,999 ",
+    ] {
+        let stored = one(NAME, &format!("{before}{plain}"));
+        for path in ["id", "time", "username", "attributes._indelible.time"] {
+            assert_eq!(stored.at(path), known.at(path), "{path} of {before}");
+        }
+        assert_eq!(stored.at("attributes.line"), format!("{before}{}", known.at("attributes.line")));
+    }
+    let coloured = format!("\u{1b}[0m{plain}\u{1b}[0m").replacen("WARN", "\u{1b}[33mWARN\u{1b}[0;39m", 1);
+    assert_eq!(one(NAME, &coloured).envelope, known.envelope);
+    assert_eq!(crate::detect(coloured.as_bytes()), [(NAME, 95)]);
+    // Without the server's own day it is known by nothing.
+    let old = include_str!("../../samples/keycloak/server-old.log").lines().next().unwrap();
+    one(NAME, &format!("keycloak-1  | {old}")).expect(&[("attributes._indelible.id", "made")]);
+}
+
+#[test]
+fn a_persons_own_change_has_what_was_before() {
+    let event = |kind: &str, details: Value| {
+        one(NAME, &json!({"time": 1, "type": kind, "realmId": "r", "userId": "u1", "details": details}).to_string())
+    };
+    let email = event("UPDATE_EMAIL", json!({"previous_email": "a@x", "updated_email": "b@x", "context": "ACCOUNT"}));
+    assert_eq!((email.value("old"), email.value("new")), (&json!({"email": "a@x"}), &json!({"email": "b@x"})));
+    assert_eq!(email.value("diff"), &json!({"email": {"__old": "a@x", "__new": "b@x"}}));
+    assert_eq!(email.at("attributes.details.previous_email"), "a@x");
+    let profile = event(
+        "UPDATE_PROFILE",
+        json!({"updated_last_name": "B", "previous_first_name": "A", "updated_first_name": "B"}),
+    );
+    assert_eq!(profile.value("new"), &json!({"first_name": "B", "last_name": "B"}));
+    assert_eq!(profile.value("old"), &json!({"first_name": "A"}));
+    for (kind, details) in [
+        ("UPDATE_EMAIL", json!({"context": "ACCOUNT"})),
+        ("UPDATE_EMAIL_ERROR", json!({"previous_email": "a@x", "updated_email": "b@x"})),
+        ("LOGIN", json!({"updated_email": "b@x"})),
+    ] {
+        assert!(event(kind, details).value("new").is_null(), "{kind}");
+    }
+    comes_back(NAME, &json!({"time": 1, "type": "UPDATE_EMAIL", "realmId": "r", "details": {"previous_email": "a@x", "updated_email": "b@x"}}).to_string());
+}
+
+#[test]
 fn what_is_not_understood_is_kept() {
     assert_eq!(reason(NAME, r#"{"time":1,"realmId":"r"}"#), "missing_field");
     assert_eq!(reason(NAME, r#"{"operationType":"CREATE"}"#), "missing_field");

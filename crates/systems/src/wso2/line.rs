@@ -25,6 +25,8 @@ pub(crate) struct Line<'a> {
     domain: Option<&'a str>,
     request: Option<&'a str>,
     message: &'a str,
+    /// The line without what a shipper wrote before it.
+    own: &'a str,
 }
 
 impl<'a> Line<'a> {
@@ -47,14 +49,20 @@ impl<'a> Line<'a> {
         if !audit && !oauth {
             return None;
         }
-        let mut line = Line { prefix, time: None, tenant: None, domain: None, request: None, message };
-        line.brackets();
+        let begin = begin(prefix);
+        let own = text.get(begin..).unwrap_or(text);
+        let mut line = Line { prefix, time: None, tenant: None, domain: None, request: None, message, own };
+        line.brackets(prefix.get(begin..).unwrap_or(prefix));
         Some(line)
     }
 
+    /// The line by itself, without what a shipper wrote before it.
+    pub(crate) fn own(&self) -> &'a str {
+        self.own
+    }
+
     /// `TID: [tenant] Tenant: [domain] [time] [correlation id]`, each of them there or not.
-    fn brackets(&mut self) {
-        let mut rest = self.prefix;
+    fn brackets(&mut self, mut rest: &'a str) {
         while let Some((before, after)) = rest.split_once('[') {
             let Some((value, after)) = after.split_once(']') else { return };
             let place = match before.trim() {
@@ -78,6 +86,23 @@ impl<'a> Line<'a> {
     pub(crate) fn request(&self) -> Option<&'a str> {
         self.request
     }
+}
+
+/// Bytes of the longest time there is, and more.
+const LONGEST_TIME: usize = 64;
+
+/// Where the server's own words begin: with `TID: [`, or with the time in brackets. Before it a shipper may have written a container's
+/// name, or the header of syslog.
+fn begin(prefix: &str) -> usize {
+    let time = || {
+        let mut brackets = prefix.match_indices('[').map(|(at, _)| at);
+        brackets.find(|at| {
+            // A time is short, and a line of brackets only must not be read again for each of them.
+            let end = prefix.bytes().skip(at + 1).take(LONGEST_TIME).position(|byte| byte == b']');
+            end.and_then(|end| prefix.get(at + 1..at + 1 + end)).is_some_and(is_time)
+        })
+    };
+    prefix.find("TID: [").or_else(time).unwrap_or_default()
 }
 
 fn is_time(text: &str) -> bool {

@@ -55,7 +55,7 @@ impl System for Wso2 {
             return if read::carried(&mut object).is_some() { 95 } else { 0 };
         }
         let line = sample.body.trim_start().lines().next().unwrap_or_default();
-        if line.starts_with('{') || line::Line::parse(line).is_none() { 0 } else { 97 }
+        if line.starts_with('{') || line::Line::parse(&crate::shipped::uncoloured(line)).is_none() { 0 } else { 97 }
     }
 
     /// Lines begin with a bracket, as lists do; in a list an object follows it, on the same line or the next, or nothing.

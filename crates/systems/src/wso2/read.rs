@@ -5,6 +5,7 @@ use super::line::{self, Line};
 use crate::asgardeo::{pair, read as asgardeo};
 use crate::envelope::{Envelope, hash};
 use crate::object::{Object, decode};
+use crate::shipped::uncoloured;
 use crate::{Context, Reason, catalog, moment};
 use event::Field;
 use std::borrow::Cow;
@@ -17,10 +18,13 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
             let legacy = native.take("legacy").unwrap_or_default();
             let v2 = native.take("v2").unwrap_or_default();
             let v2 = match decode(&v2) {
-                Some(line) => record(&parse(&line)?, context, out)?.into_owned(),
+                Some(line) => record(&parse(&uncoloured(&line))?, context, out)?.into_owned(),
                 None => Object::parse(&v2)?.into_owned(),
             };
-            let line = decode(&legacy).map(|line| hash(&[line.trim().as_bytes()]));
+            let line = decode(&legacy).map(|line| {
+                let line = uncoloured(&line);
+                hash(&[Line::parse(&line).map_or(line.trim(), |line| line.own()).as_bytes()])
+            });
             asgardeo::both(v2, legacy, context, out)?;
             // What the line by itself would be known by, and is where it comes once more.
             if let Some(id) = line {
@@ -32,30 +36,50 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
             let Some(text) = native.text("legacy").map(Cow::into_owned) else {
                 return asgardeo::twin(native, context, out);
             };
+            let text = uncoloured(&text);
             let line = parse(&text)?;
             let record = record(&line, context, out)?.into_owned();
-            legacy(&text, &line, record, context, out)?;
+            legacy(&line, record, context, out)?;
             out.twin(native.text("twin").unwrap_or_default().into_owned());
             return Ok(());
         }
         let Some(name) = carried(&mut native) else { return asgardeo::shape(native, context, out) };
         let text = native.take_member(&name).as_ref().and_then(decode).map(Cow::into_owned).unwrap_or_default();
-        let text = text.trim();
-        let line = parse(text)?;
+        let text = uncoloured(&text);
+        let line = parse(&text)?;
         let mut record = record(&line, context, out)?.into_owned();
         // What the shipper adds is its own, and no part of the record.
         record.add_object("log", native);
         if record.has("initiatorType") {
             return asgardeo::shape(record, context, out);
         }
-        return legacy(text, &line, record, context, out);
+        return legacy(&line, record, context, out);
     }
-    let line = parse(text)?;
-    let mut native = record(&line, context, out)?;
+    match uncoloured(text) {
+        Cow::Borrowed(text) => {
+            let line = parse(text)?;
+            let native = record(&line, context, out)?;
+            either(&line, native, context, out)
+        }
+        Cow::Owned(text) => {
+            let line = parse(&text)?;
+            let native = record(&line, context, out)?.into_owned();
+            either(&line, native, context, out)
+        }
+    }
+}
+
+/// A line's record, v2 or not.
+fn either<'a>(
+    line: &Line<'_>,
+    mut native: Object<'a>,
+    context: &Context<'_>,
+    out: &mut Envelope<'a>,
+) -> Result<(), Reason> {
     if native.has("initiatorType") {
         return asgardeo::shape(native, context, out);
     }
-    legacy(text, &line, native, context, out)
+    legacy(line, native, context, out)
 }
 
 /// Members of a shipper's object that are looked at for a line. They have a handful; each is looked up among all of the object's.
@@ -70,21 +94,20 @@ pub(super) fn carried<'a>(object: &mut Object<'a>) -> Option<Cow<'a, str>> {
     let names: Vec<Cow<'a, str>> = object.keys().take(SHIPPED).collect();
     names.into_iter().find(|name| {
         let text = object.member(name).and_then(decode);
-        text.is_some_and(|text| Line::parse(&text).is_some())
+        text.is_some_and(|text| Line::parse(&uncoloured(&text)).is_some())
     })
 }
 
 /// A line that is not v2.
 fn legacy<'a>(
-    text: &str,
     line: &Line<'_>,
     mut native: Object<'a>,
     context: &Context<'_>,
     out: &mut Envelope<'a>,
 ) -> Result<(), Reason> {
     out.shape(LINE);
-    // A shipper may leave a space that another takes away.
-    out.id_by_content(text.trim());
+    // A shipper may leave a space that another takes away, or write something before it.
+    out.id_by_content(line.own());
     if let Some(((request, name), at)) = line.request().zip(native.text("action")).zip(out.at())
         && !asgardeo::failed(&mut native)
     {

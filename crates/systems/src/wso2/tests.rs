@@ -215,6 +215,30 @@ fn old(request: &str) -> String {
 }
 
 #[test]
+fn what_a_shipper_or_a_console_adds_is_no_part_of_a_line() {
+    for plain in [
+        old("r"),
+        "[2026-11-20 12:00:02,567]  WARN {AUDIT_LOG}-  Initiator=bob Action=Delete-User Target=carl Data={} Outcome=Success".into(),
+        r#"[2026-11-20 12:00:04,578] - Type: OAUTH TOKEN | Info: {"success":true,"client_id":"c"}"#.into(),
+        v2("r", "v2-1"),
+    ] {
+        let known = one(NAME, &plain);
+        for before in ["wso2is-1  | ", "<13>Nov 20 12:00:00 host wso2[123]: ", "2026-11-20T12:00:09.1Z stdout F "] {
+            let stored = one(NAME, &format!("{before}{plain}"));
+            for path in ["id", "time", "request_id", "target.id", "outcome", "attributes.tenantId"] {
+                assert_eq!(stored.at(path), known.at(path), "{path} of {before}{plain}");
+            }
+            assert_eq!(stored.at("attributes.line"), format!("{before}{}", known.at("attributes.line")));
+        }
+        let coloured = format!("\u{1b}[32m{plain}\u{1b}[0m").replacen("WARN", "\u{1b}[33mWARN\u{1b}[m", 1);
+        assert_eq!(one(NAME, &coloured).envelope, known.envelope);
+        let shipped = one(NAME, &json!({"log": coloured, "stream": "stdout"}).to_string());
+        assert_eq!(shipped.at("id"), known.at("id"));
+    }
+    assert_eq!(crate::detect(format!("wso2is-1  | {}", old("r")).as_bytes()), [("wso2", 97)]);
+}
+
+#[test]
 fn v2_may_be_the_message_of_a_line() {
     one(NAME, &v2("r", "v2-1")).expect(&[
         ("id", "v2-1"),
