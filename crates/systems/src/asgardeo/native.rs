@@ -28,7 +28,9 @@ pub(super) fn to_native(envelope: &Value) -> Value {
             native.field("action", Field::Action);
             native.field("target", Field::TargetId);
             native.json("data.Changed-State", Field::New);
-            result(&mut native, "result", ["Success", "Failed"]);
+            if !native.members.contains_key("outcome") {
+                result(&mut native, "result", ["Success", "Failed"]);
+            }
         }
         shape => {
             let action_id = matches!(shape, Some(V2_ACTION_ID | PAIR_ACTION_ID));

@@ -163,7 +163,13 @@ pub(crate) fn legacy<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &m
 
 /// Whether a record says that it failed.
 pub(crate) fn failed(native: &mut Object<'_>) -> bool {
-    native.text("result").is_some_and(|result| matches!(outcome(&result), Some("failure" | "deny")))
+    let member = said_in(native);
+    native.text(member).is_some_and(|result| matches!(outcome(&result), Some("failure" | "deny")))
+}
+
+/// The member that says how it ended: lines have it as either, and JSON made of them too.
+fn said_in(native: &mut Object<'_>) -> &'static str {
+    if native.has("result") { "result" } else { "outcome" }
 }
 
 /// What a result says; `None` where it says nothing.
@@ -179,7 +185,8 @@ fn outcome(result: &str) -> Option<&'static str> {
 
 /// Tells whether it failed. Words other than the two usual ones stay.
 fn result(native: &mut Object<'_>, out: &mut Envelope<'_>) -> bool {
-    let Some(outcome) = native.text("result").as_deref().and_then(outcome) else {
+    let member = said_in(native);
+    let Some(outcome) = native.text(member).as_deref().and_then(outcome) else {
         out.infer(Field::Outcome, "\"success\"");
         return false;
     };

@@ -134,6 +134,16 @@ fn targets_that_are_no_ids() {
 }
 
 #[test]
+fn how_a_legacy_record_ended_may_be_its_outcome() {
+    for (word, outcome) in [("Failed", "failure"), ("Success", "success"), ("unauthorized", "deny"), ("x", "unknown")] {
+        let sent = legacy("Add-IDP", &json!({"outcome": word})).replace(r#","result":"Success""#, "");
+        one(NAME, &sent).expect(&[("outcome", outcome), ("attributes.outcome", word)]);
+        comes_back(NAME, &sent);
+    }
+    one(NAME, &legacy("Add-IDP", &json!({"outcome": "Failed"}))).expect(&[("outcome", "success")]);
+}
+
+#[test]
 fn a_legacy_record_has_neither_time_nor_id() {
     let stored = one(NAME, &legacy("Add-IDP", &json!({"data": {"Changed-State": {"Name": "Google"}}})));
     stored.expect(&[("id", "made"), ("attributes._indelible.time", "arrival"), ("attributes._indelible.id", "made")]);
