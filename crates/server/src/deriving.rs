@@ -146,7 +146,7 @@ fn with(row: &[u8], attributes: Option<&str>, derived: &Derived<'_>) -> Option<V
     Some(out)
 }
 
-/// A row's fields without what was derived: what its sender sent. `time` leaves the time out as well.
+/// A row's fields without what was derived, and what is known of a signature: what its sender sent. `time` leaves the time out as well.
 pub(crate) fn as_sent(row: &[u8], time: bool) -> Vec<(Field, Vec<u8>)> {
     let stored = fields(row).map_while(Result::ok);
     let attributes = stored.clone().find(|s| s.field == Field::Attributes).and_then(|s| s.text());
@@ -201,5 +201,22 @@ mod tests {
             assert_ne!(as_sent(&better, false), as_sent(&other, false));
             assert_eq!(with(&sent, attributes, &Derived::default()), None);
         }
+    }
+
+    #[test]
+    fn what_is_known_of_a_signature_is_not_what_was_sent() {
+        let of = |attributes: &str| {
+            let text = r#"{"id":"e","time":"1970-01-01T00:00:00Z","log":"event","action":"x","attributes":"#;
+            as_sent(&row(&format!("{text}{attributes}}}")), false)
+        };
+        let plain = of(r#"{"b":{"z":1},"a":2,"_indelible":{"shape":"x"}}"#);
+        let signed = of(r#"{"b":{"z":1},"a":2,"_indelible":{"shape":"x","signature":"verified"}}"#);
+        assert_eq!(signed, plain);
+        assert_ne!(of(r#"{"b":{"z":2},"a":2,"_indelible":{"shape":"x","signature":"verified"}}"#), plain);
+        assert_eq!(of(r#"{"a":2,"_indelible":{"signature":"verified"}}"#), of(r#"{"a":2}"#));
+        assert_eq!(
+            of(r#"{"_indelible":{"signature":"not checked"}}"#),
+            of(r#"{"_indelible":{"signature":"verified"}}"#)
+        );
     }
 }

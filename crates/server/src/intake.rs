@@ -233,12 +233,12 @@ async fn seal(app: &App, tenant: Arc<Tenant>, prepared: Prepared) -> Result<Take
         return Ok(taken);
     }
     let keys = batch.keys.clone();
-    // Kept aside for comparing repetitions that came without a time, or with other things derived.
+    // Kept aside for comparing repetitions that came without a time, or with other marks of ours.
     let rows: Vec<Option<Vec<u8>>> = records
         .iter()
         .zip(&batch.records)
         .map(|(sent, r)| {
-            ((sent.fresh_time || sent.derives || sent.twins || sent.shapes.is_some()) && r.id.is_some())
+            ((sent.fresh_time || sent.marked || sent.twins || sent.shapes.is_some()) && r.id.is_some())
                 .then(|| batch.rows.get(r.row.clone()).unwrap_or_default().to_vec())
         })
         .collect();
@@ -256,17 +256,17 @@ async fn seal(app: &App, tenant: Arc<Tenant>, prepared: Prepared) -> Result<Take
     let sealed = |place: usize| matches!(receipt.outcomes.get(place), Some(Outcome::Sealed { .. }));
     let learned = learned.into_iter().filter(|(place, ..)| sealed(*place)).map(|(_, key, state)| (key, state));
     app.states.learn(tenant.number, learned.collect());
-    for (n, (Sent { line, id, fresh_time, by_content, derives, twins, shapes }, outcome)) in
+    for (n, (Sent { line, id, fresh_time, by_content, marked, twins, shapes }, outcome)) in
         records.into_iter().zip(receipt.outcomes).enumerate()
     {
         let outcome = match outcome {
             Outcome::Conflict { index } if by_content => {
                 Outcome::Duplicate { index, leaf: leaf(app, &tenant, index).await? }
             }
-            // A repetition without a time got another one this time, and other things may be derived by now; it is the same
-            // record all the same.
+            // A repetition without a time got another one this time, and other things may be derived by now, or only one of the
+            // two was signed; it is the same record all the same.
             Outcome::Conflict { index }
-                if (fresh_time || derives)
+                if (fresh_time || marked)
                     && same_as_sent(app, &tenant, index, rows.get(n).and_then(Option::as_ref), fresh_time).await? =>
             {
                 Outcome::Duplicate { index, leaf: leaf(app, &tenant, index).await? }

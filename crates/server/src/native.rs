@@ -233,6 +233,8 @@ pub struct Natives<'t> {
     pub name: Option<String>,
     /// Records without an id are known by what they say.
     pub by_content: bool,
+    /// Their sender signed them, or does as a rule.
+    pub signed: bool,
 }
 
 impl<'t> Natives<'t> {
@@ -245,7 +247,8 @@ impl<'t> Natives<'t> {
         let name = (MAX_RECORDS + 1..=parts::MOST).contains(&count).then(name);
         let filled = Filled::with_capacity(text.len() * 2);
         let by_content = posted.fetched;
-        let mut natives = Natives { system, filled, list: Vec::new(), count, bare, hollow, name, by_content };
+        let signed = posted.signature.is_some() || system.signs();
+        let mut natives = Natives { system, filled, list: Vec::new(), count, bare, hollow, name, by_content, signed };
         if count <= parts::MOST {
             let (filled, list) = (&mut natives.filled, &mut natives.list);
             let origin = Origin { content_type: &posted.kind, zone: &reader.zone, signature: posted.signature };

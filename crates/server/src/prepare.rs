@@ -39,8 +39,8 @@ pub struct Sent {
     pub fresh_time: bool,
     /// The id was made from the content: whatever has it is the same record.
     pub by_content: bool,
-    /// More may have been derived for it than for the record it repeats, or less.
-    pub derives: bool,
+    /// What we add to it may be other than what the record has that it repeats: what was derived, or known of a signature.
+    pub marked: bool,
     /// It may be stored with another of its system's shapes beside it, or without ([`twins`](crate::twins)).
     pub twins: bool,
     /// The system that it is from, where that one may have given it in another shape before.
@@ -135,6 +135,7 @@ pub fn native(app: &App, tenant: &Arc<Tenant>, natives: &Natives<'_>, part: Rang
     let room = natives.filled.len() * 2 / natives.count * list.len();
     work(app, tenant, room, |work| {
         work.twins = natives.system.writes_twice();
+        work.signed = natives.signed;
         work.shapes = natives.system.shaped();
         // Of events that say the same in every byte, the second is another.
         let mut again: HashMap<String, usize> = HashMap::new();
@@ -272,6 +273,8 @@ struct Work<'a> {
     deriving: Deriving,
     /// The records are this server's own.
     own: bool,
+    /// It, or what it repeats, may have a mark of its sender's signature.
+    signed: bool,
     /// Of a system that writes an action twice.
     twins: bool,
     /// The system, where it gives an event in several shapes.
@@ -302,6 +305,7 @@ fn work(
         salts: store.keys().intake(tenant),
         deriving: Deriving::new(Arc::clone(&rules)),
         own: false,
+        signed: false,
         twins: false,
         shapes: None,
         name: None,
@@ -411,9 +415,9 @@ impl Work<'_> {
             self.given.push(self.out.records.len());
         }
         let by_content = by_content || named;
-        let (fresh_time, derives) = (event.fresh_time, change.is_some());
+        let (fresh_time, marked) = (event.fresh_time, change.is_some() || self.signed);
         let (twins, shapes) = (self.twins, self.shapes);
-        self.out.records.push(Sent { line, id, fresh_time, by_content, derives, twins, shapes });
+        self.out.records.push(Sent { line, id, fresh_time, by_content, marked, twins, shapes });
         Ok(Ok(()))
     }
 

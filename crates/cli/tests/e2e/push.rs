@@ -80,6 +80,15 @@ fn a_websub_hub_is_answered_and_believed_by_its_signature_over_the_raw_bytes() {
     assert_eq!(post(&nobody, "x-wso2-event-signature", &signature, body).ok()["duplicate"], taken);
     let found = server.admin.page("acme", "records", &[("q", "source:asgardeo"), ("from", "2000-01-01T00:00:00Z")]);
     assert_eq!(found["items"][0]["attributes"]["_indelible"]["signature"], "verified", "{found}");
+    // What came once by a key and once signed, in either order, is one record.
+    let by_key = |body: &[u8]| server.admin.post("/v1/t/acme/ingest/asgardeo", body).ok();
+    assert_eq!(by_key(body)["duplicate"], taken, "signed first");
+    let other =
+        String::from_utf8_lossy(body).replace("\"jti\": \"", "\"jti\": \"k-").replace("\"jti\":\"", "\"jti\":\"k-");
+    let others = by_key(other.as_bytes())["accepted"].as_u64().unwrap();
+    let signed = format!("sha256={}", hex(&hmac(b"s3cret-of-the-webhook", other.as_bytes())));
+    assert_eq!(post(&nobody, "x-hub-signature", &signed, other.as_bytes()).ok()["duplicate"], others, "by a key first");
+    let taken = taken + others;
 
     let spaced = [&body[..], b" "].concat();
     let upper = format!("sha256={}", hex(&hmac(b"S3CRET", body)));

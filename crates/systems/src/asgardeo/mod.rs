@@ -97,6 +97,10 @@ impl System for Asgardeo {
         read::read(text, context, out)
     }
 
+    fn signs(&self) -> bool {
+        true
+    }
+
     fn writes_twice(&self) -> bool {
         true
     }

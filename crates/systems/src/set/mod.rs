@@ -55,6 +55,10 @@ impl System for Set {
         }
     }
 
+    fn signs(&self) -> bool {
+        true
+    }
+
     /// A body that is one token becomes its payload; anything else is read as JSON.
     fn decode<'a>(&self, body: &'a [u8], _content_type: &str) -> Result<Cow<'a, str>, Reason> {
         let text = split::text(body);
