@@ -164,7 +164,14 @@ fn stored(row: &[u8]) -> Value {
     for field in event::encode::fields(row).map_while(Result::ok) {
         let spec = field.field.spec();
         let value = match spec.kind {
-            event::Kind::Text | event::Kind::List => json!(field.text()),
+            event::Kind::Text => json!(field.text()),
+            // Each of its texts is a field of its own.
+            event::Kind::List => {
+                let texts = out.pointer_mut(&format!("/{}", spec.path.replace('.', "/"))).map(Value::take);
+                let mut texts = texts.and_then(|texts| texts.as_array().cloned()).unwrap_or_default();
+                texts.extend(field.text().map(Value::from));
+                Value::Array(texts)
+            }
             event::Kind::Json => serde_json::from_slice(field.value).unwrap_or_default(),
             event::Kind::Time => json!(field.time().map(event::time::format)),
             event::Kind::Bool => json!(field.value == [1]),
@@ -244,6 +251,21 @@ impl Tried {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_is_shown_as_it_is_stored() {
+        let rules = Rules::default();
+        for (recipients, cc) in
+            [(json!(["a@x", "b@x"]), json!(["c@x"])), (json!(["a@x"]), json!(["c@x", "d@x", "e@x"]))]
+        {
+            let sent = json!({ "id": "e", "log": "notification", "action": "x", "time": "2026-11-20T12:00:00Z",
+                "notification": { "recipient": recipients, "cc": cc, "subject": "s" } });
+            let mut row = Vec::new();
+            let parser = Parser { rules: &rules, tenant: "t", now: 1_795_178_096_000_000 };
+            parser.parse(&sent.to_string(), &mut || "made".into(), &mut row).unwrap();
+            assert_eq!(stored(&row)["notification"], sent["notification"]);
+        }
+    }
 
     const MAPPING: &str = r#"
 name = "billing"
