@@ -8,7 +8,7 @@
 //! What makes it special:
 //! * No line was ever published: the event's shape is from the source, how it stands in a line is not certain. So the
 //!   event is looked for behind the word `audit_event`, however the line is written.
-//! * What is logged may be nothing at all: `null` alone is no record.
+//! * What is logged may be nothing at all: `null`, alone or as the event of a line, is no record.
 //! * `uuid` and `spn` are the account that was asked for; nobody has shown to be its owner.
 //! * There is no event id. Two denials of one account in one second from one address are one record.
 
@@ -49,8 +49,12 @@ impl System for Kanidm {
 
     fn split<'a>(&self, text: &'a str) -> Vec<Piece<'a>> {
         let mut pieces = split::records(text);
-        pieces.retain(|piece| piece.text.as_deref() != Ok("null"));
+        pieces.retain(|piece| !piece.text.as_deref().is_ok_and(read::says_nothing));
         pieces
+    }
+
+    fn says_none(&self, text: &str) -> bool {
+        split::records(text).iter().any(|piece| piece.text.as_deref().is_ok_and(read::says_nothing))
     }
 
     fn read<'a>(&self, text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {

@@ -3,7 +3,7 @@
 use super::{DENIED, FIELD};
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
-use crate::object::Object;
+use crate::object::{self, Object};
 use crate::{Context, Reason};
 use event::Field;
 use event::json::Reader;
@@ -35,6 +35,23 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     denied(&mut native, context, out)?;
     out.rest(native);
     Ok(())
+}
+
+/// Whether a text says that there is no event: `null` alone, or as what a line has for its event.
+pub(super) fn says_nothing(text: &str) -> bool {
+    let text = text.trim();
+    if text.contains(DENIED) {
+        return false;
+    }
+    if text.starts_with('{') {
+        let said = |path: &[&str]| object::at(text, path).is_some_and(|event| matches!(event, "null" | "\"null\""));
+        return said(&[FIELD]) || said(&["fields", FIELD]);
+    }
+    let event = text.split_once(FIELD).map(|(_, after)| after.trim_start_matches([' ', ':', '=', '"']));
+    text == "null"
+        || event.is_some_and(|event| {
+            event.strip_prefix("null").is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+        })
 }
 
 /// The event in a line, and what stands before it.

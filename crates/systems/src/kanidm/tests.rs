@@ -39,6 +39,19 @@ fn nothing_logged_is_no_record() {
     let stored = take(NAME, &body);
     assert_eq!((stored.len(), stored[0].line), (1, 2));
     assert!(take(NAME, "[null,null]").is_empty());
+    let mut both = denied(&json!("Internal"));
+    both["audit_event"] = json!(null);
+    assert_eq!(take(NAME, &both.to_string()).len(), 1, "it says something all the same");
+    for none in [
+        "WARN audit_event: null",
+        "WARN | audit_event=null uuid=1",
+        r#"{"audit_event":null}"#,
+        r#"{"level":"WARN","audit_event":"null"}"#,
+        r#"{"level":"WARN","fields":{"audit_event":null,"message":"m"}}"#,
+    ] {
+        assert!(take(NAME, none).is_empty() && crate::find(NAME).unwrap().says_none(none), "{none}");
+        assert_eq!(take(NAME, &format!("{none}\n{}", denied(&json!("Internal")))).len(), 1, "{none}");
+    }
 }
 
 #[test]
@@ -71,8 +84,8 @@ fn the_log_as_json() {
 fn what_is_not_understood_is_kept() {
     for other in [
         "INFO the server is up",
-        r#"{"level":"WARN","audit_event":null}"#,
-        r#"{"level":"WARN","audit_event":"null"}"#,
+        r#"{"level":"WARN","audit_event":7}"#,
+        "WARN audit_event: nullable",
         r#"{"SomethingElse":{}}"#,
         "WARN audit_event: {\"AuthenticationDenied\"",
     ] {
