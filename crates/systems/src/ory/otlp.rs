@@ -2,8 +2,9 @@
 //!
 //! Owns: where OTLP has its span events, and typed values as plain JSON. Not here: what an event means (`read`).
 
-use super::TRACES;
+use super::{NAME, TRACES};
 use crate::Reason;
+use crate::catalog;
 use crate::object::{self, each, members, pick};
 use crate::otlp::request::{Lists, usual_pair, walk};
 use crate::protobuf::{Fields, Value};
@@ -45,9 +46,31 @@ struct Place<'t> {
     service: Pairs<'t>,
 }
 
-/// Whether a span event may be Ory's.
-fn is_ours(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_uppercase())
+/// Whether a span event may be Ory's, by its name alone.
+fn may_be_ours(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_uppercase()) || is_known(name)
+}
+
+/// Whether it is a name of Ory's, in any spelling.
+fn is_known(name: &str) -> bool {
+    catalog::find(NAME, name).is_some()
+}
+
+/// Words of which one is in the name of each of Ory's servers.
+const SERVERS: &[&str] = &["ory", "kratos", "hydra", "keto", "oathkeeper", "polis"];
+
+impl Place<'_> {
+    /// Whether a span event is Ory's: by its name, or a new name that one of Ory's servers gave it. Anybody's service may have events
+    /// that are named as Ory names its own.
+    fn has(&self, name: &str) -> bool {
+        let ory = || {
+            let service = self.service.iter().filter(|(name, _)| name == "service.name");
+            service
+                .flat_map(|(_, value)| value.split(|c: char| !c.is_alphanumeric()))
+                .any(|word| SERVERS.iter().any(|server| server.eq_ignore_ascii_case(word)))
+        };
+        is_known(name) || ory()
+    }
 }
 
 /// The record, as one line of JSON.
@@ -176,7 +199,9 @@ fn read(text: &str, made: &mut usize, all: &mut Vec<Result<Cow<'_, str>, Reason>
         for span in sent.scopes.into_iter().flat_map(|scope| scope.items) {
             [place.trace, place.span, place.span_name] = span.named;
             // One event that is broken is no reason to lose the others.
-            all.extend(span.events.into_iter().map(|event| match event {
+            let ours =
+                |event: &Result<Event<'_>, JsonError>| event.as_ref().map_or(true, |event| place.has(&event.name));
+            all.extend(span.events.into_iter().filter(ours).map(|event| match event {
                 Ok(event) => add(record(&event, &place), made).map(Cow::Owned),
                 Err(e) => Err(broken(e)),
             }));
@@ -260,7 +285,7 @@ fn json_event<'t>(r: &mut Reader<'t>) -> Result<Option<Event<'t>>, JsonError> {
             "name" => name = said(r)?,
             "timeUnixNano" => nanos = Some(r.skip(1)?),
             // What another library says of itself.
-            "attributes" if name.as_ref().is_some_and(|name| !is_ours(name)) => {
+            "attributes" if name.as_ref().is_some_and(|name| !may_be_ours(name)) => {
                 r.skip(1)?;
             }
             "attributes" => {
@@ -278,7 +303,7 @@ fn json_event<'t>(r: &mut Reader<'t>) -> Result<Option<Event<'t>>, JsonError> {
         Ok(())
     })?;
     let name = name.unwrap_or_default();
-    if !is_ours(&name) {
+    if !may_be_ours(&name) {
         return Ok(None);
     }
     // A number in quotes, as the format has it; some exporters leave the quotes away.
@@ -465,7 +490,7 @@ fn span_events(message: &[u8], place: &mut Place<'_>, out: &mut String) -> Resul
                 _ => {}
             }
         }
-        if is_ours(&found.name) {
+        if may_be_ours(&found.name) && place.has(&found.name) {
             out.push_str(&record(&found, place));
             out.push('\n');
             if out.len() > MAX_MADE {

@@ -174,6 +174,32 @@ fn what_kratos_and_hydra_really_sent() {
 }
 
 #[test]
+fn anybodys_events_are_not_orys() {
+    let events = json!([
+        {"name": "UserClicked", "timeUnixNano": "1795176000123000000", "attributes": []},
+        {"name": "SessionIssued", "timeUnixNano": "1795176000123000000", "attributes": []},
+        {"name": "session revoked", "timeUnixNano": "1795176000123000000", "attributes": []},
+        {"name": "exception", "timeUnixNano": "1795176000123000000", "attributes": []},
+    ]);
+    let names = |service: &str| -> Vec<String> {
+        let stored = take(NAME, &traces(&events).replace("Ory Hydra", service));
+        stored.iter().map(|stored| stored.at("action").to_owned()).collect()
+    };
+    for foreign in ["shop", "inventory", "history-service"] {
+        assert_eq!(names(foreign), ["SessionIssued", "session revoked"], "{foreign}");
+    }
+    // A name that is new to us, of one of Ory's own servers.
+    for own in ["Ory Hydra", "kratos", "acme-keto-1"] {
+        assert_eq!(names(own), ["UserClicked", "SessionIssued", "session revoked"], "{own}");
+    }
+    let mut body = request(&[event("UserClicked", &[]), event("LoginSucceeded", &[])]);
+    assert_eq!(convert(&body, "application/x-protobuf").unwrap().len(), 2);
+    let at = body.windows(10).position(|window| window == b"Ory Kratos").unwrap();
+    body[at..at + 10].copy_from_slice(b"story shop");
+    assert_eq!(convert(&body, "application/x-protobuf").unwrap().len(), 1);
+}
+
+#[test]
 fn an_address_with_a_port_is_the_address() {
     for (sent, ip) in [
         ("192.0.2.9:4242", "192.0.2.9"),
@@ -323,10 +349,10 @@ fn bodies_that_cannot_be_taken_apart() {
 fn little_that_is_said_for_many_events_does_not_fill_the_memory() {
     let name = "n".repeat(1 << 20);
     let resource = bytes(1, &bytes(1, &key_value("service.name", &text(&name))));
-    let span: Vec<u8> = std::iter::repeat_n(bytes(11, &bytes(2, b"E")), 100).flatten().collect();
+    let span: Vec<u8> = std::iter::repeat_n(bytes(11, &bytes(2, b"SessionIssued")), 100).flatten().collect();
     let sent = bytes(1, &[resource, bytes(2, &bytes(2, &span))].concat());
     assert_eq!(otlp::lines(&sent).unwrap_err().code, "batch_too_large");
-    let events: Vec<Value> = std::iter::repeat_n(json!({"name": "E"}), 100).collect();
+    let events: Vec<Value> = std::iter::repeat_n(json!({"name": "SessionIssued"}), 100).collect();
     let sent = json!({"resourceSpans": [{"resource": {"attributes": [attribute("service.name", &name)]}, "scopeSpans": [{"spans": [{"events": events}]}]}]});
     let body = sent.to_string();
     let pieces = crate::System::split(&super::Ory, &body);
