@@ -63,6 +63,10 @@ fn entry<'a>(entry: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'
     let went_wrong = matches!(outcome, "failure" | "deny");
     out.set(Field::Level, if went_wrong { "warn" } else { known.map_or("info", |entry| entry.level.as_str()) });
     out.take_all(entry, FIELDS);
+    if matches!(kind.as_ref(), "sapi" | "fapi") {
+        // What was changed through the Management API has no other name.
+        out.copy(entry, "details.request.path", Field::TargetName);
+    }
     if went_wrong {
         // A text in some types, an object with a message in others.
         out.take(entry, "details.error", Field::ErrorCode);

@@ -88,6 +88,14 @@ fn every_code_says_how_it_ended() {
 #[test]
 fn management_is_audit() {
     one(NAME, &entry("sapi").to_string()).expect(&[("log", "audit"), ("error_code", "")]);
+    for kind in ["sapi", "fapi"] {
+        let mut sent = entry(kind);
+        sent["details"] = json!({"request": {"method": "patch", "path": "/api/v2/users/auth0%7C1"}});
+        one(NAME, &sent.to_string()).expect(&[
+            ("target.name", "/api/v2/users/auth0%7C1"),
+            ("attributes.details.request.path", "/api/v2/users/auth0%7C1"),
+        ]);
+    }
     one(NAME, &entry("gd_tenant_update").to_string()).expect(&[("log", "audit")]);
 }
 

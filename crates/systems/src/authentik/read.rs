@@ -3,9 +3,10 @@
 use super::NAME;
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
-use crate::object::Object;
+use crate::object::{self, Object};
 use crate::{Context, Reason, catalog};
 use event::Field;
+use std::borrow::Cow;
 
 /// Members that are one text in the envelope.
 const FIELDS: &[(&str, Field)] = &[
@@ -47,6 +48,7 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     };
     out.set(Field::Outcome, outcome);
     people(&action, &mut native, out);
+    states(&mut native, out);
     out.take_all(&mut native, FIELDS);
     for (path, field) in IDS {
         out.copy(&mut native, path, *field);
@@ -55,11 +57,28 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     Ok(())
 }
 
+/// What a change was from and to, member by member: `context.diff.{member}.{previous_value, new_value}`. It stays where it is.
+fn states(native: &mut Object<'_>, out: &mut Envelope<'_>) {
+    let Some(diff) = native.raw("context.diff").cloned() else { return };
+    let Ok(changed) = Object::parse(&diff) else { return };
+    let names: Vec<String> = changed.keys().map(Cow::into_owned).collect();
+    let (mut old, mut new) = (Vec::new(), Vec::new());
+    for name in names {
+        for (list, member) in [(&mut old, "previous_value"), (&mut new, "new_value")] {
+            if let Some(value) = object::at(&diff, &[&name, member]) {
+                list.push((name.clone(), value.to_owned()));
+            }
+        }
+    }
+    out.states(&old, &new);
+}
+
 fn people<'a>(action: &str, native: &mut Object<'a>, out: &mut Envelope<'a>) {
     let audit = catalog::of(NAME).get(action).is_some_and(|entry| entry.log == "audit");
     let (name, email) = if audit { (Field::ActorName, Field::ActorEmail) } else { (Field::Username, Field::Email) };
     if action == "login_failed" {
         // Nobody acted yet; `user` says so and stays.
+        out.copy(native, "context.username", Field::Username);
         out.take(native, "context.username", Field::Identifier);
         return;
     }

@@ -16,6 +16,21 @@ fn event(action: &str, context: &Value) -> Value {
 }
 
 #[test]
+fn what_a_change_was_from_and_to_is_told_member_by_member() {
+    let diff = json!({"name": {"previous_value": "Shop", "new_value": "Store"}, "slug": {"new_value": "store"}, "groups": {"add": [1]}});
+    let stored = one(NAME, &event("model_updated", &json!({"model": {"pk": 1}, "diff": diff})).to_string());
+    assert_eq!(stored.value("old"), &json!({"name": "Shop"}));
+    assert_eq!(stored.value("new"), &json!({"name": "Store", "slug": "store"}));
+    assert_eq!(stored.value("diff"), &json!({"name": {"__old": "Shop", "__new": "Store"}, "slug__added": "store"}));
+    assert_eq!(stored.value("attributes.context.diff"), &diff, "it stays");
+    assert_eq!(stored.value("attributes._indelible.inferred"), &json!(["old", "new"]));
+    for none in [json!({}), json!([]), json!("x"), json!({"groups": {"add": [1]}}), Value::Null] {
+        let stored = one(NAME, &event("model_updated", &json!({"diff": none})).to_string());
+        assert!(stored.value("old").is_null() && stored.value("new").is_null(), "{none}");
+    }
+}
+
+#[test]
 fn a_sign_in() {
     let sent = event(
         "login",
@@ -48,7 +63,7 @@ fn who_failed_to_sign_in_is_only_what_was_typed() {
         ("level", "warn"),
         ("identifier", "akadmin"),
         ("actor.id", ""),
-        ("username", ""),
+        ("username", "akadmin"),
         ("attributes.user.username", "AnonymousUser"),
     ]);
     sent["action"] = json!("suspicious_request");

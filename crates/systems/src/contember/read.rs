@@ -6,6 +6,19 @@ use crate::moment::Stamp;
 use crate::object::Object;
 use crate::{Context, Reason, catalog};
 use event::Field;
+use event::json::write_string;
+use std::borrow::Cow;
+
+/// Nobody is known who failed to sign in; what was typed is an address or a name, and people look for it as that.
+fn typed(out: &mut Envelope<'_>) {
+    let Some(typed) = out.text(Field::Identifier).filter(|typed| !typed.is_empty()).map(Cow::into_owned) else {
+        return;
+    };
+    let address = typed.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
+    let mut raw = String::new();
+    write_string(&mut raw, &typed);
+    out.infer(if address { Field::Email } else { Field::Username }, raw);
+}
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
@@ -42,6 +55,9 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     out.take_json(&mut native, shape.before, Field::Old);
     out.take_json(&mut native, shape.after, Field::New);
     out.take_all(&mut native, shape.fields);
+    if outcome == "failure" && known.is_none_or(|entry| entry.log == "event") {
+        typed(out);
+    }
     out.rest(native);
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns where each type says that. It stays where it stands, so that the way back need not know of it.
 
-use super::Shape;
+use super::{PERSON, Shape};
 use crate::envelope::Envelope;
 use crate::object::Object;
 use event::Field;
@@ -49,6 +49,14 @@ const TEMPLATE: [&str; 3] = ["projectSlug", "mailType", "variant"];
 pub(super) fn fill<'a>(kind: &str, shape: &Shape, native: &mut Object<'a>, out: &mut Envelope<'a>) {
     if out.is_empty(Field::TargetId) {
         target(kind, shape, native, out);
+    }
+    if kind == "person_invite"
+        && let Some((typed, _)) = shape.fields.iter().find(|(_, field)| *field == Field::Identifier)
+    {
+        out.copy(native, typed, Field::TargetName);
+        if !out.is_empty(Field::TargetName) {
+            out.set(Field::TargetType, PERSON);
+        }
     }
     if MEMBERSHIPS.contains(&kind)
         && let Some(data) = native.inner(shape.data)

@@ -293,6 +293,29 @@ fn what_is_not_understood_is_kept() {
     one(NAME, r#"{"type":"login","success":"yes"}"#).expect(&[("outcome", "unknown"), ("attributes.success", "yes")]);
 }
 
+#[test]
+fn who_is_invited_or_could_not_sign_in_is_found_by_the_address() {
+    let invited = row("person_invite", &json!({"person_input_identifier": "ann@example.com"}));
+    one(NAME, &invited).expect(&[
+        ("target.name", "ann@example.com"),
+        ("target.type", "person"),
+        ("identifier", "ann@example.com"),
+        ("email", ""),
+    ]);
+    comes_back(NAME, &invited);
+    for (typed, email, username) in
+        [("ann@example.com", "ann@example.com", ""), ("ann", "", "ann"), ("@ann", "", "@ann")]
+    {
+        let failed = row("login", &json!({"person_input_identifier": typed, "success": false}));
+        let stored = one(NAME, &failed);
+        stored.expect(&[("identifier", typed), ("email", email), ("username", username)]);
+        let field = if email.is_empty() { "username" } else { "email" };
+        assert_eq!(stored.value("attributes._indelible.inferred"), &json!([field]));
+        comes_back(NAME, &failed);
+    }
+    one(NAME, &row("login", &json!({"person_input_identifier": "ann@example.com"}))).expect(&[("email", "")]);
+}
+
 proptest! {
     #[test]
     fn never_panics(

@@ -30,6 +30,9 @@ const COMMON: &[(&str, Field)] = &[
 const OLD_REASON: &str = "Reason";
 const OLD_REASON_MARK: &str = "reason";
 
+/// What events about projects are about.
+const PROJECT: &str = "project";
+
 /// A consent is gone: the one of a request, the one of a client, or all of a subject's.
 const WITHDRAWN: &str = "OAuth2ConsentRevoked";
 
@@ -53,6 +56,12 @@ const FAMILIES: &[Family] = &[
         has: |name| name.starts_with("OAuth2Client"),
         target: "client",
         fields: &[("OAuth2ClientID", Field::TargetId), ("OAuth2ClientName", Field::TargetName)],
+    },
+    Family {
+        // Any event may name the project that it happened in; of these it is what they are about.
+        has: |name| matches!(name, "ProjectCreated" | "ProjectUpdated" | "ProjectDeleted"),
+        target: PROJECT,
+        fields: &[("ProjectID", Field::TargetId)],
     },
     Family {
         // The identity of the request that asked for the token, if any, is not the subject of it.
@@ -154,6 +163,17 @@ pub(crate) fn fill<'a>(name: &str, attributes: &mut Object<'a>, out: &mut Envelo
     times(attributes, out);
     if family.target == "identity" {
         identity(name, attributes, out);
+    }
+}
+
+/// The project that an event is about, where no attribute names it: the one whose stream it is.
+pub(super) fn project(name: &str, native: &mut Object<'_>, out: &mut Envelope<'_>) {
+    if family(name, catalog::of(NAME).get_loose(name)).target != PROJECT || !out.is_empty(Field::TargetId) {
+        return;
+    }
+    if let Some(id) = native.raw("projectId").filter(|raw| raw.starts_with('"') && raw.len() > 2) {
+        out.infer(Field::TargetId, id.as_ref().to_owned());
+        out.set(Field::TargetType, PROJECT);
     }
 }
 

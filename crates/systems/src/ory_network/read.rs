@@ -19,6 +19,7 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
         Some(attributes) => events::fill(&name, attributes, out),
         None => events::fill(&name, &mut Object::default(), out),
     }
+    events::project(&name, &mut native, out);
     out.rest(native);
     Ok(())
 }

@@ -13,6 +13,19 @@ fn event(name: &str, attributes: &Value) -> String {
     .to_string()
 }
 
+#[test]
+fn a_project_is_what_its_events_are_about() {
+    for name in ["ProjectCreated", "ProjectUpdated", "ProjectDeleted", "project updated"] {
+        let sent = event(name, &json!({"ClientIP": "192.0.2.1"}));
+        one(NAME, &sent).expect(&[("target.id", "p"), ("target.type", "project"), ("attributes.projectId", "p")]);
+        comes_back(NAME, &sent);
+        let sent = event(name, &json!({"ProjectID": "p1"}));
+        one(NAME, &sent).expect(&[("target.id", "p1"), ("target.type", "project"), ("attributes.projectId", "p")]);
+        comes_back(NAME, &sent);
+    }
+    one(NAME, &event("SessionIssued", &json!({"ProjectID": "p1"}))).expect(&[("target.id", "")]);
+}
+
 /// Every attribute that the servers' code sets, each with a value of its own.
 fn every_attribute() -> Value {
     let names = "IdentityID ProjectID ClientIP GeoLocationCity GeoLocationRegion GeoLocationCountry GeoLocationLatitude \
