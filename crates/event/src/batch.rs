@@ -65,23 +65,42 @@ impl<'a> Body<'a> {
         if trimmed.starts_with('[') {
             return self.array(trimmed);
         }
-        // One object may be printed over several lines; anything else is one record per line.
+        // Objects may be printed over several lines; anything else is one record per line.
         let first_line = trimmed.lines().next().unwrap_or_default();
-        if trimmed.starts_with('{') && Reader::new(first_line).skip(0).is_err() {
-            let mut whole = Reader::new(trimmed);
-            if whole.skip_whole().is_ok() && whole.end().is_ok() {
-                return vec![self.piece(1, trimmed.trim_end())];
-            }
-        }
+        let mut pieces = Vec::new();
+        let (left, line) = if trimmed.starts_with('{') && Reader::new(first_line).skip(0).is_err() {
+            self.printed(text, trimmed, &mut pieces)
+        } else {
+            (text, 1)
+        };
         // As `split` would, which looks at fewer bytes at a time.
-        let ends = memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]);
+        let ends = memchr::memchr_iter(b'\n', left.as_bytes()).chain([left.len()]);
         let mut from = 0;
-        ends.map(|end| text.get(std::mem::replace(&mut from, end + 1)..end).unwrap_or_default())
+        let lines = ends
+            .map(|end| left.get(std::mem::replace(&mut from, end + 1)..end).unwrap_or_default())
             .enumerate()
-            .map(|(i, line)| (i + 1, line.trim_matches([' ', '\r', '\t'])))
+            .map(|(i, text)| (i + line, text.trim_matches([' ', '\r', '\t'])))
             .filter(|(_, line)| !line.is_empty())
-            .map(|(line, text)| self.piece(line, text))
-            .collect()
+            .map(|(line, text)| self.piece(line, text));
+        pieces.extend(lines);
+        pieces
+    }
+
+    /// Objects one behind the other, each over several lines, as `jq` prints them. Gives what is left behind the last that is sound, and the
+    /// line where that begins.
+    fn printed<'t>(&'t self, text: &'t str, trimmed: &'t str, pieces: &mut Vec<Piece<'t>>) -> (&'t str, usize) {
+        let lines = |text: &str| memchr::memchr_iter(b'\n', text.as_bytes()).count();
+        let mut line = 1 + lines(text.get(..text.len() - trimmed.len()).unwrap_or_default());
+        let mut left = trimmed;
+        while left.starts_with('{') {
+            let mut r = Reader::new(left);
+            let Ok(object) = r.skip_whole() else { break };
+            pieces.push(self.piece(line, object));
+            let next = left.get(r.at()..).unwrap_or_default().trim_start_matches([' ', '\n', '\r', '\t']);
+            line += lines(left.get(..left.len() - next.len()).unwrap_or_default());
+            left = next;
+        }
+        (left, line)
     }
 
     fn piece<'t>(&'t self, line: usize, text: &'t str) -> Piece<'t> {
@@ -150,6 +169,21 @@ mod tests {
         let deep = format!("{{\"a\":\n{}{}}}", "[".repeat(100), "]".repeat(100));
         assert_eq!(split(deep.as_bytes()).len(), 1, "over two lines too");
         assert_eq!(split(b"{\"a\":\n{\"b\":2}").len(), 2, "an unfinished line is a line of its own");
+    }
+
+    #[test]
+    fn objects_one_behind_the_other_are_read_as_they_are_printed() {
+        let (a, b) = ("{\n  \"a\": 1\n}", "{\n  \"b\": [\n    2\n  ]\n}");
+        let whole = |text: &str| Ok(text.to_owned());
+        assert_eq!(split(format!("\n{a}\n\n{b}\n").as_bytes()), [(2, whole(a)), (6, whole(b))]);
+        assert_eq!(split(format!("{a}{b}\n{{}}\n").as_bytes()).len(), 3);
+        let at = |text: String| split(text.as_bytes()).iter().map(|p| p.0).collect::<Vec<_>>();
+        assert_eq!(at(format!("{a}\n{b}\n{{\n  \"c\":\n}}\n{{\"d\":4}}")), [1, 4, 9, 12], "a broken one is one too");
+        assert_eq!(
+            at(format!("{a}\n{{\n  \"c\": \"x\n}}\n{{\"d\":4}}")),
+            [1, 4, 5, 6, 7],
+            "where its end is not found it goes by lines"
+        );
     }
 
     proptest::proptest! {
