@@ -5,9 +5,11 @@
 //!
 //! The two have little in common: neither ids nor names of people and targets are the same in both. So they are the same action where
 //! the action's name is, loosely, and the request; or, since legacy JSON names no request, where they stand side by side and
-//! name the same initiator. A legacy record of a failure has no twin. What is not certain stays two records.
+//! name the same initiator, at the same time where both are lines. A legacy record of a failure has no twin. What is not certain, as
+//! where one stands between two that it may belong to, stays two records.
 
 use crate::catalog::squeeze;
+use crate::moment;
 use crate::object::{Object, decode};
 use crate::split::Piece;
 use crate::wso2::line::{self, Line};
@@ -19,6 +21,9 @@ use std::cell::OnceCell;
 /// How far apart two records of one request may stand: two writers share one file.
 const NEAR: usize = 8;
 
+/// How far apart two lines of one action are written, microseconds.
+const SOON: i64 = 60 * 1_000_000;
+
 /// The member that only v2 has.
 const V2: &str = "\"initiatorType\"";
 
@@ -29,6 +34,8 @@ struct Look {
     action: String,
     request: Option<String>,
     initiator: Option<String>,
+    /// When its line was written, where it is one.
+    at: Option<i64>,
     failed: bool,
 }
 
@@ -81,10 +88,17 @@ pub(crate) fn pair<'a>(text: &str, pieces: Vec<Piece<'a>>) -> Vec<Piece<'a>> {
         }
         let Some(v2) = look_at(i).filter(|look| look.v2) else { continue };
         let near = (1..=NEAR).flat_map(|step| [i.checked_sub(step), Some(i + step)]).flatten();
-        let found = near.into_iter().find(|j| {
-            let free = partner.get(*j).is_some_and(Option::is_none);
-            free && look_at(*j).is_some_and(|legacy| same(v2, legacy, j.abs_diff(i) == 1))
-        });
+        let free = |j: usize| partner.get(j).is_some_and(Option::is_none);
+        let found: Vec<(usize, Same)> =
+            near.filter(|j| free(*j)).filter_map(|j| Some((j, same(v2, look_at(j)?, j.abs_diff(i) == 1)?))).collect();
+        // By its place alone it may belong to another one just as well.
+        let rival = |j: usize| {
+            let beside = if j > i { i.checked_sub(1) } else { Some(i + 1) };
+            let rival = beside.filter(|k| free(*k)).and_then(&look_at);
+            rival.is_some_and(|other| other.action == v2.action && other.initiator == v2.initiator)
+        };
+        let by_request = found.iter().find(|(_, same)| *same == Same::Request);
+        let found = by_request.or_else(|| found.iter().find(|(j, _)| !rival(*j))).map(|(j, _)| *j);
         if let Some(j) = found {
             for (at, with) in [(i, j), (j, i)] {
                 if let Some(place) = partner.get_mut(at) {
@@ -109,23 +123,35 @@ pub(crate) fn pair<'a>(text: &str, pieces: Vec<Piece<'a>>) -> Vec<Piece<'a>> {
     out
 }
 
-fn same(v2: &Look, legacy: &Look, side_by_side: bool) -> bool {
+/// By what two records are one action.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Same {
+    Request,
+    Place,
+}
+
+fn same(v2: &Look, legacy: &Look, side_by_side: bool) -> Option<Same> {
     if legacy.v2 || legacy.failed || v2.action != legacy.action {
-        return false;
+        return None;
     }
     match (&v2.request, &legacy.request) {
-        (Some(a), Some(b)) => a == b,
-        _ => side_by_side && v2.initiator.is_some() && v2.initiator == legacy.initiator,
+        (Some(a), Some(b)) => (a == b).then_some(Same::Request),
+        _ => {
+            let soon = v2.at.zip(legacy.at).is_none_or(|(a, b)| a.abs_diff(b) <= SOON as u64);
+            let together = side_by_side && soon && v2.initiator.is_some() && v2.initiator == legacy.initiator;
+            together.then_some(Same::Place)
+        }
     }
 }
 
 fn look(text: &str) -> Option<Look> {
-    let (mut native, request) = if text.trim_start().starts_with('{') {
-        (Object::parse(text).ok()?, None)
+    let (mut native, request, at) = if text.trim_start().starts_with('{') {
+        (Object::parse(text).ok()?, None, None)
     } else {
         let line = Line::parse(text)?;
         let request = line.request().map(str::to_owned);
-        (line::object(&line).ok()?, request)
+        let at = line.time().and_then(|time| moment::text(time, &jiff::tz::TimeZone::UTC)).map(|(at, _)| at);
+        (line::object(&line).ok()?, request, at)
     };
     let v2 = native.has("initiatorType");
     let failed = super::read::failed(&mut native);
@@ -136,6 +162,7 @@ fn look(text: &str) -> Option<Look> {
         action: squeeze(&action).into_owned(),
         request: text("requestId").or(request),
         initiator: text("initiatorId"),
+        at,
         failed,
     })
 }

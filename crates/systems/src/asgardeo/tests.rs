@@ -300,6 +300,14 @@ fn what_is_not_certainly_one_action_stays_two_records() {
     );
     let two = format!("[{new},{old},{old}]");
     assert_eq!(take(NAME, &two).len(), 2, "each has one twin");
+    let next = v2("add-user", &json!({"id": "next"}));
+    for (body, count) in [
+        (format!("[{old},{next},{old}]"), 3),
+        (format!("[{new},{next},{old},{old}]"), 4),
+        (format!("[{new},{old},{next},{old}]"), 2),
+    ] {
+        assert_eq!(take(NAME, &body).len(), count, "one between two that it may belong to: {body}");
+    }
 }
 
 #[test]
