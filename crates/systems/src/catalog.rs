@@ -99,7 +99,16 @@ pub fn squeeze(name: &str) -> Cow<'_, str> {
 
 /// Whether two names are one without their case, spaces and dashes: whether [`squeeze`] makes the same of both.
 pub fn alike(a: &str, b: &str) -> bool {
-    letters(a).eq(letters(b))
+    if !a.is_ascii() || !b.is_ascii() {
+        return letters(a).eq(letters(b));
+    }
+    // From the end: URIs of one sort begin alike.
+    backwards(a).eq(backwards(b))
+}
+
+/// The same of an ASCII name, the last first.
+fn backwards(name: &str) -> impl Iterator<Item = u8> {
+    name.bytes().rev().filter(|b| !matches!(b, b' ' | b'-' | b'_')).map(|b| b.to_ascii_lowercase())
 }
 
 /// What of a name tells it from others.
