@@ -395,7 +395,7 @@ mod tests {
             "access_key_id",
             "http://wso2.org/claims/identity/otp/enabled",
             "http://wso2.org/claims/shipping",
-            "PUT /users/pin",
+            "PUT /people/pin",
             "passed (pin)",
         ] {
             assert_eq!(rules.key(key), None, "{key}");

@@ -1,7 +1,7 @@
 //! Faces: a stored record in the words that another program reads.
 //!
 //! One file per face, each a pure function of a [`Record`] and what [`Given`] says around it. [`kind`] knows what an event is,
-//! whatever its system calls it, and [`people`] whom it is about, so that every face says the same of it. A record of a system shown as that very system is the
+//! whatever its system calls it, and `people` whom it is about, so that every face says the same of it. A record of a system shown as that very system is the
 //! record it was made of (`System::to_native`), save what redaction took.
 //!
 //! Not here: which records, who may see them, HTTP. A face reads the envelope that its caller was given, so what was redacted
