@@ -181,6 +181,12 @@ impl Walk {
             Expr::Placeholder(_) | Expr::ScalarVariable(..) => {
                 return Err(Error::Sql("parameters and variables are not possible; write the values".into()));
             }
+            // Each row would have a copy of all before it, in memory that nothing counts: gigabytes of a few megabytes.
+            Expr::WindowFunction(w) if matches!(w.fun.name(), "array_agg" | "string_agg") => {
+                let detail =
+                    format!("`{}` does not work over a window here; group by what it is gathered for", w.fun.name());
+                return Err(Error::Sql(detail));
+            }
             Expr::Cast(c) if fixed(c.field.data_type()) => return Err(refused()),
             Expr::TryCast(c) if fixed(c.field.data_type()) => return Err(refused()),
             Expr::HigherOrderFunction(_) | Expr::Lambda(_) | Expr::LambdaVariable(_) => return Err(refused()),

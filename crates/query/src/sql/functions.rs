@@ -3,7 +3,7 @@
 //! Owns the list. A function is on it when it reads nothing but its arguments, when its cost grows about as
 //! its input does, and when `cost` can bound its output: no `levenshtein` (quadratic), no `range` or
 //! `array_repeat` (output of any size from two numbers), nothing that tells of files or versions, no casts to
-//! types that SQL does not name. Aggregates and window functions are all there: their memory is counted.
+//! types that SQL does not name. Aggregates and window functions are all there: their memory is counted, or they are refused (`cost`).
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::execution::SessionStateDefaults;

@@ -249,3 +249,17 @@ async fn the_largest_that_is_allowed_runs() {
     let many = (0..15).map(|i| format!("join records r{i} on r.id = r{i}.id")).collect::<Vec<_>>().join(" ");
     assert_eq!(one(&format!("select count(*) from records r {many}")).await, json!(PER_TENANT));
 }
+
+/// Each row would hold a copy of all before it, which the memory's limit does not see.
+#[tokio::test]
+async fn what_gathers_texts_is_refused_over_a_window() {
+    for sql in [
+        "select string_agg(id, ',') over (order by id) from records",
+        "select max(length(x)) from (select string_agg(id, ',') over (order by id) as x from records) t",
+        "select array_agg(id) over (partition by action order by id) from records",
+    ] {
+        let why = refused(sql).await;
+        assert!(why.contains("does not work over a window here"), "{sql}: {why}");
+    }
+    ask("select string_agg(id, ',') from records").await;
+}
