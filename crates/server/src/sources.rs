@@ -127,10 +127,11 @@ pub async fn put(
     let put = parse(&body)?;
     let catalog = app.store().catalog();
     let old = catalog.source(caller.tenant.number, &name)?;
+    let names = old.as_ref().map(|source| source.secrets.as_slice()).unwrap_or_default();
     let had = match catalog.source_secrets(caller.tenant.number, &name) {
         Ok(had) => had,
         // The key beside the catalog is gone, or another one. Whoever gives all of them again needs none of the old.
-        Err(e) if put.secrets.values().all(|secret| secret.as_deref().is_some_and(|text| text != HIDDEN)) => {
+        Err(e) if gives_all(&put.secrets, names) => {
             tracing::warn!(error = %e, source = name, "secrets that cannot be read are replaced");
             BTreeMap::new()
         }
@@ -239,6 +240,12 @@ fn parse(body: &[u8]) -> Result<Put, Problem> {
     Ok(put)
 }
 
+/// Whether every secret that a source has is given anew, or taken away.
+fn gives_all(given: &BTreeMap<String, Option<String>>, names: &[String]) -> bool {
+    let anew = |name: &String| given.get(name).is_some_and(|secret| secret.as_deref() != Some(HIDDEN));
+    names.iter().all(anew)
+}
+
 /// What is not named stays, `***` stays, `null` goes.
 fn merge(
     given: BTreeMap<String, Option<String>>,
@@ -288,6 +295,16 @@ async fn record(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secrets_that_cannot_be_read_are_replaced_only_by_all_of_them() {
+        let given = |secrets: Value| serde_json::from_value::<BTreeMap<String, Option<String>>>(secrets).unwrap();
+        let names = ["token".to_owned(), "secret".to_owned()];
+        assert!(gives_all(&given(json!({ "token": "a", "secret": null })), &names));
+        for part in [json!({}), json!({ "token": "a" }), json!({ "token": "a", "secret": HIDDEN })] {
+            assert!(!gives_all(&given(part.clone()), &names), "{part}: the rest would be lost");
+        }
+    }
 
     #[test]
     fn a_wrong_body_is_told_by_the_name_of_its_member_and_never_by_its_value() {
