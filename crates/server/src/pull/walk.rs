@@ -145,15 +145,16 @@ impl Walk {
     }
 
     /// Whether the source was paused since this run began.
-    fn is_paused(&self) -> bool {
-        let now = self.app.store().catalog().source(self.tenant.number, &self.source.name).ok().flatten();
+    fn is_paused(&self) -> Result<bool, End> {
+        let now = self.app.store().catalog().source(self.tenant.number, &self.source.name);
+        let now = now.map_err(|e| End::Ours(format!("its settings could not be read: {e}")))?;
         let settings = now.and_then(|source| serde_json::from_str::<Value>(&source.settings).ok());
-        settings.is_some_and(|settings| settings["paused"] == true)
+        Ok(settings.is_some_and(|settings| settings["paused"] == true))
     }
 
     /// Asked between the steps.
     pub(super) fn go_on(&self) -> Result<(), End> {
-        if self.scheduled && self.is_paused() {
+        if self.scheduled && self.is_paused()? {
             return Err(End::Cancelled);
         }
         if self.app.pulls.is_stopping() {
