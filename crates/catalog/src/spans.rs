@@ -20,7 +20,7 @@ pub struct SourceSpan {
     pub from: i64,
     /// The moment after its last.
     pub to: i64,
-    /// When it was last looked at.
+    /// When it was last looked at; of what was looked at in parts, the part that was longest ago.
     pub checked_at: i64,
     /// Records that the source had then.
     pub records: u64,
