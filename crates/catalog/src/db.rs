@@ -11,7 +11,9 @@ use disk::Disk;
 use parking_lot::{Mutex, RwLock};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
+use crate::changes::Changes;
 use crate::error::{Error, Result, Step};
+use crate::positions;
 use crate::schema;
 
 /// Reading connections kept open between uses; more are opened when more read at once.
@@ -38,6 +40,8 @@ pub(crate) struct Db {
 struct Connections {
     readers: Mutex<Vec<Connection>>,
     writer: Mutex<Connection>,
+    /// Written by who holds `writer`; none where nothing is written.
+    changes: Mutex<Option<Changes>>,
 }
 
 impl Db {
@@ -69,7 +73,9 @@ impl Db {
         // transaction, and those that stay would look like lost ones (`wal`).
         truncate_log(&conn, "move the catalog's log into its file", path)?;
         sync_folder_of(disk.as_ref(), path)?;
-        Ok(Self::with(disk, path, Mode::Write, conn))
+        let count = positions::get(&conn, positions::CHANGES).map_err(|fault| fault.during("count changes"))?;
+        let changes = Changes::begin(disk.as_ref(), path, count)?;
+        Ok(Self::with(disk, path, Mode::Write, conn, Some(changes)))
     }
 
     pub(crate) fn open_read_only(disk: &Arc<dyn Disk>, path: &Path) -> Result<Self> {
@@ -77,12 +83,29 @@ impl Db {
         let mode = if has_pending_log(disk.as_ref(), path)? { Mode::Read } else { Mode::ReadStill };
         let conn = connect(disk.as_ref(), path, mode)?;
         schema::refuse_other_version(&conn, path)?;
-        Ok(Self::with(disk, path, mode, conn))
+        Ok(Self::with(disk, path, mode, conn, None))
     }
 
     /// A named value of a file of any version; `None` where there is no such value, table or file. Neither the file nor its log is changed;
     /// SQLite may make its index of the log (`-shm`).
     pub(crate) fn peek(disk: &dyn Disk, path: &Path, name: &str) -> Result<Option<Vec<u8>>> {
+        Self::peek_in(disk, path, "meta", "SELECT value FROM meta WHERE name = ?1", name)
+    }
+
+    /// How many transactions it has had, of a file as in [`Db::peek`].
+    pub(crate) fn peek_changes(disk: &dyn Disk, path: &Path) -> Result<u64> {
+        let sql = "SELECT value FROM position WHERE name = ?1";
+        let count: Option<i64> = Self::peek_in(disk, path, "position", sql, positions::CHANGES)?;
+        Ok(count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
+    }
+
+    fn peek_in<T: rusqlite::types::FromSql>(
+        disk: &dyn Disk,
+        path: &Path,
+        table: &str,
+        sql: &str,
+        name: &str,
+    ) -> Result<Option<T>> {
         match disk.open(path) {
             Ok(_) => {}
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -90,17 +113,18 @@ impl Db {
         }
         let mode = if has_pending_log(disk, path)? { Mode::Read } else { Mode::ReadStill };
         let conn = connect(disk, path, mode)?;
-        let value = || -> rusqlite::Result<Option<Vec<u8>>> {
-            if !conn.table_exists(None, "meta")? {
+        let value = || -> rusqlite::Result<Option<T>> {
+            if !conn.table_exists(None, table)? {
                 return Ok(None);
             }
-            conn.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0)).optional()
+            conn.query_row(sql, [name], |row| row.get(0)).optional()
         };
-        value().map_err(|source| Error::Storage { action: "look at the catalog", source })
+        value().map_err(|source| Error::Open { path: path.into(), source })
     }
 
-    fn with(disk: &Arc<dyn Disk>, path: &Path, mode: Mode, conn: Connection) -> Self {
-        let open = Connections { writer: Mutex::new(conn), readers: Mutex::new(Vec::new()) };
+    fn with(disk: &Arc<dyn Disk>, path: &Path, mode: Mode, conn: Connection, changes: Option<Changes>) -> Self {
+        let open =
+            Connections { writer: Mutex::new(conn), readers: Mutex::new(Vec::new()), changes: Mutex::new(changes) };
         Self { disk: Arc::clone(disk), path: path.into(), mode, open: RwLock::new(Some(open)) }
     }
 
@@ -160,8 +184,12 @@ impl Db {
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(|source| Error::Storage { action, source })?;
         let done = f(&tx).map_err(|fault| fault.during(action))?;
+        let count = positions::count_change(&tx).map_err(|fault| fault.during(action))?;
         // A crash before the commit's sync returns leaves the old state or the new one, never a part of it.
         tx.commit().map_err(|source| Error::Commit { action, source })?;
+        if let Some(changes) = connections.changes.lock().as_mut() {
+            changes.count(self.disk(), &self.path, count);
+        }
         Ok(after(done))
     }
 
@@ -175,10 +203,14 @@ impl Db {
         let Some(connections) = open.as_mut() else { return Err(Error::Closed { action: ACTION }) };
         connections.readers.get_mut().clear();
         truncate_log(connections.writer.get_mut(), ACTION, &self.path)?;
-        if let Some(Connections { writer, .. }) = open.take()
+        if let Some(Connections { writer, changes, .. }) = open.take()
             && let Err((writer, source)) = writer.into_inner().close()
         {
-            *open = Some(Connections { writer: Mutex::new(writer), readers: Mutex::new(Vec::new()) });
+            *open = Some(Connections {
+                writer: Mutex::new(writer),
+                readers: Mutex::new(Vec::new()),
+                changes: Mutex::new(changes.into_inner()),
+            });
             return Err(Error::Storage { action: ACTION, source });
         }
         Ok(())
@@ -186,7 +218,6 @@ impl Db {
 }
 
 fn connect(disk: &dyn Disk, path: &Path, mode: Mode) -> Result<Connection> {
-    const ACTION: &str = "open the catalog";
     // Connections are never used by two threads at once: each is behind a lock or borrowed.
     let common = OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || -> rusqlite::Result<Connection> {
@@ -206,7 +237,13 @@ fn connect(disk: &dyn Disk, path: &Path, mode: Mode) -> Result<Connection> {
         conn.pragma_update(None, "cell_size_check", true)?;
         Ok(conn)
     };
-    open().map_err(|source| Error::Storage { action: ACTION, source })
+    let conn = open().map_err(|source| Error::Open { path: path.into(), source })?;
+    // A file that may not be written is opened to read, and SQLite says so only here.
+    if mode == Mode::Write && conn.is_readonly(rusqlite::MAIN_DB).unwrap_or(false) {
+        let source = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        return Err(Error::File { action: "open for writing", path: path.into(), source });
+    }
+    Ok(conn)
 }
 
 /// Moves everything from the log into the file and empties the log.

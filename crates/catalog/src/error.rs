@@ -52,6 +52,14 @@ pub enum Error {
         /// SQLite's own error.
         source: rusqlite::Error,
     },
+    /// SQLite could not open the file, or read the first things in it.
+    #[error("could not open {}: {source}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// SQLite's own error.
+        source: rusqlite::Error,
+    },
     /// The commit itself failed: whether the change is there will be known after a restart.
     #[error("could not tell whether this was saved: {action}: {source}")]
     Commit {
@@ -214,7 +222,21 @@ impl Error {
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Damaged { .. } => true,
-            Self::Storage { source, .. } | Self::Commit { source, .. } => is_corruption(source),
+            Self::Storage { source, .. } | Self::Commit { source, .. } | Self::Open { source, .. } => {
+                is_corruption(source)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the file, which is there, could not be read: nothing is known of what is in it.
+    pub fn is_unreadable(&self) -> bool {
+        match self {
+            Self::File { source, .. } => source.kind() != std::io::ErrorKind::NotFound,
+            Self::Storage { source, .. } | Self::Commit { source, .. } | Self::Open { source, .. } => {
+                use rusqlite::ErrorCode::{CannotOpen, PermissionDenied, ReadOnly, SystemIoFailure};
+                matches!(source.sqlite_error_code(), Some(CannotOpen | PermissionDenied | ReadOnly | SystemIoFailure))
+            }
             _ => false,
         }
     }

@@ -18,6 +18,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod catalog;
+mod changes;
 mod check;
 mod checkpoints;
 mod commit;
@@ -45,6 +46,7 @@ mod vault;
 mod wal;
 
 pub use catalog::Catalog;
+pub use changes::ChangesState;
 pub use commit::StoreCommit;
 pub use error::{Error, Result};
 pub use jobs::{Job, JobChange, JobStatus, KEPT_JOBS};

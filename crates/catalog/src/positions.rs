@@ -11,6 +11,8 @@ use crate::sum::Sum;
 
 pub(crate) const FLUSHED: &str = "flushed_seq";
 pub(crate) const ID_CEILING: &str = "segment_id_ceiling";
+/// Transactions so far; see `changes`.
+pub(crate) const CHANGES: &str = "changes";
 
 impl Catalog {
     /// The journal frame up to which everything is in segments; 0 before the first flush.
@@ -43,6 +45,13 @@ pub(crate) fn advance(tx: &Transaction<'_>, name: &'static str, to: u64) -> Step
     )?
     .execute((name, value, position_sum(name, value).done()))?;
     Ok(())
+}
+
+/// Counts this transaction, and gives the count.
+pub(crate) fn count_change(tx: &Transaction<'_>) -> Step<u64> {
+    let count = get(tx, CHANGES)?.saturating_add(1);
+    advance(tx, CHANGES, count)?;
+    Ok(count)
 }
 
 pub(crate) const ALL_POSITIONS: &str = "SELECT name, value, sum FROM position ORDER BY name";

@@ -69,6 +69,8 @@ impl Catalog {
             disk.rename(unfinished, sum_path)
         };
         write().map_err(failed("write", sum_path))?;
+        // Beside a seal it says nothing more.
+        crate::changes::remove(disk, path)?;
         sync_folder_of(disk, sum_path)
     }
 

@@ -47,6 +47,11 @@ impl std::fmt::Display for LogDamage {
 }
 
 impl Catalog {
+    /// The log of a catalog.
+    pub fn log_path(path: &Path) -> PathBuf {
+        log_of(path)
+    }
+
     /// Whether the log of a catalog has lost something in its middle. `None` for a sound log, one with a torn end, and none at all.
     ///
     /// # Errors
