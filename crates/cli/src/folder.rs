@@ -40,7 +40,7 @@ pub fn verify(args: &VerifyCommand) -> crate::client::Outcome {
         let findings: Vec<_> = report
             .findings
             .iter()
-            .map(|f| serde_json::json!({ "file": f.file, "tenant": f.tenant, "index": f.index, "what": f.what }))
+            .map(|f| serde_json::json!({ "file": f.file, "tenant": f.tenant, "index": f.index, "what": f.what, "unreadable": f.unreadable }))
             .collect();
         let verdict = serde_json::json!({ "ok": findings.is_empty(), "checked": checked, "records": report.records, "findings": findings });
         crate::print(&format!("{verdict}\n"))?;
@@ -64,6 +64,12 @@ pub fn verify(args: &VerifyCommand) -> crate::client::Outcome {
             for finding in report.findings.iter().skip(1).take(19) {
                 note(&finding.to_string());
             }
+            if report.findings.iter().all(|f| f.unreadable) {
+                return Err(Failure::other(format!(
+                    "could not be checked whole ({} files could not be read, {checked}; nothing else is wrong). First: {first}",
+                    report.findings.len()
+                )));
+            }
             Err(Failure::integrity(format!(
                 "NOT as it was sealed ({} findings, {checked}). First: {first}",
                 report.findings.len()
@@ -84,5 +90,8 @@ pub(crate) fn with_progress<T>(work: impl FnOnce(&(dyn Fn(u64) + Sync)) -> store
     }
     let done = work(&|n| bar.set_message(format!("{n} records checked")));
     bar.finish_and_clear();
-    done.map_err(|e| Failure::other(e.to_string()))
+    done.map_err(|e| match e {
+        store::Error::Damaged(what) => Failure::integrity(what),
+        other => Failure::other(other.to_string()),
+    })
 }

@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use store::Folder;
-use store::repair::{Diagnosis, Journal};
+use store::repair::{Diagnosis, Journal, LogMended};
 use store::verify::{Finding, Lost};
 
 /// Show what is damaged and what is lost; change nothing without --confirm
@@ -108,16 +108,17 @@ pub fn repair(args: &RepairArgs) -> Done {
         ));
     }
     let after = if done.is_empty() { "nothing was changed" } else { "left after the repair" };
-    Err(Failure::integrity(format!(
-        "{findings} findings ({after}); first: {}",
-        left.report.findings.first().map(ToString::to_string).unwrap_or_default()
-    )))
+    let first = left.report.findings.first().map(ToString::to_string).unwrap_or_default();
+    let said = format!("{findings} findings ({after}); first: {first}");
+    Err(if left.report.findings.iter().all(|f| f.unreadable) { Failure::other(said) } else { Failure::integrity(said) })
 }
 
 /// What part of the folder a finding is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
+    Unreadable,
     CatalogLog,
+    CatalogCount,
     Journal,
     Segment,
     Derived,
@@ -128,7 +129,9 @@ enum Kind {
 impl Kind {
     fn name(self) -> &'static str {
         match self {
+            Kind::Unreadable => "unreadable",
             Kind::CatalogLog => "catalog_log",
+            Kind::CatalogCount => "catalog_changes",
             Kind::Journal => "journal",
             Kind::Segment => "segment",
             Kind::Derived => "derived",
@@ -141,7 +144,13 @@ impl Kind {
     fn advice(self) -> &'static str {
         match self {
             Kind::CatalogLog => {
-                "Restore catalog.db and its log together from a copy. Without one, --confirm cuts the log off where the damage begins and keeps the damaged one beside it, under another name: keys, settings, sources and jobs are then as they were before, and what is missing after that is said by another look."
+                "Restore catalog.db and its log together from a copy. Without one, --confirm goes on without what is lost, keeps the damaged log beside it under another name, and cuts it off where the damage begins: keys, settings, sources and jobs are then as they were before, and what is missing after that is said by another look."
+            }
+            Kind::Unreadable => {
+                "That says nothing about what is in it. Mend the permissions, or the disk, and look again; what a failing disk does not give back is restored from a copy."
+            }
+            Kind::CatalogCount => {
+                "It only counts the changes of the catalog: --confirm removes it, and the next start makes it anew."
             }
             Kind::Journal => {
                 "Restore the journal's files from a copy taken since. Without one, --confirm cuts the damage out: it writes the records that are kept as a new journal and keeps the damaged one beside it, under another name."
@@ -160,20 +169,35 @@ impl Kind {
 
 fn kind(folder: &Folder, finding: &Finding) -> Kind {
     let extension = finding.file.extension().and_then(|e| e.to_str());
-    if finding.file == folder.high_water {
+    if finding.unreadable {
+        Kind::Unreadable
+    } else if finding.file == folder.high_water {
         Kind::Mark
     } else if finding.file.parent() == Some(&folder.dir) && extension == Some("db-wal") {
         Kind::CatalogLog
+    } else if finding.file.parent() == Some(&folder.dir) && extension == Some("changes") {
+        Kind::CatalogCount
     } else if finding.file.starts_with(folder.journal()) {
         Kind::Journal
-    } else if extension == Some("idx") {
+    } else if store::repair::derived(folder, finding) {
         Kind::Derived
     } else if finding.file.starts_with(&folder.segments().path) {
         Kind::Segment
-    } else if finding.file == folder.catalog() && finding.what.contains("tile ") {
-        Kind::Derived
     } else {
         Kind::Other
+    }
+}
+
+/// What can be done about a kind of damage beside the others that are here.
+fn advice(found: &Diagnosis, of: Kind, all: &[Kind]) -> &'static str {
+    match of {
+        Kind::Journal if found.journal.is_none() => {
+            "First mend what else is named here: what of the journal is lost is said by another look."
+        }
+        Kind::Derived if all.contains(&Kind::Segment) => {
+            "Derived from the records: it is made anew with --confirm, or `indelible rebuild`, once those are restored."
+        }
+        _ => of.advice(),
     }
 }
 
@@ -181,11 +205,22 @@ fn kind(folder: &Folder, finding: &Finding) -> Kind {
 fn mend(folder: &Folder, found: &Diagnosis) -> Result<Vec<String>, Failure> {
     let other = |e: store::Error| Failure::other(e.to_string());
     let mut done = Vec::new();
-    if let Some(aside) = store::repair::cut_catalog_log(folder, crate::serve::now()).map_err(other)? {
-        done.push(format!(
-            "the catalog's log was cut off where it is damaged; the damaged one is kept as {}",
-            aside.display()
-        ));
+    let kinds: Vec<_> = found.report.findings.iter().map(|f| kind(folder, f)).collect();
+    // What cannot be read may be sound.
+    if kinds.contains(&Kind::Unreadable) {
+        return Ok(done);
+    }
+    if kinds.iter().any(|k| matches!(k, Kind::CatalogLog | Kind::CatalogCount)) {
+        let kept = |aside: PathBuf| format!("; the log as it was is kept as {}", aside.display());
+        done.push(match store::repair::mend_catalog_log(folder, crate::serve::now()).map_err(other)? {
+            LogMended::Sound => return Ok(done),
+            LogMended::Cut(aside) => {
+                format!("the catalog's log was cut off where it is damaged{}", kept(aside))
+            }
+            LogMended::GivenUp(aside) => {
+                format!("the catalog is taken as it is{}", aside.map(kept).unwrap_or_default())
+            }
+        });
         // What was found was found in what is not there any more.
         return Ok(done);
     }
@@ -193,7 +228,6 @@ fn mend(folder: &Folder, found: &Diagnosis) -> Result<Vec<String>, Failure> {
         let aside = store::repair::cut_out(folder, crate::serve::now()).map_err(other)?;
         done.push(format!("the damage was cut out of the journal; the damaged one is kept as {}", aside.display()));
     }
-    let kinds: Vec<_> = found.report.findings.iter().map(|f| kind(folder, f)).collect();
     // On damaged rows nothing can be built: that is for after they are restored.
     if kinds.contains(&Kind::Derived) && !kinds.contains(&Kind::Segment) {
         let made = with_progress(|progress| store::rebuild::rebuild(folder, progress))?;
@@ -241,7 +275,9 @@ fn as_text(folder: &Folder, found: &Diagnosis, done: &[String]) -> String {
     let mut out = String::new();
     for of in kinds {
         out.push_str(match of {
+            Kind::Unreadable => "Could not be read:\n",
             Kind::CatalogLog => "The catalog's log is damaged:\n",
+            Kind::CatalogCount => "The count of the catalog's changes is damaged:\n",
             Kind::Journal => "The journal is damaged:\n",
             Kind::Segment => "Stored records are damaged:\n",
             Kind::Derived => "Derived data is missing or damaged:\n",
@@ -256,7 +292,7 @@ fn as_text(folder: &Folder, found: &Diagnosis, done: &[String]) -> String {
             Kind::Segment => out.push_str(&lost_text("lost if the file cannot be restored", &report.lost)),
             _ => {}
         }
-        out.push_str(&format!("  {}\n", of.advice()));
+        out.push_str(&format!("  {}\n", advice(found, of, &all)));
     }
     out.push_str(&format!("{} records could be read and are as they were sealed.\n", report.records));
     for line in done {
@@ -307,13 +343,15 @@ fn as_json(folder: &Folder, found: &Diagnosis, done: &[String], left: usize) -> 
     let lost = |list: &[Lost]| -> Vec<Value> {
         list.iter().map(|l| json!({ "tenant": l.tenant, "first": l.first, "last": l.last })).collect()
     };
+    let kinds: Vec<_> = found.report.findings.iter().map(|f| kind(folder, f)).collect();
     let findings: Vec<_> = found
         .report
         .findings
         .iter()
-        .map(|f| {
-            let kind = kind(folder, f);
-            json!({ "kind": kind.name(), "file": f.file, "tenant": f.tenant, "index": f.index, "what": f.what, "advice": kind.advice() })
+        .zip(&kinds)
+        .map(|(f, kind)| {
+            let kind = *kind;
+            json!({ "kind": kind.name(), "file": f.file, "tenant": f.tenant, "index": f.index, "what": f.what, "advice": advice(found, kind, &kinds) })
         })
         .collect();
     let journal = found.journal.as_ref().map(|j| {

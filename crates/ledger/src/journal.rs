@@ -35,6 +35,16 @@ pub enum JournalError {
     /// The records are sound but not the ones that were signed.
     #[error("refusing to start: {0}")]
     Fork(String),
+    /// Fewer records than were signed: an old copy, or one that has lost its end.
+    #[error("tenant {tenant}: the data folder has {have} records, and {signed} were signed")]
+    Behind {
+        /// The tenant's number.
+        tenant: u32,
+        /// Records that are here.
+        have: u64,
+        /// Records that were signed.
+        signed: u64,
+    },
     /// Written by a newer version.
     #[error("{path}: format version {version} is newer than this program knows")]
     Newer {

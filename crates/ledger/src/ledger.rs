@@ -290,12 +290,10 @@ impl Ledger {
         })?;
         committer.recorded_at = found.recorded_at;
         committer.unfrozen = weight;
-        for (tenant, (size, _)) in marks {
-            let have = tenants.get(tenant).map_or(0, |t| t.frontier().size());
-            if have < *size {
-                return Err(JournalError::Fork(format!(
-                    "tenant {tenant}: the data folder has {have} records, and {size} were signed: it is an old copy or has lost its end"
-                )));
+        for (&tenant, &(signed, _)) in marks {
+            let have = tenants.get(&tenant).map_or(0, |t| t.frontier().size());
+            if have < signed {
+                return Err(JournalError::Behind { tenant, have, signed });
             }
         }
         // Accepted. Only now is anything on disk changed.

@@ -46,6 +46,9 @@ pub enum Error {
     /// The folder cannot be used as it is.
     #[error("{0}")]
     Folder(String),
+    /// What something would be made from is damaged.
+    #[error("{0}")]
+    Damaged(String),
     /// Rows that should be there are not.
     #[error("tenant {tenant}: {what}")]
     Missing {
@@ -54,6 +57,26 @@ pub enum Error {
         /// What is missing.
         what: String,
     },
+}
+
+impl Error {
+    /// Whether a file that is there could not be read, so that nothing is known of what is in it.
+    pub fn is_unreadable(&self) -> bool {
+        use ledger::JournalError;
+        use ledger::highwater::HighWaterError;
+        match self {
+            Error::Catalog(e) => e.is_unreadable(),
+            Error::Segment(e) => Error::is_unreadable_segment(e),
+            Error::Io { source, .. }
+            | Error::Journal(JournalError::Io { source, .. })
+            | Error::HighWater(HighWaterError::Io { source, .. }) => source.kind() != std::io::ErrorKind::NotFound,
+            _ => false,
+        }
+    }
+
+    pub(crate) fn is_unreadable_segment(e: &segments::Error) -> bool {
+        matches!(e, segments::Error::Io { source, .. } if source.kind() != std::io::ErrorKind::NotFound)
+    }
 }
 
 /// Shorthand of this crate.

@@ -7,6 +7,7 @@
 //! DIR/ledger.key      the signing key (seed), mode 0600
 //! DIR/admin.key       an administrator's API key, mode 0600
 //! DIR/catalog.db      see `catalog`
+//! DIR/catalog.changes how many changes it has had, while it is in use
 //! DIR/catalog.sum     checksum of catalog.db after a shutdown in order
 //! DIR/journal/        see `ledger`
 //! DIR/segments/       see `segments`
@@ -144,18 +145,44 @@ impl Folder {
             .mode(0o600)
             .open(&path)
             .map_err(io("open", &path))?;
-        if rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {
-            let mut holder = String::new();
-            let _ = file.read_to_string(&mut holder);
-            let holder = if holder.trim().is_empty() { "another process".to_owned() } else { holder.trim().to_owned() };
-            return Err(Error::Folder(format!(
-                "the data folder {} is in use by {holder}; stop it, or use another folder",
-                self.dir.display()
-            )));
-        }
+        self.refuse_in_use(&mut file)?;
         file.set_len(0).and_then(|()| file.rewind()).map_err(io("write", &path))?;
         writeln!(file, "process {}", std::process::id()).map_err(io("write", &path))?;
-        Ok(Lock { file })
+        Ok(Lock { file: Some(file), written: true })
+    }
+
+    /// The same for who only looks, also where nothing may be written.
+    ///
+    /// # Errors
+    /// As [`Folder::lock`].
+    pub fn lock_to_look(&self) -> Result<Lock> {
+        use rustix::fs::{StatVfsMountFlags, statvfs};
+        if !statvfs(&self.dir).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY)) {
+            return self.lock();
+        }
+        let path = self.dir.join("lock");
+        let file = match File::open(&path) {
+            Ok(mut file) => {
+                self.refuse_in_use(&mut file)?;
+                Some(file)
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+            Err(e) => return Err(io("open", &path)(e)),
+        };
+        Ok(Lock { file, written: false })
+    }
+
+    fn refuse_in_use(&self, file: &mut File) -> Result<()> {
+        if rustix::fs::flock(&*file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok() {
+            return Ok(());
+        }
+        let mut holder = String::new();
+        let _ = file.read_to_string(&mut holder);
+        let holder = if holder.trim().is_empty() { "another process".to_owned() } else { holder.trim().to_owned() };
+        Err(Error::Folder(format!(
+            "the data folder {} is in use by {holder}; stop it, or use another folder",
+            self.dir.display()
+        )))
     }
 
     /// The signing key's seed, made at the first start.
@@ -229,13 +256,18 @@ fn parse_seed(text: &str) -> Option<[u8; 32]> {
 /// The folder is ours while this lives.
 #[derive(Debug)]
 pub struct Lock {
-    file: File,
+    /// None where nothing may be written and there is no file.
+    file: Option<File>,
+    /// Whether it names this process.
+    written: bool,
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
         // Whoever finds the file empty knows that nobody died holding it. The lock itself goes with the file.
-        let _ = self.file.set_len(0);
+        if let Some(file) = self.file.as_ref().filter(|_| self.written) {
+            let _ = file.set_len(0);
+        }
     }
 }
 

@@ -22,6 +22,7 @@ mod rehash;
 pub mod repair;
 mod scrub;
 mod snapshot;
+mod start;
 mod store;
 mod tail;
 mod tiles;

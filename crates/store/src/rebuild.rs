@@ -45,6 +45,11 @@ pub fn rebuild(folder: &Folder, progress: &(dyn Fn(u64) + Sync)) -> Result<Rebui
     }
     let sum = folder.catalog_sum();
     let sealed = Catalog::verify_sealed(disk.as_ref(), &folder.catalog(), &sum)?;
+    if sealed == SealState::NotSealed
+        && let catalog::ChangesState::Lost { changes } = Catalog::check_changes(disk.as_ref(), &folder.catalog())?
+    {
+        return Err(refused(&format!("{} has lost its last {changes} changes", folder.catalog().display())));
+    }
     let before = Arc::new(Catalog::open_read_only(disk, &folder.catalog())?);
     if let Some(first) = before.check_underived()?.into_iter().next() {
         return Err(refused(&first));
@@ -89,7 +94,7 @@ pub fn rebuild(folder: &Folder, progress: &(dyn Fn(u64) + Sync)) -> Result<Rebui
 }
 
 fn refused(what: &str) -> Error {
-    Error::Folder(format!(
+    Error::Damaged(format!(
         "nothing was made anew, for what it would be made from is damaged: {what}. `indelible repair` shows what can be done"
     ))
 }
@@ -120,7 +125,10 @@ fn read_trees(
     let (_, findings) = check_segments(folder, catalog, &keys, list, cores(), &sink, progress);
     let derived = |f: &&Finding| f.file.extension().is_some_and(|e| e == "idx");
     if let Some(first) = findings.iter().find(|f| !derived(f)) {
-        return Err(refused(&first.to_string()));
+        return Err(match first.unreadable {
+            true => Error::Folder(format!("nothing was made anew: {first}")),
+            false => refused(&first.to_string()),
+        });
     }
     let trees = trees.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut out = Vec::new();

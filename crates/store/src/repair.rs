@@ -8,7 +8,7 @@
 use crate::error::{Error, Result, io};
 use crate::folder::Folder;
 use crate::verify::{self, Finding, Lost, Report, slug};
-use catalog::Catalog;
+use catalog::{Catalog, ChangesState, SealState};
 use ledger::frame::{Frame, Group};
 use ledger::salvage::{Hole, Rewrite, sound_frames};
 use ledger::{LedgerId, highwater, journal};
@@ -51,27 +51,63 @@ pub struct Journal {
 pub fn examine(folder: &Folder, progress: &(dyn Fn(u64) + Sync)) -> Result<Diagnosis> {
     let report = verify::verify(folder, progress)?;
     let journal = folder.journal();
-    let damaged = |f: &Finding| f.file.starts_with(&journal) && f.file != journal;
-    let journal = match report.findings.iter().any(damaged) {
+    let damaged = |f: &Finding| f.file.starts_with(&journal) && f.file != journal && !f.unreadable;
+    // Which frames follow which records is in the catalog: what a damaged one says of a journal is not to be acted upon.
+    let catalog =
+        |f: &Finding| f.file.parent() == Some(&folder.dir) && f.file.file_stem() == folder.catalog().file_stem();
+    let believed = !report.findings.iter().any(|f| catalog(f) && !derived(folder, f));
+    let journal = match believed && report.findings.iter().any(damaged) {
         true => survey(folder, None)?,
         false => None,
     };
     Ok(Diagnosis { report, journal })
 }
 
-/// Cuts the catalog's log off where it is damaged, and gives where the damaged one is kept; `None` where it is not damaged. `now` is part of
-/// its name.
+/// Whether what a finding is about can be made anew from the records.
+pub fn derived(folder: &Folder, finding: &Finding) -> bool {
+    finding.file.extension().is_some_and(|e| e == "idx")
+        || finding.file == folder.catalog() && finding.what.contains("tile ")
+}
+
+/// What became of the catalog's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogMended {
+    /// It was not damaged.
+    Sound,
+    /// Cut off where the damage begins; the damaged one is kept there.
+    Cut(PathBuf),
+    /// Taken as it is, without what its end or the whole of it had; what there was is kept there.
+    GivenUp(Option<PathBuf>),
+}
+
+/// Cuts the catalog's log off where it is damaged, or gives up the changes that it has lost. `now` is part of the name under which the
+/// damaged one is kept.
 ///
 /// # Errors
 /// Where the log could not be copied or cut; then it is as it was.
-pub fn cut_catalog_log(folder: &Folder, now: i64) -> Result<Option<PathBuf>> {
+pub fn mend_catalog_log(folder: &Folder, now: i64) -> Result<LogMended> {
     let _lock = folder.lock()?;
     let disk = folder.disk.as_ref();
-    let Some(damage) = Catalog::check_log(disk, &folder.catalog())? else { return Ok(None) };
-    let mut aside = damage.path.clone().into_os_string();
+    let path = folder.catalog();
+    let mut aside = Catalog::log_path(&path).into_os_string();
     aside.push(format!(".damaged-{now}"));
-    Catalog::cut_log(disk, &damage, aside.as_ref())?;
-    Ok(Some(aside.into()))
+    let aside = PathBuf::from(aside);
+    if let Some(damage) = Catalog::check_log(disk, &path)? {
+        Catalog::cut_log(disk, &damage, &aside)?;
+        // What was cut off is counted too.
+        Catalog::accept_loss(disk, &path, None)?;
+        return Ok(LogMended::Cut(aside));
+    }
+    if Catalog::verify_sealed(disk, &path, &folder.catalog_sum())? != SealState::NotSealed {
+        return Ok(LogMended::Sound);
+    }
+    match Catalog::check_changes(disk, &path)? {
+        ChangesState::Whole => Ok(LogMended::Sound),
+        ChangesState::Lost { .. } | ChangesState::Damaged { .. } => {
+            let kept = Catalog::accept_loss(disk, &path, Some(&aside))?;
+            Ok(LogMended::GivenUp(kept.then_some(aside)))
+        }
+    }
 }
 
 /// Puts a journal without the damaged frames, and without what cannot be kept without them, in place of the

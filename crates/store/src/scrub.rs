@@ -94,7 +94,7 @@ impl Store {
         let mut found: Vec<Finding> = Vec::new();
         let catalog_file = self.folder.catalog();
         for what in self.catalog.check()? {
-            self.found(Finding { file: catalog_file.clone(), tenant: None, index: None, what }, &mut found);
+            self.found(Finding::new(catalog_file.clone(), what), &mut found);
         }
         if pace.rest() {
             return Ok(None);
@@ -152,6 +152,12 @@ impl Store {
                     finding.tenant = slug(&self.catalog, slice.tenant);
                     finding.index = Some(slice.min_index);
                 }
+                if finding.unreadable {
+                    self.counters.failures.fetch_add(1, Ordering::Relaxed);
+                    tracing::error!(%finding, "what is stored could not be read again; the next pass tries");
+                    found.push(finding);
+                    continue;
+                }
                 self.found(finding, &mut found);
             }
         }
@@ -181,18 +187,13 @@ impl Store {
         let (frontier, tiles) = match tree.close() {
             Ok(whole) => whole,
             Err(index) => {
-                let what = "the record is missing".into();
-                let finding = Finding { file: self.folder.segments().path, tenant: name, index: Some(index), what };
+                let finding = Finding::new(self.folder.segments().path, "the record is missing").at(name, Some(index));
                 self.found(finding, found);
                 return Ok(());
             }
         };
-        let wrong = |index: Option<u64>, what: String| Finding {
-            file: self.folder.catalog(),
-            tenant: name.clone(),
-            index,
-            what,
-        };
+        let wrong =
+            |index: Option<u64>, what: String| Finding::new(self.folder.catalog(), what).at(name.clone(), index);
         if frontier != *end {
             let what = format!("the tree of the {} stored records is not the one that was stored", end.size());
             self.found(wrong(None, what), found);

@@ -4,6 +4,7 @@ use crate::error::{Error, Result, io};
 use crate::folder::{Folder, Lock};
 use crate::keys::KeyStore;
 use crate::scrub::Scrubber;
+use crate::start;
 use crate::tail::Blocks;
 use catalog::{Catalog, Tenant};
 use disk::Disk;
@@ -14,7 +15,7 @@ use merkle::Frontier;
 use merkle::tile::Tile;
 use parking_lot::{Condvar, Mutex, RwLock};
 use segments::{Segment, SegmentInfo, SliceInfo};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -156,21 +157,7 @@ impl Store {
         let lock = folder.lock()?;
         let disk = Arc::clone(&folder.disk);
         let sum = folder.catalog_sum();
-        let seal = Catalog::verify_sealed(disk.as_ref(), &folder.catalog(), &sum)?;
-        if let catalog::SealState::Damaged { reason } = seal {
-            return Err(Error::Folder(format!(
-                "{reason}. Not started: the catalog may not be what it was at the last shutdown. `indelible verify --data {dir}` says what is damaged, and `indelible rebuild --data {dir}` mends it where only tiles are; else restore it from a copy",
-                dir = folder.dir.display()
-            )));
-        }
-        if let Some(damage) = Catalog::check_log(disk.as_ref(), &folder.catalog())? {
-            return Err(Error::Folder(format!(
-                "{} is {damage}. Nothing was changed. Put the catalog back from a copy, with its -wal file; or, to go on without those changes, `indelible repair --data {} --confirm` cuts the log off there and keeps the damaged one beside it",
-                damage.path.display(),
-                folder.dir.display()
-            )));
-        }
-        refuse_remains(&folder)?;
+        let seal = start::refuse_damaged(&folder)?;
         Catalog::unseal_file(disk.as_ref(), &sum)?;
         let catalog = Arc::new(Catalog::open(&disk, &folder.catalog())?);
         let (ledger_id, created) = match catalog.meta("ledger.id")? {
@@ -263,7 +250,8 @@ impl Store {
             &marks,
             |tenant, row| Some(id_key(id_seed, tenant, crate::ids::id_of(row)?)),
             |tenant, key| recovered_keys.push((tenant, *key)),
-        )?;
+        )
+        .map_err(|e| start::explain(e, &folder, &catalog))?;
         // A tenant is in the catalog before its first record is answered.
         if let Some(tenant) = ledger.tenants().into_iter().find(|t| catalog.tenant_by_number(*t).is_none()) {
             return Err(Error::Folder(format!(
@@ -272,7 +260,7 @@ impl Store {
             )));
         }
         keys.recovered(&recovered_keys);
-        let set = load_segments(&folder, &catalog)?;
+        let set = start::load_segments(&folder, &catalog)?;
         let replayed_rows = ledger.tenants().iter().map(|t| ledger.tail_span(*t).1 as u64).sum();
         let checkpoints = Arc::new(Checkpoints::new(high_water, seed, settings.host.clone()));
         let store = Arc::new(Store {
@@ -476,28 +464,6 @@ impl std::fmt::Debug for Store {
 }
 
 /// Whether a file is there. One that cannot be looked at is an error, not absent.
-/// Refuses a folder that has records and no catalog that knows of a ledger: a first start would set aside what is left of it. Changes
-/// nothing, the catalog's log neither.
-fn refuse_remains(folder: &Folder) -> Result<()> {
-    let disk = folder.disk.as_ref();
-    let has_files = |dir: &std::path::Path| match disk.list(dir) {
-        Ok(files) => Ok(!files.is_empty()),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(io("look into", dir)(e)),
-    };
-    let segments = folder.dir.join("segments");
-    let remains = if has_files(&segments)? { segments } else { folder.journal() };
-    if !has_files(&remains)? || Catalog::peek_meta(disk, &folder.catalog(), "ledger.id")?.is_some() {
-        return Ok(());
-    }
-    Err(Error::Folder(format!(
-        "{} is missing, or lost what was in it, and {} is not empty. Nothing was changed. Put the catalog back from a copy, with its -wal file if there was one; or, to begin anew, move {} away",
-        folder.catalog().display(),
-        remains.display(),
-        folder.dir.display()
-    )))
-}
-
 pub(crate) fn is_there(disk: &dyn Disk, path: &std::path::Path) -> Result<bool> {
     match disk.open(path) {
         Ok(_) => Ok(true),
@@ -560,40 +526,4 @@ pub(crate) fn row_of(info: &SegmentInfo, level: u8, now: i64) -> catalog::Segmen
             })
             .collect(),
     }
-}
-
-/// Opens every segment of the catalog, mends missing or damaged filters, and removes files that no
-/// transaction ever added.
-fn load_segments(folder: &Folder, catalog: &Catalog) -> Result<Vec<Arc<Segment>>> {
-    let dir = folder.segments();
-    let mut set = Vec::new();
-    let mut known = HashSet::new();
-    for row in catalog.segments()? {
-        known.insert(row.id);
-        let info = info_of(&row);
-        let segment = match Segment::open(&dir, info.clone()) {
-            Err(segments::Error::Filters { .. }) => {
-                tracing::warn!(segment = row.id, "the look-up filters are missing or damaged; making them anew");
-                segments::rebuild_filters(&dir, &info)?;
-                Segment::open(&dir, info)?
-            }
-            other => other?,
-        };
-        set.push(segment);
-    }
-    for id in catalog.retired()? {
-        if !known.contains(&id) {
-            segments::remove(&dir, id)?;
-        }
-    }
-    for path in dir.disk.list(&dir.path).map_err(io("list", &dir.path))? {
-        let id = path
-            .file_stem()
-            .and_then(|n| n.to_str())
-            .and_then(|n| u64::from_str_radix(n.split('.').next().unwrap_or(n), 16).ok());
-        if id.is_none_or(|id| !known.contains(&id)) {
-            dir.disk.remove(&path).map_err(io("remove", &path))?;
-        }
-    }
-    Ok(set)
 }

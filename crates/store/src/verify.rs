@@ -9,11 +9,12 @@ pub(crate) use stored::{ReadRow, check_segments, cores, slug, twice};
 
 use stored::locked;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, io};
 use crate::folder::Folder;
 use crate::keys::{KeyStore, Salts};
+use crate::start::has_remains;
 use crate::store::{info_of, is_there};
-use catalog::{Catalog, Tenant};
+use catalog::{Catalog, ChangesState, Tenant};
 use event::commit;
 use ledger::{Hash, highwater, journal};
 use merkle::Frontier;
@@ -32,6 +33,25 @@ pub struct Finding {
     pub index: Option<u64>,
     /// What is wrong.
     pub what: String,
+    /// The file is there and could not be read: what is in it may be sound.
+    pub unreadable: bool,
+}
+
+impl Finding {
+    /// Something wrong with a file.
+    pub(crate) fn new(file: PathBuf, what: impl Into<String>) -> Finding {
+        Finding { file, tenant: None, index: None, what: what.into(), unreadable: false }
+    }
+
+    /// Of whom, and with which record.
+    pub(crate) fn at(self, tenant: Option<String>, index: Option<u64>) -> Finding {
+        Finding { tenant, index, ..self }
+    }
+
+    /// What kept a file from being looked at.
+    pub(crate) fn failed(file: PathBuf, e: &Error) -> Finding {
+        Finding { unreadable: e.is_unreadable(), ..Finding::new(file, e.to_string()) }
+    }
 }
 
 impl std::fmt::Display for Finding {
@@ -64,6 +84,13 @@ pub struct Report {
     pub lost: Vec<Lost>,
     /// What is wrong; empty where everything is as it was sealed.
     pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Whether every file could be read. Of what could not, nothing is known: that something of it is missing neither.
+    fn all_read(&self) -> bool {
+        !self.findings.iter().any(|f| f.unreadable)
+    }
 }
 
 /// Records of one tenant that cannot be read any more, by index.
@@ -99,12 +126,17 @@ struct Leaves {
 /// Where the check itself could not be made: no such folder, in use, unreadable. Damage is a finding.
 pub fn verify(folder: &Folder, progress: &(dyn Fn(u64) + Sync)) -> Result<Report> {
     let disk = &folder.disk;
-    if !is_there(disk.as_ref(), &folder.catalog())? {
-        return Err(Error::Folder(format!("{} is not a data folder: it has no catalog.db", folder.dir.display())));
-    }
-    let _lock = folder.lock()?;
     let mut report = Report::default();
-    let finding = |file: PathBuf, what: String| Finding { file, tenant: None, index: None, what };
+    let finding = Finding::new;
+    if !is_there(disk.as_ref(), &folder.catalog())? {
+        if !has_remains(folder)? {
+            return Err(Error::Folder(format!("{} is not a data folder: it has no catalog.db", folder.dir.display())));
+        }
+        let what = "it is missing, and without it nothing of what is in the folder can be read";
+        report.findings.push(finding(folder.catalog(), what.into()));
+        return Ok(report);
+    }
+    let _lock = folder.lock_to_look()?;
 
     let mut in_order = false;
     match Catalog::verify_sealed(disk.as_ref(), &folder.catalog(), &folder.catalog_sum()) {
@@ -116,21 +148,24 @@ pub fn verify(folder: &Folder, progress: &(dyn Fn(u64) + Sync)) -> Result<Report
             report.findings.push(finding(folder.catalog(), what));
         }
         Ok(state) => in_order = matches!(state, catalog::SealState::Sealed),
-        Err(e) => report.findings.push(finding(folder.catalog_sum(), e.to_string())),
+        Err(e) => report.findings.push(Finding::failed(folder.catalog_sum(), &e.into())),
     }
-    if let Some(damage) = Catalog::check_log(disk.as_ref(), &folder.catalog())? {
-        report.findings.push(finding(damage.path.clone(), damage.to_string()));
+    match Catalog::check_log(disk.as_ref(), &folder.catalog()) {
+        Ok(Some(damage)) => report.findings.push(finding(damage.path.clone(), damage.to_string())),
+        Ok(None) if in_order => {}
+        Ok(None) => report.findings.extend(lost_changes(folder)),
+        Err(e) => report.findings.push(Finding::failed(Catalog::log_path(&folder.catalog()), &e.into())),
     }
     let catalog = match Catalog::open_read_only(&folder.disk, &folder.catalog()) {
         Ok(catalog) => Arc::new(catalog),
         Err(e) => {
-            report.findings.push(finding(folder.catalog(), e.to_string()));
+            report.findings.push(Finding::failed(folder.catalog(), &e.into()));
             return Ok(report);
         }
     };
     match catalog.check() {
         Ok(list) => report.findings.extend(list.into_iter().map(|what| finding(folder.catalog(), what))),
-        Err(e) => report.findings.push(finding(folder.catalog(), e.to_string())),
+        Err(e) => report.findings.push(Finding::failed(folder.catalog(), &e.into())),
     }
     if let Err(e) = check_secrets(&catalog) {
         report.findings.push(finding(folder.catalog_key(), e));
@@ -141,15 +176,34 @@ pub fn verify(folder: &Folder, progress: &(dyn Fn(u64) + Sync)) -> Result<Report
     let seed = match folder.signing_seed(false) {
         Ok(seed) => Some(seed),
         Err(e) => {
-            report.findings.push(finding(folder.ledger_key(), e.to_string()));
+            report.findings.push(Finding::failed(folder.ledger_key(), &e));
             None
         }
     };
     let result = check_trees(folder, &catalog, seed, in_order, &mut report, progress);
     if let Err(e) = result {
-        report.findings.push(finding(folder.catalog(), e.to_string()));
+        report.findings.push(Finding::failed(folder.catalog(), &e));
     }
     Ok(report)
+}
+
+/// What the count of the catalog's changes says against it.
+fn lost_changes(folder: &Folder) -> Option<Finding> {
+    match Catalog::check_changes(folder.disk.as_ref(), &folder.catalog()) {
+        Ok(ChangesState::Whole) => None,
+        Ok(ChangesState::Lost { changes }) => {
+            let what = format!(
+                "the last {changes} changes to the catalog that were answered are not in it: this log is gone, or its end is not what was written"
+            );
+            Some(Finding::new(Catalog::log_path(&folder.catalog()), what))
+        }
+        Ok(ChangesState::Damaged { path }) => Some(Finding::new(path, "it is damaged")),
+        // What cannot be opened is said when it is opened.
+        Err(e @ catalog::Error::File { .. }) => {
+            Some(Finding::failed(Catalog::changes_path(&folder.catalog()), &e.into()))
+        }
+        Err(_) => None,
+    }
 }
 
 /// Whether the secrets of every source that has some open with the key beside the catalog.
@@ -200,12 +254,9 @@ fn check_trees(
             Ok(f) if f.size() == size => {
                 frontiers.insert(tenant, f);
             }
-            _ => report.findings.push(Finding {
-                file: folder.catalog(),
-                tenant: slug(catalog, tenant),
-                index: None,
-                what: "the stored frontier is damaged".into(),
-            }),
+            _ => report
+                .findings
+                .push(Finding::new(folder.catalog(), "the stored frontier is damaged").at(slug(catalog, tenant), None)),
         }
     }
     // The journal first: it brings keys that segments do not need yet, but its rows do.
@@ -226,22 +277,19 @@ fn check_trees(
     report.frames = frames;
     match read {
         // After an orderly stop nothing was being written: a tail that is torn then was torn since.
-        Ok((found, Some((path, at)))) if found.torn > 0 && in_order => report.findings.push(Finding {
-            file: path,
-            tenant: tail.last().and_then(|t| slug(catalog, t.0)),
-            index: tail.last().map(|t| t.1 + 1),
-            what: format!("damaged from byte {at} on, though the last stop was in order"),
-        }),
+        Ok((found, Some((path, at)))) if found.torn > 0 && in_order => report.findings.push(
+            Finding::new(path, format!("damaged from byte {at} on, though the last stop was in order"))
+                .at(tail.last().and_then(|t| slug(catalog, t.0)), tail.last().map(|t| t.1 + 1)),
+        ),
         Ok((found, _)) => report.torn = found.torn,
-        Err(ledger::JournalError::Damage(d)) => report.findings.push(Finding {
-            file: d.path.clone(),
-            tenant: tail.last().and_then(|t| slug(catalog, t.0)),
-            index: tail.last().map(|t| t.1 + 1),
-            what: format!("damaged at byte {}: {}; the records from here on cannot be read", d.at, d.what),
-        }),
-        Err(e) => {
-            report.findings.push(Finding { file: folder.journal(), tenant: None, index: None, what: e.to_string() })
-        }
+        Err(ledger::JournalError::Damage(d)) => report.findings.push(
+            Finding::new(
+                d.path.clone(),
+                format!("damaged at byte {}: {}; the records from here on cannot be read", d.at, d.what),
+            )
+            .at(tail.last().and_then(|t| slug(catalog, t.0)), tail.last().map(|t| t.1 + 1)),
+        ),
+        Err(e) => report.findings.push(Finding::failed(folder.journal(), &e.into())),
     }
 
     let mut leaves: BTreeMap<u32, Leaves> = BTreeMap::new();
@@ -270,12 +318,7 @@ fn check_trees(
     let mut at_hand: Option<(u32, Salts<'_>)> = None;
     for (tenant, index, kind, recorded_at, commitment, row) in tail {
         let of = leaves.entry(tenant).or_default();
-        let wrong = |what: &str| Finding {
-            file: folder.journal(),
-            tenant: slug(catalog, tenant),
-            index: Some(index),
-            what: what.into(),
-        };
+        let wrong = |what: &str| Finding::new(folder.journal(), what).at(slug(catalog, tenant), Some(index));
         if of.hashes.len() as u64 != index {
             report.findings.push(wrong("the record does not follow the one before it"));
             continue;
@@ -300,22 +343,12 @@ fn check_trees(
         Ok(bytes) => match highwater::parse(&folder.high_water, &bytes, &ledger_id) {
             Ok((marks, _)) => marks,
             Err(e) => {
-                report.findings.push(Finding {
-                    file: folder.high_water.clone(),
-                    tenant: None,
-                    index: None,
-                    what: e.to_string(),
-                });
+                report.findings.push(Finding::failed(folder.high_water.clone(), &e.into()));
                 HashMap::new()
             }
         },
         Err(e) => {
-            report.findings.push(Finding {
-                file: folder.high_water.clone(),
-                tenant: None,
-                index: None,
-                what: e.to_string(),
-            });
+            report.findings.push(Finding::failed(folder.high_water.clone(), &io("read", &folder.high_water)(e)));
             HashMap::new()
         }
     };
@@ -326,13 +359,9 @@ fn check_trees(
     }
     for (number, (size, _)) in &marks {
         let have = leaves.get(number).map_or(0, |l| l.hashes.len() as u64);
-        if have < *size {
-            report.findings.push(Finding {
-                file: folder.dir.clone(),
-                tenant: slug(catalog, *number),
-                index: Some(have),
-                what: format!("{size} records were signed and {have} are here: an old copy, or the end is lost"),
-            });
+        if have < *size && report.all_read() {
+            let what = format!("{size} records were signed and {have} are here: an old copy, or the end is lost");
+            report.findings.push(Finding::new(folder.dir.clone(), what).at(slug(catalog, *number), Some(have)));
         }
     }
     // The key must be the one that signed: the stored public key is derived from it at the first start.
@@ -340,12 +369,7 @@ fn check_trees(
         && merkle::note::SigningKey::new("indelible", &seed).map(|k| k.verifying_key().public_key().to_vec()).ok()
             != Some(public)
     {
-        report.findings.push(Finding {
-            file: folder.ledger_key(),
-            tenant: None,
-            index: None,
-            what: "it is not the key that signed this ledger".into(),
-        });
+        report.findings.push(Finding::new(folder.ledger_key(), "it is not the key that signed this ledger"));
     }
     Ok(())
 }
@@ -380,19 +404,23 @@ fn check_tenant(
     mark: Option<(u64, Hash)>,
     report: &mut Report,
 ) -> Result<()> {
+    let all_read = report.all_read();
     let mut wrong = |index: Option<u64>, file: PathBuf, what: String| {
-        report.findings.push(Finding { file, tenant: Some(tenant.slug.clone()), index, what })
+        report.findings.push(Finding::new(file, what).at(Some(tenant.slug.clone()), index));
     };
     let mut frontier = Frontier::new();
     let mut last = i64::MIN;
     let mut tiles: BTreeMap<(u8, u64), Vec<u8>> = BTreeMap::new();
     let stored_size = stored.map_or(0, Frontier::size);
     // A tenant that was never signed has no mark; then nothing of it may be stored.
-    if mark.map_or(0, |(size, _)| size) < stored_size {
+    if all_read && mark.map_or(0, |(size, _)| size) < stored_size {
         wrong(Some(stored_size), folder.high_water.clone(), "the high-water mark is behind what is stored".into());
     }
     for (index, leaf) in of.hashes.iter().enumerate() {
         let Some((leaf, recorded_at)) = leaf else {
+            if !all_read {
+                return Ok(());
+            }
             wrong(Some(index as u64), folder.segments().path, "the record is missing".into());
             report.lost.extend(missing(&tenant.slug, of));
             return Ok(());

@@ -43,7 +43,7 @@ fn an_old_copy_of_the_folder_is_refused() {
     let newest = world.crashed();
     for old in [&before_flush, &after_flush] {
         world.restore(old);
-        refused(&mut world, &["the data folder has 300 records, and 320 were signed"]);
+        refused(&mut world, &["tenant acme: the data folder has 300 records, and 320 were signed", "high-water"]);
         let report = world.verify();
         assert!(report.findings.iter().any(|f| f.what.contains("320 records were signed and 300 are here")));
     }
@@ -151,7 +151,88 @@ fn records_of_a_tenant_that_the_catalog_forgot_are_refused() {
     let mut after = world.crashed();
     let log = |world: &World| beside(&world.folder().catalog(), "-wal");
     fs::copy(log(&before), log(&after)).unwrap();
+    refused(&mut after, &["has lost the last 1 changes that were answered"]);
+    // Also where nothing counts the changes, as before that was done.
+    fs::remove_file(catalog::Catalog::changes_path(&after.folder().catalog())).unwrap();
     refused(&mut after, &["records of a tenant, number 2,", "the catalog has lost what was written last"]);
+}
+
+#[test]
+fn a_log_that_is_gone_or_whose_end_is_changed_is_refused_and_can_be_given_up() {
+    let mut world = World::new();
+    world.more("acme", 3);
+    world.store().flush().unwrap();
+    world.reopen();
+    // Nothing of this is a record: a key that was given out.
+    world.store().catalog().set_meta("given-out", &[7; 5000]).unwrap();
+    let log = |world: &World| beside(&world.folder().catalog(), "-wal");
+    let gone = |world: &World| fs::remove_file(log(world)).unwrap();
+    let changed = |world: &World| {
+        let mut bytes = fs::read(log(world)).unwrap();
+        let at = bytes.len() - 100;
+        bytes[at] ^= 1;
+        fs::write(log(world), bytes).unwrap();
+    };
+    for (damage, kept) in [(&gone as &dyn Fn(&World), false), (&changed, true)] {
+        let mut crashed = world.crashed();
+        damage(&crashed);
+        let before = contents(&crashed);
+        refused(&mut crashed, &["has lost the last 1 changes that were answered", "repair --data"]);
+        let report = crashed.verify();
+        assert!(report.findings.iter().any(|f| f.file == log(&crashed) && f.what.contains("the last 1 changes")));
+        assert!(store::rebuild::rebuild(&crashed.folder(), &|_| {}).is_err());
+        assert_eq!(contents(&crashed), before);
+        let mended = store::repair::mend_catalog_log(&crashed.folder(), 17).unwrap();
+        let aside = beside(&log(&crashed), ".damaged-17");
+        assert_eq!(mended, store::repair::LogMended::GivenUp(kept.then(|| aside.clone())));
+        assert_eq!(aside.try_exists().unwrap(), kept);
+        assert_eq!(crashed.verify().findings, []);
+        crashed.open().unwrap();
+        crashed.check();
+        assert_eq!(crashed.store().catalog().meta("given-out").unwrap(), None);
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_not_called_damaged() {
+    let mut world = World::new();
+    world.more("acme", 600);
+    world.store().flush().unwrap();
+    world.close();
+    for path in [world.segment_files("parquet").remove(0), world.folder().high_water] {
+        let aside = path.with_extension("aside");
+        fs::rename(&path, &aside).unwrap();
+        // What stands in for a file without permission, for a test that may run as root.
+        std::os::unix::fs::symlink(&path, &path).unwrap();
+        let report = world.verify();
+        assert!(!report.findings.is_empty(), "{}", path.display());
+        assert!(report.findings.iter().all(|f| f.unreadable), "{:?}", report.findings);
+        assert_eq!(report.lost, []);
+        let diagnosis = store::repair::examine(&world.folder(), &|_| {}).unwrap();
+        assert_eq!(diagnosis.journal, None);
+        fs::remove_file(&path).unwrap();
+        fs::rename(&aside, &path).unwrap();
+    }
+    assert_eq!(world.verify().findings, []);
+}
+
+#[test]
+fn a_segment_that_is_gone_or_cut_is_refused_with_what_to_do() {
+    let mut world = World::new();
+    world.more("acme", 600);
+    world.store().flush().unwrap();
+    world.close();
+    let parquet = world.segment_files("parquet").remove(0);
+    let sound = fs::read(&parquet).unwrap();
+    fs::remove_file(&parquet).unwrap();
+    refused(&mut world, &["Put the file back from any copy", "repair --data"]);
+    for cut in [sound.len() / 2, sound.len() - 3] {
+        fs::write(&parquet, &sound[..cut]).unwrap();
+        refused(&mut world, &["Put the file back from any copy", "repair --data"]);
+    }
+    fs::write(&parquet, sound).unwrap();
+    world.open().unwrap();
+    world.check();
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Not here: what the leaves are compared with, which whoever takes the rows knows.
 
 use super::Finding;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::keys::{KeyStore, Salts};
 use crate::rehash::Gathered;
@@ -38,12 +38,8 @@ pub(crate) type Sink<'a> = dyn Fn(u64, &mut Vec<ReadRow>, &mut Vec<Finding>) -> 
 const BATCH: usize = 4096;
 
 pub(crate) fn twice(folder: &Folder, catalog: &Catalog, segment: u64, tenant: u32, index: u64) -> Finding {
-    Finding {
-        file: segments::parquet_path(&folder.segments().path, segment),
-        tenant: slug(catalog, tenant),
-        index: Some(index),
-        what: "the index stands twice or beyond the tree".into(),
-    }
+    Finding::new(segments::parquet_path(&folder.segments().path, segment), "the index stands twice or beyond the tree")
+        .at(slug(catalog, tenant), Some(index))
 }
 
 /// A segment being checked.
@@ -53,8 +49,8 @@ struct Checked<'a> {
     segment: Option<Arc<Segment>>,
     findings: Mutex<Vec<Finding>>,
     /// The first row that could not be read, and why.
-    unread: Mutex<Option<(u64, String)>>,
-    file_error: Mutex<Option<String>>,
+    unread: Mutex<Option<(u64, Error)>>,
+    file_error: Mutex<Option<Error>>,
 }
 
 /// What the threads of the check share.
@@ -100,7 +96,7 @@ pub(crate) fn check_segments(
         }
         let (segment, unread) = match opened {
             Ok(segment) => (Some(segment), None),
-            Err(e) => (None, Some((0, e.to_string()))),
+            Err(e) => (None, Some((0, e.into()))),
         };
         all.push(Checked {
             info,
@@ -135,10 +131,10 @@ pub(crate) fn check_segments(
     let mut findings = Vec::new();
     for checked in all {
         findings.extend(checked.findings.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner));
-        let unread = locked(&checked.unread).take().map(|(_, what)| what);
-        if let Some(what) = unread.or_else(|| locked(&checked.file_error).take()) {
+        let unread = locked(&checked.unread).take().map(|(_, e)| e);
+        if let Some(e) = unread.or_else(|| locked(&checked.file_error).take()) {
             // Which records that concerns is known when all segments have been read.
-            findings.push(Finding { file: checked.file, tenant: None, index: None, what });
+            findings.push(Finding::failed(checked.file, &e));
         }
     }
     (shared.records.into_inner(), findings)
@@ -148,10 +144,10 @@ fn check_files(shared: &Shared<'_>, checked: &Checked<'_>) {
     match segments::verify_files(&shared.folder.segments(), checked.info) {
         Ok(()) => {}
         Err(segments::Error::Filters { path, what }) => {
-            locked(&checked.findings).push(Finding { file: path, tenant: None, index: None, what });
+            locked(&checked.findings).push(Finding::new(path, what));
         }
         // Said at the end, unless a record can be named.
-        Err(e) => *locked(&checked.file_error) = Some(e.to_string()),
+        Err(e) => *locked(&checked.file_error) = Some(e.into()),
     }
 }
 
@@ -216,7 +212,7 @@ impl RowsOf<'_> {
 
     fn wrong(&mut self, index: u64, what: String) {
         let tenant = self.tenant.as_ref().and_then(|(_, of)| of.as_ref()).map(|of| of.tenant.slug.clone());
-        self.findings.push(Finding { file: self.checked.file.clone(), tenant, index: Some(index), what });
+        self.findings.push(Finding::new(self.checked.file.clone(), what).at(tenant, Some(index)));
     }
 
     /// Hashes the rows that wait.
@@ -249,7 +245,7 @@ fn read_rows(
     segment: &Arc<Segment>,
     rows: &std::ops::Range<u64>,
     visit: &mut dyn FnMut(segments::RowRef<'_>, u32),
-) -> Option<(u64, String)> {
+) -> Option<(u64, Error)> {
     let page = segments::PAGE_ROWS as u64;
     let mut error = None;
     for slice in &segment.info().slices {
@@ -271,7 +267,7 @@ fn read_rows(
                 let reads = |rows: std::ops::Range<u64>| read_range(segment, slice.tenant, rows, &mut |_| {}).is_ok();
                 let sound = first(at..until, |row| !reads(at..row + 1));
                 let again = read_range(segment, slice.tenant, at..sound, &mut visit);
-                error.get_or_insert_with(|| (sound, again.err().map_or(e, |(_, e)| e).to_string()));
+                error.get_or_insert_with(|| (sound, again.err().map_or(e, |(_, e)| e).into()));
                 // A page of long texts has fewer rows: behind its end there may be sound ones.
                 at = first(sound + 1..until, |row| reads(row..row + 1));
             }

@@ -377,7 +377,7 @@ fn looks_like_damage(e: &store::Error) -> bool {
         e,
         store::Error::Segment(segments::Error::Damaged { .. })
             | store::Error::HighWater(HighWaterError::Damaged { .. } | HighWaterError::Fork { .. })
-            | store::Error::Journal(JournalError::Damage(_) | JournalError::Fork(_))
+            | store::Error::Journal(JournalError::Damage(_) | JournalError::Fork(_) | JournalError::Behind { .. })
             | store::Error::Mismatch { .. }
             | store::Error::Missing { .. }
     )
