@@ -3,22 +3,25 @@
 //!
 //! A request's body is read here, before its handler runs, and counts against a budget until the last byte of it
 //! is let go; so does an answer until it is written. Who brings no valid key has no body kept, and no long one read, save for a
-//! source that signs what it sends, and then a small one. Not here:
+//! source that signs what it sends, and then a small one. Not here: how much of the budget is whose ([`crate::room`]),
 //! what is in a body, and connections without a request ([`crate::connections`]).
+//!
+//! A body has its declared length counted before it is read: bodies that were let in half could wait for each other's other half. It
+//! has to come as fast as will do, then: above 256 KiB that is, after 5 s, evenly over `client_seconds`, or faster. Of 16 MiB in 60 s
+//! that is 280 KiB/s, and one that stops is let go of after 5 s and not after 60. Small ones hold next to nothing and take their time.
 
 use crate::app::App;
 use crate::auth;
 use crate::intake::MAX_BATCH;
 use crate::problem::Problem;
 use crate::push;
+use crate::room::{Held, Room, Whose};
 use axum::body::{Body, BodyDataStream, Bytes, HttpBody, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_stream::StreamExt;
 
 /// Bytes of request bodies in memory at once: sixteen of the largest.
@@ -27,8 +30,11 @@ pub const REQUEST_BYTES: usize = 256 << 20;
 pub const ANSWER_BYTES: usize = 256 << 20;
 /// Answers below this are not counted: 10,000 of them are 160 MiB.
 const SMALL_ANSWER: usize = 16 << 10;
-/// The unit in which both are counted.
-const UNIT: usize = 1 << 10;
+/// What a body of unknown length is let in with; it grows by doubling.
+const AT_FIRST: usize = 1 << 10;
+/// Room up to which nobody looks how fast a body comes, and how long it may take to get going.
+const UNHURRIED: usize = 256 << 10;
+const GRACE: Duration = Duration::from_secs(5);
 /// Bytes of a refused body that are read and forgotten, so that its client gets to its answer.
 const MOST_PASSED_OVER: usize = 4 * MAX_BATCH;
 /// The same of who brings no valid key, and how long it may take: a body that is on its way does not end its connection, a
@@ -39,36 +45,29 @@ const SHORT_PATIENCE: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Room for bodies.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Budget {
-    requests: Arc<Semaphore>,
-    answers: Arc<Semaphore>,
+    requests: Room,
+    answers: Room,
 }
 
 impl Default for Budget {
     fn default() -> Budget {
-        let room = |bytes: usize| Arc::new(Semaphore::new(bytes / UNIT));
-        Budget { requests: room(REQUEST_BYTES), answers: room(ANSWER_BYTES) }
+        Budget { requests: Room::new(REQUEST_BYTES, PATIENCE), answers: Room::new(ANSWER_BYTES, PATIENCE) }
     }
 }
 
 impl Budget {
     /// Bytes of requests and of answers that are counted now.
     pub fn used(&self) -> (usize, usize) {
-        let used = |all: usize, room: &Semaphore| all - (room.available_permits() * UNIT).min(all);
-        (used(REQUEST_BYTES, &self.requests), used(ANSWER_BYTES, &self.answers))
+        (self.requests.used(), self.answers.used())
     }
-}
-
-async fn room(of: &Arc<Semaphore>, bytes: usize, most: usize) -> Option<OwnedSemaphorePermit> {
-    let units = bytes.min(most).div_ceil(UNIT) as u32;
-    tokio::time::timeout(PATIENCE, Arc::clone(of).acquire_many_owned(units)).await.ok()?.ok()
 }
 
 /// Bytes that count against a budget for as long as they live.
 struct Counted {
     bytes: Bytes,
-    _room: OwnedSemaphorePermit,
+    _room: Held,
 }
 
 impl AsRef<[u8]> for Counted {
@@ -77,18 +76,18 @@ impl AsRef<[u8]> for Counted {
     }
 }
 
-fn counted(bytes: Bytes, room: OwnedSemaphorePermit) -> Bytes {
+fn counted(bytes: Bytes, room: Held) -> Bytes {
     Bytes::from_owner(Counted { bytes, _room: room })
 }
 
 /// Around every handler: reads the body of its request, and counts its answer.
 pub async fn counted_both(State(app): State<App>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let most = match auth::principal(&app, &parts.headers) {
-        Ok(_) => MAX_BATCH,
-        Err(_) if push::awaited(&app, parts.uri.path()) => push::MAX_SIGNED,
+    let (most, whose) = match auth::principal(&app, &parts.headers) {
+        Ok(caller) => (MAX_BATCH, Whose::key(&caller.key_id, caller.tenant)),
+        Err(_) if push::awaited(&app, parts.uri.path()) => (push::MAX_SIGNED, Whose::address(parts.uri.path())),
         // Without a valid key nothing is kept.
-        Err(_) => 0,
+        Err(_) => (0, Whose::anybody()),
     };
     let body = if body.is_end_stream() {
         Body::empty()
@@ -99,14 +98,14 @@ pub async fn counted_both(State(app): State<App>, request: Request, next: Next) 
         let response = next.run(Request::from_parts(parts, Body::empty())).await;
         return if all { response } else { last(response) };
     } else {
-        match read(&app, body, most).await {
+        match read(&app, &whose, body, most).await {
             Ok(bytes) => Body::from(bytes),
             Err(problem) => return last(problem.into_response()),
         }
     };
     let response = next.run(Request::from_parts(parts, body)).await;
     let Some(size) = response.body().size_hint().exact().filter(|n| *n > SMALL_ANSWER as u64) else { return response };
-    let Some(room) = room(&app.bodies.answers, usize::try_from(size).unwrap_or(usize::MAX), ANSWER_BYTES).await else {
+    let Some(room) = app.bodies.answers.hold(&whose, usize::try_from(size).unwrap_or(usize::MAX)).await else {
         return Problem::busy("too many large answers wait to be taken by their clients; ask again", 1).into_response();
     };
     let (parts, body) = response.into_parts();
@@ -122,10 +121,10 @@ fn last(mut response: Response) -> Response {
     response
 }
 
-async fn read(app: &App, body: Body, most: usize) -> Result<Bytes, Problem> {
+async fn read(app: &App, whose: &Whose, body: Body, most: usize) -> Result<Bytes, Problem> {
     let hint = body.size_hint();
     let mut frames = body.into_data_stream();
-    let read = read_frames(app, hint.lower(), hint.exact(), most, &mut frames).await;
+    let read = read_frames(app, whose, (hint.lower(), hint.exact()), most, &mut frames).await;
     if read.is_err() && hint.lower() <= MOST_PASSED_OVER as u64 {
         pass_over(&mut frames, MOST_PASSED_OVER, PATIENCE.min(app.options.client_patience)).await;
     }
@@ -149,47 +148,57 @@ async fn pass_over(frames: &mut BodyDataStream, most: usize, patience: Duration)
 
 async fn read_frames(
     app: &App,
-    at_least: u64,
-    declared: Option<u64>,
+    whose: &Whose,
+    (at_least, declared): (u64, Option<u64>),
     most: usize,
     frames: &mut BodyDataStream,
 ) -> Result<Bytes, Problem> {
     let patience = app.options.client_patience;
     let too_slow = |_| {
-        Problem::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "body_timeout",
-            format!(
-                "the body did not arrive within {} s; nothing was stored, send it again, in smaller parts",
-                patience.as_secs()
-            ),
-        )
+        let said = format!(
+            "the body did not arrive within {} s, or came too slowly to; nothing was stored, send it again, in smaller parts",
+            patience.as_secs()
+        );
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", said)
     };
     let busy = || Problem::busy("too many bodies are being received; nothing was stored, send it again", 1);
     let declared = declared.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
     if at_least > most as u64 {
         return Err(larger_than(most));
     }
-    // What has no length is counted as it grows.
-    let mut held = room(&app.bodies.requests, declared.unwrap_or(UNIT), REQUEST_BYTES).await.ok_or_else(busy)?;
+    let rooms = &app.bodies.requests;
+    let mut held = rooms.hold(whose, declared.unwrap_or(AT_FIRST)).await.ok_or_else(busy)?;
     let mut out = Vec::with_capacity(declared.unwrap_or(0));
-    let deadline = tokio::time::Instant::now() + patience;
-    while let Some(frame) = tokio::time::timeout_at(deadline, frames.next()).await.map_err(too_slow)? {
+    let started = tokio::time::Instant::now();
+    while let Some(frame) = tokio::time::timeout_at(started + due(patience, out.len(), held.bytes()), frames.next())
+        .await
+        .map_err(too_slow)?
+    {
         let frame = frame.map_err(|_| {
             Problem::bad("incomplete_body", "the body ended before it was complete; nothing was stored, send it again")
         })?;
         if out.len() + frame.len() > most {
             return Err(larger_than(most));
         }
-        let need = (out.len() + frame.len()).div_ceil(UNIT);
-        if need > held.num_permits() {
+        let need = out.len() + frame.len();
+        if need > held.bytes() {
             // Doubled, so that a long body asks a few times only.
-            let more = (need - held.num_permits()).max(held.num_permits()).min(MAX_BATCH / UNIT);
-            held.merge(room(&app.bodies.requests, more * UNIT, REQUEST_BYTES).await.ok_or_else(busy)?);
+            let more = (need - held.bytes()).max(held.bytes()).min(MAX_BATCH);
+            if !rooms.grow(&mut held, more).await {
+                return Err(busy());
+            }
         }
         out.extend_from_slice(&frame);
     }
     Ok(counted(Bytes::from(out), held))
+}
+
+/// When more of a body is to be there, of which so many bytes came in room for so many.
+fn due(patience: Duration, came: usize, held: usize) -> Duration {
+    if held <= UNHURRIED {
+        return patience;
+    }
+    (GRACE + patience.mul_f64(came as f64 / held as f64)).min(patience)
 }
 
 /// 413 for a body over the limit.
@@ -203,4 +212,19 @@ fn larger_than(most: usize) -> Problem {
         "batch_too_large",
         format!("the body is larger than the limit of {most} bytes; nothing was stored, send it in parts"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_body_has_to_come_evenly_and_a_small_one_within_the_time() {
+        let (minute, large) = (Duration::from_secs(60), 16 << 20);
+        assert_eq!(due(minute, 0, UNHURRIED), minute);
+        assert_eq!(due(minute, 0, large), GRACE);
+        assert_eq!(due(minute, large / 2, large), GRACE + minute / 2);
+        assert_eq!(due(minute, large, large), minute);
+        assert_eq!(due(Duration::from_secs(2), 0, large), Duration::from_secs(2));
+    }
 }

@@ -35,6 +35,7 @@ mod read;
 mod replay;
 mod request;
 mod revoke;
+mod room;
 mod sources;
 mod states;
 mod twins;

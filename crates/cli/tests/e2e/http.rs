@@ -37,6 +37,11 @@ impl Client {
         Client { key: Some(key.to_owned()), ..self.clone() }
     }
 
+    /// Its key.
+    pub fn key(&self) -> &str {
+        self.key.as_deref().unwrap_or_default()
+    }
+
     /// The same key at another server.
     pub fn with_base(&self, other: &Client) -> Client {
         Client { base: other.base.clone(), ..self.clone() }

@@ -183,7 +183,8 @@ pub fn awaited(app: &App, path: &str) -> bool {
         return false;
     }
     let (slug, ingest, name) = (next(), next(), next());
-    ingest == "ingest" && matches!(find(app, slug, name), Ok(Some(push)) if push.signs())
+    // Nothing behind it: each spelling of the address would have room of its own.
+    ingest == "ingest" && parts.next().is_none() && matches!(find(app, slug, name), Ok(Some(push)) if push.signs())
 }
 
 /// How a request says that it proves itself.
