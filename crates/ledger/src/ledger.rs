@@ -5,10 +5,12 @@
 //! whatever gathered while the last one was put together or synced.
 
 mod committer;
+mod health;
 mod sealed;
 mod writer;
 
 pub use committer::leaf_of;
+pub use health::Refusing;
 
 use crate::frame::MAX_BODY;
 use crate::ids::{IdKey, RecentIds};
@@ -17,6 +19,7 @@ use crate::tail::{ROW_OVERHEAD, Shared, TailRow, TenantTail};
 use crate::{Hash, LedgerId, PersonKey, TailPart, TailView};
 use committer::{Committer, check_mark};
 use disk::Disk;
+use health::Health;
 use merkle::Frontier;
 use parking_lot::{Condvar, Mutex, RwLock};
 use std::collections::{HashMap, VecDeque};
@@ -202,7 +205,16 @@ struct Inner {
     /// What the committer froze by itself, the oldest first.
     frozen: Mutex<VecDeque<Frozen>>,
     failed: RwLock<Option<String>>,
+    health: Health,
     stats: Stats,
+}
+
+impl Inner {
+    /// Whether the tail has room for a batch of this weight, with those that wait already.
+    fn tail_has_room(&self, weight: usize) -> bool {
+        let taken = self.tail.load(Ordering::Relaxed) + self.pooled.load(Ordering::Relaxed);
+        taken + weight <= self.config.tail_bytes
+    }
 }
 
 /// Counters since the start.
@@ -310,6 +322,7 @@ impl Ledger {
             ids: Mutex::new(ids),
             frozen: Mutex::default(),
             failed: RwLock::new(None),
+            health: Health::default(),
             stats: Stats::default(),
         });
         let shared = Arc::clone(&inner);
@@ -348,12 +361,14 @@ impl Ledger {
         if pooled > 0 && pooled + weight > self.inner.config.pool_bytes {
             return Err(SubmitError::Full("too many records wait to be written"));
         }
-        if self.inner.tail.load(Ordering::Relaxed) + pooled + weight > self.inner.config.tail_bytes {
+        if !self.inner.tail_has_room(weight) {
+            self.inner.health.tail.store(weight, Ordering::Relaxed);
             return Err(SubmitError::Full("too many records wait to be moved to segments"));
         }
         if pool.stop {
             return Err(SubmitError::Stopped("shutting down".into()));
         }
+        self.inner.health.tail.store(0, Ordering::Relaxed);
         self.inner.pooled.fetch_add(weight, Ordering::Relaxed);
         pool.batches.push((batch, Box::new(answer)));
         self.inner.wake.notify_one();

@@ -16,14 +16,16 @@ mod ids;
 pub mod journal;
 mod ledger;
 pub mod salvage;
+mod seldom;
 mod tail;
 
 pub use checkpoints::Checkpoints;
 pub use ids::{AsIs, HashedKeys, IdKey};
 pub use journal::{Damage, JournalError};
 pub use ledger::{
-    Batch, Clock, Config, Frozen, Head, Known, Ledger, Outcome, Pending, Receipt, Stats, SubmitError, leaf_of,
+    Batch, Clock, Config, Frozen, Head, Known, Ledger, Outcome, Pending, Receipt, Refusing, Stats, SubmitError, leaf_of,
 };
+pub use seldom::Seldom;
 pub use tail::{Node, TailPart, TailRow, TailView, sum_of};
 
 /// SHA-256 output.

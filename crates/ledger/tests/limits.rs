@@ -6,7 +6,7 @@ mod common;
 use common::{Fault, FaultyDisk};
 use common::{LEDGER, TestClock, batch, commitment_of, journal, key_of, row};
 use disk::Disk;
-use ledger::{Batch, Config, Known, Ledger, Outcome, Pending, Receipt, SubmitError, leaf_of};
+use ledger::{Batch, Config, Known, Ledger, Outcome, Pending, Receipt, Refusing, SubmitError, leaf_of};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
@@ -102,6 +102,36 @@ fn a_full_tail_is_refused_until_it_is_stored() {
     assert_eq!(ledger.tail_bytes(), 0, "said twice is counted once");
     rows(&ledger, 2, &[row("", "z")]).unwrap();
     assert_eq!(ledger.size(2), sealed + 1);
+}
+
+#[test]
+fn whether_records_are_taken_is_told_also_where_nobody_sends_any() {
+    let disk = FaultyDisk::new(1);
+    let ledger = open(&disk, 1 << 20, 50_000);
+    assert_eq!(ledger.refusing(), None);
+    disk.fill_up(10);
+    assert!(matches!(rows(&ledger, 1, &[row("", "a")]), Err(SubmitError::Disk(_))));
+    assert_eq!(ledger.refusing(), Some(Refusing::Disk));
+    disk.mend();
+    rows(&ledger, 1, &[row("", "a")]).unwrap();
+    assert_eq!(ledger.refusing(), None, "at once after one was taken");
+
+    disk.fill_up(10);
+    assert!(matches!(rows(&ledger, 1, &[row("", "b")]), Err(SubmitError::Disk(_))));
+    std::thread::sleep(Duration::from_secs(6));
+    assert_eq!(ledger.refusing(), Some(Refusing::Disk), "there is still no room");
+    let names = |disk: &FaultyDisk| disk.paths(&journal());
+    disk.mend();
+    let before = names(&disk);
+    assert_eq!(ledger.refusing(), None, "there is, and nobody has sent anything since");
+    assert_eq!(names(&disk), before, "what was tried with is gone");
+
+    while rows(&ledger, 2, &[row("", &"y".repeat(900))]).is_ok() {}
+    assert_eq!(ledger.refusing(), Some(Refusing::Tail));
+    ledger.stored(&ledger.freeze().unwrap()).unwrap();
+    assert_eq!(ledger.refusing(), None);
+    ledger.close();
+    assert_eq!(ledger.refusing(), Some(Refusing::Stopped));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::problem::Problem;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
+use ledger::Refusing;
 use serde_json::json;
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
@@ -17,7 +18,15 @@ pub async fn live() -> Response {
 /// `GET /health/ready`: it takes records. Names the failing part, and nothing else. Damage that scrubbing found
 /// takes nothing down, for what is sound is read and written as before: it is a member of its own.
 pub async fn ready(State(app): State<App>) -> Response {
-    let failing = app.store().ledger().failure().map(|_| "journal");
+    let asked = app.clone();
+    // A disk that was full is written to, which may take its time.
+    let refusing = tokio::task::spawn_blocking(move || asked.store().ledger().refusing()).await;
+    let failing = match refusing {
+        Ok(None) => None,
+        Ok(Some(Refusing::Disk)) => Some("disk"),
+        Ok(Some(Refusing::Tail)) => Some("tail"),
+        Ok(Some(Refusing::Stopped)) | Err(_) => Some("journal"),
+    };
     let damaged = app.store().scrubbed().damaged.len();
     match failing {
         None => {

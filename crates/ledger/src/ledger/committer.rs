@@ -137,7 +137,7 @@ impl Committer {
 
     /// The frame of `sealed` is committed, or is not: shows its records, and answers.
     fn answer(&mut self, inner: &Inner, mut sealed: Sealed, written: Result<(), JournalError>) {
-        let result = written.map_err(|e| refused(inner, e));
+        let result = written.map_err(|e| refused(inner, e, sealed.bytes.len()));
         if result.is_ok() {
             self.show(inner, &mut sealed);
         }
@@ -333,7 +333,7 @@ impl Line {
 }
 
 /// What callers are told of a frame that is not committed. After one of which nobody knows, nothing is taken any more.
-fn refused(inner: &Inner, e: JournalError) -> SubmitError {
+fn refused(inner: &Inner, e: JournalError, bytes: usize) -> SubmitError {
     match e {
         JournalError::Unknown(why) => {
             tracing::error!(error = %why, "the journal's state is unknown; no more records are taken");
@@ -341,7 +341,7 @@ fn refused(inner: &Inner, e: JournalError) -> SubmitError {
             SubmitError::Stopped(why)
         }
         other => {
-            tracing::error!(error = %other, "a frame could not be written; its callers were told");
+            inner.health.refused(bytes, &other);
             SubmitError::Disk(other.to_string())
         }
     }

@@ -82,6 +82,7 @@ const PRIORITY: i32 = -10;
 pub(super) fn append(inner: &Inner, journal: &mut Journal, seq: u64, bytes: &[u8]) -> Result<(), JournalError> {
     let started = Instant::now();
     journal.append(seq, bytes)?;
+    inner.health.written();
     inner.stats.sync_micros.fetch_add(started.elapsed().as_micros() as u64, Ordering::Relaxed);
     inner.stats.frames.fetch_add(1, Ordering::Relaxed);
     inner.stats.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
