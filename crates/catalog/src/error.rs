@@ -218,6 +218,18 @@ impl Error {
         matches!(self, Self::Commit { .. }) || self.is_damage()
     }
 
+    /// Whether it is for want of room: the disk, or the system's limit on a file, took no more.
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::Storage { source, .. } | Self::Commit { source, .. } => is_no_room(source),
+            Self::File { source, .. } => {
+                use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+                matches!(source.kind(), StorageFull | FileTooLarge | QuotaExceeded)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the file itself is damaged.
     pub fn is_damage(&self) -> bool {
         match self {
@@ -250,6 +262,18 @@ impl Error {
 pub(crate) fn is_corruption(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
     matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+}
+
+/// Whether SQLite could not write. A file that may not grow it calls a failed write, a full disk by its name.
+fn is_no_room(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{
+        SQLITE_FULL, SQLITE_IOERR_FSYNC, SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_TRUNCATE, SQLITE_IOERR_WRITE,
+    };
+    let code = error.sqlite_error().map(|e| e.extended_code);
+    matches!(
+        code,
+        Some(SQLITE_FULL | SQLITE_IOERR_WRITE | SQLITE_IOERR_FSYNC | SQLITE_IOERR_TRUNCATE | SQLITE_IOERR_SHMSIZE)
+    )
 }
 
 /// An error on its way out of a transaction, before it is known what the transaction was for.
@@ -295,4 +319,31 @@ pub(crate) fn from_sql<T: TryFrom<i64>>(what: &str, value: i64) -> Result<T> {
 /// A fixed-size value; its length is part of what must be right.
 pub(crate) fn fixed<const N: usize>(what: &str, bytes: &[u8]) -> Result<[u8; N]> {
     bytes.try_into().map_err(|_| Error::damaged(what, format!("{} bytes instead of {N}", bytes.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::ffi;
+
+    #[test]
+    fn a_disk_that_is_full_is_told_from_one_that_cannot_be_read() {
+        let sqlite = |code| Error::Storage {
+            action: "do it",
+            source: rusqlite::Error::SqliteFailure(ffi::Error::new(code), None),
+        };
+        let file = |kind: std::io::ErrorKind| Error::File {
+            action: "write",
+            path: PathBuf::from("catalog.sum"),
+            source: kind.into(),
+        };
+        for full in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_SHMSIZE] {
+            assert!(sqlite(full).is_disk_full(), "{full}");
+        }
+        for other in [ffi::SQLITE_IOERR_READ, ffi::SQLITE_CORRUPT, ffi::SQLITE_BUSY] {
+            assert!(!sqlite(other).is_disk_full(), "{other}");
+        }
+        assert!(file(std::io::ErrorKind::StorageFull).is_disk_full());
+        assert!(!file(std::io::ErrorKind::NotFound).is_disk_full());
+    }
 }

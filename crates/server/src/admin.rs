@@ -163,8 +163,10 @@ pub async fn create_key(
     )
     .await;
     if let Err(problem) = recorded {
-        // What cannot be recorded is not done.
-        app.store().catalog().revoke_key(Some(caller.tenant.number), &key.id, app.store().now())?;
+        // What cannot be recorded is not done. On a full disk neither can be, and nobody was told the key.
+        if let Err(e) = app.store().catalog().revoke_key(Some(caller.tenant.number), &key.id, app.store().now()) {
+            tracing::warn!(error = %e, key = key.id, "a key that nobody was told could not be revoked");
+        }
         return Err(problem);
     }
     let mut shown = key_shown(&key);

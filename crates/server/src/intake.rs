@@ -467,7 +467,7 @@ pub async fn record_use(
         "span_id": span,
         "attributes": details,
     });
-    let taken = take_own(app, Arc::clone(&caller.tenant), record.to_string()).await?;
+    let taken = take_own(app, Arc::clone(&caller.tenant), record.to_string()).await.map_err(Problem::of_recording)?;
     match taken.refused.first() {
         None => Ok(()),
         Some((_, code, _, detail)) => {

@@ -4,6 +4,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use ledger::Seldom;
 use serde_json::{Map, Value, json};
 
 /// An error answer.
@@ -47,6 +48,23 @@ impl Problem {
         let mut p = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail);
         p.retry_after = Some(seconds);
         p
+    }
+
+    /// 503: the disk took no more. `said` is what became of what was asked.
+    pub fn disk_full(said: &str) -> Problem {
+        Problem::busy(format!("the server's disk is full or cannot be written to; {said}, send it again later"), 5)
+    }
+
+    /// As it is where something has to be recorded before it is answered, and the record could not be taken.
+    #[must_use]
+    pub fn of_recording(mut self) -> Problem {
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            let why = self.detail.split(';').next().unwrap_or_default();
+            self.detail = format!(
+                "{why}, and what was asked is answered only when a record of it is in the audit log; ask again later"
+            );
+        }
+        self
     }
 
     /// 500: the cause goes to the log, not to the caller.
@@ -195,6 +213,16 @@ impl From<catalog::Error> for Problem {
             catalog::Error::InvalidSlug { .. } => Problem::bad("invalid_tenant", e.to_string()),
             catalog::Error::InvalidSource { .. } => Problem::bad("invalid_source", e.to_string()),
             catalog::Error::InvalidSettings { .. } => Problem::bad("invalid_settings", e.to_string()),
+            e if e.is_disk_full() => {
+                static SAID: Seldom = Seldom::new();
+                if let Some(times) = SAID.due() {
+                    tracing::error!(error = %e, times, "the catalog could not be written; its callers were told");
+                }
+                Problem::disk_full(match e.is_fatal() {
+                    true => "whether it was saved is known when there is room",
+                    false => "nothing was changed",
+                })
+            }
             e => Problem::internal("the catalog could not be used", &e),
         }
     }
@@ -207,11 +235,8 @@ impl From<ledger::SubmitError> for Problem {
                 Problem::busy(format!("{e}; nothing of the batch was stored, send it again"), 1)
             }
             ledger::SubmitError::Disk(_) => {
-                tracing::error!(error = %e, "a batch could not be written");
-                Problem::busy(
-                    "the server cannot write to its disk; nothing of the batch was stored, send it again later",
-                    5,
-                )
+                // The ledger says why in the log.
+                Problem::disk_full("nothing of the batch was stored")
             }
             ledger::SubmitError::Stopped(_) => Problem::busy(
                 "the server takes no records until it is restarted; whether this batch was stored is not known, and sending it again later is safe where records carry an `id`",
@@ -219,5 +244,26 @@ impl From<ledger::SubmitError> for Problem {
             ),
             ledger::SubmitError::Stale => Problem::busy("the batch waited too long; send it again", 1),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_503_whoever_met_it_and_each_says_what_became_of_what_was_asked() {
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let catalog = catalog::Error::File { action: "write", path: "catalog.db".into(), source: full };
+        let (of_catalog, of_ledger) = (Problem::from(catalog), Problem::from(ledger::SubmitError::Disk("full".into())));
+        for problem in [&of_catalog, &of_ledger] {
+            assert_eq!((problem.status().as_u16(), problem.retry_after), (503, Some(5)), "{problem:?}");
+            assert!(problem.detail().contains("disk is full"), "{problem:?}");
+        }
+        assert!(of_catalog.detail().contains("nothing was changed"));
+        assert!(of_ledger.detail().contains("nothing of the batch was stored"));
+        let of_reading = of_ledger.of_recording();
+        assert!(of_reading.detail().contains("audit log") && !of_reading.detail().contains("batch"), "{of_reading:?}");
+        assert_eq!(of_reading.retry_after, Some(5));
     }
 }

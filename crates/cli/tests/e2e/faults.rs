@@ -69,6 +69,13 @@ fn until_full(server: &Server, mut sent: usize) -> usize {
     }
 }
 
+/// Who looks whether the server takes records is told that it does not, and which part is to blame.
+fn not_ready(server: &Server) {
+    let ready = server.admin.anonymous().get("/health/ready");
+    assert_eq!((ready.status, ready.json()), (503, json!({ "status": "failing", "failing": ["disk"] })));
+    assert_eq!(server.admin.anonymous().get("/health/live").status, 200);
+}
+
 /// The room that a full disk leaves is on the disk itself, or, where no file system may be mounted, in the limit on a
 /// file's length that this process sets: to the program both are a write that is refused.
 #[test]
@@ -85,6 +92,7 @@ fn i1_a_full_disk_refuses_writes_loses_nothing_and_goes_on_when_there_is_room() 
     let last = format!("/v1/t/acme/records/acme-{:06}", sent - 1);
     assert_eq!(server.admin.get(&last).ok()["attributes"]["n"], sent - 1);
     assert_eq!(until_full(&server, sent), sent);
+    not_ready(&server);
     // A crash on the full disk: the start needs no room to give everything back.
     let home = server.kill();
     let server = match &small {
@@ -99,11 +107,30 @@ fn i1_a_full_disk_refuses_writes_loses_nothing_and_goes_on_when_there_is_room() 
     let server = match small.is_some() {
         // Filled again, and room made while it runs: no restart is needed.
         true => {
+            server.admin.write("beta", &records("beta", 0, 1));
             let filler = small.as_ref().unwrap().data.join("filler");
             let sent = sent + 500;
             std::fs::write(&filler, vec![1; 4 << 20]).unwrap();
             let more = until_full(&server, sent);
+            not_ready(&server);
+            std::fs::write(small.as_ref().unwrap().data.join("last"), vec![1; 16 << 20]).unwrap_err();
+            // A small record may still fit into what the journal's last page has left.
+            let sql = json!({ "sql": format!("select 1 -- {}", "x".repeat(1500)) }).to_string();
+            let refused = (0..50).map(|_| server.admin.post("/v1/t/beta/sql", &sql)).find(|reply| reply.status != 200);
+            for problem in [
+                refused.expect("the disk is full"),
+                server.admin.put("/v1/t/other", &json!({ "text": "x".repeat(100_000) }).to_string()),
+                server
+                    .admin
+                    .post("/v1/t/acme/keys", json!({ "name": "n".repeat(100), "scopes": ["read"] }).to_string()),
+            ] {
+                let said = problem.problem(503, "busy")["detail"].as_str().unwrap().to_owned();
+                assert!(said.contains("disk is full") && !said.contains("batch"), "{said}");
+                assert_eq!(problem.header("retry-after"), "5");
+            }
+            std::fs::remove_file(small.as_ref().unwrap().data.join("last")).unwrap();
             std::fs::remove_file(&filler).unwrap();
+            eventually("it is ready before anybody writes", || server.admin.get("/health/ready").status == 200);
             eventually("it goes on", || post(&server.admin, "acme", &records("acme", more, 100)).status == 200);
             assert_eq!(size(&server.admin, "acme"), more as u64 + 100);
             server
@@ -111,6 +138,8 @@ fn i1_a_full_disk_refuses_writes_loses_nothing_and_goes_on_when_there_is_room() 
         false => server,
     };
     let home = server.stop();
+    let said = home.logs().lines().filter(|line| line.contains("frames could not be written")).count();
+    assert!((1..20).contains(&said), "{said} lines of refused frames");
     home.verify().ok();
     drop(small);
 }
