@@ -64,8 +64,10 @@ pub async fn serve(listener: TcpListener, app: App, most: usize, mut stop: watch
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             refused.increment(1);
             if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
+                let id = app.ids.next(app.store().now());
+                tracing::debug!(request_id = id, "a connection was refused: there are too many");
                 tokio::spawn(async move {
-                    let _ = tokio::time::timeout(Duration::from_secs(1), refuse(stream)).await;
+                    let _ = tokio::time::timeout(Duration::from_secs(1), refuse(stream, &id)).await;
                     drop(permit);
                 });
             }
@@ -148,10 +150,12 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 /// Says that there are too many connections, and reads what was sent so that the answer is not lost.
-async fn refuse(mut stream: TcpStream) -> io::Result<()> {
-    let body = r#"{"type":"about:blank","title":"Service Unavailable","status":503,"code":"too_many_connections","detail":"the server has as many connections as it takes; close idle ones, or come back in a moment","request_id":null,"errors":[]}"#;
+async fn refuse(mut stream: TcpStream, id: &str) -> io::Result<()> {
+    let body = format!(
+        r#"{{"type":"about:blank","title":"Service Unavailable","status":503,"code":"too_many_connections","detail":"the server has as many connections as it takes; close idle ones, or come back in a moment","request_id":"{id}","errors":[]}}"#
+    );
     let answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\nRetry-After: 1\r\nConnection: close\r\n\r\n{body}",
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\nRetry-After: 1\r\nX-Request-Id: {id}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(answer.as_bytes()).await?;

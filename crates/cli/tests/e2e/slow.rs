@@ -321,6 +321,10 @@ fn connections_beyond_the_limit_are_told_so_and_the_others_are_served() {
         let said = Raw::open(&server).send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").rest();
         assert!(said.starts_with("HTTP/1.1 503 ") && said.contains("too_many_connections"), "{said}");
         assert!(said.contains("Retry-After: 1") && said.contains("Connection: close"), "{said}");
+        let (header, body) = said.split_once("\r\n\r\n").unwrap();
+        let problem: serde_json::Value = serde_json::from_str(body).unwrap();
+        let id = problem["request_id"].as_str().unwrap();
+        assert!(id.len() > 10 && header.contains(&format!("X-Request-Id: {id}")), "{said}");
     }
     assert!(server.metric("indelible_connections_refused_total") >= 5.0);
     server.admin.write("acme", &[good("one")]);
