@@ -1,7 +1,7 @@
 //! `serve` and `demo`: opening the folder, the first key, listening, and an orderly end.
 
 use crate::Done;
-use crate::client::{Failure, note};
+use crate::client::{Exit, Failure, note};
 use crate::outbound::Outbound;
 use crate::settings::{Flags, LogFormat, Settings, load, unknown_in_environment};
 use crate::{demo, print};
@@ -132,7 +132,9 @@ where
         .enable_all()
         .build()
         .map_err(|e| Failure::other(format!("could not start: {e}")))?;
-    let outcome = runtime.block_on(listen(settings, Arc::clone(&store), prepare, ready));
+    let (stop, stopping) = tokio::sync::watch::channel(false);
+    signals(stop).map_err(|e| Failure::other(format!("signals cannot be waited for: {e}")))?;
+    let outcome = runtime.block_on(listen(settings, Arc::clone(&store), stopping, prepare, ready));
     runtime.shutdown_timeout(Duration::from_secs(2));
     let closed = store
         .close()
@@ -141,18 +143,17 @@ where
     outcome.and(closed)
 }
 
-async fn listen<F, Fut>(settings: &Settings, store: Arc<Store>, prepare: F, ready: impl FnOnce(SocketAddr)) -> Done
+async fn listen<F, Fut>(
+    settings: &Settings,
+    store: Arc<Store>,
+    stopping: tokio::sync::watch::Receiver<bool>,
+    prepare: F,
+    ready: impl FnOnce(SocketAddr),
+) -> Done
 where
     F: FnOnce(App, tokio::sync::watch::Receiver<bool>) -> Fut,
     Fut: Future<Output = Result<(), Failure>>,
 {
-    let (stop, stopping) = tokio::sync::watch::channel(false);
-    let signalled = signals().map_err(|e| Failure::other(format!("signals cannot be waited for: {e}")))?;
-    tokio::spawn(async move {
-        signalled.await;
-        tracing::info!("stopping: open requests are finished first");
-        let _ = stop.send(true);
-    });
     let seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
     let metrics = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &seconds)
@@ -194,7 +195,7 @@ where
             server::finish(&app).await;
             Ok(())
         }
-        // Streams never end by themselves.
+        // Who takes nothing of an answer is not waited for.
         () = async { let _ = late.wait_for(|s| *s).await; tokio::time::sleep(GRACE).await } => Ok(()),
     }
 }
@@ -221,17 +222,34 @@ fn connections(wanted: usize) -> usize {
     wanted.min(most)
 }
 
-/// Waits for SIGTERM or SIGINT, which are caught from the moment this returns: one that comes while the server is
-/// still starting ends it in order too.
-fn signals() -> std::io::Result<impl Future<Output = ()>> {
+/// Says `stop` at SIGTERM or SIGINT, which are caught from the moment this returns: one that comes while the server is
+/// still starting ends it in order too. A second one ends the process as it is. They have a thread of their own, so that the second is
+/// heard also when all that is left is closing the folder.
+fn signals(stop: tokio::sync::watch::Sender<bool>) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-        }
-    })
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let (mut term, mut int) = {
+        let _inside = runtime.enter();
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+    };
+    let wait = async move {
+        let mut next = async || {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+            }
+        };
+        next().await;
+        tracing::info!("stopping: open requests are finished first; a second signal ends the process at once");
+        let _ = stop.send(true);
+        next().await;
+        tracing::warn!(
+            "a second signal: ended at once. What was answered is on disk, and the next start reads it back"
+        );
+        std::process::exit(Exit::Interrupted as i32);
+    };
+    std::thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(wait))?;
+    Ok(())
 }
 
 /// Fills the folder through the same way in as any other record. A folder that is filled already is left.
@@ -259,7 +277,7 @@ async fn fill(app: &App, fill_only: bool, stop: tokio::sync::watch::Receiver<boo
         note(&format!("sealed {total} records in {:.1} s", started.elapsed().as_secs_f64()));
     }
     if fill_only {
-        return Err(Failure::new(crate::client::Exit::Ok, "filled"));
+        return Err(Failure::new(Exit::Ok, "filled"));
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 use store::Store;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// Batches prepared at the same time. Each may hold some five times its 16 MiB while it is parsed, so this
 /// bounds that memory to about 640 MiB, and keeps two cores busy.
@@ -93,6 +93,8 @@ pub struct Inner {
     pub waits: Arc<Semaphore>,
     /// Live tails.
     pub tails: Arc<Semaphore>,
+    /// Whether the server is stopping: what never ends by itself ends then.
+    pub stopping: watch::Sender<bool>,
     /// Revocations being done.
     pub revocations: Arc<Semaphore>,
     /// Room for bodies.
@@ -136,6 +138,7 @@ impl App {
             reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
             waits: Arc::new(Semaphore::new(WAITS_AT_ONCE)),
             tails: Arc::new(Semaphore::new(TAILS_AT_ONCE)),
+            stopping: watch::Sender::new(false),
             revocations: Arc::new(Semaphore::new(REVOCATIONS_AT_ONCE)),
             bodies: Budget::default(),
             started: Instant::now(),

@@ -82,6 +82,8 @@ pub async fn serve(listener: TcpListener, app: App, most: usize, mut stop: watch
             drop((place, alive));
         });
     }
+    // Streams never end by themselves.
+    app.stopping.send_replace(true);
     drop((listener, alive));
     let _ = all_gone.recv().await;
 }

@@ -532,7 +532,8 @@ pub async fn tail(
     // Bodies are not streamed: every read of them would be a record, and so an event, of its own.
     let access = query::Access { bodies: false };
     let (send, receive) = tokio::sync::mpsc::channel::<Result<Event, Infallible>>(64);
-    tokio::spawn(async move {
+    let mut stopping = app.stopping.subscribe();
+    let follow = async move {
         let _turn = turn;
         let mut at = from;
         loop {
@@ -564,6 +565,13 @@ pub async fn tail(
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
             at = next;
+        }
+    };
+    // Its client connects again, to whatever is here then, and goes on after the last event that it got.
+    tokio::spawn(async move {
+        tokio::select! {
+            () = follow => {}
+            _ = stopping.wait_for(|stopping| *stopping) => {}
         }
     });
     let stream = tokio_stream::wrappers::ReceiverStream::new(receive);

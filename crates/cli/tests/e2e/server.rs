@@ -203,6 +203,12 @@ impl Server {
         self.take_home()
     }
 
+    /// Waits for its end. Gives its exit code and the folder.
+    pub fn ended(mut self) -> (Option<i32>, Home) {
+        let status = wait(&mut self.child, PATIENCE).expect("the server does not stop");
+        (status.code(), self.take_home())
+    }
+
     /// Sends SIGTERM and goes on.
     pub fn terminate(&self) {
         kill_process(Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap(), Signal::TERM).unwrap();

@@ -400,3 +400,20 @@ fn stopping_does_not_wait_for_idle_or_slow_clients() {
     };
     home.verify().ok();
 }
+
+#[test]
+fn a_second_signal_ends_a_server_that_still_waits_for_a_client() {
+    let server = Server::start(&[("SCRUB_SHARE", "0"), ("CLIENT_SECONDS", "600")]);
+    server.admin.write("acme", &[good("one")]);
+    let mut slow = Raw::open(&server);
+    slow.header(&server, &format!("POST {RECORDS}"), "Content-Length: 5000\r\n").send("{");
+    eventually("it is under way", || server.metric("indelible_request_bytes") > 0.0);
+    server.terminate();
+    eventually("it is stopping", || server.home.logs().contains("stopping: open requests are finished first"));
+    server.terminate();
+    let (code, home) = server.ended();
+    assert_eq!(code, Some(130));
+    assert!(home.logs().contains("a second signal"), "{}", home.logs());
+    let server = home.start();
+    assert_eq!(server.admin.get("/v1/t/acme").ok()["records"], 1);
+}

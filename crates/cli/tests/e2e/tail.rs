@@ -88,3 +88,20 @@ fn the_tail_ends_when_its_key_is_revoked_and_shows_no_bodies() {
     assert!(!rest.contains("after") && !rest.contains("key.revoke"), "{rest}");
     assert!(!rest.contains("private words") && !seen[0].1.to_string().contains("private words"));
 }
+
+#[test]
+fn a_tail_ends_in_order_when_the_server_stops() {
+    let server = Server::start(&[]);
+    server.admin.write("acme", &[event("before", "failure")]);
+    let mut stream = server.admin.stream("/v1/t/acme/tail", &[]);
+    server.admin.write("acme", &[event("a", "failure")]);
+    assert_eq!(read(&mut stream, 1)[0].1["id"], "a");
+    server.terminate();
+    // Cut off, as after the time that open requests have, it would end with an error.
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).unwrap();
+    let (code, home) = server.ended();
+    assert_eq!(code, Some(0));
+    let server = home.start();
+    assert_eq!(server.admin.get("/v1/t/acme").ok()["records"], 2);
+}
