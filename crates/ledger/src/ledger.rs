@@ -26,7 +26,7 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use writer::{Landed, Writer};
 
@@ -228,6 +228,8 @@ pub struct Stats {
     pub bytes: AtomicU64,
     /// Microseconds spent in append and sync.
     pub sync_micros: AtomicU64,
+    /// Time of the newest frame, of an earlier run too, microseconds UTC.
+    pub recorded_at: AtomicI64,
 }
 
 /// Size and root of a tenant's tree.
@@ -323,7 +325,7 @@ impl Ledger {
             frozen: Mutex::default(),
             failed: RwLock::new(None),
             health: Health::default(),
-            stats: Stats::default(),
+            stats: Stats { recorded_at: found.recorded_at.into(), ..Stats::default() },
         });
         let shared = Arc::clone(&inner);
         let thread = Writer::start(&inner)

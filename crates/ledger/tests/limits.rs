@@ -13,6 +13,10 @@ use std::sync::{Arc, Barrier, mpsc};
 use std::time::Duration;
 
 fn open(disk: &FaultyDisk, pool_bytes: usize, tail_bytes: usize) -> Ledger {
+    open_with(disk, pool_bytes, tail_bytes, &TestClock::default())
+}
+
+fn open_with(disk: &FaultyDisk, pool_bytes: usize, tail_bytes: usize, clock: &TestClock) -> Ledger {
     let config = Config {
         dir: journal(),
         ledger: LEDGER,
@@ -22,7 +26,6 @@ fn open(disk: &FaultyDisk, pool_bytes: usize, tail_bytes: usize) -> Ledger {
         overlap_bytes: disk::COLD_LEAST,
     };
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-    let clock = TestClock::default();
     Ledger::open(config, disk, clock.clock(), Vec::new(), 0, &HashMap::new(), key_of, |_, _| {}).unwrap().0
 }
 
@@ -132,6 +135,22 @@ fn whether_records_are_taken_is_told_also_where_nobody_sends_any() {
     assert_eq!(ledger.refusing(), None);
     ledger.close();
     assert_eq!(ledger.refusing(), Some(Refusing::Stopped));
+}
+
+#[test]
+fn the_time_of_the_newest_record_is_told_whatever_the_clock_says() {
+    let disk = FaultyDisk::new(1);
+    let clock = TestClock::default();
+    clock.set(5_000_000);
+    let ledger = open_with(&disk, 1 << 20, 1 << 20, &clock);
+    let newest = |ledger: &Ledger| ledger.stats().recorded_at.load(Ordering::Relaxed);
+    assert_eq!(rows(&ledger, 1, &[row("", "a")]).unwrap().recorded_at, 5_000_000);
+    clock.set(2_000_000);
+    assert_eq!(rows(&ledger, 1, &[row("", "b")]).unwrap().recorded_at, 5_000_000);
+    assert_eq!(newest(&ledger), 5_000_000);
+    ledger.close();
+    drop(ledger);
+    assert_eq!(newest(&open_with(&disk, 1 << 20, 1 << 20, &clock)), 5_000_000, "also of the run before");
 }
 
 #[test]

@@ -103,6 +103,13 @@ pub async fn metrics(State(app): State<App>) -> Response {
             load(&counters.failures),
         ),
     ];
+    let behind = stats.recorded_at.load(Ordering::Relaxed).saturating_sub(store.now()).max(0);
+    gauges.push((
+        "indelible_clock_behind_seconds",
+        "gauge",
+        "How far the clock is behind the newest record's time.",
+        behind as f64 / 1e6,
+    ));
     let (requests, answers) = app.bodies.used();
     gauges.extend([
         ("indelible_request_bytes", "gauge", "Bytes of request bodies in memory.", requests as f64),

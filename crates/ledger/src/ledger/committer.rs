@@ -83,7 +83,9 @@ impl Committer {
             (None, Some(journal)) => Place { seq: journal.next_seq(), at: journal.end() },
             (None, None) => return,
         };
-        let now = (self.clock)().max(below.map_or(self.recorded_at, |below| below.now));
+        let (clock, last) = ((self.clock)(), below.map_or(self.recorded_at, |below| below.now));
+        inner.health.clock(clock, last);
+        let now = clock.max(last);
         let fresh = self.fresh.pop().unwrap_or_default();
         let heads = &self.heads;
         let head = |tenant| head(heads, inner, tenant);
@@ -161,6 +163,7 @@ impl Committer {
             return;
         }
         self.recorded_at = sealed.now;
+        inner.stats.recorded_at.store(sealed.now, Ordering::Relaxed);
         let mut weight = 0;
         let mut groups = std::mem::take(&mut sealed.groups);
         for (tenant, group) in &mut groups {

@@ -12,6 +12,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+/// A clock that is so many microseconds behind was set back, and not only put right a little.
+const SET_BACK: i64 = 1_000_000;
 /// For so long after a frame was refused nothing is tried.
 const RECENT: Duration = Duration::from_secs(5);
 /// Bytes that are tried at least, and at most: with room for a MiB most batches are taken.
@@ -40,6 +42,7 @@ pub(super) struct Health {
     /// Weight of the last batch that the tail had no room for, where none was let in since; else 0.
     pub tail: AtomicUsize,
     said: Seldom,
+    clock_said: Seldom,
 }
 
 impl Health {
@@ -50,6 +53,20 @@ impl Health {
         }
         *self.refused.lock() = Some((Instant::now(), bytes));
         self.any.store(true, Ordering::Release);
+    }
+
+    /// The clock as a frame is put together on top of one of `last`, microseconds UTC.
+    pub fn clock(&self, now: i64, last: i64) {
+        let behind = last.saturating_sub(now);
+        if behind >= SET_BACK
+            && let Some(frames) = self.clock_said.due()
+        {
+            tracing::warn!(
+                seconds = behind as f64 / 1e6,
+                frames,
+                "the clock is behind the newest record, so it was set back; records get that record's time until it has caught up"
+            );
+        }
     }
 
     /// A frame was written.
@@ -104,5 +121,21 @@ impl Ledger {
         }
         let weight = inner.health.tail.load(Ordering::Relaxed);
         (weight > 0 && !inner.tail_has_room(weight)).then_some(Refusing::Tail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_back_is_said_and_one_that_was_put_right_is_not() {
+        let health = Health::default();
+        health.clock(10, 9 + SET_BACK);
+        health.clock(10, 0);
+        assert_eq!(health.clock_said.due(), Some(1), "nothing was said before this");
+        let health = Health::default();
+        health.clock(10, 10 + SET_BACK);
+        assert_eq!(health.clock_said.due(), None, "it was said just now");
     }
 }
