@@ -164,6 +164,7 @@ where
         trusted_proxies: settings.trusted_proxies.clone(),
         fetch: Arc::new(outbound),
         public_ledger: settings.public_ledger,
+        query_time: Duration::from_secs(settings.query_seconds),
         client_patience: Duration::from_secs(settings.client_seconds),
         version: env!("CARGO_PKG_VERSION"),
     };

@@ -8,7 +8,7 @@
 //! 3. `flush_mib` is at least 1 and less than `tail_mib`; `tail_mib` is at most 65536.
 //! 4. `compaction_share` is from 0.01 to 1.
 //! 5. `checkpoint_ms` is from 100 to 60000.
-//! 6. `max_connections` is from 16 to 1000000, `client_seconds` from 1 to 3600.
+//! 6. `max_connections` is from 16 to 1000000, `client_seconds` and `query_seconds` from 1 to 3600.
 //! 7. `scrub_share` is from 0 to 1, `scrub_hours` from 0.0001 to 8784 (a year).
 
 use crate::Done;
@@ -53,6 +53,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// Seconds a client may take to send a header or a body, to take any byte of an answer, and to ask again.
     pub client_seconds: u64,
+    /// Seconds that a page, a count or a look-up may take.
+    pub query_seconds: u64,
     /// MiB of records in memory that make a segment due.
     pub flush_mib: usize,
     /// Seconds after which a segment is due, however few records there are.
@@ -86,6 +88,7 @@ impl Default for Settings {
             public_ledger: true,
             max_connections: 10_240,
             client_seconds: 60,
+            query_seconds: 30,
             flush_mib: 128,
             flush_seconds: 300,
             tail_mib: 1024,
@@ -164,7 +167,7 @@ pub fn run(args: &ConfigArgs) -> Done {
     }
 }
 
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 20] = [
     "data",
     "listen",
     "host",
@@ -175,6 +178,7 @@ const NAMES: [&str; 19] = [
     "public_ledger",
     "max_connections",
     "client_seconds",
+    "query_seconds",
     "flush_mib",
     "flush_seconds",
     "tail_mib",
@@ -301,6 +305,9 @@ fn validate(s: &Settings) -> Result<(), String> {
             s.max_connections, s.client_seconds
         ));
     }
+    if !(1..=3600).contains(&s.query_seconds) {
+        return Err(format!("`query_seconds` is {}; it is from 1 to 3600", s.query_seconds));
+    }
     if !(0.0..=1.0).contains(&s.scrub_share) || !(0.0001..=8784.0).contains(&s.scrub_hours) {
         return Err(format!(
             "`scrub_share` is {} and `scrub_hours` {}; the share is from 0 to 1, the hours from 0.0001 to 8784",
@@ -374,6 +381,7 @@ mod tests {
             ("compaction_share = 7.0", "compaction_share"),
             ("max_connections = 3", "max_connections"),
             ("client_seconds = 0", "client_seconds"),
+            ("query_seconds = 0", "query_seconds"),
             ("scrub_share = 2", "scrub_share"),
             ("scrub_hours = 0", "scrub_hours"),
             ("listen = \"here\"", "listen"),

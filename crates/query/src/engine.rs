@@ -4,6 +4,7 @@
 //! Not here: SQL (`sql`), and folding records to their latest state (`fold`).
 
 use crate::cursor::{Cursor, CursorError, fingerprint};
+use crate::deadline::{Deadline, Ended};
 use crate::fold;
 use crate::json::{Places, Row, is_body};
 use crate::lang::{Filter, Key, Query, View};
@@ -43,6 +44,9 @@ pub enum Error {
     /// A limit of the request.
     #[error("{0}")]
     Limit(String),
+    /// It took too long, or nobody waits for it any more.
+    #[error(transparent)]
+    Ended(#[from] Ended),
     /// SQL that is not allowed or wrong.
     #[error("{0}")]
     Sql(String),
@@ -53,13 +57,14 @@ pub enum Error {
 
 impl From<segments::Error> for Error {
     fn from(e: segments::Error) -> Self {
-        Error::Store(e.into())
+        let ended = if let segments::Error::Compute(e) = &e { Ended::of(e) } else { None };
+        ended.map_or_else(|| Error::Store(e.into()), Error::Ended)
     }
 }
 
 impl From<arrow::error::ArrowError> for Error {
     fn from(e: arrow::error::ArrowError) -> Self {
-        Error::Store(segments::Error::Compute(e).into())
+        segments::Error::Compute(e).into()
     }
 }
 
@@ -101,6 +106,7 @@ pub enum Items {
 /// Everything that reads, over one store.
 pub struct Engine {
     pub(crate) store: Arc<Store>,
+    pub(crate) deadline: Deadline,
 }
 
 impl std::fmt::Debug for Engine {
@@ -112,7 +118,18 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     /// An engine over this store.
     pub fn new(store: Arc<Store>) -> Engine {
-        Engine { store }
+        Engine { store, deadline: Deadline::default() }
+    }
+
+    /// The same for one query, which ends with [`Error::Ended`] once its time is over.
+    #[must_use]
+    pub fn within(&self, deadline: &Deadline) -> Engine {
+        Engine { store: Arc::clone(&self.store), deadline: deadline.clone() }
+    }
+
+    /// A matcher of a query's filter, within its time.
+    pub(crate) fn matcher(&self, query: &Query, log: bool) -> Matcher {
+        Matcher::new(query.view, query.filter.clone(), log).within(&self.deadline)
     }
 
     /// The store beneath.
@@ -159,9 +176,8 @@ impl Engine {
         let mut last = None;
         let mut bytes = 0;
         if query.view.folded() {
-            let state = fold::latest(&snapshot, query.view, self.store.now())?;
-            let matcher = Matcher::new(query.view, query.filter.clone(), false);
-            let all = state.matching(&matcher, &time, before.as_ref())?;
+            let state = fold::latest(&snapshot, query.view, self.store.now(), &self.deadline)?;
+            let all = state.matching(&self.matcher(query, false), &time, before.as_ref())?;
             let all_rows = all.len();
             let places = Places::of(&state.columns);
             for row in all.into_iter().take(limit) {
@@ -180,10 +196,11 @@ impl Engine {
         } else {
             let wanted = Wanted {
                 projection: projection(view, access),
-                matcher: Some(Arc::new(Matcher::new(query.view, query.filter.clone(), true))),
+                matcher: Some(Arc::new(self.matcher(query, true))),
                 time,
                 before,
                 limit: Some(limit + 1),
+                deadline: self.deadline.clone(),
             };
             let places = Places::of(&wanted.projection);
             let mut merge = Merge::new(&snapshot, &wanted);
@@ -231,17 +248,18 @@ impl Engine {
         let snapshot = self.store.snapshot(tenant, None);
         let mut own = empty();
         if query.view.folded() {
-            let state = fold::latest(&snapshot, query.view, self.store.now())?;
-            let rows = state.matching(&Matcher::new(query.view, query.filter.clone(), false), &time, None)?;
+            let state = fold::latest(&snapshot, query.view, self.store.now(), &self.deadline)?;
+            let rows = state.matching(&self.matcher(query, false), &time, None)?;
             add(&mut own, &state.take(&rows, columns)?)?;
             return Ok(vec![own]);
         }
         let wanted = Wanted {
             projection: columns.to_vec(),
-            matcher: Some(Arc::new(Matcher::new(query.view, query.filter.clone(), true))),
+            matcher: Some(Arc::new(self.matcher(query, true))),
             time,
             before: None,
             limit: None,
+            deadline: self.deadline.clone(),
         };
         let mut pieces = Vec::new();
         for segment in &snapshot.segments {
@@ -255,6 +273,7 @@ impl Engine {
                 request.rows = Some(rows.clone());
                 request.dictionaries = true;
                 for batch in segment.scan(&request)? {
+                    self.deadline.check()?;
                     add(result, &batch?)?;
                 }
             }
@@ -270,6 +289,7 @@ impl Engine {
                 })
                 .collect();
             for block in &snapshot.blocks {
+                self.deadline.check()?;
                 add(&mut own, &crate::source::block_rows(block, &snapshot, &wanted)?)?;
             }
             work(&mut own)?;

@@ -11,6 +11,7 @@
 mod ends;
 mod row;
 
+use crate::deadline::Deadline;
 use crate::engine::{Error, Result};
 use crate::lang::{Source, View};
 use crate::predicate::{CREATED_AT, Matcher, STATUS};
@@ -104,8 +105,8 @@ fn carried(view: View) -> Vec<usize> {
 /// Folds a snapshot's records of a view.
 ///
 /// # Errors
-/// What reading failed with.
-pub fn latest(snapshot: &Snapshot, view: View, now: i64) -> Result<Latest> {
+/// What reading failed with, or that it takes too long.
+pub fn latest(snapshot: &Snapshot, view: View, now: i64, deadline: &Deadline) -> Result<Latest> {
     let ids: Vec<usize> = view.fold_id().unwrap_or_default().iter().map(|f| columns::of(*f)).collect();
     // Every column: a filter may name any of the envelope's.
     let mut projection = vec![columns::TIME, columns::ID];
@@ -116,6 +117,7 @@ pub fn latest(snapshot: &Snapshot, view: View, now: i64) -> Result<Latest> {
         time: i64::MIN..i64::MAX,
         before: None,
         limit: None,
+        deadline: deadline.clone(),
     };
     let place = |c: usize| projection.iter().position(|p| *p == c);
     let (Some(index_at), Some(recorded_at), Some(id_at)) =
@@ -157,6 +159,7 @@ pub fn latest(snapshot: &Snapshot, view: View, now: i64) -> Result<Latest> {
             Some((p, n)) if std::ptr::addr_eq(p, pointer) => n,
             _ => {
                 // Batches of several sources take turns; each is kept once.
+                deadline.check()?;
                 let known = batches.iter().rposition(|b| std::ptr::addr_eq(Arc::as_ptr(b.column(0)), pointer));
                 known.unwrap_or_else(|| {
                     batches.push(RecordBatch::clone(&batch));

@@ -7,6 +7,7 @@
 
 mod aggregate;
 mod cursor;
+mod deadline;
 mod engine;
 mod fold;
 mod json;
@@ -20,6 +21,7 @@ mod sql;
 
 pub use aggregate::{Bar, Counts, Group};
 pub use cursor::{Cursor, CursorError};
+pub use deadline::{Deadline, Ended};
 pub use engine::{Access, DEFAULT_LIMIT, Engine, Error, Items, MAX_LIMIT, Page, Result, asks_for_bodies};
 pub use fold::Standing;
 pub use lang::{Query, View};

@@ -3,7 +3,8 @@
 //! Owns the fast ways of the common tests and the look-up probes; whatever has no fast way falls back to
 //! `lang::Test::matches`, the reference. Not here: what a test means (`lang::filter`).
 
-use crate::lang::filter::{fold, fold_for};
+use crate::deadline::Deadline;
+use crate::lang::filter::{Pattern, fold, fold_for};
 use crate::lang::views::envelope;
 use crate::lang::{Column, ColumnKind, Filter, Key, Op, Source, Test, Value, View};
 use arrow::array::{
@@ -48,6 +49,7 @@ pub struct Matcher {
     columns: Vec<usize>,
     probes: Vec<Vec<Probe>>,
     needs: Vec<Vec<Need>>,
+    deadline: Deadline,
 }
 
 impl Matcher {
@@ -65,7 +67,13 @@ impl Matcher {
         let mut probes = probes(&filter);
         probes.retain(|p| !p.is_empty());
         let needs = needs(&filter, view);
-        Matcher { view, filter, columns: used, probes, needs }
+        Matcher { view, filter, columns: used, probes, needs, deadline: Deadline::default() }
+    }
+
+    /// The same until then: evaluating it fails afterwards.
+    #[must_use]
+    pub fn within(self, deadline: &Deadline) -> Matcher {
+        Matcher { deadline: deadline.clone(), ..self }
     }
 
     /// Whether it lets everything through.
@@ -91,6 +99,7 @@ impl Matcher {
         rows: usize,
         get: &dyn Fn(usize) -> Option<ArrayRef>,
     ) -> Result<BooleanBuffer, ArrowError> {
+        self.deadline.check()?;
         Ok(match filter {
             Filter::All => BooleanBuffer::new_set(rows),
             Filter::And(parts) => {
@@ -118,6 +127,7 @@ impl Matcher {
                     return Ok(BooleanBuffer::new_set(rows));
                 }
                 for column in self.view.searched().flat_map(sources) {
+                    self.deadline.check()?;
                     if let Some(array) = texts(get, column)? {
                         any = &any | &contains(&array, &wanted, false);
                     }
@@ -153,6 +163,11 @@ impl Matcher {
                     }),
                     _ => Some(self.first_text(c, rows, get, &|v| fold_for(v, c.loose()).contains(&wanted))?),
                 }
+            }
+            (Key::Column(c), Value::Text(w), Op::Like) if c.kind == ColumnKind::Text => {
+                // Read once, and not for every row: it may be as long as the filter.
+                let pattern = Pattern::parse(w).folded(c.loose());
+                Some(self.first_text(c, rows, get, &|v| pattern.fits(&fold_for(v, c.loose())))?)
             }
             (Key::Column(c), _, Op::Exists) => {
                 let mut any = BooleanBuffer::new_unset(rows);
@@ -190,9 +205,11 @@ impl Matcher {
             return Ok(if test.op.negative() { !&mask } else { mask });
         }
         let arrays: Vec<ArrayRef> = key_sources(&test.key).into_iter().filter_map(get).collect();
+        let holds = test.prepared();
         let mut out = BooleanBufferBuilder::new(rows);
         for row in 0..rows {
-            out.append(test.matches(value_at(&test.key, &arrays, row).as_deref()));
+            self.deadline.check_at(row)?;
+            out.append(test.matches_by(&*holds, value_at(&test.key, &arrays, row).as_deref()));
         }
         Ok(out.finish())
     }
@@ -213,6 +230,7 @@ impl Matcher {
         // Neighbours are often equal: the last value's answer is kept.
         let mut last: Option<(&str, bool)> = None;
         for row in 0..rows {
+            self.deadline.check_at(row)?;
             let value = arrays.iter().find(|a| a.is_valid(row)).map(|a| a.value(row));
             out.append(match (value, last) {
                 (None, _) => false,
@@ -480,61 +498,4 @@ pub fn value_at(key: &Key, arrays: &[ArrayRef], row: usize) -> Option<Cow<'stati
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::lang::{Clock, text};
-    use event::encode::{fields, put, put_time};
-    use proptest::prelude::*;
-    use segments::{BatchBuilder, RowRef, RowTest};
-
-    fn row(id: usize, message: &str, email: &str, action: &str, attributes: &str, recipients: &[String]) -> Vec<u8> {
-        let mut out = Vec::new();
-        put(&mut out, Field::Id, format!("id-{id}").as_bytes());
-        put(&mut out, Field::Log, b"event");
-        put_time(&mut out, Field::Time, id as i64);
-        put(&mut out, Field::Action, action.as_bytes());
-        if !recipients.is_empty() {
-            put(&mut out, Field::ActorEmail, email.as_bytes());
-        }
-        put(&mut out, Field::Message, message.as_bytes());
-        put(&mut out, Field::Attributes, attributes.as_bytes());
-        recipients.iter().for_each(|r| put(&mut out, Field::NotificationRecipient, r.as_bytes()));
-        out
-    }
-
-    proptest! {
-        /// What is left out before the filter is evaluated would not have matched.
-        #[test]
-        fn needs_leave_out_nothing_that_matches(
-            rows in prop::collection::vec(
-                ("[abKkÄ _.]{0,6}", "[abK@]{1,4}", "[ab_. -]{1,4}", "[abk]{1,3}", prop::collection::vec("[ab]{1,2}", 0..2)), 1..30),
-            key in prop::sample::select(vec!["message", "actor.email", "action", "attributes.k", "id"]),
-            test in prop::sample::select(vec![":", "~"]),
-            value in "[abk ]{1,3}", other in "[abk]{1,2}", shape in 0..5usize,
-        ) {
-            let one = format!("{key}{test}\"{value}\"");
-            let filter = match shape {
-                0 => one,
-                1 => format!("NOT {one}"),
-                2 => format!("{one} OR message~\"{other}\""),
-                3 => format!("{one} AND message~\"{other}\""),
-                _ => format!("\"{other}\""),
-            };
-            let filter = text::parse(&filter, View::Records, &Clock::utc(0)).unwrap();
-            let matcher = Matcher::new(View::Records, filter, true);
-            let rows: Vec<Vec<u8>> = rows.iter().enumerate().map(|(i, (message, email, action, value, recipients))| {
-                row(i, message, email, action, &format!("{{\"k\":\"{value}\"}}"), recipients)
-            }).collect();
-            let mut builder = BatchBuilder::new();
-            for (i, row) in rows.iter().enumerate() {
-                builder.push(RowRef { tenant: "t", index: i as u64, recorded_at: 0, kind: 0, row }).unwrap();
-            }
-            let batch = builder.finish().unwrap();
-            let found = matcher.evaluate_with(rows.len(), &|c| batch.columns().get(c).cloned()).unwrap();
-            let mut test = RowTest::new(matcher.needs());
-            for (i, row) in rows.iter().enumerate() {
-                prop_assert!(!found.value(i) || test.can_match(row), "{:?}", fields(row).collect::<Vec<_>>());
-            }
-        }
-    }
-}
+mod tests;

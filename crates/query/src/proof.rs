@@ -3,7 +3,6 @@
 use crate::engine::{Access, Engine, Error, Result};
 use crate::json::{Places, Row, is_body};
 use crate::lang::Query;
-use crate::predicate::Matcher;
 use arrow::array::Array;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -101,8 +100,7 @@ impl Engine {
             })?;
         }
         let batch = builder.finish()?;
-        let matcher = Matcher::new(query.view, query.filter.clone(), true);
-        let mask = matcher.evaluate_with(batch.num_rows(), &|c| batch.columns().get(c).cloned())?;
+        let mask = self.matcher(query, true).evaluate_with(batch.num_rows(), &|c| batch.columns().get(c).cloned())?;
         let places = Places::of(&(0..columns::COUNT).collect::<Vec<_>>());
         let mut out = Vec::new();
         for row in (0..batch.num_rows()).filter(|r| mask.is_valid(*r) && mask.value(*r)) {

@@ -1,5 +1,6 @@
 //! Rows of a snapshot in order: segments and tail blocks, merged newest first and opened only when due.
 
+use crate::deadline::Deadline;
 use crate::predicate::Matcher;
 use arrow::array::{AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch};
 use arrow::compute::filter_record_batch;
@@ -23,6 +24,8 @@ pub struct Wanted {
     pub before: Option<(i64, String)>,
     /// At most so many rows in all.
     pub limit: Option<usize>,
+    /// Until when.
+    pub deadline: Deadline,
 }
 
 /// A batch with its place in the merge.
@@ -162,6 +165,7 @@ fn advance(
     wanted: &Wanted,
     ahead: &mut usize,
 ) -> Result<(), segments::Error> {
+    wanted.deadline.check()?;
     let batch = match std::mem::replace(&mut source.feed, Feed::Done) {
         Feed::Segment(segment) => {
             let request = request(snapshot, wanted);
@@ -186,7 +190,7 @@ fn advance(
                 let n = search.pieces.len().min(*ahead);
                 let pieces: Vec<Range<u64>> = search.pieces.drain(..n).collect();
                 *ahead = (*ahead * 2).min(MOST_AHEAD);
-                search.found = side_by_side(&search.segment, &pieces, &request(snapshot, wanted))?.into();
+                search.found = side_by_side(&search.segment, &pieces, snapshot, wanted)?.into();
             }
             let batch = search.found.pop_front();
             if batch.is_some() {
@@ -205,10 +209,12 @@ fn advance(
 fn side_by_side(
     segment: &Arc<segments::Segment>,
     pieces: &[Range<u64>],
-    request: &ScanRequest<'_>,
+    snapshot: &Snapshot,
+    wanted: &Wanted,
 ) -> Result<Vec<RecordBatch>, segments::Error> {
     let one = |rows: &Range<u64>| {
-        let mut request = request.clone();
+        wanted.deadline.check()?;
+        let mut request = request(snapshot, wanted);
         request.rows = Some(rows.clone());
         segment.scan(&request)?.collect::<Result<Vec<_>, _>>()
     };

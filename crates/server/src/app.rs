@@ -1,6 +1,7 @@
 //! The application's state, its routes, and what happens around every request.
 
 use crate::body::{self, Budget};
+use crate::gone::{CLIENT, Client};
 use crate::heard::Heard;
 use crate::ids::Ids;
 use crate::problem::{Problem, REQUEST_ID, TRACE};
@@ -49,6 +50,8 @@ pub struct Options {
     /// How long a client may take to send a header or a body, to take any byte of an answer, and to ask again
     /// on an idle connection.
     pub client_patience: Duration,
+    /// How long a page, a count or a look-up may take.
+    pub query_time: Duration,
     /// How addresses of others are read.
     pub fetch: Arc<dyn push::Fetch>,
     /// The version shown.
@@ -264,8 +267,9 @@ async fn around(State(app): State<App>, mut request: Request, next: Next) -> Res
     let started = Instant::now();
     let trace =
         request.headers().get("traceparent").and_then(|v| v.to_str().ok()).and_then(systems::cloudevents::trace);
+    let client = request.extensions_mut().remove::<Client>();
     let answered = async { plain_errors(next.run(request).await) };
-    let mut response = REQUEST_ID.scope(id.clone(), TRACE.scope(trace, answered)).await;
+    let mut response = REQUEST_ID.scope(id.clone(), TRACE.scope(trace, CLIENT.scope(client, answered))).await;
     let status = response.status().as_u16();
     let took = started.elapsed();
     metrics::histogram!("indelible_http_request_seconds", "route" => route.clone(), "status" => status.to_string())

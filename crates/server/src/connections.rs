@@ -5,11 +5,13 @@
 //! ([`crate::body`]) and what is asked ([`crate::router`]).
 
 use crate::app::{App, router};
+use crate::gone::Client;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -97,9 +99,12 @@ async fn connection(
 ) {
     // Answers are written whole: waiting for more to send would only hold the last part up.
     let _ = stream.set_nodelay(true);
+    let stream = Arc::new(Mutex::new(stream));
+    let client = Client(Arc::clone(&stream));
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let mut request: Request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(client.clone());
         Box::pin(routes.clone().oneshot(request))
     });
     let mut http = http1::Builder::new();
@@ -120,7 +125,9 @@ async fn connection(
         tracing::debug!(error = %e, "a connection ended early");
         return;
     }
-    let mut stream = serving.into_parts().io.into_inner().stream;
+    let stream = serving.into_parts().io.into_inner().stream;
+    // The requests are answered, and have let go of it.
+    let Some(mut stream) = Arc::into_inner(stream).map(Mutex::into_inner) else { return };
     let lingers = async {
         tokio::select! {
             _ = forget_the_rest(&mut stream) => {}
@@ -164,9 +171,10 @@ async fn refuse(mut stream: TcpStream, id: &str) -> io::Result<()> {
     forget_the_rest(&mut stream).await
 }
 
-/// A connection that fails when its client takes nothing of what is written for too long.
+/// A connection that fails when its client takes nothing of what is written for too long. The stream is behind a lock that nobody
+/// else wants for long: a request that takes its time looks whether its client is still there.
 struct Patient {
-    stream: TcpStream,
+    stream: Arc<Mutex<TcpStream>>,
     patience: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
 }
@@ -187,14 +195,14 @@ impl Patient {
 }
 
 impl AsyncRead for Patient {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.stream.lock()).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Patient {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, data);
+        let written = Pin::new(&mut *self.stream.lock()).poll_write(cx, data);
         self.watch(cx, written)
     }
 
@@ -203,19 +211,19 @@ impl AsyncWrite for Patient {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        let written = Pin::new(&mut *self.stream.lock()).poll_write_vectored(cx, parts);
         self.watch(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.lock().is_write_vectored()
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.stream.lock()).poll_flush(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.stream.lock()).poll_shutdown(cx)
     }
 }

@@ -173,7 +173,7 @@ async fn render(
     items: Vec<String>,
 ) -> Result<Vec<Option<String>>, Problem> {
     let tenant = Arc::clone(tenant);
-    blocking(app, move |app| {
+    blocking(app, move |app, _| {
         let unreadable = |e: serde_json::Error| {
             query::Error::from(store::Error::Missing { tenant: tenant.slug.clone(), what: e.to_string() })
         };

@@ -17,6 +17,7 @@ mod decompress;
 mod deriving;
 mod faces;
 mod gap;
+mod gone;
 mod heard;
 mod ids;
 mod intake;

@@ -195,6 +195,11 @@ impl From<query::Error> for Problem {
             query::Error::Cursor(e) => Problem::bad("invalid_cursor", e.to_string()),
             query::Error::Scope(_) => Problem::new(StatusCode::FORBIDDEN, "missing_scope", e.to_string()),
             query::Error::Limit(what) => Problem::bad("limit", what),
+            query::Error::Ended(why) => Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "query_timeout",
+                format!("{why}; give `from` and `to` nearer to each other, or a filter with fewer or simpler tests"),
+            ),
             query::Error::Sql(what) => Problem::bad("invalid_sql", what),
             query::Error::Store(e) => e.into(),
         }

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::auth::{self, Caller};
+use crate::gone;
 use crate::intake::record_use;
 use crate::log::newest;
 use crate::problem::Problem;
@@ -18,7 +19,7 @@ use event::time;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use query::lang::{Clock, ask, text, time as when};
-use query::{Counts, Group, Items, Page, View};
+use query::{Counts, Deadline, Engine, Group, Items, Page, View};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -58,17 +59,37 @@ async fn turn(app: &App) -> Result<OwnedSemaphorePermit, Problem> {
     }
 }
 
-/// Runs blocking work on a thread that may block, a bounded number at a time.
+/// Stops a query when whoever asked it is gone.
+struct Asked(Deadline);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// Runs blocking work on a thread that may block, a bounded number at a time. What it asks of the engine that it is given ends when
+/// its time is over or its client gone.
 pub(crate) async fn blocking<T: Send + 'static>(
     app: &App,
-    work: impl FnOnce(&App) -> query::Result<T> + Send + 'static,
+    work: impl FnOnce(&App, &Engine) -> query::Result<T> + Send + 'static,
 ) -> Result<T, Problem> {
-    let _permit = turn(app).await?;
-    let shared = app.clone();
-    tokio::task::spawn_blocking(move || work(&shared))
-        .await
-        .map_err(|e| Problem::internal("the query failed", &e))?
-        .map_err(Into::into)
+    let turn = turn(app).await?;
+    let asked = Asked(Deadline::after(app.options.query_time));
+    let (shared, engine) = (app.clone(), app.engine.within(&asked.0));
+    let mut work = tokio::task::spawn_blocking(move || {
+        // Held as long as there is work, also where nobody waits for it any more.
+        let _turn = turn;
+        work(&shared, &engine)
+    });
+    let done = tokio::select! {
+        done = &mut work => done,
+        () = gone::client() => {
+            asked.0.stop();
+            work.await
+        }
+    };
+    done.map_err(|e| Problem::internal("the query failed", &e))?.map_err(Into::into)
 }
 
 /// The query that a page's parameters ask for.
@@ -147,7 +168,7 @@ async fn page(app: &App, caller: &Caller, query: query::Query) -> Result<Page, P
 pub(crate) async fn page_of(app: &App, caller: &Caller, query: query::Query, items: Items) -> Result<Page, Problem> {
     let (tenant, access, view) = (caller.tenant.clone(), caller.access(), query.view);
     let asked = query::asks_for_bodies(&query);
-    let page = blocking(app, move |app| app.engine.page_of(&tenant, &query, access, items)).await?;
+    let page = blocking(app, move |_, engine| engine.page_of(&tenant, &query, access, items)).await?;
     if page.bodies > 0 || asked {
         record_use(
             app,
@@ -241,7 +262,7 @@ async fn run(app: &App, caller: &Caller, query: query::Query) -> Result<String, 
             record_use(app, caller, "indelible.body.read", target, json!({ "counted": true })).await?;
         }
         let (tenant, access, query) = (caller.tenant.clone(), caller.access(), query.clone());
-        let counts = blocking(app, move |app| app.engine.counts(&tenant, &query, access)).await?;
+        let counts = blocking(app, move |_, engine| engine.counts(&tenant, &query, access)).await?;
         counts_json(&counts, &mut out);
         if counting {
             out.insert("from".into(), counts.bounds.0.map(time::format).into());
@@ -412,7 +433,11 @@ pub async fn sql(
         .map_err(|e| Problem::bad("invalid_json", format!("the body is {{\"sql\"}}: {e}")))?;
     let sql = text_member(&body, "sql")?.ok_or_else(|| Problem::bad("missing_field", "`sql` is missing"))?;
     let _permit = turn(&app).await?;
-    let answer = app.engine.sql(&caller.tenant, sql, caller.access(), &query::SqlLimits::default()).await?;
+    let limits = query::SqlLimits::default();
+    let answer = tokio::select! {
+        answer = app.engine.sql(&caller.tenant, sql, caller.access(), &limits) => answer?,
+        () = gone::client() => return Err(query::Error::Ended(query::Ended::Unwanted).into()),
+    };
     // No record holds a NUL.
     let shown: String = sql.chars().take(2000).map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect();
     record_use(
@@ -451,7 +476,7 @@ pub async fn record(
 pub(crate) async fn envelope(app: &App, caller: &Caller, id: String) -> Result<String, Problem> {
     let (tenant, access) = (caller.tenant.clone(), caller.access());
     let wanted = id.clone();
-    let found = blocking(app, move |app| app.engine.record(&tenant, &wanted, access)).await?;
+    let found = blocking(app, move |_, engine| engine.record(&tenant, &wanted, access)).await?;
     let (json, bodies) = found.ok_or_else(Problem::not_found)?;
     if bodies {
         let target = json!({ "id": id, "type": "record" });
@@ -473,9 +498,9 @@ pub async fn proof(
     let (tenant, access) = (caller.tenant.clone(), caller.access());
     newest(&app, &tenant).await?;
     let wanted = id.clone();
-    let found = blocking(&app, move |app| {
+    let found = blocking(&app, move |app, engine| {
         let store = app.store();
-        app.engine.proof(&tenant, &wanted, access, &|size| {
+        engine.proof(&tenant, &wanted, access, &|size| {
             store.checkpoints().wait(tenant.number, size, Duration::from_secs(3))
         })
     })
@@ -538,7 +563,7 @@ pub async fn tail(
         let mut at = from;
         loop {
             let (tenant, query) = (caller.tenant.clone(), query.clone());
-            let step = blocking(&app, move |app| app.engine.since(&tenant, &query, at, TAIL_STEP, access)).await;
+            let step = blocking(&app, move |_, engine| engine.since(&tenant, &query, at, TAIL_STEP, access)).await;
             let Ok((found, next)) = step else {
                 let _ = send
                     .send(Ok(Event::default().event("error").data("the records could not be read; connect again")))

@@ -417,3 +417,52 @@ fn a_second_signal_ends_a_server_that_still_waits_for_a_client() {
     let server = home.start();
     assert_eq!(server.admin.get("/v1/t/acme").ok()["records"], 1);
 }
+
+/// A search that takes many seconds: each of its tests reads the attributes of every record anew.
+fn long_search(server: &Server, many: usize) -> String {
+    let records: Vec<serde_json::Value> = (0..many)
+        .map(|i| {
+            json!({ "id": format!("r-{i}"), "log": "event", "time": at(-5), "action": "login",
+            "attributes": { "k": format!("{i} {}", "a".repeat(300)) } })
+        })
+        .collect();
+    records.chunks(5_000).for_each(|some| drop(server.admin.write("acme", some)));
+    let tests: Vec<String> = (0..600).map(|i| format!("attributes.k:*a*b{i}*")).collect();
+    format!("{RECORDS}?q={}", tests.join("%20OR%20"))
+}
+
+#[test]
+fn a_search_that_takes_too_long_ends_and_says_what_to_do() {
+    let server = Server::start(&[("QUERY_SECONDS", "1"), ("SCRUB_SHARE", "0"), ("FLUSH_SECONDS", "0")]);
+    let search = long_search(&server, 5_000);
+    for _ in 0..2 {
+        let problem = server.admin.get(&search).problem(503, "query_timeout");
+        let said = problem["detail"].as_str().unwrap();
+        assert!(said.contains("longer than 1 s") && said.contains("`from` and `to`"), "{said}");
+        // In a segment as in memory.
+        server.flushed();
+    }
+    let q = search.split_once("?q=").unwrap().1.replace("%20", " ");
+    let count = json!({ "view": "records", "q": q, "count": true });
+    server.admin.post("/v1/t/acme/query", count.to_string()).problem(503, "query_timeout");
+    assert_eq!(server.admin.page("acme", "records", &[("limit", "1")])["items"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn searches_whose_clients_left_make_room_for_others() {
+    let server = Server::start(&[("QUERY_SECONDS", "3600"), ("SCRUB_SHARE", "0")]);
+    let search = long_search(&server, 20_000);
+    // As many as are answered at a time.
+    let mut left: Vec<Raw> = (0..16).map(|_| Raw::open(&server)).collect();
+    for raw in &mut left {
+        raw.header(&server, &format!("GET {search}"), "");
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    drop(left);
+    eventually("others are answered", || server.admin.get(&format!("{RECORDS}?limit=1")).status == 200);
+    // One that only said that it has nothing more to say is answered all the same.
+    let mut raw = Raw::open(&server);
+    raw.header(&server, &format!("GET {RECORDS}?limit=1"), "");
+    raw.0.shutdown(Shutdown::Write).unwrap();
+    assert!(raw.rest().starts_with("HTTP/1.1 200 "));
+}

@@ -130,7 +130,7 @@ async fn make(
     let held = MemoryConsumer::new(format!("view {}", view.name())).register(task.memory_pool());
     let run = Arc::clone(&context.run);
     let read = tokio::task::spawn_blocking(move || -> crate::Result<RecordBatch> {
-        let latest = fold::latest(&context.snapshot, view, context.now)?;
+        let latest = fold::latest(&context.snapshot, view, context.now, &context.run.wanted)?;
         Ok(mapping.rows(&latest.batch, &latest.columns)?)
     });
     let batch =

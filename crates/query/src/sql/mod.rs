@@ -25,6 +25,7 @@ mod watch;
 
 pub use answer::SqlAnswer;
 
+use crate::deadline::Deadline;
 use crate::engine::{Access, Engine, Error, Result};
 use catalog::Tenant;
 use datafusion::arrow::array::RecordBatch;
@@ -32,7 +33,6 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
 use datafusion::physical_plan::execute_stream;
 use futures::StreamExt;
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use store::Store;
@@ -56,15 +56,16 @@ impl Default for SqlLimits {
 }
 
 /// One statement under way: whether it is still wanted, and what went wrong beneath DataFusion.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Run {
-    stopped: AtomicBool,
+    /// The time is looked after where the statement is waited for.
+    wanted: Deadline,
     failed: Mutex<Option<Error>>,
 }
 
 impl Run {
     fn stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
+        self.wanted.check().is_err()
     }
 
     /// Keeps the first error of reading, which DataFusion would only carry as text.
@@ -85,7 +86,7 @@ struct Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.run.stopped.store(true, Ordering::Relaxed);
+        self.run.wanted.stop();
         self.task.abort();
     }
 }
@@ -130,7 +131,7 @@ impl Engine {
     /// [`Error::Store`] where reading failed.
     pub async fn sql(&self, tenant: &Arc<Tenant>, sql: &str, access: Access, limits: &SqlLimits) -> Result<SqlAnswer> {
         parse::check_text(sql)?;
-        let run = Arc::new(Run::default());
+        let run = Arc::new(Run { wanted: Deadline::while_wanted(), failed: Mutex::default() });
         let work = execute(
             Arc::clone(&self.store),
             Arc::clone(tenant),

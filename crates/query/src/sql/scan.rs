@@ -349,6 +349,7 @@ impl SegmentFeed {
                 time: shared.time.clone(),
                 before: None,
                 limit: (self.left < usize::MAX).then_some(self.left),
+                deadline: shared.context.run.wanted.clone(),
             };
             let mut request = request(&shared.context.snapshot, &wanted);
             request.rows = Some(rows);
@@ -406,6 +407,7 @@ impl TailFeed {
             time: shared.time.clone(),
             before: None,
             limit: None,
+            deadline: shared.context.run.wanted.clone(),
         };
         let blocks = shared.context.snapshot.blocks.iter();
         let mut pending: Vec<Arc<Block>> =

@@ -1,6 +1,7 @@
 //! The reference meaning of filters: plain and slow, for tests of faster ways.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::{Filter, Op, Pattern, Test, Value, fold, fold_for};
 use crate::lang::views::{ColumnKind, Key, View};
@@ -29,8 +30,33 @@ impl Filter {
 impl Test {
     /// Whether a value passes; see [`Filter::matches`] for its spelling.
     pub fn matches(&self, value: Option<&str>) -> bool {
+        let positive = self.positive();
+        self.matches_by(&|v| self.holds(positive, v), value)
+    }
+
+    fn positive(&self) -> Op {
+        if self.op.negative() { self.op.opposite().unwrap_or(self.op) } else { self.op }
+    }
+
+    /// Whether one value passes the test or the one that it is the opposite of, with what the test says made ready once.
+    pub(crate) fn prepared(&self) -> Box<dyn Fn(&str) -> bool + '_> {
+        let (positive, loose) = (self.positive(), self.key.loose());
+        match (&self.value, positive) {
+            (Value::Text(w), Op::Like) => {
+                let pattern = Pattern::parse(w).folded(loose);
+                Box::new(move |v| pattern.fits(&fold_for(v, loose)))
+            }
+            (Value::List(list), op) if op != Op::Exists => {
+                let list: HashSet<String> = list.iter().map(|w| fold(w)).collect();
+                Box::new(move |v| list.contains(&fold(v)))
+            }
+            _ => Box::new(move |v| self.holds(positive, v)),
+        }
+    }
+
+    /// As [`matches`](Self::matches), with what [`prepared`](Self::prepared) gives.
+    pub(crate) fn matches_by(&self, holds: &dyn Fn(&str) -> bool, value: Option<&str>) -> bool {
         let Some(value) = value else { return self.op.negative() };
-        let positive = if self.op.negative() { self.op.opposite().unwrap_or(self.op) } else { self.op };
         let many = matches!(self.key.kind(), ColumnKind::List | ColumnKind::Json) && value.starts_with('[');
         let elements = match many.then(|| serde_json::from_str::<Vec<serde_json::Value>>(value)) {
             Some(Ok(list)) => {
@@ -38,7 +64,7 @@ impl Test {
             }
             _ => vec![value.to_owned()],
         };
-        elements.iter().any(|v| self.holds(positive, v)) != self.op.negative()
+        elements.iter().any(|v| holds(v)) != self.op.negative()
     }
 
     fn holds(&self, op: Op, value: &str) -> bool {

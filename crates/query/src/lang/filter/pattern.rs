@@ -2,6 +2,9 @@
 
 /// A text as it is compared: every character in lower case, one by one.
 pub fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
     text.chars().flat_map(char::to_lowercase).collect()
 }
 
@@ -63,6 +66,10 @@ impl Pattern {
         let [first, middle @ .., last] = self.parts.as_slice() else {
             return self.parts.first().is_none_or(|p| text.contains(p.as_str()));
         };
+        // A pattern of thousands of letters with a wildcard between each is not looked for in what is shorter.
+        if text.len() < self.parts.iter().map(String::len).sum() {
+            return false;
+        }
         let Some(mut rest) = text.strip_prefix(first.as_str()) else { return false };
         for part in middle {
             match rest.find(part.as_str()) {
