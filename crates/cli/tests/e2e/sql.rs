@@ -165,3 +165,39 @@ fn a_statement_past_its_limits_gets_a_clear_problem_and_the_server_goes_on() {
     }
     assert_eq!(server.admin.sql("acme", "select 1 + 1 from records limit 1"), [json!([2])]);
 }
+
+/// One long text put beside many rows: by joins, subqueries and windows.
+#[test]
+fn long_texts_beside_many_rows_end_no_thread() {
+    let server = Server::start(&[("SCRUB_SHARE", "0")]);
+    let long: Vec<Value> = (0..10)
+        .map(|i| json!({ "id": format!("b{i}"), "log": "event", "action": "long", "message": "m".repeat((1 << 20) - 600) }))
+        .collect();
+    server.admin.write("acme", &long);
+    let short: Vec<Value> = (0..6_000)
+        .map(|i| json!({ "id": format!("s{i}"), "log": "event", "action": "short", "message": format!("s{i}") }))
+        .collect();
+    server.admin.write("acme", &short);
+    let one = "(select message, log from records where id = 'b1')";
+    for sql in [
+        format!("select max(length(a.message)) from {one} a cross join records b"),
+        format!("select max(length(b.message)) from {one} b join records a on a.log <= b.log"),
+        format!("select max(length(b.message)) from records a left join {one} b on true"),
+        format!("select max(length(b.message)) from records a join {one} b on a.log = b.log"),
+        "select max(length(m)) from (select (select message from records where id = 'b1') || id m from records)".into(),
+        "select max(length(m)) from (select case when \"index\" >= 0 then (select message from records where id = 'b1') else id end m from records)".into(),
+    ] {
+        let rows = post(&server, "acme", &sql).ok()["rows"].clone();
+        assert!(rows[0][0].as_u64().unwrap() >= (1 << 20) - 600, "{sql}: {rows}");
+    }
+    for window in ["min(message) over ()", "first_value(message) over (order by message)"] {
+        let sql = format!("select max(length(m)) from (select {window} m from records)");
+        let problem = post(&server, "acme", &sql).problem(400, "limit");
+        assert!(problem["detail"].as_str().unwrap().contains("256 MiB"), "{problem}");
+    }
+    // A text that is short may be repeated, whatever else is in the rows.
+    let sql = "select message, max(action) over () from records where id = 'b1' or id = 's1'";
+    assert_eq!(post(&server, "acme", sql).ok()["rows"].as_array().unwrap().len(), 2);
+    let log = server.stop().logs();
+    assert!(!log.contains("panicked"), "{log}");
+}

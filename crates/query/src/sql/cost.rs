@@ -63,6 +63,16 @@ pub(super) fn check(plan: &LogicalPlan) -> Result<()> {
     Walk { heaviest: ONE }.plan(plan).map(|_| ())
 }
 
+/// Whether a plan puts one value beside many rows: joins and subqueries do.
+pub(super) fn repeats(plan: &LogicalPlan) -> bool {
+    let mut found = false;
+    let walked = plan.apply_with_subqueries(|plan| {
+        found |= matches!(plan, LogicalPlan::Join(_) | LogicalPlan::Subquery(_));
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    found || walked.is_err()
+}
+
 struct Walk {
     /// Of all columns so far: what a reference out of a subquery may stand for.
     heaviest: Weight,

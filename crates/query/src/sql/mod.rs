@@ -170,8 +170,8 @@ async fn execute(
     let snapshot = Arc::new(store.snapshot(&tenant, None));
     let now = store.now();
     let tables = table::Tables::new(snapshot, access, now, Arc::clone(&run));
-    let session = plan::Session::new(tables, &limits, now, Arc::clone(&run))?;
-    let result = collect(&session, statement, &limits).await;
+    let mut session = plan::Session::new(tables, &limits, now, Arc::clone(&run))?;
+    let result = collect(&mut session, statement, &limits).await;
     // Reading errors come back as themselves.
     match run.failed.lock().take() {
         Some(failed) if result.is_err() => Err(failed),
@@ -180,7 +180,7 @@ async fn execute(
 }
 
 async fn collect(
-    session: &plan::Session,
+    session: &mut plan::Session,
     statement: datafusion::sql::sqlparser::ast::Statement,
     limits: &SqlLimits,
 ) -> Result<SqlAnswer> {

@@ -37,7 +37,13 @@ pub(super) struct Session {
     tables: Tables,
     limits: SqlLimits,
     run: Arc<Run>,
+    /// Whether the statement puts one value beside many rows.
+    repeats: bool,
 }
+
+/// Rows of a batch where one value is put beside each of them, as in joins: of a text of 1 MiB, the longest, that makes 256 MiB at
+/// once, which no counter of memory sees, and in the 8,192 rows of other batches more than an array holds.
+const REPEATING: usize = 256;
 
 impl Session {
     /// A session over these tables, in which it is `now`.
@@ -61,7 +67,7 @@ impl Session {
             .with_runtime_env(runtime)
             .with_execution_props(props)
             .build();
-        Ok(Session { state, tables, limits: limits.clone(), run })
+        Ok(Session { state, tables, limits: limits.clone(), run, repeats: false })
     }
 
     /// The statement's memory.
@@ -71,25 +77,31 @@ impl Session {
 
     /// What it is executed with.
     pub(super) fn task(&self) -> Arc<TaskContext> {
-        self.state.task_ctx()
+        let task = TaskContext::from(&self.state);
+        if !self.repeats {
+            return Arc::new(task);
+        }
+        let config = self.state.config().clone().with_batch_size(REPEATING);
+        Arc::new(task.with_session_config(config))
     }
 
     /// Plans a query that `parse` let through.
     ///
     /// # Errors
     /// What is wrong with it, for its writer.
-    pub(super) async fn plan(&self, statement: Statement) -> Result<Arc<dyn ExecutionPlan>> {
+    pub(super) async fn plan(&mut self, statement: Statement) -> Result<Arc<dyn ExecutionPlan>> {
         let logical = {
             let options = ParserOptions::from(&self.state.config().options().sql_parser);
-            let planner = SqlToRel::new_with_options(self, options);
+            let planner = SqlToRel::new_with_options(&*self, options);
             planner.sql_statement_to_plan(statement).map_err(|e| readable(&e, &self.limits))?
         };
         cost::check(&logical)?;
+        self.repeats = cost::repeats(&logical);
         let failed = |e| readable(&e, &self.limits);
         let optimised = self.state.optimize(&logical).map_err(failed)?;
         let watched = watch::conditions(optimised, &self.run).map_err(failed)?;
         let physical = self.state.query_planner().create_physical_plan(&watched, &self.state).await.map_err(failed)?;
-        watch::nodes(physical, &self.run).map_err(failed)
+        watch::nodes(physical, &self.run, self.limits.memory_bytes).map_err(failed)
     }
 }
 

@@ -275,17 +275,19 @@ impl ExecutionPlan for ViewScan {
         Ok(Arc::new(statistics))
     }
 
-    fn execute(&self, partition: usize, _: Arc<TaskContext>) -> PlanResult<SendableRecordBatchStream> {
+    fn execute(&self, partition: usize, task: Arc<TaskContext>) -> PlanResult<SendableRecordBatchStream> {
         let Some(part) = self.parts.get(partition) else {
             return internal_err!("there is no partition {partition}");
         };
         let left = self.limit.unwrap_or(usize::MAX);
+        let rows = self.shared.rows.min(task.session_config().batch_size());
         let feed = match part {
-            Part::Tail => Feed::Tail(TailFeed::new(Arc::clone(&self.shared), left)),
+            Part::Tail => Feed::Tail(TailFeed::new(Arc::clone(&self.shared), rows, left)),
             Part::Segments(runs) => Feed::Segments(SegmentFeed {
                 shared: Arc::clone(&self.shared),
                 runs: runs.iter().cloned().collect(),
                 open: None,
+                rows,
                 left,
             }),
         };
@@ -323,6 +325,8 @@ struct SegmentFeed {
     shared: Arc<Shared>,
     runs: VecDeque<(Arc<Segment>, Range<u64>)>,
     open: Option<Box<SegmentScan>>,
+    /// Rows of a batch, at most.
+    rows: usize,
     left: usize,
 }
 
@@ -353,7 +357,7 @@ impl SegmentFeed {
             };
             let mut request = request(&shared.context.snapshot, &wanted);
             request.rows = Some(rows);
-            request.batch_rows = shared.rows;
+            request.batch_rows = self.rows;
             if !shared.matcher.is_all() {
                 request.predicate = Some(Arc::new(Stoppable(Arc::clone(shared))));
             }
@@ -394,11 +398,12 @@ struct TailFeed {
     pending: VecDeque<Arc<Block>>,
     /// What of a block is wanted, and the next row of it.
     open: Vec<(RecordBatch, usize)>,
+    rows: usize,
     left: usize,
 }
 
 impl TailFeed {
-    fn new(shared: Arc<Shared>, left: usize) -> TailFeed {
+    fn new(shared: Arc<Shared>, rows: usize, left: usize) -> TailFeed {
         let mut projection = vec![columns::TIME, columns::ID];
         projection.extend(shared.projection.iter().filter(|c| !matches!(**c, columns::TIME | columns::ID)));
         let wanted = Wanted {
@@ -413,12 +418,12 @@ impl TailFeed {
         let mut pending: Vec<Arc<Block>> =
             blocks.filter(|b| b.times().1 >= shared.time.start && b.times().0 < shared.time.end).cloned().collect();
         pending.sort_by_key(|b| std::cmp::Reverse(b.times().1));
-        TailFeed { shared, wanted, pending: pending.into(), open: Vec::new(), left }
+        TailFeed { shared, wanted, pending: pending.into(), open: Vec::new(), rows, left }
     }
 
     fn next(&mut self) -> crate::Result<Option<RecordBatch>> {
         let mut places: Vec<(usize, usize)> = Vec::new();
-        let most = self.shared.rows.min(self.left);
+        let most = self.rows.min(self.left);
         while places.len() < most && !self.shared.context.run.stopped() {
             let best = self
                 .open

@@ -5,6 +5,7 @@
 //! wants the answer any more, and what a join gives passes a stream that fails then too.
 
 use super::Run;
+use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result as PlanResult};
@@ -13,11 +14,14 @@ use datafusion::logical_expr::{
     ColumnarValue, LogicalPlan, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_plan::coop::make_cooperative;
 use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::StreamExt;
+use std::any::Any;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -49,13 +53,29 @@ pub(super) fn conditions(plan: LogicalPlan, run: &Arc<Run>) -> PlanResult<Logica
 ///
 /// # Errors
 /// None in practice: a node is only put between two others.
-pub(super) fn nodes(plan: Arc<dyn ExecutionPlan>, run: &Arc<Run>) -> PlanResult<Arc<dyn ExecutionPlan>> {
+pub(super) fn nodes(
+    plan: Arc<dyn ExecutionPlan>,
+    run: &Arc<Run>,
+    memory_bytes: usize,
+) -> PlanResult<Arc<dyn ExecutionPlan>> {
     plan.transform_up(|plan| {
+        let texts = window_texts(plan.as_ref());
+        if !texts.is_empty() {
+            let inputs = plan.children().into_iter().map(|input| {
+                let limit = Some((texts.clone(), memory_bytes));
+                let watched: Arc<dyn ExecutionPlan> =
+                    Arc::new(Watched { input: Arc::clone(input), run: Arc::clone(run), limit });
+                watched
+            });
+            let inputs = inputs.collect();
+            let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+            return Ok(Transformed::yes(plan.replace_children(inputs, options)?));
+        }
         let grows = plan.children().len() > 1 || plan.name() == "UnnestExec";
         if !grows {
             return Ok(Transformed::no(plan));
         }
-        let watched: Arc<dyn ExecutionPlan> = Arc::new(Watched { input: plan, run: Arc::clone(run) });
+        let watched: Arc<dyn ExecutionPlan> = Arc::new(Watched { input: plan, run: Arc::clone(run), limit: None });
         Ok(Transformed::yes(watched))
     })
     .data()
@@ -103,10 +123,30 @@ impl ScalarUDFImpl for Watch {
     }
 }
 
+/// The columns of a window's input that its functions with a text for a result are made of.
+fn window_texts(plan: &dyn ExecutionPlan) -> Vec<usize> {
+    let any: &dyn Any = plan;
+    let functions = any
+        .downcast_ref::<WindowAggExec>()
+        .map(WindowAggExec::window_expr)
+        .or_else(|| any.downcast_ref::<BoundedWindowAggExec>().map(BoundedWindowAggExec::window_expr));
+    let texts = functions.unwrap_or_default().iter().filter(|f| f.field().is_ok_and(|f| !f.data_type().is_primitive()));
+    let arguments = texts.flat_map(|function| function.expressions());
+    arguments.flat_map(|argument| collect_columns(&argument)).map(|column| column.index()).collect()
+}
+
+/// The bytes of the longest text in these columns.
+fn longest(batch: &RecordBatch, columns: &[usize]) -> usize {
+    let texts = columns.iter().filter_map(|at| batch.columns().get(*at)?.as_string_opt::<i32>());
+    texts.flat_map(|texts| texts.offsets().lengths()).max().unwrap_or(0)
+}
+
 /// A node whose output ends with the statement.
 struct Watched {
     input: Arc<dyn ExecutionPlan>,
     run: Arc<Run>,
+    /// Columns of which the longest text may come to so many bytes for all rows together.
+    limit: Option<(Vec<usize>, usize)>,
 }
 
 impl fmt::Debug for Watched {
@@ -151,7 +191,7 @@ impl ExecutionPlan for Watched {
         _: ReplaceChildrenOptions,
     ) -> PlanResult<Arc<dyn ExecutionPlan>> {
         let input = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.input));
-        Ok(Arc::new(Watched { input, run: Arc::clone(&self.run) }))
+        Ok(Arc::new(Watched { input, run: Arc::clone(&self.run), limit: self.limit.clone() }))
     }
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> PlanResult<Arc<dyn ExecutionPlan>> {
@@ -163,7 +203,21 @@ impl ExecutionPlan for Watched {
         let input = make_cooperative(self.input.execute(partition, task)?);
         let run = Arc::clone(&self.run);
         let schema = input.schema();
-        let checked = input.map(move |batch| if run.stopped() { Err(stopped()) } else { batch });
+        let limit = self.limit.clone();
+        let (mut rows, mut most) = (0, 0);
+        let checked = input.map(move |batch| {
+            if run.stopped() {
+                return Err(stopped());
+            }
+            if let (Some((columns, bytes)), Ok(batch)) = (&limit, &batch) {
+                rows += batch.num_rows();
+                most = most.max(longest(batch, columns));
+                if rows.saturating_mul(most) > *bytes {
+                    return Err(DataFusionError::ResourcesExhausted("a window repeats a long text".to_owned()));
+                }
+            }
+            batch
+        });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, checked)))
     }
 }
