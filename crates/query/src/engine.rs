@@ -3,7 +3,7 @@
 //! Every function takes the tenant and what the caller may see, and checks it here, not only at the route.
 //! Not here: SQL (`sql`), and folding records to their latest state (`fold`).
 
-use crate::cursor::{Cursor, CursorError, fingerprint};
+use crate::cursor::{Cursor, CursorError, print};
 use crate::deadline::{Deadline, Ended};
 use crate::fold;
 use crate::json::{Places, Row, is_body};
@@ -163,8 +163,7 @@ impl Engine {
             Some(n) => n,
         } as usize;
         check_access(query, access)?;
-        let print = fingerprint(tenant.number, query);
-        let cursor = query.cursor.as_deref().map(|c| Cursor::decode(c, print)).transpose()?;
+        let cursor = query.cursor.as_deref().map(|c| Cursor::decode(c, tenant.number, query)).transpose()?;
         let (from, to) = match &cursor {
             Some(c) => (c.from, c.to),
             None => self.bounds(query),
@@ -220,7 +219,8 @@ impl Engine {
             }
             last = last.filter(|_| more);
         }
-        page.next_cursor = last.map(|(time, id)| Cursor { size: snapshot.size, from, to, time, id }.encode(print));
+        let at = |(time, id)| Cursor { print: print(tenant.number, query), size: snapshot.size, from, to, time, id };
+        page.next_cursor = last.map(|last| at(last).encode());
         Ok(page)
     }
 

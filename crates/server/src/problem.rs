@@ -84,6 +84,24 @@ impl Problem {
         self
     }
 
+    /// Says of which parameter or member it is.
+    #[must_use]
+    pub fn at(self, pointer: &str) -> Problem {
+        let error = json!({ "code": self.code, "detail": self.detail, "pointer": pointer });
+        self.error(error)
+    }
+
+    /// The parameter or member that its sentence names, where nobody said it in another way: the one that it begins with, and of
+    /// settings and parameters the first that it has at all.
+    fn named(&self) -> Option<&str> {
+        let named = match self.code {
+            "invalid_settings" | "invalid_source" | "invalid_parameter" => self.detail.split('`').nth(1),
+            _ => self.detail.strip_prefix('`').and_then(|rest| rest.split('`').next()),
+        };
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_.-[]".contains(c);
+        named.filter(|name| !name.is_empty() && name.chars().all(plain))
+    }
+
     /// Adds to its sentence.
     #[must_use]
     pub fn adding(mut self, more: &str) -> Problem {
@@ -140,7 +158,13 @@ pub fn request_id() -> Option<String> {
 }
 
 impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+    fn into_response(mut self) -> Response {
+        if self.errors.is_empty()
+            && self.status == StatusCode::BAD_REQUEST
+            && let Some(name) = self.named().map(str::to_owned)
+        {
+            self = self.at(&name);
+        }
         let mut body = json!({
             "type": "about:blank",
             "title": self.status.canonical_reason().unwrap_or("error"),
@@ -192,7 +216,10 @@ impl From<query::Error> for Problem {
                 }
                 p.error(Value::Object(place))
             }
-            query::Error::Cursor(e) => Problem::bad("invalid_cursor", e.to_string()),
+            query::Error::Cursor(e) => {
+                let problem = Problem::bad("invalid_cursor", e.to_string()).at("cursor");
+                if let query::CursorError::Other(what) = e { problem.at(what) } else { problem }
+            }
             query::Error::Scope(_) => Problem::new(StatusCode::FORBIDDEN, "missing_scope", e.to_string()),
             query::Error::Limit(what) => Problem::bad("limit", what),
             query::Error::Ended(why) => Problem::new(
@@ -255,6 +282,22 @@ impl From<ledger::SubmitError> for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrong_is_named_where_the_sentence_names_it() {
+        for (code, detail, named) in [
+            ("invalid_parameter", "`limit` is a number from 1 to 1000", Some("limit")),
+            ("invalid_parameter", "the query of the address: duplicate field `limit`; give each once", Some("limit")),
+            ("invalid_settings", "`redaction.kees` is no setting; there are keys", Some("redaction.kees")),
+            ("invalid_settings", "the body is a JSON object of settings, `{}` at least", None),
+            ("invalid_source", "a setting is unknown or of the wrong type: unknown field `ulr`", Some("ulr")),
+            ("missing_field", "`question` is missing", Some("question")),
+            ("invalid_scopes", "there is no scope `wirte`", None),
+            ("empty_body", "the body has no record", None),
+        ] {
+            assert_eq!(Problem::bad(code, detail).named(), named, "{detail}");
+        }
+    }
 
     #[test]
     fn a_full_disk_is_503_whoever_met_it_and_each_says_what_became_of_what_was_asked() {

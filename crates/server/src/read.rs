@@ -98,17 +98,20 @@ pub(crate) fn typed(app: &App, view: View, params: &PageQuery) -> Result<query::
     let mut query = query::Query::new(view);
     let bad = |e: query::lang::Error| Problem::from(query::Error::Query(e));
     if let Some(q) = params.q.as_deref().filter(|q| !q.trim().is_empty()) {
-        query.filter = text::parse(q, view, &clock).map_err(bad)?;
+        query.filter = text::parse(q, view, &clock).map_err(|e| bad(e.at("q")))?;
     }
     query.lift_time();
+    query.written(params.q.as_deref().unwrap_or_default(), params.from.as_deref(), params.to.as_deref());
     let bound = |name: &str, value: &Option<String>| match value.as_deref().filter(|v| !v.is_empty()) {
         None => Ok(None),
         Some(text) => when::parse(text, &clock).map(|p| Some(p.start)).map_err(|e| bad(e.at(name))),
     };
-    if let Some(from) = bound("from", &params.from)? {
+    let (from, to) = (bound("from", &params.from)?, bound("to", &params.to)?);
+    in_order(from, to)?;
+    if let Some(from) = from {
         query.from = Some(query.from.map_or(from, |f| f.max(from)));
     }
-    if let Some(to) = bound("to", &params.to)? {
+    if let Some(to) = to {
         query.to = Some(query.to.map_or(to, |t| t.min(to)));
     }
     if let Some(limit) = params.limit.as_deref() {
@@ -119,6 +122,18 @@ pub(crate) fn typed(app: &App, view: View, params: &PageQuery) -> Result<query::
     }
     query.cursor = params.cursor.clone().filter(|c| !c.is_empty());
     Ok(query)
+}
+
+/// Refuses bounds between which there is no time.
+fn in_order(from: Option<i64>, to: Option<i64>) -> Result<(), Problem> {
+    match (from, to) {
+        (Some(from), Some(to)) if from > to => {
+            let (from, to) = (time::format(from), time::format(to));
+            let problem = Problem::bad("invalid_parameter", format!("`from`, {from}, is later than `to`, {to}"));
+            Err(["from", "to"].into_iter().fold(problem, Problem::at))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// `GET /v1/t/{tenant}/records`.
@@ -246,6 +261,7 @@ pub async fn query(
     let body: Value = serde_json::from_slice(&body)
         .map_err(|e| Problem::bad("invalid_json", format!("the body is not JSON: {e}")))?;
     let mut query = query::Query::from_json(&body, None, &clock(&app)).map_err(query::Error::Query)?;
+    in_order(query.from, query.to)?;
     query.lift_time();
     Ok(json_text(run(&app, &caller, query).await?))
 }

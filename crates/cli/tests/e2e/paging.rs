@@ -150,6 +150,27 @@ fn a_cursor_is_bound_to_its_query_and_tenant() {
     ] {
         get(tenant, view, q).problem(400, "invalid_cursor");
     }
+    let bounded = |more: &[(&str, &str)]| {
+        server
+            .admin
+            .get(&format!("/v1/t/acme/event_logs{}", crate::http::encode_query(&[&[("limit", "5")], more].concat())))
+    };
+    let first = bounded(&[("from", "now-300d"), ("q", "outcome:success")]).ok();
+    let next = first["next_cursor"].as_str().unwrap();
+    assert_eq!(bounded(&[("from", "now-300d"), ("q", "outcome:success"), ("cursor", next)]).status, 200);
+    let shown = first["from"].as_str().unwrap();
+    assert_eq!(bounded(&[("from", shown), ("q", "outcome:success"), ("cursor", next)]).status, 200);
+    for (from, to, q, wrong) in [
+        ("now-200d", "", "outcome:success", "from"),
+        ("", "", "outcome:success", "from"),
+        ("now-300d", "now", "outcome:success", "to"),
+        ("now-300d", "", "outcome:failure", "q"),
+    ] {
+        let reply = bounded(&[("from", from), ("to", to), ("q", q), ("cursor", next)]);
+        let problem = reply.problem(400, "invalid_cursor");
+        assert_eq!(problem["errors"][1]["pointer"], wrong, "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(&format!("another `{wrong}`")), "{problem}");
+    }
     let mut changed = cursor.to_owned();
     let last = if changed.ends_with('A') { "B" } else { "A" };
     changed.replace_range(changed.len() - 1.., last);

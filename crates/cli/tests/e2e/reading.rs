@@ -212,8 +212,21 @@ fn a_mistake_in_a_filter_is_pointed_at_and_the_nearest_key_suggested() {
         (("cursor", "bm9uc2Vuc2U"), "invalid_cursor"),
         (("diff", "html"), "invalid_parameter"),
     ] {
-        get("event_logs", &[query]).problem(400, code);
+        let problem = get("event_logs", &[query]).problem(400, code);
+        assert_eq!(problem["errors"][0]["pointer"], query.0, "{problem}");
     }
+    let backwards = [("from", "now-1d"), ("to", "now-2d")];
+    let body = json!({ "view": "event_logs", "from": "now-1d", "to": "now-2d" });
+    for reply in [get("event_logs", &backwards), server.admin.post("/v1/t/acme/query", body.to_string())] {
+        let problem = reply.problem(400, "invalid_parameter");
+        assert_eq!(
+            (&problem["errors"][0]["pointer"], &problem["errors"][1]["pointer"]),
+            (&json!("from"), &json!("to"))
+        );
+    }
+    let settings = json!({ "redaction": { "keys": [7] } }).to_string();
+    let problem = server.admin.put("/v1/t/acme", &settings).problem(400, "invalid_settings");
+    assert_eq!(problem["errors"][0]["pointer"], "redaction.keys", "{problem}");
     get("event_logs", &[("q", &"(".repeat(5000))]).problem(400, "too_deep");
     let long = json!({ "view": "event_logs", "q": "x ".repeat(20_000) });
     server.admin.post("/v1/t/acme/query", long.to_string()).problem(400, "too_long");
