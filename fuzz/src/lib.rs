@@ -172,7 +172,7 @@ fn as_fields(system: &dyn systems::System, body: &[u8]) {
     let Ok(text) = systems::decode(system, body, "") else { return };
     let origin = systems::Origin { content_type: "", zone: &jiff::tz::TimeZone::UTC, signature: None };
     let (mut filled, memory) = (systems::Filled::default(), systems::Memory::default());
-    systems::fill(system, text.split(system), &origin, &memory, &mut filled, &mut |filled, read| {
+    systems::fill(system, text.part(system, 0), &origin, &memory, &mut filled, &mut |filled, read| {
         let Ok(place) = read.envelope else { return };
         let (mut of_fields, mut of_text, mut text) = (Vec::new(), Vec::new(), String::new());
         if let Some(taken) = parser.take(filled.fields(&place), &mut || "made".to_owned(), &mut of_fields) {

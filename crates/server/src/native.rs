@@ -105,7 +105,7 @@ impl Reader {
         Reader { system: Adapter::Known(system), zone, sequence: None }
     }
 
-    /// Reads a body, and hands its records on.
+    /// Reads the records of a body from this one on (from 0), as many as may be held at once, and hands them on.
     ///
     /// # Errors
     /// A body that this system's adapter cannot take apart; whatever `then` returns.
@@ -114,9 +114,10 @@ impl Reader {
         app: &App,
         tenant: &Tenant,
         posted: &Posted,
+        from: usize,
         then: impl FnOnce(Natives<'_>) -> Result<R, Problem>,
     ) -> Result<R, Problem> {
-        self.decoded(posted, |body, text| then(Natives::read(self, body, text, posted, &app.memories.of(tenant))))
+        self.decoded(posted, |body, text| then(Natives::read(self, body, text, posted, from, &app.memories.of(tenant))))
     }
 
     /// What is left of the records in these lines of a body (ascending) where one shape of them is stored ([`twins`]).
@@ -125,7 +126,7 @@ impl Reader {
     /// As [`read`](Self::read).
     pub(crate) fn twins(&self, posted: &Posted, lines: &[usize]) -> Result<Vec<(usize, String)>, Problem> {
         self.decoded(posted, |_, text| {
-            let pieces = text.split(&*self.system);
+            let pieces = text.part(&*self.system, 0);
             let wanted = pieces.texts().filter(|(line, _)| lines.binary_search(line).is_ok());
             Ok(wanted.filter_map(|(line, native)| Some((line, self.system.twin(native)?))).collect())
         })
@@ -223,8 +224,12 @@ pub struct Natives<'t> {
     pub filled: Filled,
     /// The records, in order; those that tell of states in that of their time. None of them where there are more than [`parts::MOST`].
     pub list: Vec<Read<'t>>,
-    /// How many there were.
+    /// How many the body has.
     pub count: usize,
+    /// Which of them is the first here, from 0.
+    pub from: usize,
+    /// Which is the first that is not here, where those behind it could not be held as well.
+    pub next: Option<usize>,
     /// The body says nothing at all: no byte, or `{}`.
     pub bare: bool,
     /// The body is an answer whose list of records is empty, or a table without a row: its sender says that there is none.
@@ -238,9 +243,17 @@ pub struct Natives<'t> {
 }
 
 impl<'t> Natives<'t> {
-    fn read(reader: &Reader, body: &[u8], text: &'t Decoded<'_>, posted: &Posted, memory: &Memory) -> Natives<'t> {
+    fn read(
+        reader: &Reader,
+        body: &[u8],
+        text: &'t Decoded<'_>,
+        posted: &Posted,
+        from: usize,
+        memory: &Memory,
+    ) -> Natives<'t> {
         let system = reader.system.clone();
-        let pieces = text.split(&*system);
+        let pieces = text.part(&*system, from);
+        let next = pieces.next();
         let (count, bare) = (pieces.count(), matches!(body.trim_ascii(), b"" | b"{}"));
         let hollow = count == 0 && system.says_none(&systems::split::text(body));
         let name = || systems::envelope::hash(&[system.name().as_bytes(), b"\0", body]);
@@ -248,7 +261,8 @@ impl<'t> Natives<'t> {
         let filled = Filled::with_capacity(text.len() * 2);
         let by_content = posted.fetched;
         let signed = posted.signature.is_some() || system.signs();
-        let mut natives = Natives { system, filled, list: Vec::new(), count, bare, hollow, name, by_content, signed };
+        let list = Vec::new();
+        let mut natives = Natives { system, filled, list, count, from, next, bare, hollow, name, by_content, signed };
         if count <= parts::MOST {
             let (filled, list) = (&mut natives.filled, &mut natives.list);
             let origin = Origin { content_type: &posted.kind, zone: &reader.zone, signature: posted.signature };
@@ -401,17 +415,54 @@ pub async fn take(
     empty: Empty,
 ) -> Result<Taken, Problem> {
     let label = label(&reader.system);
-    let from = posted.from.clone();
-    let (said, system) = (Arc::new(Mutex::new(Said::default())), reader.system.name().to_owned());
-    let told = Arc::clone(&said);
-    let twice = reader.system.writes_twice().then(|| (reader.clone(), posted.clone()));
-    let rest: Arc<Mutex<Option<Arc<Natives<'static>>>>> = Arc::default();
-    let kept = Arc::clone(&rest);
+    let sender = posted.from.clone();
+    let (mut said, system) = (Said::default(), reader.system.name().to_owned());
+    let mut taken = Taken::default();
+    let mut next = Some(0);
+    while let Some(from) = next {
+        let (of_part, told, more) = part(app, tenant, (&reader, &posted), from, empty).await?;
+        if from == 0 {
+            (taken, said) = (of_part, told);
+        } else {
+            taken.add(of_part);
+            said.add(told);
+        }
+        next = more;
+    }
+    if reader.system.writes_twice() {
+        twins::rest(app, tenant, reader, posted, &mut taken).await?;
+    }
+    if let Some(sender) = sender {
+        app.heard.note(tenant.number, &sender, &system, &said, &taken, app.store().now());
+    }
+    metrics::counter!("indelible_records_unparsed_total", "system" => label).increment(taken.unparsed.len() as u64);
+    Ok(taken)
+}
+
+/// Takes in the records of a body from this one on, as many as may be held at once: what became of them, what they say of themselves, and
+/// which record the next part begins with.
+async fn part(
+    app: &App,
+    tenant: &Arc<Tenant>,
+    (reader, posted): (&Reader, &Posted),
+    from: usize,
+    empty: Empty,
+) -> Result<(Taken, Said, Option<usize>), Problem> {
+    #[derive(Default)]
+    struct Left {
+        said: Said,
+        rest: Option<Arc<Natives<'static>>>,
+        next: Option<usize>,
+    }
+    let left: Arc<Mutex<Left>> = Arc::default();
+    let (kept, reader, posted) = (Arc::clone(&left), reader.clone(), posted.clone());
     let on = On::for_body(&posted.body, posted.encoding.as_deref());
     let mut taken = intake::take_prepared(app, Arc::clone(tenant), on, move |app, tenant| {
-        reader.read(app, tenant, &posted, |natives| {
+        reader.read(app, tenant, &posted, from, |natives| {
+            let mut left = kept.lock();
+            left.next = natives.next;
             if posted.from.is_some() {
-                *told.lock() = Said::of(&natives, reader.sequence.as_deref(), app.store().now());
+                left.said = Said::of(&natives, reader.sequence.as_deref(), app.store().now());
             }
             // An export request of nothing is `{}` in JSON, and no byte at all in Protocol Buffers.
             let nothing = natives.count == 0 || natives.bare;
@@ -421,24 +472,18 @@ pub async fn take(
             let all = natives.list.len();
             let prepared = prepare::native(app, tenant, &natives, 0..all.min(MAX_RECORDS))?;
             if all > MAX_RECORDS {
-                *kept.lock() = Some(Arc::new(natives.into_owned()));
+                left.rest = Some(Arc::new(natives.into_owned()));
             }
             Ok(prepared)
         })
     })
-    .await?;
-    let rest = rest.lock().take();
+    .await
+    .map_err(|problem| if from == 0 { problem } else { parts::after(problem, from) })?;
+    let Left { said, rest, next } = std::mem::take(&mut *left.lock());
     if let Some(natives) = rest {
         parts::rest(app, tenant, natives, &mut taken).await?;
     }
-    if let Some((reader, posted)) = twice {
-        twins::rest(app, tenant, reader, posted, &mut taken).await?;
-    }
-    if let Some(from) = from {
-        app.heard.note(tenant.number, &from, &system, &said.lock(), &taken, app.store().now());
-    }
-    metrics::counter!("indelible_records_unparsed_total", "system" => label).increment(taken.unparsed.len() as u64);
-    Ok(taken)
+    Ok((taken, said, next))
 }
 
 /// What a system is called in metrics: a tenant's own name for its mapping is nobody else's matter.

@@ -18,6 +18,13 @@ use std::sync::Arc;
 /// Records of one body, at most: as many as 16 MiB hold of 64 bytes each.
 pub const MOST: usize = 262_144;
 
+/// A problem of a batch of which the body's first records are not.
+pub(crate) fn after(problem: Problem, first: usize) -> Problem {
+    problem.adding(&format!(
+        "of this body the first {first} records were taken before; with all of it sent again they are duplicates"
+    ))
+}
+
 /// Takes in what follows the first batch of a body, whose fate `taken` has. Returns when all of it is durable.
 ///
 /// # Errors
@@ -28,18 +35,14 @@ pub(crate) async fn rest(
     natives: Arc<Natives<'static>>,
     taken: &mut Taken,
 ) -> Result<(), Problem> {
-    let mut from = MAX_RECORDS;
+    let (mut from, before) = (MAX_RECORDS, natives.from);
     while from < natives.list.len() {
         let part = from..natives.list.len().min(from + MAX_RECORDS);
         let (natives, range) = (Arc::clone(&natives), part.clone());
         let next = intake::take_with(app, Arc::clone(tenant), move |app, tenant| {
             prepare::native(app, tenant, &natives, range)
         });
-        let next = next.await.map_err(|problem| {
-            problem.adding(&format!(
-                "of this body the first {from} records were taken before; with all of it sent again they are duplicates"
-            ))
-        })?;
+        let next = next.await.map_err(|problem| after(problem, before + from))?;
         taken.add(next);
         from = part.end;
     }

@@ -132,7 +132,7 @@ pub fn again(app: &App, tenant: &Arc<Tenant>, envelopes: &[String]) -> Result<Pr
 pub fn native(app: &App, tenant: &Arc<Tenant>, natives: &Natives<'_>, part: Range<usize>) -> Result<Prepared, Problem> {
     check_count(natives.count, parts::MOST)?;
     let list = natives.list.get(part.clone()).unwrap_or_default();
-    let room = natives.filled.len() * 2 / natives.count * list.len();
+    let room = natives.filled.len() * 2 / natives.list.len().max(1) * list.len();
     work(app, tenant, room, |work| {
         work.twins = natives.system.writes_twice();
         work.signed = natives.signed;
@@ -142,7 +142,7 @@ pub fn native(app: &App, tenant: &Arc<Tenant>, natives: &Natives<'_>, part: Rang
         let length = |read: &Read<'_>| read.native.as_ref().map_or(0, |native| native.len());
         in_turn(part.zip(list).map(|one| (length(one.1), one)), |(place, read)| {
             let line = read.line;
-            work.name = natives.name.as_deref().map(|body| format!("{body}-{place}"));
+            work.name = natives.name.as_deref().map(|body| format!("{body}-{}", natives.from + place));
             let native = match &read.native {
                 Ok(native) => native,
                 Err(e) => {

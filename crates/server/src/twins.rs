@@ -40,7 +40,7 @@ pub(crate) async fn rest(
         let (lines, texts): (Vec<usize>, Vec<String>) = twins.into_iter().unzip();
         *of.lock() = lines;
         let posted = posted.holding(format!("[{}]", texts.join(",")));
-        reader.read(app, tenant, &posted, |natives| prepare::native(app, tenant, &natives, 0..natives.list.len()))
+        reader.read(app, tenant, &posted, 0, |natives| prepare::native(app, tenant, &natives, 0..natives.list.len()))
     })
     .await
     .map_err(|problem| {

@@ -36,7 +36,7 @@ fn natives(parser: &Parser<'_>, system: &dyn System, body: &str, rows: &mut Vec<
     let text = decode(system, body.as_bytes(), "").ok()?;
     let origin = Origin { content_type: "", zone: &TimeZone::UTC, signature: None };
     let (mut filled, mut list) = (Filled::with_capacity(text.len() * 2), Vec::new());
-    fill(system, text.split(system), &origin, &Memory::default(), &mut filled, &mut |_, read| list.push(read));
+    fill(system, text.part(system, 0), &origin, &Memory::default(), &mut filled, &mut |_, read| list.push(read));
     let places = list.iter().filter_map(|read| read.envelope.as_ref().ok());
     Some(places.filter(|place| parser.take(filled.fields(place), &mut id, rows).is_some()).count())
 }

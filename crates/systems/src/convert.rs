@@ -8,7 +8,7 @@ use crate::change::Change;
 use crate::envelope::{Envelope, hash};
 use crate::filled::{Filled, Place};
 use crate::memory::Memory;
-use crate::split::Piece;
+use crate::split::{Part, Piece};
 use crate::{Context, Reason, System, sessions};
 use event::Field;
 use event::json::write_string;
@@ -74,7 +74,7 @@ pub fn convert_from(
     let text = decode(system, body, origin.content_type)?;
     let mut filled = Filled::default();
     let mut out = String::with_capacity(1024);
-    fill(system, text.split(system), origin, memory, &mut filled, &mut |filled, read| {
+    let mut take = |filled: &mut Filled, read: Read<'_>| {
         out.clear();
         let Read { line, native, envelope, by_content, change, .. } = read;
         let native = match &native {
@@ -90,7 +90,13 @@ pub fn convert_from(
         }
         filled.clear();
         take(Converted { line, native, envelope: Ok(&out), unparsed: envelope.as_ref().err(), by_content, change });
-    });
+    };
+    let mut next = Some(0);
+    while let Some(from) = next {
+        let pieces = text.part(system, from);
+        next = pieces.next();
+        fill(system, pieces, origin, memory, &mut filled, &mut take);
+    }
     Ok(())
 }
 
@@ -102,22 +108,27 @@ pub struct Decoded<'b> {
     lossy: bool,
 }
 
-/// The texts of a body's records.
+/// The texts of a body's records, or of a part of them.
 #[derive(Debug)]
 pub struct Pieces<'t> {
-    list: Vec<Piece<'t>>,
+    part: Part<'t>,
     lossy: bool,
 }
 
 impl Pieces<'_> {
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.list.len()
+        self.part.all
+    }
+
+    /// Which of them the next part begins with, from 0.
+    pub fn next(&self) -> Option<usize> {
+        self.part.next
     }
 
     /// Those of which there is a text, by line.
     pub fn texts(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.list.iter().filter_map(|piece| Some((piece.line, piece.text.as_deref().ok()?)))
+        self.part.pieces.iter().filter_map(|piece| Some((piece.line, piece.text.as_deref().ok()?)))
     }
 }
 
@@ -132,9 +143,9 @@ pub fn decode<'b>(system: &dyn System, body: &'b [u8], content_type: &str) -> Re
 }
 
 impl Decoded<'_> {
-    /// The texts of its records.
-    pub fn split(&self, system: &dyn System) -> Pieces<'_> {
-        Pieces { list: system.split(&self.text), lossy: self.lossy }
+    /// The texts of its records, as many as may be held at once: from this one on, from 0.
+    pub fn part(&self, system: &dyn System, from: usize) -> Pieces<'_> {
+        Pieces { part: system.part(&self.text, from), lossy: self.lossy }
     }
 
     /// How many bytes it has.
@@ -196,7 +207,7 @@ pub fn fill<'t>(
     for (_, text) in pieces.texts() {
         system.foresee(text, &context);
     }
-    for Piece { line, text, rest } in pieces.list {
+    for Piece { line, text, rest } in pieces.part.pieces {
         let read = match &text {
             Ok(text) if pieces.lossy && text.contains('\u{fffd}') => {
                 Err(Reason::new("invalid_utf8", "the record is not UTF-8; the bytes that are not are kept as U+FFFD"))

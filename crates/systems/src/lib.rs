@@ -120,6 +120,12 @@ pub trait System: Sync {
         split::records(text)
     }
 
+    /// As [`split`](System::split), of the records from this one on (from 0), as many as may be held at once. Most records lie in the
+    /// body's own text, and there is one part.
+    fn part<'a>(&self, text: &'a str, _from: usize) -> split::Part<'a> {
+        self.split(text).into()
+    }
+
     /// Whether a text in which there is no record says that there is none: an answer with an empty list does, an empty text does not.
     fn says_none(&self, text: &str) -> bool {
         text.trim_start().starts_with('{')

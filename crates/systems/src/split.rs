@@ -8,9 +8,12 @@ use event::batch::Body;
 use event::json::{JsonError, Next, Reader};
 use std::borrow::Cow;
 
-/// How much text one body may become where its records are put together from several places, so that a few bytes said once for
+/// How much text of one body is held at once where its records are put together from several places, so that a few bytes said once for
 /// many records are not a way to fill the memory: 64 MiB, four times the largest body.
 pub const MAX_MADE: usize = 64 << 20;
+
+/// How much text one body may become in all, where it is taken in several parts: 64 times the largest body.
+pub const MAX_MADE_IN_ALL: usize = 16 * MAX_MADE;
 
 /// Records of a list that are looked at before nobody knows its system.
 pub(crate) const LOOKED_AT: usize = 16;
@@ -24,6 +27,24 @@ pub struct Piece<'a> {
     pub text: Result<Cow<'a, str>, Reason>,
     /// What stands in the body where no record could be read: it is kept as it is, with the reason. Empty where there is nothing to keep.
     pub rest: Cow<'a, str>,
+}
+
+/// Records of a text, as many as may be held at once.
+#[derive(Debug)]
+pub struct Part<'a> {
+    /// The records.
+    pub pieces: Vec<Piece<'a>>,
+    /// Which record the next part begins with, from 0; `None` where this is the last.
+    pub next: Option<usize>,
+    /// How many records the text has in all.
+    pub all: usize,
+}
+
+impl<'a> From<Vec<Piece<'a>>> for Part<'a> {
+    /// All that a text has.
+    fn from(pieces: Vec<Piece<'a>>) -> Part<'a> {
+        Part { all: pieces.len(), pieces, next: None }
+    }
 }
 
 impl<'a> Piece<'a> {

@@ -184,7 +184,7 @@ pub(crate) fn both_ways(system: &str, body: &[u8]) {
     .unwrap();
     let text = crate::decode(system, body, "").unwrap();
     let (mut filled, mut reads) = (crate::Filled::default(), Vec::new());
-    let pieces = text.split(system);
+    let pieces = text.part(system, 0);
     crate::fill(system, pieces, &origin, &Memory::default(), &mut filled, &mut |_, read| reads.push(read));
     assert_eq!(texts.len(), reads.len());
     for ((line, native, text, because), read) in texts.into_iter().zip(reads) {

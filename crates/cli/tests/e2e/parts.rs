@@ -42,6 +42,24 @@ fn an_export_request_of_25_000_records_is_stored_and_sent_again_is_the_same() {
     server.stop().verify().ok();
 }
 
+/// What their resource says stands in each of them: together that is far more than is held at once.
+#[test]
+fn log_records_of_a_long_resource_are_all_stored() {
+    let server = Server::start(&[]);
+    let value = "x".repeat(60_000);
+    let list: Vec<Value> =
+        (0..1_500).map(|n| json!({ "timeUnixNano": (1_795_176_000_000_000_000_u64 + n).to_string() })).collect();
+    let resource = json!({ "attributes": [{ "key": "process.command_line", "value": { "stringValue": value } }] });
+    let body = json!({ "resourceLogs": [{ "resource": resource, "scopeLogs": [{ "logRecords": list }] }] }).to_string();
+    for _ in 0..2 {
+        let answer = server.admin.post(LOGS, &body);
+        assert_eq!((answer.status, answer.text().as_str()), (200, "{}"));
+        assert_eq!(stored(&server.admin, "otlp"), (1_500, 1_500));
+    }
+    let sql = "SELECT count(*) FROM records WHERE attributes LIKE '%command_line%xxx%'";
+    assert_eq!(server.admin.sql("acme", sql)[0][0], 1_500);
+}
+
 #[test]
 fn each_batch_says_what_was_refused_in_it_and_no_other_suffers() {
     let server = Server::start(&[]);

@@ -83,6 +83,20 @@ impl Said {
         }
         Said { events, numbers }
     }
+
+    /// Adds what the next part of the body says.
+    pub(crate) fn add(&mut self, next: Said) {
+        self.events = spanning(self.events, next.events);
+        self.numbers.extend(next.numbers);
+    }
+}
+
+/// The first and the last moment of two spans of time.
+fn spanning(one: Option<(i64, i64)>, other: Option<(i64, i64)>) -> Option<(i64, i64)> {
+    match (one, other) {
+        (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+        (one, other) => one.or(other),
+    }
 }
 
 impl Heard {
@@ -109,10 +123,7 @@ impl Heard {
         note.counts.received += received;
         note.counts.refused += missing.len() as u64;
         note.counts.duplicate += received.saturating_sub(fresh).saturating_sub(missing.len() as u64);
-        note.events = match (note.events, said.events) {
-            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
-            (one, other) => one.or(other),
-        };
+        note.events = spanning(note.events, said.events);
         let sender = note.senders.entry(from.sender.clone()).or_default();
         sender.received += received;
         sender.seen = sender.seen.max(now);

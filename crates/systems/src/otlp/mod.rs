@@ -27,7 +27,7 @@ mod unwrap;
 
 use crate::detect::Sample;
 use crate::envelope::Envelope;
-use crate::split::{self, Piece};
+use crate::split::{self, Part, Piece};
 use crate::{Context, Reason, System};
 use std::borrow::Cow;
 
@@ -55,7 +55,11 @@ impl System for Otlp {
     }
 
     fn split<'a>(&self, text: &'a str) -> Vec<Piece<'a>> {
-        unwrap::records(text)
+        unwrap::records(text, 0).pieces
+    }
+
+    fn part<'a>(&self, text: &'a str, from: usize) -> Part<'a> {
+        unwrap::records(text, from)
     }
 
     fn read<'a>(&self, text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {

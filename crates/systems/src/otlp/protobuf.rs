@@ -6,10 +6,12 @@
 
 use crate::Reason;
 use crate::protobuf::{Fields, Value};
-use crate::split::MAX_MADE;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use event::json::{MAX_DEPTH, write_string};
+
+/// How much JSON a request may become. What exporters send becomes up to five times as long, which of the largest body is less than this.
+const MAX_JSON: usize = 128 << 20;
 
 /// What a field holds, and so how it is written.
 #[derive(Clone, Copy)]
@@ -81,7 +83,7 @@ const PAIR_LIST: &[Spec] = &[(1, "values", PAIRS)];
 /// The JSON form of an `ExportLogsServiceRequest`. Text that is not UTF-8 becomes U+FFFD.
 ///
 /// # Errors
-/// Bytes that are no protobuf of this schema, that nest too deep, or that would become more than [`MAX_MADE`] bytes.
+/// Bytes that are no protobuf of this schema, that nest too deep, or that would become more than [`MAX_JSON`] bytes.
 pub fn to_json(body: &[u8]) -> Result<String, Reason> {
     let mut out = String::with_capacity(body.len() * 2);
     message(body, REQUEST, 0, &mut out)?;
@@ -99,10 +101,10 @@ fn message(body: &[u8], specs: &[Spec], depth: usize, out: &mut String) -> Resul
     if depth > 3 * MAX_DEPTH {
         return Err(broken("values nest too deep"));
     }
-    if out.len() > MAX_MADE {
+    if out.len() > MAX_JSON {
         return Err(Reason::new(
             "body_too_large",
-            format!("the request would become more than {MAX_MADE} bytes of JSON; send smaller batches"),
+            format!("the request would become more than {MAX_JSON} bytes of JSON; send smaller batches"),
         ));
     }
     out.push('{');

@@ -277,10 +277,45 @@ fn a_resource_said_once_does_not_fill_the_memory() {
     let records = vec![json!({}); 100];
     let body = json!({"resourceLogs": [{"resource": {"attributes": [text("a", &resource)]}, "scopeLogs": [{"logRecords": records}]}]});
     let body = body.to_string();
-    let pieces = Otlp.split(&body);
-    assert_eq!(pieces.len(), 100);
-    assert_eq!(pieces.iter().filter(|p| p.text.is_ok()).count(), 63);
-    assert_eq!(pieces[99].text.as_ref().unwrap_err().code, "body_too_large");
+    let (mut next, mut lines, mut parts) = (Some(0), Vec::new(), 0);
+    while let Some(from) = next {
+        let part = Otlp.part(&body, from);
+        assert_eq!((part.all, part.pieces.len() <= 63), (100, true));
+        lines.extend(part.pieces.iter().filter(|p| p.text.is_ok()).map(|p| p.line));
+        (next, parts) = (part.next, parts + 1);
+    }
+    assert_eq!((lines, parts), ((1..=100).collect(), 2));
+}
+
+#[test]
+fn a_request_that_breaks_off_is_one_text_in_every_part() {
+    let resource = "x".repeat(1 << 20);
+    let records = vec![json!({}); 70];
+    let whole = json!({"resourceLogs": [{"resource": {"attributes": [text("a", &resource)]}, "scopeLogs": [{"logRecords": records}]}]});
+    let body =
+        format!("{whole}\n{}\n{whole}\n", r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{},{},7]}],"scope":[}]}"#);
+    let (mut next, mut lengths) = (Some(0), Vec::new());
+    while let Some(from) = next {
+        let part = Otlp.part(&body, from);
+        assert!(part.all == 141 && part.pieces.iter().map(|p| p.line).eq(from + 1..=from + part.pieces.len()));
+        lengths.extend(part.pieces.iter().map(|p| p.text.as_ref().unwrap().len() > 1 << 20));
+        next = part.next;
+    }
+    assert_eq!(lengths.iter().enumerate().filter(|(_, long)| !**long).map(|(n, _)| n).collect::<Vec<_>>(), [70]);
+    assert_eq!(lengths.len(), 141);
+}
+
+/// Sixteen times what is held at once, which takes a request that nobody sends.
+#[test]
+fn there_is_an_end_to_what_is_made_of_one_body() {
+    let resource = "x".repeat(8 << 20);
+    let records = vec![json!({}); 200];
+    let body = json!({"resourceLogs": [{"resource": {"attributes": [text("a", &resource)]}, "scopeLogs": [{"logRecords": records}]}]});
+    let body = body.to_string();
+    let (before, after) = (Otlp.part(&body, 100), Otlp.part(&body, 130));
+    assert!(before.pieces.iter().all(|p| p.text.is_ok()) && before.next.is_some_and(|next| next < 130));
+    let refused = |p: &crate::split::Piece<'_>| p.text.as_ref().is_err_and(|e| e.code == "body_too_large");
+    assert!(after.pieces.iter().all(refused) && after.pieces.len() == 70 && after.next.is_none());
 }
 
 #[test]

@@ -5,57 +5,102 @@
 use super::request::{Lists, Scope, walk};
 use crate::Reason;
 use crate::object::has_list;
-use crate::split::{self, MAX_MADE, Piece};
+use crate::split::{self, MAX_MADE, MAX_MADE_IN_ALL, Part, Piece};
 use event::json::{JsonError, Reader};
 use std::borrow::Cow;
 
-/// The records of a body. One text per record where it is an export request or several, one per line; any other body is taken
-/// apart as usual, for `read` to say what is wrong with it.
-pub(super) fn records(text: &str) -> Vec<Piece<'_>> {
-    let mut made = Made { pieces: Vec::new(), left: MAX_MADE };
+/// The records of a body from this one on, as many as may be held at once. One text per record where it is an export request or several,
+/// one per line; any other body is taken apart as usual, for `read` to say what is wrong with it.
+pub(super) fn records(text: &str, from: usize) -> Part<'_> {
+    let mut made = Made { from, ..Made::default() };
     for piece in split::records(text) {
         match &piece.text {
             Ok(Cow::Borrowed(request)) if has_list(request, "resourceLogs") => {
-                let before = made.pieces.len();
+                let before = made.mark();
                 if resources(request, &mut made).is_err() {
-                    // Whatever could not be walked is kept as one text rather than in parts.
-                    made.pieces.truncate(before);
-                    made.pieces.push(piece);
+                    // Whatever could not be walked is kept as one text rather than in parts. All parts of a body agree on that: each
+                    // walks all of it.
+                    made.back_to(before);
+                    made.add(piece);
                 }
             }
-            _ => made.pieces.push(piece),
+            _ => made.add(piece),
         }
     }
+    let Made { mut pieces, next, seen: all, .. } = made;
     // Several requests in one body count on.
-    for (i, piece) in made.pieces.iter_mut().enumerate() {
-        piece.line = i + 1;
+    for (i, piece) in pieces.iter_mut().enumerate() {
+        piece.line = from + i + 1;
     }
-    made.pieces
+    Part { pieces, next, all }
 }
 
+#[derive(Default)]
 struct Made<'a> {
     pieces: Vec<Piece<'a>>,
-    /// How much text may still be made, in bytes.
-    left: usize,
+    /// Records before this one are of an earlier part.
+    from: usize,
+    /// How many were met.
+    seen: usize,
+    /// The first one for which there was no room.
+    next: Option<usize>,
+    /// How much text was made, in bytes.
+    held: usize,
+    /// The same of all parts up to here.
+    all: usize,
 }
 
-impl Made<'_> {
+impl<'a> Made<'a> {
+    /// Whether the record that comes next is of this part, given the text that is made for it.
+    fn takes(&mut self, length: usize) -> bool {
+        let place = self.seen;
+        self.seen += 1;
+        if place < self.from || self.next.is_some() {
+            return false;
+        }
+        // One at least, or there would be no end of it.
+        if self.held + length > MAX_MADE && !self.pieces.is_empty() {
+            self.next = Some(place);
+            return false;
+        }
+        self.held += length;
+        true
+    }
+
+    /// Adds what lies in the body.
+    fn add(&mut self, piece: Piece<'a>) {
+        if self.takes(0) {
+            self.pieces.push(piece);
+        }
+    }
+
     fn push(&mut self, resource: &str, scope: &str, record: &str) {
         let parts = ["{\"resource\":", resource, ",\"scope\":", scope, ",\"logRecord\":", record, "}"];
-        let text = parts.concat();
-        let text = match self.left.checked_sub(text.len()) {
-            Some(left) => {
-                self.left = left;
-                Ok(Cow::Owned(text))
-            }
-            None => Err(Reason::new(
-                "body_too_large",
-                format!(
-                    "the records with their resources and scopes are more than {MAX_MADE} bytes; send smaller batches"
-                ),
-            )),
+        let length = parts.iter().map(|part| part.len()).sum();
+        self.all = self.all.saturating_add(length);
+        let whole = self.all <= MAX_MADE_IN_ALL;
+        if !self.takes(if whole { length } else { 0 }) {
+            return;
+        }
+        let text = if whole {
+            Ok(Cow::Owned(parts.concat()))
+        } else {
+            let detail = format!(
+                "the records with their resources and scopes are more than {MAX_MADE_IN_ALL} bytes; send smaller batches"
+            );
+            Err(Reason::new("body_too_large", detail))
         };
         self.pieces.push(Piece::new(0, text));
+    }
+
+    /// What [`back_to`](Self::back_to) goes back to.
+    fn mark(&self) -> Made<'a> {
+        Made { pieces: Vec::new(), ..*self }
+    }
+
+    fn back_to(&mut self, mark: Made<'a>) {
+        self.pieces.truncate(mark.seen.saturating_sub(mark.from).min(self.pieces.len()));
+        *self = Made { pieces: std::mem::take(&mut self.pieces), ..mark };
     }
 }
 
