@@ -140,11 +140,9 @@ fn one(mapping: &Mapping, native: &str, parser: &Parser<'_>) -> Result<Good, Bad
         detail: e.detail,
     })?;
     let mut row = Vec::new();
-    parser.parse(&applied.envelope, &mut || "made-when-it-arrives".into(), &mut row).map_err(|e| Bad {
-        code: e.code.to_owned(),
-        field: e.field,
-        detail: e.detail,
-    })?;
+    parser
+        .parse(&event::json::numbers_as_text(&applied.envelope), &mut || "made-when-it-arrives".into(), &mut row)
+        .map_err(|e| Bad { code: e.code.to_owned(), field: e.field, detail: e.detail })?;
     let envelope = stored(&row);
     let mut stays = Vec::new();
     leaves(envelope.get("attributes").unwrap_or(&Value::Null), &mut String::new(), &mut stays);

@@ -16,6 +16,7 @@ use catalog::Tenant;
 use event::Field;
 use event::batch::{Body, Piece};
 use event::commit::{self, EntryKind};
+use event::json::numbers_as_text;
 use event::parse::{Found, Invalid, Parser, ValidEvent};
 use ledger::{Batch, Outcome, Pending};
 use std::borrow::Cow;
@@ -118,7 +119,7 @@ pub fn gap(app: &App, tenant: &Arc<Tenant>, text: &str) -> Result<Prepared, Prob
 pub fn again(app: &App, tenant: &Arc<Tenant>, envelopes: &[String]) -> Result<Prepared, Problem> {
     work(app, tenant, envelopes.iter().map(|text| text.len() * 2).sum(), |work| {
         for (i, text) in envelopes.iter().enumerate() {
-            let taken = work.add(i, text, true, None)?;
+            let taken = work.add(i, &numbers_as_text(text), true, None)?;
             work.note(i, taken);
         }
         Ok(())
@@ -363,6 +364,7 @@ impl Work<'_> {
             None => {
                 let mut text = String::new();
                 filled.write(place, &mut text);
+                let text = numbers_as_text(&text);
                 self.add(read.line, &text, read.by_content, read.change.as_ref())
             }
         }

@@ -55,7 +55,7 @@ pub(crate) fn take_with(memory: &Memory, system: &str, body: &[u8]) -> Vec<Store
     let mut stored = Vec::new();
     convert(system, body, "", memory, &TimeZone::UTC, &mut |piece: Converted<'_>| {
         let Ok(text) = piece.envelope else { return };
-        let mut text = text.to_owned();
+        let mut text = event::json::numbers_as_text(text).into_owned();
         let mut out = Vec::new();
         if let Err(e) = parser.parse(&text, &mut || "made".into(), &mut out) {
             text = unparsed(system, piece.native, e.code, &e.detail);

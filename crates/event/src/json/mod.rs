@@ -12,7 +12,7 @@ mod write;
 
 pub use members::{Member, Name};
 pub(crate) use write::is_canonical_number;
-pub use write::{key_order, write_number, write_read, write_string};
+pub use write::{key_order, numbers_as_text, write_number, write_read, write_string};
 
 pub(crate) use scan::has_nul;
 use scan::text_end;
@@ -358,7 +358,30 @@ mod tests {
         }
     }
 
+    #[test]
+    fn numbers_that_do_not_fit_become_the_texts_that_they_are() {
+        for (json, held) in [
+            (
+                r#"{"a":9007199254740993,"b":[-12345678901234567890,1.5]}"#,
+                Some(r#"{"a":"9007199254740993","b":["-12345678901234567890",1.5]}"#),
+            ),
+            (r#"{"a": 1e999 , "b":"9007199254740993"}"#, Some(r#"{"a": "1e999" , "b":"9007199254740993"}"#)),
+            ("9007199254740993", Some(r#""9007199254740993""#)),
+            (r#"{"a":9007199254740992,"9007199254740993":"\\\"9007199254740993"}"#, None),
+            (r#"{"a":00009007199254740993,"b":9007199254740993-1,"c":"9007199254740993"#, None),
+            ("", None),
+        ] {
+            assert_eq!(numbers_as_text(json), held.unwrap_or(json), "{json}");
+        }
+    }
+
     proptest::proptest! {
+        #[test]
+        fn what_becomes_text_leaves_nothing_that_does_not_fit(json in "([\\[{\",:0-9e.-]|\\\\|90071992547409[0-9]{2,4}|\u{e9}){0,24}") {
+            let held = numbers_as_text(&json);
+            proptest::prop_assert_eq!(numbers_as_text(&held), held.as_ref());
+        }
+
         #[test]
         fn what_is_written_is_read_back(number in "-?(0|[1-9][0-9]{0,24})(\\.[0-9]{1,8})?(e[0-9]{1,2})?") {
             let mut once = String::new();

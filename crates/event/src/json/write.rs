@@ -1,7 +1,7 @@
 //! Writing JSON in its canonical form (RFC 8785): texts, numbers, and the order of keys.
 
-use super::scan::plain_run;
-use super::{JsonError, Result};
+use super::scan::{plain_run, text_end};
+use super::{JsonError, Reader, Result};
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
@@ -99,6 +99,38 @@ pub fn write_number(out: &mut String, number: &str, at: usize) -> Result<()> {
     }
     out.push_str(canonical);
     Ok(())
+}
+
+/// A JSON text with the numbers that [`write_number`] refuses in quotes, as the texts that they are. Nothing else of it is looked at.
+pub fn numbers_as_text(json: &str) -> Cow<'_, str> {
+    let bytes = json.as_bytes();
+    let part = |from: usize, to: usize| json.get(from..to).unwrap_or_default();
+    let (mut out, mut written, mut at) = (String::new(), 0, 0);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => at = text_end(bytes, at + 1).unwrap_or_else(|end| end),
+            b'-' | b'0'..=b'9' => {
+                let rest = bytes.get(at..).unwrap_or_default();
+                let of_number = |b: &u8| b.is_ascii_digit() || matches!(b, b'-' | b'+' | b'.' | b'e' | b'E');
+                let end = at + rest.iter().position(|b| !of_number(b)).unwrap_or(rest.len());
+                let number = part(at, end);
+                if !is_canonical_number(number)
+                    && Reader::new(number).number() == Ok(number)
+                    && write_number(&mut String::new(), number, 0).is_err()
+                {
+                    out.extend([part(written, at), "\"", number, "\""]);
+                    written = end;
+                }
+                at = end;
+            }
+            _ => at += 1,
+        }
+    }
+    if written == 0 {
+        return Cow::Borrowed(json);
+    }
+    out.push_str(part(written, json.len()));
+    Cow::Owned(out)
 }
 
 /// The order of object keys: by UTF-16 code units (RFC 8785, 3.2.3).

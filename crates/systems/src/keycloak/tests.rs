@@ -16,6 +16,21 @@ fn admin(operation: &str, resource: &str, path: &str, representation: &Value) ->
     .to_string()
 }
 
+/// RFC 8785 has no number that a double does not hold, and one of them is no reason not to understand the others.
+#[test]
+fn a_number_that_does_not_fit_is_kept_as_its_text() {
+    let login = r#"{"type":"LOGIN","realmId":"r","time":1795176000000,"userId":"u","details":{"n":9007199254740993,"m":[1e400,2]}}"#;
+    let stored = one(NAME, login);
+    stored.expect(&[("action", "LOGIN"), ("actor.id", "u")]);
+    assert_eq!(stored.value("attributes.details"), &json!({"n": "9007199254740993", "m": ["1e400", 2]}));
+    // And where it is not understood for another reason, its secrets are found by their names.
+    let kept = take(NAME, r#"{"type":7,"n":9007199254740993,"details":{"password":"x"}}"#).remove(0);
+    assert_eq!(
+        kept.value("attributes.native"),
+        &json!({"type": 7, "n": "9007199254740993", "details": {"password": "***"}})
+    );
+}
+
 #[test]
 fn a_user_event() {
     let sent = r#"{"id":"e1","time":1795176000123,"type":"LOGIN","realmId":"r","clientId":"web","userId":"u1","sessionId":"s1","ipAddress":"192.0.2.17","details":{"username":"ann","auth_method":"openid-connect"}}"#;
