@@ -11,7 +11,7 @@ use crate::memory::Memory;
 use crate::split::{Part, Piece};
 use crate::{Context, Reason, System, sessions};
 use event::Field;
-use event::json::write_string;
+use event::json::{numbers_as_text, write_string};
 use event::redact::{self, Rules};
 use jiff::tz::TimeZone;
 use std::borrow::Cow;
@@ -86,7 +86,7 @@ pub fn convert_from(
         };
         match &envelope {
             Ok(place) => filled.write(place, &mut out),
-            Err(reason) => write_unparsed(system.name(), native, reason.code, &reason.detail, &mut out),
+            Err(reason) => write_unparsed(system, native, reason.code, &reason.detail, &mut out),
         }
         filled.clear();
         take(Converted { line, native, envelope: Ok(&out), unparsed: envelope.as_ref().err(), by_content, change });
@@ -116,7 +116,7 @@ pub struct Pieces<'t> {
 }
 
 impl Pieces<'_> {
-    /// How many there are.
+    /// How many the body has, those of its other parts too.
     pub fn count(&self) -> usize {
         self.part.all
     }
@@ -276,11 +276,12 @@ pub fn again(
 /// The envelope of a record that was not understood, or that `event::parse` refused: its text, and why.
 pub fn unparsed(system: &dyn System, native: &str, code: &str, detail: &str) -> String {
     let mut out = String::with_capacity(native.len() + 512);
-    write_unparsed(system.name(), native, code, detail, &mut out);
+    write_unparsed(system, native, code, detail, &mut out);
     out
 }
 
-fn write_unparsed(system: &str, native: &str, code: &str, detail: &str, out: &mut String) {
+fn write_unparsed(system: &dyn System, native: &str, code: &str, detail: &str, out: &mut String) {
+    let (opened, system) = (system.opened(native), system.name());
     out.push_str(r#"{"log":"event","action":"unparsed","outcome":"unknown","level":"warn","source":"#);
     write_string(out, system);
     out.push_str(r#","id":""#);
@@ -294,10 +295,11 @@ fn write_unparsed(system: &str, native: &str, code: &str, detail: &str, out: &mu
     // As JSON where it is sound, so that secrets are found by their names; else as text, where they are found by how they look.
     let attribute =
         redact::Canonical { path: "attributes", depth: 2, context: redact::Context::default(), rules: &PLAIN };
-    let sound = native.trim_start().starts_with(['{', '['])
-        && attribute.write(native, &mut Vec::new(), &mut String::new()).is_ok();
-    if sound {
-        out.push_str(native);
+    let native = opened.as_ref();
+    let json = native.trim_start().starts_with(['{', '[']).then(|| numbers_as_text(native));
+    let sound = json.filter(|json| attribute.write(json, &mut Vec::new(), &mut String::new()).is_ok());
+    if let Some(json) = sound {
+        out.push_str(&json);
     } else if native.contains('\0') {
         // Which no record may hold; its picture may.
         write_string(out, &native.replace('\0', "\u{2400}"));

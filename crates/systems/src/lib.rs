@@ -143,6 +143,11 @@ pub trait System: Sync {
     /// Why it cannot be understood; the record is then kept as an [`unparsed`] one.
     fn read<'a>(&self, text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason>;
 
+    /// A record that is kept as it came, with what it has in base64 opened: redaction does not see what that hides.
+    fn opened<'a>(&self, native: &'a str) -> Cow<'a, str> {
+        native.into()
+    }
+
     /// Whether one action may come in two shapes, put together as one record or each alone.
     fn writes_twice(&self) -> bool {
         false

@@ -9,6 +9,8 @@ mod inside;
 pub use inside::{at, each, has_list, members, pick};
 
 use crate::Reason;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, Engine as _, GeneralPurpose, GeneralPurposeConfig};
 use event::json::{JsonError, Next, Reader, write_string};
 use event::redact::Known;
 use std::borrow::Cow;
@@ -532,6 +534,28 @@ pub(crate) fn unescaped(raw: &str) -> Option<&str> {
 pub fn decode<'a>(raw: &Cow<'a, str>) -> Option<Cow<'a, str>> {
     match raw {
         Cow::Borrowed(raw) => Reader::new(raw).string().ok(),
+/// A text that is an object as `change` leaves it, where that says that it did something to it.
+pub(crate) fn changed<'a>(text: &'a str, change: impl FnOnce(&mut Object<'a>) -> bool) -> Cow<'a, str> {
+    let Ok(mut object) = Object::parse(text) else { return text.into() };
+    if !change(&mut object) {
+        return text.into();
+    }
+    let mut out = String::from("{");
+    object.write_members(&mut out);
+    out.push('}');
+    out.into()
+}
+
+/// The text that stands in base64, with or without its padding and in either alphabet.
+pub(crate) fn from_base64(text: &str) -> Option<String> {
+    const EITHER: GeneralPurposeConfig =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    const USUAL: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, EITHER);
+    const OF_ADDRESSES: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, EITHER);
+    let bytes = USUAL.decode(text).or_else(|_| OF_ADDRESSES.decode(text)).ok()?;
+    String::from_utf8(bytes).ok()
+}
+
         Cow::Owned(raw) => Reader::new(raw).string().ok().map(|t| Cow::Owned(t.into_owned())),
     }
 }

@@ -25,9 +25,11 @@ pub use read::trace;
 
 use crate::detect::Sample;
 use crate::envelope::Envelope;
+use crate::object;
 use crate::{Context, Reason, System};
 use event::Field;
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// The adapter.
 #[derive(Debug)]
@@ -55,6 +57,10 @@ impl System for CloudEvents {
 
     fn read<'a>(&self, text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
         read::read(text, context, out)
+    }
+
+    fn opened<'a>(&self, native: &'a str) -> Cow<'a, str> {
+        object::changed(native, read::open_data)
     }
 
     fn to_native(&self, envelope: &Value) -> Option<Value> {

@@ -5,8 +5,6 @@ use crate::envelope::Envelope;
 use crate::moment::Stamp;
 use crate::object::{Inside, Object};
 use crate::{Context, Reason};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use event::Field;
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
@@ -41,18 +39,23 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
 }
 
 /// Base64 hides from redaction what is in it, so JSON and text take their place in `data`, where they say the same. Other bytes stay.
-fn open_data(native: &mut Object<'_>) {
-    let Some(bytes) = native.text("data_base64").and_then(|text| STANDARD.decode(text.as_bytes()).ok()) else { return };
-    let Ok(text) = String::from_utf8(bytes) else { return };
+/// Tells whether they did.
+pub(super) fn open_data(native: &mut Object<'_>) -> bool {
+    let Some(text) = native.text("data_base64").and_then(|text| object::from_base64(&text)) else { return false };
     if native.has("data") {
-        return;
+        return false;
     }
     let json = serde_json::from_str::<&serde_json::value::RawValue>(&text).is_ok();
     if !json && text.chars().any(|c| c.is_control() && !c.is_whitespace()) {
-        return;
+        return false;
     }
     native.take("data_base64");
-    if json { native.add("data", text) } else { native.add_text("data", text) }
+    if json {
+        native.add("data", text)
+    } else {
+        native.add_text("data", text)
+    }
+    true
 }
 
 /// The ids of a W3C `traceparent`: `00-<32 hex>-<16 hex>-01`.

@@ -41,6 +41,25 @@ fn one_in_structured_mode() {
 }
 
 #[test]
+fn an_id_may_be_a_number() {
+    let mut sent = event();
+    sent["id"] = json!(17);
+    one(NAME, &sent.to_string()).expect(&[("action", "com.example.door.opened"), ("target.id", "door/7")]);
+    comes_back(NAME, &sent.to_string());
+    keeps_everything(NAME, &sent.to_string());
+}
+
+#[test]
+fn data_in_base64_of_an_event_that_is_not_understood_is_opened() {
+    let mut sent = event();
+    let data = base64::engine::general_purpose::STANDARD.encode(r#"{"password":"hunter2"}"#);
+    sent.as_object_mut().unwrap().remove("data");
+    (sent["data_base64"], sent["time"]) = (json!(data.trim_end_matches('=')), json!("noon"));
+    let kept = take(NAME, &sent.to_string()).remove(0);
+    kept.expect(&[("action", "unparsed"), ("error_code", "invalid_time"), ("attributes.native.data.password", "***")]);
+}
+
+#[test]
 fn the_same_id_of_another_source_is_another_event() {
     let mut other = event();
     other["source"] = json!("/sites/oslo");

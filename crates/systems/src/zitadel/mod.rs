@@ -10,7 +10,7 @@
 //! What makes it special:
 //! * There is no event id. An aggregate counts its events, so the aggregate and `sequence` name an event for good, and the id
 //!   is a hash of them: an event that is pushed and found by search again is one record.
-//! * `event_payload` is opened, or redaction would not see what is in it; what is no base64 of JSON stays as it came.
+//! * `event_payload` is opened, or redaction would not see what is in it; what is no base64 of JSON stays as it came. So it is where the record is not understood.
 //! * `sequence` is a number in one shape and a text in the other, `created_at` has a zone of its own.
 //! * A payload says what changed, not what the state is now, so it is neither `old` nor `new`.
 
@@ -20,8 +20,10 @@ mod tests;
 
 use crate::detect::Sample;
 use crate::envelope::Envelope;
+use crate::object;
 use crate::split::{self, Piece};
 use crate::{Context, Reason, System};
+use std::borrow::Cow;
 
 /// The adapter.
 #[derive(Debug)]
@@ -55,5 +57,9 @@ impl System for Zitadel {
 
     fn read<'a>(&self, text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
         read::read(text, context, out)
+    }
+
+    fn opened<'a>(&self, native: &'a str) -> Cow<'a, str> {
+        object::changed(native, read::open_payload)
     }
 }

@@ -5,8 +5,6 @@ use crate::envelope::Envelope;
 use crate::moment::Stamp;
 use crate::object::{self, Inside, Object};
 use crate::{Context, Reason, catalog};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use event::Field;
 use std::borrow::Cow;
 
@@ -128,14 +126,19 @@ fn log_of(kind: &str) -> &'static str {
     if EVENTS.iter().any(|part| kind.contains(part)) { "event" } else { "audit" }
 }
 
-/// Base64 hides from redaction what is in it, so sound JSON takes its place.
-fn open_payload(native: &mut Object<'_>) {
-    let Some(payload) = native.text("event_payload") else { return };
-    let Some(json) = STANDARD.decode(payload.as_bytes()).ok().and_then(|bytes| String::from_utf8(bytes).ok()) else {
-        return;
-    };
-    if serde_json::from_str::<&serde_json::value::RawValue>(&json).is_ok() {
-        native.take("event_payload");
-        native.add("event_payload", json);
+/// Base64 hides from redaction what is in it, so sound JSON takes its place, and what is left of JSON that was cut as a text. Tells
+/// whether it was opened.
+pub(super) fn open_payload(native: &mut Object<'_>) -> bool {
+    let json = native.text("event_payload").and_then(|payload| object::from_base64(&payload));
+    let Some(json) = json else { return false };
+    let sound = serde_json::from_str::<&serde_json::value::RawValue>(&json).is_ok();
+    if !sound && !json.trim_start().starts_with(['{', '[']) {
+        return false;
+    }
+    native.take("event_payload");
+    if sound {
+        native.add("event_payload", json)
+    } else {
+        native.add_text("event_payload", json)
     }
 }
