@@ -70,8 +70,41 @@ fn element<'t>(r: &mut event::json::Reader<'t>) -> Option<&'t str> {
 pub fn detect(body: &[u8]) -> Vec<(&'static str, u8)> {
     let text = split::text(body);
     let sample = Sample::new(&text);
+    let found = told_by(&sample);
+    // What begins with an object knows best itself what it is; what begins with anything else may have one in a later line.
+    if !found.is_empty() || sample.object.is_some_and(|object| !object.is_empty()) {
+        return found;
+    }
+    let later = text.match_indices("\n{").take(LINES).filter_map(|(end, _)| text.get(end + 1..));
+    later.map(|rest| told_by(&Sample::new(rest))).find(|found| !found.is_empty()).unwrap_or_default()
+}
+
+/// Lines that begin an object and are looked at where the first one says nothing: `null`, the end of a line that was cut, a greeting.
+const LINES: usize = 4;
+
+fn told_by(sample: &Sample<'_>) -> Vec<(&'static str, u8)> {
     let mut found: Vec<(&'static str, u8)> =
-        SYSTEMS.iter().map(|s| (s.name(), s.looks_like(&sample).min(100))).filter(|(_, sure)| *sure > 0).collect();
+        SYSTEMS.iter().map(|s| (s.name(), s.looks_like(sample).min(100))).filter(|(_, sure)| *sure > 0).collect();
     found.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_line_that_says_nothing_leaves_it_to_those_behind_it() {
+        let event =
+            r#"{"id":"1","time":1795176000000,"type":"LOGIN","realmId":"r","clientId":"c","userId":"u","details":{}}"#;
+        let known = detect(event.as_bytes());
+        assert_eq!(known.first().map(|found| found.0), Some("keycloak"));
+        let cut = event.split_at(event.len() / 2).1;
+        for first in ["null", "{}", "[]", "\"\"", "7", "\r", cut, "Attaching to keycloak-1", "null\n{}\n"] {
+            assert_eq!(detect(format!("{first}\n{event}\n").as_bytes()), known, "{first}");
+        }
+        // An object that nobody knows is not told by what stands inside it.
+        assert_eq!(detect(format!("{{\"events\":[\n{event}\n],\"n\":1}}").as_bytes()), []);
+        assert_eq!(detect(b"null\nnull\n"), []);
+    }
 }
