@@ -239,14 +239,16 @@ impl<'a> Envelope<'a> {
             if raw == "null" || raw == "\"\"" {
                 return (None, false);
             }
-            let read = moment::read(raw, stamp, context.zone);
-            (Some(read), read.is_some_and(|(at, _)| stamp.writes(at, raw)))
+            match moment::read(raw, stamp, context.zone) {
+                Some((at, zoned)) => (Some(Ok((at, zoned))), stamp.writes(at, raw)),
+                None => (Some(Err(Reason::time(path, raw, stamp.wanted()))), false),
+            }
         });
         let Some(read) = seen.flatten() else {
             self.no_time();
             return Ok(());
         };
-        let (at, zoned) = read.ok_or_else(|| Reason::time(path))?;
+        let (at, zoned) = read?;
         if !zoned {
             self.time_from = Some(NO_ZONE);
         }

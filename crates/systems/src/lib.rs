@@ -201,6 +201,20 @@ pub struct Context<'m> {
     pub zone: &'m jiff::tz::TimeZone,
 }
 
+/// What a JSON text is, in words.
+pub(crate) fn kind_of(raw: &str) -> &'static str {
+    match raw.as_bytes() {
+        [] => "nothing",
+        b"\"\"" => "an empty text",
+        [b'"', ..] => "a text",
+        [b'{', ..] => "an object",
+        [b'[', ..] => "a list",
+        [b'n', ..] => "null",
+        [b't' | b'f', ..] => "true or false",
+        _ => "a number",
+    }
+}
+
 /// Why a record could not be understood, or a body not be taken apart.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
@@ -217,13 +231,21 @@ impl Reason {
         Self { code, detail: detail.into() }
     }
 
-    /// A member without which a record means nothing.
-    pub fn missing(name: &str) -> Self {
-        Self::new("missing_field", format!("`{name}` is missing or not a text; without it the record says nothing"))
+    /// A member without which a record means nothing, and what stands in its place, as JSON text.
+    pub fn missing(name: &str, stands: Option<&str>) -> Self {
+        let came = stands.map_or("missing", kind_of);
+        Self::new(
+            "missing_field",
+            format!("`{name}` is {came}; it is the text by which the record is known for what it is"),
+        )
     }
 
-    /// A time that is written in no form we know.
-    pub fn time(name: &str) -> Self {
-        Self::new("invalid_time", format!("`{name}` is not a time in any form this system is known to write"))
+    /// A time that is written in no form we know, given what stands there, as JSON text, and what should.
+    pub fn time(name: &str, stands: &str, wanted: &str) -> Self {
+        let came = kind_of(stands);
+        Self::new(
+            "invalid_time",
+            format!("`{name}` is {came}, and none that is known for a time; it should be {wanted}"),
+        )
     }
 }

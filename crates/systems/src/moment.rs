@@ -25,6 +25,16 @@ pub enum Stamp {
 }
 
 impl Stamp {
+    /// What it is, in words.
+    pub fn wanted(self) -> &'static str {
+        match self {
+            Stamp::UnixSeconds => "a number of seconds since 1970, or a text such as 2026-11-20T12:00:00Z",
+            Stamp::UnixMillis => "a number of milliseconds since 1970, or a text such as 2026-11-20T12:00:00Z",
+            Stamp::UnixNanos => "a number of nanoseconds since 1970, or a text such as 2026-11-20T12:00:00Z",
+            Stamp::Millis | Stamp::Micros | Stamp::Table => "a text such as 2026-11-20T12:00:00Z",
+        }
+    }
+
     /// The JSON text of a time in this form.
     pub fn write(self, micros: i64) -> String {
         match self {

@@ -358,6 +358,22 @@ impl<'a> Object<'a> {
         holder.member_text(name)
     }
 
+    /// The same of a text without which the record means nothing.
+    ///
+    /// # Errors
+    /// What stands there instead.
+    #[inline(always)]
+    pub fn needed(&mut self, path: &str) -> Result<Cow<'a, str>, Reason> {
+        self.text(path).filter(|text| !text.is_empty()).ok_or_else(|| self.misses(path))
+    }
+
+    /// That a text at a path, without which the record means nothing, is not there.
+    #[cold]
+    pub fn misses(&mut self, path: &str) -> Reason {
+        let stands = self.holder(path).and_then(|(holder, name)| holder.json(name));
+        Reason::missing(path, stands.as_deref())
+    }
+
     /// The same of a member whose name may have dots in it.
     #[inline(always)]
     pub fn member_text(&mut self, name: &str) -> Option<Cow<'a, str>> {
@@ -518,22 +534,6 @@ impl<'a> Object<'a> {
     }
 }
 
-/// What stands in the quotes of a text that has them.
-pub(crate) fn unquoted(raw: &str) -> Option<&str> {
-    raw.get(1..raw.len().checked_sub(1)?)
-}
-
-/// What stands in the quotes of a text that has them, where that is what it says.
-pub(crate) fn unescaped(raw: &str) -> Option<&str> {
-    let mut r = Reader::new(raw);
-    let text = r.plain_string()?;
-    r.end().ok().map(|()| text)
-}
-
-/// The text that a JSON string says. `None` for what is no JSON string.
-pub fn decode<'a>(raw: &Cow<'a, str>) -> Option<Cow<'a, str>> {
-    match raw {
-        Cow::Borrowed(raw) => Reader::new(raw).string().ok(),
 /// A text that is an object as `change` leaves it, where that says that it did something to it.
 pub(crate) fn changed<'a>(text: &'a str, change: impl FnOnce(&mut Object<'a>) -> bool) -> Cow<'a, str> {
     let Ok(mut object) = Object::parse(text) else { return text.into() };
@@ -556,6 +556,22 @@ pub(crate) fn from_base64(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
+/// What stands in the quotes of a text that has them.
+pub(crate) fn unquoted(raw: &str) -> Option<&str> {
+    raw.get(1..raw.len().checked_sub(1)?)
+}
+
+/// What stands in the quotes of a text that has them, where that is what it says.
+pub(crate) fn unescaped(raw: &str) -> Option<&str> {
+    let mut r = Reader::new(raw);
+    let text = r.plain_string()?;
+    r.end().ok().map(|()| text)
+}
+
+/// The text that a JSON string says. `None` for what is no JSON string.
+pub fn decode<'a>(raw: &Cow<'a, str>) -> Option<Cow<'a, str>> {
+    match raw {
+        Cow::Borrowed(raw) => Reader::new(raw).string().ok(),
         Cow::Owned(raw) => Reader::new(raw).string().ok().map(|t| Cow::Owned(t.into_owned())),
     }
 }

@@ -107,7 +107,8 @@ fn level(known: Option<&'static Entry>, failed: bool) -> &'static str {
 /// Tells whether the action stood under `actionId`.
 fn v2<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<bool, Reason> {
     let key = if native.has("action") { "action" } else { "actionId" };
-    let name = native.member_text(key).filter(|name| !name.is_empty()).ok_or_else(|| Reason::missing("action"))?;
+    let needed = if native.has(key) { key } else { "action" };
+    let name = native.needed(needed)?;
     let id = native.text("id").filter(|id| !id.is_empty());
     out.id(native, "id");
     out.time(native, "recordedAt", Stamp::Micros, context)?;
@@ -145,7 +146,7 @@ fn v2<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>
 
 /// The shape is the caller's to name.
 pub(crate) fn legacy<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
-    let name = native.text("action").filter(|name| !name.is_empty()).ok_or_else(|| Reason::missing("action"))?;
+    let name = native.needed("action")?;
     if out.at().is_none() {
         out.time(native, "recordedAt", Stamp::Micros, context)?;
     }
@@ -198,7 +199,7 @@ fn result(native: &mut Object<'_>, out: &mut Envelope<'_>) -> bool {
 }
 
 fn diagnostic<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
-    let name = native.text("actionId").filter(|name| !name.is_empty()).ok_or_else(|| Reason::missing("actionId"))?;
+    let name = native.needed("actionId")?;
     out.shape(DIAGNOSTIC);
     out.id(native, "logId");
     match seconds(native) {

@@ -44,7 +44,7 @@ pub(super) fn read<'a>(
 ) -> Result<(), Reason> {
     let uri = uri(&mut native)
         .ok_or_else(|| Reason::new("not_an_event", "`events` holds no event of schemas.identity.wso2.org"))?;
-    let name = uri.rsplit('/').next().filter(|name| !name.is_empty()).ok_or_else(|| Reason::missing("events"))?;
+    let name = uri.rsplit('/').next().filter(|name| !name.is_empty()).ok_or_else(|| Reason::missing("events", None))?;
     let event = object::at(text, &["events", &uri]).unwrap_or("{}");
     out.shape(WEBHOOK);
     out.id(&mut native, "jti");

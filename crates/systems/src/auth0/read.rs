@@ -42,7 +42,7 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     if native.has("data.type") && !native.has("type") {
         out.shape(STREAM);
         out.id(&mut native, "log_id");
-        let data = native.inner("data").ok_or_else(|| Reason::missing("data"))?;
+        let data = native.inner("data").ok_or_else(|| Reason::missing("data", None))?;
         entry(data, context, out)?;
     } else {
         let id = if native.has("log_id") { "log_id" } else { "_id" };
@@ -54,7 +54,7 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
 }
 
 fn entry<'a>(entry: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
-    let kind = entry.text("type").filter(|kind| !kind.is_empty()).ok_or_else(|| Reason::missing("type"))?;
+    let kind = entry.needed("type")?;
     out.time(entry, "date", Stamp::Millis, context)?;
     let known = catalog::of(NAME).get(&kind);
     out.set(Field::Log, known.map_or("event", |entry| entry.log.as_str()));

@@ -32,7 +32,7 @@ const IDS: &[(&str, Field)] = &[
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
-    let action = native.text("action").filter(|action| !action.is_empty()).ok_or_else(|| Reason::missing("action"))?;
+    let action = native.needed("action")?;
     out.id(&mut native, "pk");
     out.time(&mut native, "created", Stamp::Micros, context)?;
     let known = catalog::of(NAME).get(&action);

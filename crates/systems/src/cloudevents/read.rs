@@ -9,10 +9,7 @@ use event::Field;
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse_into(text, &[Inside("data", &[])])?;
-    let said = |native: &mut Object<'a>, name: &'static str| {
-        native.text(name).filter(|text| !text.is_empty()).ok_or_else(|| Reason::missing(name))
-    };
-    said(&mut native, "type")?;
+    native.needed("type")?;
     open_data(&mut native);
     let (source, id) = (said(&mut native, "source")?, said(&mut native, "id")?);
     out.id_by(&[NAME, &source, &id]);

@@ -22,7 +22,7 @@ fn typed(out: &mut Envelope<'_>) {
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
-    let kind = native.text("type").filter(|kind| !kind.is_empty()).ok_or_else(|| Reason::missing("type"))?;
+    let kind = native.needed("type")?;
     let shape = if !native.has(ROW.created_at) && CAMEL.iter().any(|name| native.has(name)) {
         out.shape(GRAPHQL_MARK);
         &GRAPHQL

@@ -138,10 +138,10 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     }
     let labels = Labels::new(native.keys());
     let name = of_table.map_or_else(|| labels.log(), Ok)?;
-    let log = LOGS.iter().find(|log| log.name == name).ok_or_else(|| Reason::missing(name))?;
+    let log = LOGS.iter().find(|log| log.name == name).ok_or_else(|| Reason::missing(name, None))?;
     let (must, shown) = log.must;
     if !must.iter().any(|label| labels.name(label).is_some_and(|name| said(&mut native, name))) {
-        return Err(Reason::missing(shown));
+        return Err(Reason::missing(shown, None));
     }
     id(log, &labels, &mut native, text, out);
     out.set(Field::Log, log.name);

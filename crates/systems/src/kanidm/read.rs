@@ -63,7 +63,9 @@ pub(super) fn inside(line: &str) -> Option<(&str, &str)> {
 }
 
 fn denied<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
-    let event = native.inner(DENIED).ok_or_else(|| Reason::missing(DENIED))?;
+    let event = native
+        .inner(DENIED)
+        .ok_or_else(|| Reason::new("missing_field", format!("`{DENIED}` is no object, which has who was denied")))?;
     out.time(event, "time", Stamp::UnixSeconds, context)?;
     out.set(Field::Log, "event");
     out.set(Field::Action, DENIED);

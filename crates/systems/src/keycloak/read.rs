@@ -83,7 +83,7 @@ fn event<'a>(
 
 /// Tells whether it failed.
 fn user<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Reason> {
-    let kind = native.text("type").filter(|kind| !kind.is_empty()).ok_or_else(|| Reason::missing("type"))?;
+    let kind = native.needed("type")?;
     let base = kind.strip_suffix("_ERROR");
     let known = catalog::of(NAME).get(base.unwrap_or(&kind));
     out.set(Field::Log, "event");
@@ -118,8 +118,8 @@ fn user<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Rea
 
 fn admin<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Reason> {
     let operation =
-        native.text("operationType").filter(|t| is_word(t)).ok_or_else(|| Reason::missing("operationType"))?;
-    let resource = native.text("resourceType").filter(|t| is_word(t)).ok_or_else(|| Reason::missing("resourceType"))?;
+        native.text("operationType").filter(|t| is_word(t)).ok_or_else(|| native.misses("operationType"))?;
+    let resource = native.text("resourceType").filter(|t| is_word(t)).ok_or_else(|| native.misses("resourceType"))?;
     native.take("operationType");
     native.take("resourceType");
     out.set(Field::Log, "audit");

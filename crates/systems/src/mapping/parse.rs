@@ -208,15 +208,27 @@ fn pointers(place: &str, value: &Value) -> Result<Vec<Pointer>> {
         .collect()
 }
 
+/// The pointer that was meant by a path as others write it: `user.id`, `$.user.id`, `$['user']`. `None` where it is rather a text.
+fn meant(path: &str) -> Option<String> {
+    let inside = path.strip_prefix('$').unwrap_or(path).trim_start_matches('.');
+    let parts = inside.split(['.', '/', '[', ']']).map(|part| part.trim_matches(['\'', '"']));
+    let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+    let named = |part: &&str| part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'@'));
+    (!parts.is_empty() && parts.iter().all(named)).then(|| format!("/{}", parts.join("/")))
+}
+
 /// RFC 6901: `/` begins each name, `~1` is a `/` in one and `~0` a `~`.
 fn pointer(place: &str, text: &str) -> Result<Pointer> {
     let Some(inside) = text.strip_prefix('/') else {
-        return fail(
-            place,
-            format!(
-                "\"{text}\" is no JSON pointer, which begins with `/`; a fixed text is written {{ value = \"{text}\" }}"
-            ),
-        );
+        // Of a rule that is nothing but this text, it may have been meant as the value.
+        let fixed = place.starts_with("fields.") && !place.ends_with(".from") && !text.starts_with('$');
+        let advice = match meant(text) {
+            _ if text.is_empty() => "\"/id\" is the member `id` of the record".to_owned(),
+            Some(meant) if fixed => format!("write \"{meant}\", or a fixed text as {{ value = \"{text}\" }}"),
+            Some(meant) => format!("write \"{meant}\""),
+            None => format!("a fixed text is written {{ value = \"{text}\" }}"),
+        };
+        return fail(place, format!("\"{text}\" is no JSON pointer, which begins with `/`; {advice}"));
     };
     let steps: Vec<String> = inside.split('/').map(|step| step.replace("~1", "/").replace("~0", "~")).collect();
     let tildes = inside.replace("~0", "").replace("~1", "");

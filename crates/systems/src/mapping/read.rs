@@ -5,7 +5,7 @@ use crate::envelope::{Envelope, hash};
 use crate::memory::Memory;
 use crate::moment::{self, Stamp};
 use crate::object::{self, Object};
-use crate::{Context, Reason};
+use crate::{Context, Reason, kind_of};
 use event::Field;
 use event::fields::Kind;
 use event::json::{Reader, write_string};
@@ -61,17 +61,28 @@ pub(super) fn read<'a>(
         out.set(Field::Level, if wrong { "warn" } else { "info" });
     }
     if out.text(Field::Log).is_some_and(|log| log == "audit" || log == "event") && out.is_empty(Field::Action) {
-        let looked: Vec<&str> = mapping
-            .rules
-            .iter()
-            .filter(|rule| rule.field == Field::Action)
-            .flat_map(|rule| rule.from.iter().map(|p| p.text.as_str()))
-            .collect();
-        let detail = format!("`action` is empty: there is no text at {}; correct the rule", looked.join(" or "));
+        let rule = mapping.rules.iter().find(|rule| rule.field == Field::Action);
+        let from = rule.map_or(&[][..], |rule| &rule.from);
+        let looked: Vec<String> =
+            from.iter().map(|pointer| format!("{} at {}", came(&mut native, pointer), pointer.text)).collect();
+        let words = if rule.is_some_and(|rule| !rule.words.is_empty()) { ", or none of its `words`" } else { "" };
+        let detail = format!(
+            "`action` is empty: there is {}{words}; correct the rule, or say what it is `otherwise`",
+            looked.join(" and ")
+        );
         return Err(Reason::new("missing_field", detail));
     }
     out.rest(native);
     Ok(empty)
+}
+
+/// What stands where a pointer ends, in words.
+fn came(native: &mut Object<'_>, pointer: &Pointer) -> &'static str {
+    let raw = place(native, pointer).and_then(|place| match place {
+        Place::Member(holder, name) => holder.json(name).map(Cow::into_owned),
+        Place::Inside(raw) => Some(raw),
+    });
+    raw.map_or("nothing", |raw| kind_of(&raw))
 }
 
 /// Fills a field by its rule. Tells whether it got a value.
@@ -202,13 +213,25 @@ fn time(
     context: &Context<'_>,
     out: &mut Envelope<'_>,
 ) -> Result<bool, Reason> {
-    let (at, zoned) = moment::read(raw, stamp, context.zone).ok_or_else(|| Reason::time(&pointer.text))?;
+    let (at, zoned) = moment::read(raw, stamp, context.zone).ok_or_else(|| no_time(&pointer.text, raw, stamp))?;
     if field == Field::Time {
         out.set_line_time(at, zoned);
     } else {
         out.set_time(field, at);
     }
     Ok(stamp.writes(at, raw))
+}
+
+/// What the rule expects of a time, and what came.
+fn no_time(pointer: &str, raw: &str, stamp: Stamp) -> Reason {
+    let number = raw.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    let format = match stamp {
+        Stamp::Millis | Stamp::Micros | Stamp::Table if number => {
+            "; of a number say what it counts: format = \"unix-s\", \"unix-ms\" or \"unix-ns\""
+        }
+        _ => "",
+    };
+    Reason::time(pointer, raw, &format!("{}{format}", stamp.wanted()))
 }
 
 fn quoted_json(field: Field, raw: &str, out: &mut Envelope<'_>) -> Option<bool> {

@@ -148,9 +148,16 @@ fn a_mapping_is_a_system() {
     assert_eq!(reasons[0], None);
     assert_eq!(
         reasons[1],
-        Some(("missing_field", "`action` is empty: there is no text at /type; correct the rule".into()))
+        Some((
+            "missing_field",
+            "`action` is empty: there is an empty text at /type; correct the rule, or say what it is `otherwise`"
+                .into()
+        ))
     );
-    assert_eq!(reasons[2].as_ref().unwrap().0, "invalid_time");
+    let (code, detail) = reasons[2].as_ref().unwrap();
+    assert_eq!(*code, "invalid_time");
+    let wanted = "`/at` is a text, and none that is known for a time; it should be a number of milliseconds since 1970";
+    assert!(detail.starts_with(wanted), "{detail}");
     assert_eq!(envelopes[1]["attributes"]["native"], json!({"type": ""}));
 }
 
@@ -168,7 +175,19 @@ fn mistakes_are_named_with_what_to_write() {
         ),
         (
             "name = 'x'\nrecords = 'events'\n[fields]\naction = '/a'",
-            "`records`: \"events\" is no JSON pointer, which begins with `/`; a fixed text is written { value = \"events\" }",
+            "`records`: \"events\" is no JSON pointer, which begins with `/`; write \"/events\"",
+        ),
+        (
+            "name = 'x'\nrecords = ''\n[fields]\naction = '/a'",
+            "`records`: \"\" is no JSON pointer, which begins with `/`; \"/id\" is the member `id` of the record",
+        ),
+        (
+            &with("actor.id = { from = \"$.user['id']\" }"),
+            "`fields.actor.id.from`: \"$.user['id']\" is no JSON pointer, which begins with `/`; write \"/user/id\"",
+        ),
+        (
+            &with("message = 'it is done'"),
+            "`fields.message`: \"it is done\" is no JSON pointer, which begins with `/`; a fixed text is written { value = \"it is done\" }",
         ),
         (
             "name = 'x'\n[fields]\nmessage = '/a'",
@@ -180,7 +199,7 @@ fn mistakes_are_named_with_what_to_write() {
         (&with("attributes = '/x'"), "`fields.attributes`: is filled by us, with all that no rule takes; leave it out"),
         (
             &with("log = 'audit'"),
-            "`fields.log`: \"audit\" is no JSON pointer, which begins with `/`; a fixed text is written { value = \"audit\" }",
+            "`fields.log`: \"audit\" is no JSON pointer, which begins with `/`; write \"/audit\", or a fixed text as { value = \"audit\" }",
         ),
         (
             &with("log = { value = 'adit' }"),

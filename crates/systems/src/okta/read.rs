@@ -49,8 +49,7 @@ const TARGETS: usize = 4;
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse_into(text, INSIDE)?;
-    let kind =
-        native.member_text("eventType").filter(|kind| !kind.is_empty()).ok_or_else(|| Reason::missing("eventType"))?;
+    let kind = native.needed("eventType")?;
     out.id(&mut native, "uuid");
     out.time(&mut native, "published", Stamp::Millis, context)?;
     let log = match catalog::of(NAME).get(&kind) {

@@ -38,7 +38,7 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
 }
 
 fn span_event<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
-    let name = native.text("name").filter(|name| !name.is_empty()).ok_or_else(|| Reason::missing("name"))?;
+    let name = native.needed("name")?;
     out.shape(TRACE_MARK);
     out.time(native, "timeUnixNano", Stamp::UnixNanos, context)?;
     out.take_all(native, &[("name", Field::Action), ("traceId", Field::TraceId), ("spanId", Field::SpanId)]);
@@ -64,7 +64,7 @@ fn action<'a>(
         let event = out.text(Field::Action).unwrap_or_default();
         flow = FLOWS.iter().find(|flow| **flow == event).copied().or(flow);
     } else {
-        let flow = flow.ok_or_else(|| Reason::missing("event"))?;
+        let flow = flow.ok_or_else(|| unnamed(native))?;
         out.infer(Field::Action, format!("\"{flow}\""));
     }
     out.set(Field::Log, "event");
@@ -103,6 +103,23 @@ fn action<'a>(
             _ => out.copy_raw(raw, Field::Ip),
         }
     }
+/// A request's header: a list, as Go has it, or the one text that somebody's Jsonnet made of that.
+fn header<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let header = object::at(text, &["request_headers", name])?;
+    if header.starts_with('[') { object::at(header, &["0"]) } else { Some(header) }
+}
+
+/// That nothing says which flow an Action is of.
+fn unnamed(native: &mut Object<'_>) -> Reason {
+    let url = if native.has("request_url") { "is of no self-service flow" } else { "is missing" };
+    Reason::new(
+        "missing_field",
+        format!(
+            "nothing says what happened: the Action has no `event`, and its `request_url` {url}; send `function(ctx) ctx`, or name the flow: `function(ctx) ctx + {{ event: \"login\" }}`"
+        ),
+    )
+}
+
     Ok(())
 }
 

@@ -15,7 +15,7 @@ const SIGNED_IN: &str = "auth.success";
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
-    let name = native.text("event").filter(|name| !name.is_empty()).ok_or_else(|| Reason::missing("event"))?;
+    let name = native.needed("event")?;
     out.id_by_content(text);
     out.time(&mut native, "timestamp", Stamp::Millis, context)?;
     let known = catalog::of(NAME).get(&name);

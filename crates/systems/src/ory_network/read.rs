@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
-    let name = native.text("name").filter(|name| !name.is_empty()).ok_or_else(|| Reason::missing("name"))?;
+    let name = native.needed("name")?;
     out.id_by_content(text);
     let utc = Context { memory: context.memory, zone: &TimeZone::UTC };
     out.time(&mut native, "timestamp", Stamp::Micros, &utc)?;

@@ -24,7 +24,16 @@ const REVOKED: [&str; 2] = [
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
     let uri = native.inner("events").and_then(|events| events.names().next().map(str::to_owned));
-    let uri = uri.filter(|uri| !uri.is_empty()).ok_or_else(|| Reason::missing("events"))?;
+    let uri = uri.filter(|uri| !uri.is_empty()).ok_or_else(|| {
+        let what = "a security event token has the event there, `\"events\": { \"https://…\": { … } }`";
+        let came = match native.json("events").as_deref() {
+            None => "is missing",
+            Some("null") => "is null",
+            Some(raw) if raw.starts_with('{') => "is an object with nothing in it",
+            Some(_) => "is no object",
+        };
+        Reason::new("missing_field", format!("`events` {came}; {what}"))
+    })?;
     let events = object::at(text, &["events"]).unwrap_or_default();
     let event = object::at(events, &[&uri]).unwrap_or_default();
 
@@ -63,7 +72,7 @@ fn time<'a>(native: &mut Object<'a>, event: &str, context: &Context<'_>, out: &m
     }
     if let Some(raw) = object::at(event, &["event_timestamp"]) {
         let (at, _) = crate::moment::read(raw, Stamp::UnixSeconds, context.zone)
-            .ok_or_else(|| Reason::time("event_timestamp"))?;
+            .ok_or_else(|| Reason::time("event_timestamp", raw, Stamp::UnixSeconds.wanted()))?;
         out.set_line_time(at, true);
         return Ok(());
     }

@@ -24,6 +24,43 @@ fn compact(payload: &str) -> String {
 }
 
 #[test]
+fn what_was_expected_and_what_came_is_said() {
+    for (system, body, said) in [
+        (
+            "set",
+            "{}",
+            "`events` is missing; a security event token has the event there, `\"events\": { \"https://…\": { … } }`",
+        ),
+        ("set", r#"{"events":{}}"#, "`events` is an object with nothing in it; "),
+        ("set", r#"{"events":[]}"#, "`events` is no object; "),
+        (
+            "ory",
+            r#"{"flow":{}}"#,
+            "nothing says what happened: the Action has no `event`, and its `request_url` is missing; send",
+        ),
+        ("keycloak", r#"{"type":7}"#, "`type` is a number; it is the text by which the record is known for what it is"),
+        ("keycloak", r#"{"type":""}"#, "`type` is an empty text; "),
+        ("okta", r#"{"eventType":null}"#, "`eventType` is null; "),
+        ("zitadel", r#"{"type":{"type":{}}}"#, "`type.type` is an object; "),
+        ("asgardeo", r#"{"a":1}"#, "`action` is missing; "),
+        ("cloudevents", r#"{"type":"t","source":["s"]}"#, "`source` is a list; "),
+        (
+            "authentik",
+            r#"{"action":"a","created":7}"#,
+            "`created` is a number, and none that is known for a time; it should be a text such as 2026",
+        ),
+        (
+            "keycloak",
+            r#"{"type":"t","time":"noon"}"#,
+            "`time` is a text, and none that is known for a time; it should be a number of milliseconds",
+        ),
+    ] {
+        let kept = crate::testing::take(system, body).remove(0);
+        assert!(kept.at("message").starts_with(said), "{system} {body}: {}", kept.at("message"));
+    }
+}
+
+#[test]
 fn a_session_was_revoked() {
     let sent = token(
         &json!({"event_timestamp": 1_795_176_000, "initiating_entity": "admin", "reason_admin": {"en": "Stolen laptop"}}),

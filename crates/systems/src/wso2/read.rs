@@ -140,7 +140,8 @@ fn record<'a>(line: &Line<'a>, context: &Context<'_>, out: &mut Envelope<'_>) ->
     if !record.has("recordedAt")
         && let Some(time) = line.time()
     {
-        let (at, zoned) = moment::text(time, context.zone).ok_or_else(|| Reason::time("line"))?;
+        let (at, zoned) = moment::text(time, context.zone)
+            .ok_or_else(|| Reason::time("line", "\"…\"", "a text such as 2026-11-20 12:00:00,000"))?;
         out.set_line_time(at, zoned);
     }
     Ok(record)

@@ -33,7 +33,7 @@ struct Said<'a> {
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse_into(text, INSIDE)?;
     let said = if native.has("event_type") { actions(&mut native, out) } else { search(&mut native, out) };
-    let kind = said.kind.as_deref().filter(|kind| !kind.is_empty()).ok_or_else(|| Reason::missing(said.named))?;
+    let kind = said.kind.as_deref().filter(|kind| !kind.is_empty()).ok_or_else(|| native.misses(said.named))?;
     id(&mut native, &said, text, out);
     out.time(&mut native, said.time, Stamp::Micros, context)?;
     let known = catalog::of(NAME).get(kind);
