@@ -47,6 +47,17 @@ impl Table {
         Labels::new(self.headings.iter().map(Cow::Borrowed))
     }
 
+    /// The other table that begins with a row, given the text from there on: one that is headings. Without a blank line before it only a
+    /// row of nothing but headings is, and any cell may say a word that is one.
+    fn followed_by(&self, text: &str, row: &csv::StringRecord, behind_blank: bool) -> Option<Table> {
+        // No heading has a digit, and nearly every row has one.
+        let only_labels = || {
+            let digit = row.iter().any(|cell| cell.bytes().any(|b| b.is_ascii_digit()));
+            !digit && Labels::new(row.iter().map(Cow::Borrowed)).confidence() > 0
+        };
+        (behind_blank || row.get(0).is_some_and(is_hint) || only_labels()).then(|| Table::of(text))?
+    }
+
     /// A row as the record that it is; `None` where no cell of it says anything.
     ///
     /// Empty cells are left out; cells past the header's end are called by their number.
@@ -94,39 +105,78 @@ fn reader(text: &str, separator: u8) -> csv::Reader<&[u8]> {
     csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(separator).from_reader(text.as_bytes())
 }
 
-/// The rows of a CSV file that has the labels of one of the logs; `None` for anything else.
+/// The rows of a CSV file that has the labels of one of the logs; `None` for anything else. Behind a blank line, and where files were
+/// put one behind the other, another table may begin, with headings of its own.
 pub(super) fn rows(text: &str) -> Option<Vec<Piece<'_>>> {
-    let table = Table::of(text)?;
-    let labels = table.labels();
-    let (hint, text) = hinted(text);
-    let (mut left, mut lines) = (MAX_MADE, Lines { text, at: 0, line: if hint.is_some() { 2 } else { 1 } });
-    let (mut reader, mut row) = (reader(text, table.separator), csv::StringRecord::new());
-    let at = |reader: &csv::Reader<&[u8]>| usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
-    let mut pieces = Vec::new();
-    let mut any = reader.read_record(&mut row).unwrap_or(false);
-    loop {
-        let from = at(&reader);
-        any = any && reader.read_record(&mut row).unwrap_or(false);
-        let raw = text.get(from..if any { at(&reader) } else { text.len() }).unwrap_or_default();
-        let raw = raw.trim_matches(['\r', '\n']);
-        let line = lines.of(from);
-        if !any {
-            // A row that cannot be read has never been seen, and would not be lost.
-            if !raw.trim().is_empty() {
-                pieces.push(broken(line, raw, format!("the row in line {line} cannot be read")));
+    let mut next = Some((Table::of(text)?, 0));
+    let mut read = Rows { left: MAX_MADE, lines: Lines { text, at: 0, line: 1 }, pieces: Vec::new() };
+    while let Some((table, from)) = next {
+        next = read.table(text, &table, from);
+    }
+    Some(read.pieces)
+}
+
+/// The rows that were read so far.
+struct Rows<'t> {
+    pieces: Vec<Piece<'t>>,
+    lines: Lines<'t>,
+    /// How much text may still be made.
+    left: usize,
+}
+
+impl<'t> Rows<'t> {
+    /// Reads the rows of a table that begins at this byte, up to where another one does, which it gives.
+    fn table(&mut self, text: &'t str, table: &Table, begins: usize) -> Option<(Table, usize)> {
+        let labels = table.labels();
+        let (_, rest) = hinted(text.get(begins..)?);
+        let begins = text.len() - rest.len();
+        let (mut reader, mut row) = (reader(rest, table.separator), csv::StringRecord::new());
+        let at = |reader: &csv::Reader<&[u8]>| {
+            usize::try_from(reader.position().byte()).map_or(usize::MAX, |at| begins.saturating_add(at))
+        };
+        let mut any = reader.read_record(&mut row).unwrap_or(false);
+        let mut blank = false;
+        loop {
+            let from = at(&reader);
+            any = any && reader.read_record(&mut row).unwrap_or(false);
+            let raw = text.get(from..if any { at(&reader) } else { text.len() }).unwrap_or_default();
+            let start = from + raw.len() - raw.trim_start_matches(['\r', '\n']).len();
+            let raw = raw.trim_matches(['\r', '\n']);
+            let line = self.lines.of(from);
+            if !any {
+                // A row that cannot be read has never been seen, and would not be lost.
+                if !raw.trim().is_empty() {
+                    self.pieces.push(broken(line, raw, format!("the row in line {line} cannot be read")));
+                }
+                return None;
             }
-            return Some(pieces);
-        }
-        if let Some(why) = quotes(raw, table.separator).and_then(|quote| quote.wrong(raw, line)) {
-            pieces.push(broken(line, raw, why));
-        } else if let Some(record) = table.record(&labels, &row) {
-            let made = left.checked_sub(record.len()).ok_or_else(|| {
-                Reason::new("body_too_large", format!("the rows become more than {MAX_MADE} bytes; send fewer at once"))
-            });
-            left = made.as_ref().copied().unwrap_or(left);
-            pieces.push(Piece::new(line, made.map(|_| Cow::Owned(record))));
+            let behind_blank = std::mem::take(&mut blank) || ends_blank(text.get(..start)?);
+            if row.iter().map(str::trim).eq(table.headings.iter().map(str::trim)) {
+                // The headings once more: the next of several files, or of several pages.
+                continue;
+            }
+            if let Some(other) = table.followed_by(text.get(start..)?, &row, behind_blank) {
+                return Some((other, start));
+            }
+            if let Some(why) = quotes(raw, table.separator).and_then(|quote| quote.wrong(raw, line)) {
+                self.pieces.push(broken(line, raw, why));
+            } else if let Some(record) = table.record(&labels, &row) {
+                let made = self.left.checked_sub(record.len()).ok_or_else(|| {
+                    let detail = format!("the rows become more than {MAX_MADE} bytes; send fewer at once");
+                    Reason::new("body_too_large", detail)
+                });
+                self.left = made.as_ref().copied().unwrap_or(self.left);
+                self.pieces.push(Piece::new(line, made.map(|_| Cow::Owned(record))));
+            } else {
+                blank = true;
+            }
         }
     }
+}
+
+/// Whether a blank line stands at the end of a text.
+fn ends_blank(text: &str) -> bool {
+    text.bytes().rev().take_while(|b| matches!(b, b'\r' | b'\n')).filter(|b| *b == b'\n').nth(1).is_some()
 }
 
 /// What cannot be read, and is kept with the reason as far as one record may hold it.

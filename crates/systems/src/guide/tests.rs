@@ -278,6 +278,32 @@ fn an_exported_csv() {
     assert_eq!(crate::detect(body.as_bytes()), [("guide", 92)]);
 }
 
+/// A sheet with two tables, and files that were put one behind the other.
+#[test]
+fn a_second_table_has_headings_of_its_own() {
+    let events = "Event Type,Created On,Email\nlogin,2026-11-20T12:00:00Z,a@x\n";
+    let jobs = "Job Id;Job Name;Latest Status;Created At\n1;trim;success;2026-11-20T12:00:01Z\n";
+    let grants = "Grant ID,Status,Email\ng,active,b@x\n";
+    for (body, lines) in [
+        (format!("{events}\n{jobs}\n\n{grants}"), [2, 5, 9]),
+        (format!("{events},,\n{jobs};;\n{grants}"), [2, 5, 8]),
+        (format!("{events}\nsep=;\n{jobs}\n{grants}").replace('\n', "\r\n"), [2, 6, 9]),
+    ] {
+        let stored = take(NAME, &body);
+        assert_eq!(stored.iter().map(|s| s.line).collect::<Vec<_>>(), lines, "{body}");
+        stored[0].expect(&[("log", "event"), ("action", "login"), ("email", "a@x")]);
+        stored[1].expect(&[("log", "job"), ("job.id", "1"), ("job.status", "success")]);
+        stored[2].expect(&[("log", "grant"), ("grant.id", "g"), ("email", "b@x")]);
+    }
+    let again = take(NAME, &format!("{events}{events}{grants}"));
+    assert_eq!(again.iter().map(|s| s.line).collect::<Vec<_>>(), [2, 4, 6]);
+    assert!(again[0].at("id") == again[1].at("id") && again[2].at("log") == "grant");
+    // A cell may say anything, and a blank line may stand between rows.
+    let words = take(NAME, "Action,Actor,Target,Comments\nAction,Target,bob,Actor\n\nupdate,ann,bob,\n");
+    words[0].expect(&[("action", "Action"), ("actor.name", "Target"), ("comments", "Actor")]);
+    words[1].expect(&[("action", "update"), ("actor.name", "ann")]);
+}
+
 #[test]
 fn csv_of_every_log() {
     for (header, row, log) in [
