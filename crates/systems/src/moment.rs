@@ -80,20 +80,37 @@ fn has_form<const N: usize>(raw: &str, form: &[u8; N]) -> bool {
 
 /// A time out of its JSON text, and whether it said its zone itself. `None` for what is no time.
 ///
-/// Texts are read in every form of [`text`]; bare numbers only where `stamp` is a number.
+/// Texts are read in every form of [`text`], numbers as `stamp` has them, and what is the other of the two as whoever forwarded it made it.
 pub fn read(raw: &str, stamp: Stamp, zone: &TimeZone) -> Option<(i64, bool)> {
     if raw.starts_with('"') {
         let inside = event::json::Reader::new(raw).string().ok()?;
         return match stamp {
-            Stamp::Millis | Stamp::Micros => text(&inside, zone),
+            Stamp::Millis | Stamp::Micros => text(&inside, zone).or_else(|| Some((counted(&inside)?, true))),
             Stamp::Table => {
                 let counted = || number(&inside, stamp).map(|at| (at, true));
                 text(&inside, zone).or_else(|| printed(&inside, zone)).or_else(counted)
             }
-            _ => number(&inside, stamp).map(|at| (at, true)),
+            _ => number(&inside, stamp).map(|at| (at, true)).or_else(|| text(&inside, zone)),
         };
     }
-    number(raw, stamp).map(|at| (at, true))
+    let other = || if matches!(stamp, Stamp::Millis | Stamp::Micros) { counted(raw) } else { None };
+    number(raw, stamp).or_else(other).map(|at| (at, true))
+}
+
+/// Microseconds out of a number that stands where its system writes a text, as what forwards records may have made of it. How many digits
+/// it has tells what it counts: so many have seconds, milliseconds, microseconds and nanoseconds between 2001 and 2286.
+fn counted(digits: &str) -> Option<i64> {
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if !whole.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    match (whole.len(), fraction) {
+        (10, _) => number(digits, Stamp::UnixSeconds),
+        (13, _) => number(whole, Stamp::UnixMillis),
+        (16, "") => whole.parse().ok(),
+        (19, "") => number(whole, Stamp::UnixNanos),
+        _ => None,
+    }
 }
 
 /// Microseconds out of a number of seconds, milliseconds or nanoseconds.
@@ -103,6 +120,9 @@ fn number(digits: &str, stamp: Stamp) -> Option<i64> {
         Stamp::UnixNanos => digits.parse::<i64>().ok()?.div_euclid(1000),
         Stamp::UnixSeconds => {
             let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+            if !fraction.bytes().all(|b| b.is_ascii_digit()) {
+                return None;
+            }
             let given = fraction.get(..fraction.len().min(6))?;
             let missing = 6 - given.len() as u32;
             let micros = if given.is_empty() { 0 } else { given.parse::<u32>().ok()? * 10u32.pow(missing) };
@@ -300,6 +320,34 @@ mod tests {
     }
 
     #[test]
+    fn what_was_forwarded_may_count_where_a_text_was_and_the_other_way_round() {
+        let at = |raw: &str, stamp| read(raw, stamp, &TimeZone::UTC).map(|(at, _)| time::format(at));
+        for raw in [
+            "1795176000.123456",
+            "1795176000123456",
+            "\"1795176000123456\"",
+            "1795176000123456789",
+            "\"1795176000123456789\"",
+            "\"2026-11-20T12:00:00.123456Z\"",
+        ] {
+            for stamp in [Stamp::Millis, Stamp::Micros] {
+                assert_eq!(at(raw, stamp).as_deref(), Some("2026-11-20T12:00:00.123456Z"), "{raw}");
+            }
+        }
+        assert!(!Stamp::Millis.writes(1_795_176_000_123_456, "1795176000123456"), "it stays");
+        assert_eq!(at("1795176000", Stamp::Micros).as_deref(), Some("2026-11-20T12:00:00.000000Z"));
+        assert_eq!(at("1795176000123", Stamp::Millis).as_deref(), Some("2026-11-20T12:00:00.123000Z"));
+        for stamp in [Stamp::UnixSeconds, Stamp::UnixMillis, Stamp::UnixNanos] {
+            assert_eq!(at("\"2026-11-20T12:00:00Z\"", stamp).as_deref(), Some("2026-11-20T12:00:00.000000Z"));
+        }
+        for other in
+            ["0", "17951760", "17951760001", "-1795176000", "1e9", "17951760001234567890", "1795176000.x", "true", "{}"]
+        {
+            assert_eq!(at(other, Stamp::Micros), None, "{other}");
+        }
+    }
+
+    #[test]
     fn lengths_of_time_as_go_prints_them() {
         for (given, micros) in [
             ("1h0m0s", 3_600_000_000),
@@ -340,7 +388,6 @@ mod tests {
             let (at, _) = read(raw, stamp, &TimeZone::UTC).unwrap();
             assert_eq!(stamp.write(at), raw);
         }
-        assert_eq!(read("1727796557187", Stamp::Millis, &TimeZone::UTC), None);
         assert_eq!(read("99999999999999999", Stamp::UnixMillis, &TimeZone::UTC), None);
         assert_eq!(read("1.5", Stamp::UnixMillis, &TimeZone::UTC), None);
         assert_eq!(read("1.5", Stamp::UnixSeconds, &TimeZone::UTC), Some((1_500_000, true)));

@@ -3,10 +3,11 @@
 use super::{DIAGNOSTIC, DIAGNOSTIC_FIELDS, LEGACY, NAME, PAIR, PAIR_ACTION_ID, V2_ACTION_ID, pair, webhook};
 use crate::catalog::{self, Entry};
 use crate::envelope::Envelope;
-use crate::moment::Stamp;
+use crate::moment::{self, Stamp};
 use crate::object::{Glance, Inside, Object};
 use crate::{Context, Reason};
 use event::Field;
+use jiff::tz::TimeZone;
 use std::borrow::Cow;
 
 /// Types as they are usually spelled.
@@ -111,7 +112,7 @@ fn v2<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>
     let name = native.needed(needed)?;
     let id = native.text("id").filter(|id| !id.is_empty());
     out.id(native, "id");
-    out.time(native, "recordedAt", Stamp::Micros, context)?;
+    recorded(native, context, out)?;
     let squeezed = catalog::squeeze(&name);
     if let Some(((id, request), at)) = id.zip(native.text("requestId")).zip(out.at()) {
         context.memory.said(&[&request, &squeezed], &id, at);
@@ -148,7 +149,7 @@ fn v2<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>
 pub(crate) fn legacy<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let name = native.needed("action")?;
     if out.at().is_none() {
-        out.time(native, "recordedAt", Stamp::Micros, context)?;
+        recorded(native, context, out)?;
     }
     let known = catalog::of(NAME).get_loose(&name);
     out.set(Field::Log, known.map_or("audit", |entry| entry.log.as_str()));
@@ -202,10 +203,7 @@ fn diagnostic<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Enve
     let name = native.needed("actionId")?;
     out.shape(DIAGNOSTIC);
     out.id(native, "logId");
-    match seconds(native) {
-        Some(at) => out.set_line_time(at?, true),
-        None => out.time(native, "recordedAt", Stamp::Micros, context)?,
-    }
+    recorded(native, context, out)?;
     let known = catalog::of(NAME).get_loose(&name);
     out.set(Field::Log, known.map_or("event", |entry| entry.log.as_str()));
     let outcome = match native.text("resultStatus").as_deref() {
@@ -225,17 +223,39 @@ fn diagnostic<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Enve
     Ok(())
 }
 
-/// `recordedAt` as Java's `Instant` is taken apart. It stays: nanoseconds are more than we keep.
-fn seconds(native: &mut Object<'_>) -> Option<Result<i64, Reason>> {
-    if !native.has("recordedAt.seconds") {
-        return None;
+/// The time of a record: a text, or Java's `Instant` as a library takes it apart.
+fn recorded<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
+    match native.json("recordedAt") {
+        Some(raw) if raw.starts_with(|c: char| c == '{' || c.is_ascii_digit()) => {
+            let at = instant(native).filter(|at| moment::plausible(*at));
+            let wanted = "a text such as 2026-11-20T12:00:00Z, or an object of `seconds` and `nanos`";
+            out.set_line_time(at.ok_or_else(|| Reason::time("recordedAt", &raw, wanted))?, true);
+            Ok(())
+        }
+        _ => out.time(native, "recordedAt", Stamp::Micros, context),
     }
-    let mut number = |path| native.raw(path).and_then(|raw| raw.parse::<i64>().ok());
-    let at = number("recordedAt.seconds")
-        .and_then(|seconds| seconds.checked_mul(1_000_000))
-        .and_then(|micros| micros.checked_add(number("recordedAt.nanos").unwrap_or(0) / 1000))
-        .filter(|at| crate::moment::plausible(*at));
-    Some(at.ok_or_else(|| Reason::time("recordedAt")))
+}
+
+/// Microseconds of `{seconds, nanos}`, as Jackson calls them `{epochSecond, nano}`, or of a number: seconds, or milliseconds where it is
+/// too large for those. They stay: nanoseconds are more than we keep. Some libraries print numbers as texts, or as `1.795176E9`.
+fn instant(native: &mut Object<'_>) -> Option<i64> {
+    const UTC: &TimeZone = &TimeZone::UTC;
+    let number = |raw: &str| raw.trim_matches('"').parse::<f64>().ok();
+    let seconds = |raw: &str| {
+        let rounded = || number(raw).filter(|n| n.abs() < 1e11).map(|n| (n * 1e6).round() as i64);
+        moment::read(raw, Stamp::UnixSeconds, UTC).map(|(at, _)| at).or_else(rounded)
+    };
+    for [whole, nanos] in [["recordedAt.seconds", "recordedAt.nanos"], ["recordedAt.epochSecond", "recordedAt.nano"]] {
+        if let Some(at) = native.raw(whole).map(|raw| seconds(raw)) {
+            let nanos = native.raw(nanos).and_then(|raw| number(raw)).filter(|n| (0.0..1e9).contains(n));
+            return at?.checked_add((nanos.unwrap_or(0.0) / 1e3) as i64);
+        }
+    }
+    let raw = native.member("recordedAt")?;
+    match number(raw)? {
+        at if at.abs() < 1e11 => seconds(raw),
+        at => Some((at * 1e3).round() as i64),
+    }
 }
 
 /// Who somebody or something is. An id fills the first field; a masked one, which stays where it is, the second.

@@ -253,6 +253,34 @@ fn a_diagnostic_record() {
     }
 }
 
+/// Whichever library wrote it, and in any of the shapes.
+#[test]
+fn a_time_may_be_javas_instant_taken_apart() {
+    for (time, micros) in [
+        (json!({"seconds": 1_755_421_321, "nanos": 635_198_000}), "635198"),
+        (json!({"seconds": "1755421321", "nanos": "635198000"}), "635198"),
+        (json!({"epochSecond": 1_755_421_321, "nano": 635_198_999}), "635198"),
+        (json!({"seconds": 1_755_421_321, "nanos": null}), "000000"),
+        (json!(1_755_421_321.635_198), "635198"),
+        (json!(1_755_421_321), "000000"),
+        (json!(1_755_421_321_635_i64), "635000"),
+    ] {
+        let at = format!("2025-08-17T09:02:01.{micros}Z");
+        for sent in [v2("add-user", &json!({})), legacy("Add-IDP", &json!({}))] {
+            let mut sent: Value = serde_json::from_str(&sent).unwrap();
+            sent["recordedAt"] = time.clone();
+            one(NAME, &sent.to_string()).expect(&[("time", &at)]);
+            comes_back(NAME, &sent.to_string());
+        }
+    }
+    let printed = v2("add-user", &json!({}))
+        .replace("\"2025-08-20T06:40:00.000000Z\"", r#"{"seconds":1.755421321E9,"nanos":6.35198E8}"#);
+    one(NAME, &printed).expect(&[("time", "2025-08-17T09:02:01.635198Z")]);
+    for time in [json!({}), json!({"seconds": null}), json!([2025, 8, 17]), json!({"seconds": {}}), json!(1e300)] {
+        assert_eq!(reason(NAME, &v2("add-user", &json!({"recordedAt": time}))), "invalid_time");
+    }
+}
+
 #[test]
 fn answers_of_the_log_search_are_unwrapped() {
     let body =
