@@ -96,7 +96,15 @@ const EVENTS: &[Row] = &[
             ("https://schemas.openid.net/secevent/risc/event-type/sessions-revoked", Ends),
         ],
     ),
-    (&["zitadel"], &[("session.added", GoesOn), ("session.user.checked", GoesOn), ("session.terminated", Ends)]),
+    (
+        &["zitadel"],
+        &[
+            ("session.added", GoesOn),
+            ("session.user.checked", GoesOn),
+            ("session.lifetime.set", GoesOn),
+            ("session.terminated", Ends),
+        ],
+    ),
 ];
 
 /// Fills what an event means for a session or grant, where it succeeded and says which.
@@ -302,8 +310,14 @@ mod tests {
         for one in
             [json!({"OAuth2ConsentRequestID": "r1"}), json!({"OAuth2Subject": "i1", "OAuth2ConsentRequestID": "r1"})]
         {
-            event("OAuth2ConsentRevoked", one).expect(&[("grant.status", ""), ("grant.id", "")]);
+            let asked = event("OAuth2ConsentRevoked", one);
+            asked.expect(&[("grant.status", "revoked"), ("grant.id", ""), ("grant.user_id", "")]);
+            let alike = json!(["source", "/eventAttributes/OAuth2ConsentRequestID"]);
+            assert_eq!(asked.value("attributes._indelible.ends"), &alike);
         }
+        let asked = json!({"OAuth2Subject": "i1", "OAuth2ClientID": "c", "OAuth2ConsentRequestID": "r1"});
+        event("OAuth2ConsentRevoked", asked)
+            .expect(&[("grant.id", accepted.at("grant.id")), ("attributes._indelible.ends", "")]);
         let deleted = event("IdentityDeleted", json!({"IdentityID": "i1"}));
         deleted.expect(&[("session.status", "revoked"), ("session.user_id", "i1")]);
         assert_eq!(deleted.value("attributes._indelible.ends"), &json!(["session.user_id"]));

@@ -352,6 +352,7 @@ fn whoever_is_gone_has_no_session_and_a_subjects_consents_go_together() {
         server.admin.post("/v1/t/acme/ingest/ory-network", json!(body).to_string()).ok();
     };
     let consent = |subject: &str, client: &str| json!({ "OAuth2Subject": subject, "OAuth2ClientID": client });
+    let asked = |client: &str, request: &str| json!({ "OAuth2Subject": "i3", "OAuth2ClientID": client, "OAuth2ConsentRequestID": request });
     ory(&[
         ("SessionIssued", 1, json!({ "IdentityID": "i1", "SessionID": "k1" })),
         ("OAuth2ConsentAccepted", 1, consent("i1", "a")),
@@ -360,11 +361,15 @@ fn whoever_is_gone_has_no_session_and_a_subjects_consents_go_together() {
         ("OAuth2ConsentRevoked", 3, json!({ "OAuth2Subject": "i1" })),
         ("OAuth2ConsentAccepted", 4, consent("i1", "d")),
         ("IdentityDeleted", 5, json!({ "IdentityID": "i1" })),
+        ("OAuth2ConsentAccepted", 6, asked("e", "r1")),
+        ("OAuth2ConsentAccepted", 6, asked("f", "r2")),
+        ("OAuth2ConsentRevoked", 7, json!({ "OAuth2ConsentRequestID": "r1" })),
     ]);
     assert_eq!(
         ["client:a", "client:b", "client:c", "client:d"].map(|q| status("grants", q)),
         ["revoked", "revoked", "active", "active"]
     );
+    assert_eq!(["client:e", "client:f"].map(|q| status("grants", q)), ["revoked", "active"]);
     assert_eq!(status("sessions", "session_id:k1"), "revoked");
 }
 

@@ -314,6 +314,12 @@ fn by_words(record: Record<'_>, action: &str) -> Option<&'static str> {
             _ => "role-grant",
         },
         (Some("membership"), Some(_)) => "role-grant",
+        // A project's roles that another organization was given make no project: `project.grant.added`.
+        (Some("tenant"), Some(deed)) if words.iter().any(|w| w == "grant") => match deed {
+            "delete" | "revoke" | "disable" => "privilege-revoke",
+            "update" => "entity-update",
+            _ => "privilege-grant",
+        },
         (Some(thing), Some(deed)) => {
             let name = format!("{thing}-{deed}");
             KINDS.iter().find(|kind| kind.name == name).map_or("entity-other", |kind| kind.name)
@@ -434,6 +440,12 @@ mod tests {
             ("user.grant.added", "audit", "usergrant", "role-grant"),
             ("user.grant.cascade.removed", "audit", "usergrant", "role-revoke"),
             ("org.member.added", "audit", "org", "role-grant"),
+            ("project.grant.added", "audit", "project", "privilege-grant"),
+            ("project.grant.cascade.changed", "audit", "project", "entity-update"),
+            ("project.grant.deactivated", "audit", "project", "privilege-revoke"),
+            ("project.grant.member.removed", "audit", "project", "role-revoke"),
+            ("project.member.added", "audit", "project", "role-grant"),
+            ("project.added", "audit", "project", "tenant-create"),
             ("list member", "audit", "", "entity-read"),
             ("indelible.revoke.requested", "audit", "session", "session-end"),
             ("UPDATE AUTH_FLOW", "audit", "AUTH_FLOW", "entity-update"),

@@ -43,8 +43,8 @@ fn span_event<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Enve
     out.time(native, "timeUnixNano", Stamp::UnixNanos, context)?;
     out.take_all(native, &[("name", Field::Action), ("traceId", Field::TraceId), ("spanId", Field::SpanId)]);
     match native.inner("attributes") {
-        Some(attributes) => events::fill(&name, attributes, out),
-        None => events::fill(&name, &mut Object::default(), out),
+        Some(attributes) => events::fill(&name, "attributes", attributes, out),
+        None => events::fill(&name, "attributes", &mut Object::default(), out),
     }
     // The reason's older name is another mark, and this one is what people need to see.
     out.shape(TRACE_MARK);

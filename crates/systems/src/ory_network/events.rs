@@ -116,7 +116,8 @@ impl Family {
 }
 
 /// Fills the envelope from an event's name and attributes; its time MUST be set before. What is taken leaves `attributes`.
-pub(crate) fn fill<'a>(name: &str, attributes: &mut Object<'a>, out: &mut Envelope<'a>) {
+/// They stand under `place` in the record.
+pub(crate) fn fill<'a>(name: &str, place: &str, attributes: &mut Object<'a>, out: &mut Envelope<'a>) {
     let known = catalog::of(NAME).get_loose(name);
     let family = family(name, known);
     let (outcome, level) = outcome(known.map_or(name, |entry| entry.name.as_str()));
@@ -158,7 +159,7 @@ pub(crate) fn fill<'a>(name: &str, attributes: &mut Object<'a>, out: &mut Envelo
         out.set(Field::ActorType, kind);
     }
     if known.is_some_and(|entry| entry.name == WITHDRAWN) {
-        withdrawn(attributes, out);
+        withdrawn(attributes, place, out);
     }
     times(attributes, out);
     if family.target == "identity" {
@@ -177,11 +178,18 @@ pub(super) fn project(name: &str, native: &mut Object<'_>, out: &mut Envelope<'_
     }
 }
 
-/// A withdrawal that names the subject alone is of everything that the subject had consented to.
-fn withdrawn(attributes: &Object<'_>, out: &mut Envelope<'_>) {
-    let one = attributes.names().any(|name| same("OAuth2ConsentRequestID", name)) || !out.is_empty(Field::ClientId);
+/// A withdrawal that names the subject alone is of everything that the subject had consented to. One that names a request is of what was
+/// consented to in that, where the consent said in which it was.
+fn withdrawn(attributes: &Object<'_>, place: &str, out: &mut Envelope<'_>) {
     let subject = out.text(Field::ActorId).map(Cow::into_owned);
-    if let (false, Some(subject)) = (one, subject) {
+    if !out.is_empty(Field::ClientId) && subject.is_some() {
+        return;
+    }
+    if let Some(name) = attributes.names().find(|name| same("OAuth2ConsentRequestID", name)) {
+        let pointer = format!("/{place}/{name}");
+        out.set(Field::GrantStatus, "revoked");
+        out.ends([Field::Source.spec().path.to_owned(), pointer]);
+    } else if let (true, Some(subject)) = (out.is_empty(Field::ClientId), subject) {
         sessions::withdraw_all_of(&subject, out);
     }
 }

@@ -16,8 +16,8 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     out.time(&mut native, "timestamp", Stamp::Micros, &utc)?;
     out.take(&mut native, "name", Field::Action);
     match native.inner(ATTRIBUTES) {
-        Some(attributes) => events::fill(&name, attributes, out),
-        None => events::fill(&name, &mut Object::default(), out),
+        Some(attributes) => events::fill(&name, ATTRIBUTES, attributes, out),
+        None => events::fill(&name, ATTRIBUTES, &mut Object::default(), out),
     }
     events::project(&name, &mut native, out);
     out.rest(native);

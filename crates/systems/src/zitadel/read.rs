@@ -2,7 +2,7 @@
 
 use super::NAME;
 use crate::envelope::Envelope;
-use crate::moment::Stamp;
+use crate::moment::{self, Stamp};
 use crate::object::{self, Inside, Object};
 use crate::{Context, Reason, catalog};
 use event::Field;
@@ -52,6 +52,14 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
         && let Some(owner) = native.raw(said.payload).and_then(|payload| object::at(payload, &["userID"]))
     {
         out.copy_raw(owner, Field::SessionUserId);
+    }
+    // How long it lives is counted from then on, in nanoseconds.
+    if kind == "session.lifetime.set"
+        && let Some(life) = native.raw(said.payload).and_then(|payload| object::at(payload, &["lifetime"]))
+        && let Some(life) = life.trim_matches('"').parse::<i64>().ok().filter(|life| *life > 0)
+        && let Some(end) = out.at().and_then(|at| at.checked_add(life / 1000)).filter(|end| moment::plausible(*end))
+    {
+        out.infer(Field::SessionExpiresAt, format!("\"{}\"", event::time::format(end)));
     }
     // What a user was given is a grant or a membership of its own, and whom it was given to is in it.
     if (kind.starts_with("user.grant.") || kind.contains(".member."))
@@ -141,4 +149,5 @@ pub(super) fn open_payload(native: &mut Object<'_>) -> bool {
     } else {
         native.add_text("event_payload", json)
     }
+    true
 }

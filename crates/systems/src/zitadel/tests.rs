@@ -114,6 +114,29 @@ fn whose_a_session_is_is_known_once_its_user_was_found() {
 }
 
 #[test]
+fn a_session_ends_when_its_lifetime_is_over() {
+    for (lifetime, end) in [
+        (json!(3_600_000_000_000_i64), "2026-11-20T13:00:00.262665Z"),
+        (json!("3600000000000"), "2026-11-20T13:00:00.262665Z"),
+        (json!(0), ""),
+        (json!("1h"), ""),
+        (json!(null), ""),
+    ] {
+        let payload = json!({"lifetime": lifetime});
+        let mut found = searched("session.lifetime.set");
+        found["payload"] = payload.clone();
+        for sent in [pushed("session.lifetime.set", &STANDARD.encode(payload.to_string())), found] {
+            one(NAME, &sent.to_string()).expect(&[
+                ("session_id", "3130148"),
+                ("session.status", "active"),
+                ("session.expires_at", end),
+            ]);
+            keeps_everything(NAME, &searched("session.lifetime.set").to_string());
+        }
+    }
+}
+
+#[test]
 fn what_a_search_finds() {
     let sent = searched("user.human.added").to_string();
     one(NAME, &sent).expect(&[
