@@ -102,6 +102,7 @@ const WHOLE: &[(&str, &str)] = &[
     ("otps", "otp"),
     ("secrets", "secret"),
     ("tokens", "token"),
+    ("yourcode", "otp"),
 ];
 
 const API_KEY: &[&str] = &["apikey", "apikeys"];
@@ -115,8 +116,8 @@ const PROVIDER_CONFIGURATION: &[&str] = &[
 ];
 
 /// Every name above and `traits`, one bit each.
-const NAMES: [&str; 63] = {
-    let mut names = ["traits"; 63];
+const NAMES: [&str; 64] = {
+    let mut names = ["traits"; 64];
     let mut filled = 1;
     let mut i = 0;
     while i < ENDINGS.len() {
@@ -171,7 +172,7 @@ static LAST: [[u64; 256]; 6] = {
     }
     table
 };
-const _: () = assert!(NAMES.len() < 64);
+const _: () = assert!(NAMES.len() <= 64);
 
 /// Bit `n` of `SHORT[len]` is set where name `n` is no longer than that.
 static SHORT: [u64; LAST.len() + 1] = {
@@ -360,6 +361,8 @@ mod tests {
             "http://wso2.org/claims/identity/otp",
             "http://wso2.org/claims/identity/secretkey",
             "urn:example:claims:pin",
+            "your code",
+            "Your-Code",
         ] {
             assert!(rules.key(key).is_some(), "{key}");
         }
@@ -397,6 +400,8 @@ mod tests {
             "http://wso2.org/claims/shipping",
             "PUT /people/pin",
             "passed (pin)",
+            "your code was used",
+            "our code",
         ] {
             assert_eq!(rules.key(key), None, "{key}");
         }

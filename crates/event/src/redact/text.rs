@@ -26,6 +26,9 @@ const KEY_SECRET: usize = 43;
 /// Shortest word with a digit in it that is taken for a secret where prose names one: "access token: 8f3a9b2c".
 const PROSE_MIN: usize = 6;
 
+/// The same of a PIN: "your PIN is 1234".
+const PIN_MIN: usize = 4;
+
 /// Bytes of a name that are looked at on either side of an anchor.
 const NAME_MOST: usize = 48;
 
@@ -69,6 +72,7 @@ const ANCHORS: &[(&str, Anchor)] = &[
     ("otp", Anchor::Named("otp")),
     ("otp_code", Anchor::Named("otp")),
     ("passcode", Anchor::Named("otp")),
+    ("pin", Anchor::Part),
     ("code", Anchor::Part),
     ("access_key", Anchor::Part),
     ("access-key", Anchor::Part),
@@ -215,13 +219,15 @@ fn secret_at(text: &str, hit: Range<usize>, anchor: Anchor, rules: &Rules) -> Op
                 None => value.end_of_word(bytes),
             };
             let said = text.get(value.start..end)?;
-            if text.get(word)?.eq_ignore_ascii_case("pass") && is_count_or_verdict(bytes, from, &value, said) {
+            if text.get(word.clone())?.eq_ignore_ascii_case("pass") && is_count_or_verdict(bytes, from, &value, said) {
                 return None;
             }
             // In prose ("invalid token: expired", "the password is wrong") a word is not a secret; one with a digit in it is. After a
             // colon and a name that is written as one word, a password's or a code's, anything is.
-            let prose = value.loose && from == hit.start && (spoken || matches!(name, "token" | "secret"));
-            if prose && !(said.len() >= PROSE_MIN && has_digit(said)) {
+            // A pin may be one of a plug as well.
+            let pin = text.get(word)?.eq_ignore_ascii_case("pin");
+            let prose = value.loose && from == hit.start && (spoken || pin || matches!(name, "token" | "secret"));
+            if prose && !(said.len() >= if pin { PIN_MIN } else { PROSE_MIN } && has_digit(said)) {
                 return None;
             }
             let plain = matches!(said, "true" | "false" | "null" | "none" | "undefined");
@@ -261,7 +267,7 @@ fn word_around(bytes: &[u8], hit: &Range<usize>) -> Option<Range<usize>> {
     // No name is longer, and a text of nothing but names is looked at once, not as often as it has names.
     let start = hit.start.saturating_sub(NAME_MOST);
     let before = bytes.get(start..hit.start)?.iter().rposition(|b| !is_base64url(*b));
-    let from = before.map_or(start, |i| start + i + 1);
+    let from = before.map_or(start, |i| value::behind_colour(bytes, start + i + 1)).min(hit.start);
     let to = run(bytes.get(..bytes.len().min(hit.end + NAME_MOST))?, hit.end, is_base64url);
     Some(from..to)
 }
@@ -287,7 +293,8 @@ fn spoken_code(text: &str, word: Range<usize>, rules: &Rules) -> Option<(Range<u
     };
     let first = before(word.start)?;
     let name = |from: usize| super::keys::name_of(text.get(from..word.end)?, rules);
-    let yours = text.get(first..word.start - 1).is_some_and(|w| w.eq_ignore_ascii_case("your")).then_some("otp");
+    let is_one = |w: &str| w.eq_ignore_ascii_case("your") || w.eq_ignore_ascii_case("pin");
+    let yours = text.get(first..word.start - 1).is_some_and(is_one).then_some("otp");
     // "one time code" is three words.
     let name = yours.or_else(|| name(first)).or_else(|| name(before(first)?))?;
     let is = bytes.get(word.end..word.end + 3).is_some_and(|b| b.eq_ignore_ascii_case(b" is"));

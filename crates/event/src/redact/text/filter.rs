@@ -3,9 +3,9 @@
 //! Owns the one look that nearly every text gets. Not here: what is looked for (`super`).
 
 /// Three letters of each anchor, small ones, that little else has: `riz` and not `iza`, which stands in every organization.
-const MARKS: [&[u8; 3]; 18] = [
+const MARKS: [&[u8; 3]; 19] = [
     b"eyj", b"ry_", b"bea", b"bas", b"riz", b"oki", b"oke", b"key", b"ass", b"pwd", b"ecr", b"otp", b"cod", b"riv",
-    b"mlr", b"rai", b"://", b"nd_",
+    b"mlr", b"rai", b"://", b"nd_", b"pin",
 ];
 /// The mark of a PEM, of which a longer text is asked for than of the others.
 const DASHES: &[u8; 3] = b"---";
@@ -28,7 +28,7 @@ static WHOLE: [[u32; 256]; 3] = {
 };
 
 /// Two letters that stand together in a mark: the same for each of [`pairs`], of which several marks share some.
-static PAIRS: [[u32; 256]; 2] = {
+static PAIRS: [[u64; 256]; 2] = {
     let mut table = [[0; 256]; 2];
     let (all, count) = pairs();
     let mut pair = 0;
@@ -50,8 +50,8 @@ const fn mark_at(mark: usize) -> &'static [u8; 3] {
 }
 
 /// The first two and the last two letters of every mark, each once, and how many they are.
-const fn pairs() -> ([[u8; 2]; 32], usize) {
-    let (mut all, mut count) = ([[0; 2]; 32], 0);
+const fn pairs() -> ([[u8; 2]; 64], usize) {
+    let (mut all, mut count) = ([[0; 2]; 64], 0);
     let mut part = 0;
     while part < 2 * (MARKS.len() + 1) {
         let mark = mark_at(part / 2);

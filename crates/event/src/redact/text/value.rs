@@ -29,7 +29,11 @@ impl Value {
         let ends = |b: u8| {
             b.is_ascii_whitespace() || matches!(b, b'&' | b',' | b';' | b'"' | b'\'' | b')' | b'}' | b']' | b'<')
         };
-        let mut end = run(bytes, self.start, |b| !ends(b));
+        let mut end = run(bytes, self.start, |b| !ends(b) && b != ESCAPE);
+        // Colours are none of it; the character alone may be.
+        while bytes.get(end) == Some(&ESCAPE) && colour(bytes, end) == end {
+            end = run(bytes, end + 1, |b| !ends(b) && b != ESCAPE);
+        }
         if self.encoded {
             let ampersand = bytes.get(self.start..end).and_then(|value| value.windows(3).position(|w| w == b"%26"));
             end = ampersand.map_or(end, |at| self.start + at);
@@ -64,6 +68,39 @@ fn backslashes(bytes: &[u8], range: Range<usize>) -> usize {
     bytes.get(range).map_or(0, |bytes| bytes.iter().rev().take_while(|b| **b == b'\\').count())
 }
 
+/// What begins a code that colours a text: `ESC [ 1 ; 32 m`.
+const ESCAPE: u8 = 0x1b;
+
+/// Where such a code ends that begins at `at`, or `at`.
+fn colour(bytes: &[u8], at: usize) -> usize {
+    let Some([ESCAPE, b'[', ..]) = bytes.get(at..) else { return at };
+    let end = run(bytes, at + 2, |b| matches!(b, b'0'..=b'9' | b';'));
+    if bytes.get(end).is_some_and(u8::is_ascii_alphabetic) { end + 1 } else { at }
+}
+
+/// Where the blanks end, and the codes for colours between them.
+fn blanks(bytes: &[u8], from: usize, space: impl Fn(u8) -> bool) -> usize {
+    let mut at = run(bytes, from, &space);
+    loop {
+        let behind = run(bytes, colour(bytes, at), &space);
+        if behind == at {
+            return at;
+        }
+        at = behind;
+    }
+}
+
+/// Where a word begins that seems to begin at `from`: behind the letters of a code before it.
+pub(super) fn behind_colour(bytes: &[u8], from: usize) -> usize {
+    let least = from.saturating_sub(16);
+    let before = bytes.get(least..from).unwrap_or_default();
+    let code = before.iter().rposition(|b| !matches!(b, b'0'..=b'9' | b';')).map(|at| least + at);
+    match code.and_then(|at| at.checked_sub(1)) {
+        Some(at) if bytes.get(at..at + 2) == Some(&[ESCAPE, b'[']) => colour(bytes, at).max(from),
+        _ => from,
+    }
+}
+
 /// The value after a name: over closing quotes (escaped ones too) and brackets, `space`, and what says that one follows: `=`, `:`,
 /// `=>`, `:=`, or a percent-encoded one.
 pub(super) fn value_after(bytes: &[u8], from: usize, space: impl Fn(u8) -> bool) -> Option<Value> {
@@ -72,7 +109,7 @@ pub(super) fn value_after(bytes: &[u8], from: usize, space: impl Fn(u8) -> bool)
     while matches!(bytes.get(at), Some(b'"' | b'\'' | b'\\' | b'[' | b']')) && at < from + 4 {
         at += 1;
     }
-    at = run(bytes, at, &space);
+    at = blanks(bytes, at, &space);
     let (mut colon, mut encoded) = (false, false);
     let signs = at;
     loop {
@@ -89,7 +126,7 @@ pub(super) fn value_after(bytes: &[u8], from: usize, space: impl Fn(u8) -> bool)
         return None;
     }
     let after = at;
-    at = run(bytes, after, &space);
+    at = blanks(bytes, after, &space);
     let loose = colon && at > after && !quoted_name;
     let (mut quote, mut escapes) = (None, 0);
     while let Some(b @ (b'"' | b'\'' | b'\\')) = bytes.get(at) {
