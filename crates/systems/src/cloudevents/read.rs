@@ -3,15 +3,16 @@
 use super::{FIELDS, NAME, NO_SUBJECT};
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
-use crate::object::{Inside, Object};
+use crate::object::{self, Inside, Object};
 use crate::{Context, Reason};
 use event::Field;
+use std::borrow::Cow;
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse_into(text, &[Inside("data", &[])])?;
     native.needed("type")?;
     open_data(&mut native);
-    let (source, id) = (said(&mut native, "source")?, said(&mut native, "id")?);
+    let (source, id) = (native.needed("source")?, id(&mut native)?);
     out.id_by(&[NAME, &source, &id]);
     out.time(&mut native, "time", Stamp::Micros, context)?;
     out.take_all(&mut native, FIELDS);
@@ -33,6 +34,14 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     }
     out.rest(native);
     Ok(())
+}
+
+/// The id: a text, or the number that some write.
+fn id<'a>(native: &mut Object<'a>) -> Result<Cow<'a, str>, Reason> {
+    match native.member("id") {
+        Some(raw) if raw.starts_with(|c: char| c.is_ascii_digit()) => Ok(raw.clone()),
+        _ => native.needed("id"),
+    }
 }
 
 /// Base64 hides from redaction what is in it, so JSON and text take their place in `data`, where they say the same. Other bytes stay.

@@ -44,6 +44,7 @@ struct Shape {
     after: &'static str,
     provider: &'static str,
     data: &'static str,
+    address: &'static str,
     /// Texts that fill the same field whatever the type is.
     fields: &'static [(&'static str, Field)],
 }
@@ -57,6 +58,7 @@ const ROW: Shape = Shape {
     after: "event_data.after",
     provider: "identity_provider_id",
     data: "event_data",
+    address: "ip_address",
     fields: &[
         ("type", Field::Action),
         ("person_input_identifier", Field::Identifier),
@@ -81,6 +83,7 @@ const GRAPHQL: Shape = Shape {
     after: "eventData.after",
     provider: "identityProviderId",
     data: "eventData",
+    address: "ipAddress",
     fields: &[
         ("type", Field::Action),
         ("personInputIdentifier", Field::Identifier),

@@ -34,11 +34,12 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     let known = catalog::of(NAME).get(&kind);
     out.set(Field::Log, known.map_or("event", |entry| entry.log.as_str()));
     let (outcome, level) = match native.raw("success").map(AsRef::as_ref) {
-        Some("true") => ("success", known.map_or("info", |entry| entry.level.as_str())),
-        Some("false") => ("failure", "warn"),
+        // As PostgreSQL prints it, and what is made of that; it stays, then.
+        Some("true" | "\"true\"" | "\"t\"" | "1") => ("success", known.map_or("info", |entry| entry.level.as_str())),
+        Some("false" | "\"false\"" | "\"f\"" | "0") => ("failure", "warn"),
         _ => ("unknown", "info"),
     };
-    if outcome != "unknown" {
+    if native.raw("success").is_some_and(|raw| matches!(raw.as_ref(), "true" | "false")) {
         native.take("success");
     }
     out.set(Field::Outcome, outcome);
@@ -50,6 +51,12 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     out.take(&mut native, shape.invoked_by, people.invoked_by);
     if !out.is_empty(Field::TargetId) {
         out.set(Field::TargetType, PERSON);
+    }
+    // A cast of `inet` to text has the length of the network.
+    if let Some(address) = native.text(shape.address)
+        && let Some(address) = address.strip_suffix("/32").or_else(|| address.strip_suffix("/128"))
+    {
+        out.set(Field::Ip, address.to_owned());
     }
     target::fill(&kind, shape, &mut native, out);
     out.take_json(&mut native, shape.before, Field::Old);

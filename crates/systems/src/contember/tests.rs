@@ -38,6 +38,35 @@ fn every_type_is_read_and_comes_back() {
     assert_eq!(count, 55);
 }
 
+/// `\copy … csv` prints truth values as a letter, and `ip_address::text` has the length of the network.
+#[test]
+fn a_row_as_postgresql_prints_it() {
+    for (said, outcome) in [
+        (json!("t"), "success"),
+        (json!("true"), "success"),
+        (json!(1), "success"),
+        (json!("f"), "failure"),
+        (json!("false"), "failure"),
+        (json!(0), "failure"),
+        (json!("maybe"), "unknown"),
+        (json!(null), "unknown"),
+    ] {
+        let sent =
+            row("login", &json!({"success": said, "error_code": "X", "person_input_identifier": "ann@example.com"}));
+        let stored = one(NAME, &sent);
+        stored.expect(&[("outcome", outcome), ("error_code", "X")]);
+        assert_eq!(stored.at("email"), if outcome == "failure" { "ann@example.com" } else { "" });
+        comes_back(NAME, &sent);
+    }
+    for (said, address) in
+        [("192.0.2.3/32", "192.0.2.3"), ("2001:db8::3/128", "2001:db8::3"), ("192.0.2.3", "192.0.2.3")]
+    {
+        let sent = row("login", &json!({"ip_address": said}));
+        one(NAME, &sent).expect(&[("ip", address)]);
+        comes_back(NAME, &sent);
+    }
+}
+
 #[test]
 fn columns_fill_the_envelope() {
     let stored = one(

@@ -307,7 +307,7 @@ fn json_event<'t>(r: &mut Reader<'t>) -> Result<Option<Event<'t>>, JsonError> {
         return Ok(None);
     }
     // A number in quotes, as the format has it; some exporters leave the quotes away.
-    let nanos = nanos.map_or("", |raw| raw.trim_matches('"')).into();
+    let nanos = nanos.filter(|raw| *raw != "null").map_or("", |raw| raw.trim_matches('"')).into();
     Ok(Some(Event { name, nanos, attributes: attributes? }))
 }
 

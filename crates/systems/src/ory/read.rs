@@ -88,21 +88,21 @@ fn action<'a>(
         begun(text, context, out);
     }
     for name in ADDRESSES {
-        if let Some(address) = object::at(text, &["request_headers", name, "0"]) {
+        if let Some(address) = header(text, name) {
             out.copy_raw(address, Field::Ip);
         }
     }
-    for path in [["request_headers", "User-Agent", "0"].as_slice(), &["session", "devices", "0", "user_agent"]] {
-        if let Some(raw) = object::at(text, path) {
-            out.copy_raw(raw, Field::UserAgent);
-        }
-    }
+    let agents = [header(text, "User-Agent"), object::at(text, &["session", "devices", "0", "user_agent"])];
+    agents.into_iter().flatten().for_each(|raw| out.copy_raw(raw, Field::UserAgent));
     if let Some(raw) = object::at(text, &["session", "devices", "0", "ip_address"]) {
         match decode(&Cow::Borrowed(raw)).and_then(|text| events::without_port(&text)) {
             Some(address) if out.is_empty(Field::Ip) => out.set(Field::Ip, address),
             _ => out.copy_raw(raw, Field::Ip),
         }
     }
+    Ok(())
+}
+
 /// A request's header: a list, as Go has it, or the one text that somebody's Jsonnet made of that.
 fn header<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     let header = object::at(text, &["request_headers", name])?;
@@ -118,9 +118,6 @@ fn unnamed(native: &mut Object<'_>) -> Reason {
             "nothing says what happened: the Action has no `event`, and its `request_url` {url}; send `function(ctx) ctx`, or name the flow: `function(ctx) ctx + {{ event: \"login\" }}`"
         ),
     )
-}
-
-    Ok(())
 }
 
 /// After a flow that ends in a session: it lives, as of the sign-in. An Action may be sent long after that, and has no time of

@@ -401,6 +401,25 @@ fn an_action_that_names_no_event_is_named_by_its_address() {
     assert_eq!(reason(NAME, &sent.to_string()), "missing_field");
 }
 
+/// Somebody's Jsonnet may have made one text of each list.
+#[test]
+fn a_header_is_a_list_or_a_text() {
+    for (address, agent) in [(json!(["192.0.2.9"]), json!(["curl"])), (json!("192.0.2.9"), json!("curl"))] {
+        let sent = json!({"flow": {"id": "f"}, "event": "login", "request_headers": {"True-Client-Ip": address, "User-Agent": agent},
+            "session": {"id": "s", "devices": [{"ip_address": "192.0.2.1", "user_agent": "other"}]}});
+        one(NAME, &sent.to_string()).expect(&[("ip", "192.0.2.9"), ("user_agent", "curl")]);
+    }
+}
+
+#[test]
+fn a_span_event_without_a_time_came_when_it_arrived() {
+    for time in ["null", "\"\""] {
+        let event = format!(r#"{{"name":"LoginSucceeded","timeUnixNano":{time},"attributes":null}}"#);
+        let body = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{"events":[{event}]}}]}}]}}]}}"#);
+        one(NAME, &body).expect(&[("action", "LoginSucceeded"), ("attributes._indelible.time", "arrival")]);
+    }
+}
+
 #[test]
 fn an_action_after_a_sign_in_changes_nothing() {
     let mut sent: Value = serde_json::from_str(include_str!("../../samples/ory/action.json")).unwrap();

@@ -43,8 +43,9 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     out.id_by_content(text);
     time(&mut record, context, out)?;
     out.take_all(&mut record, MEMBERS);
-    let severity = record.raw("severityNumber").and_then(|raw| raw.parse().ok()).unwrap_or(0u32);
+    let severity = record.raw("severityNumber").and_then(|raw| raw.trim_matches('"').parse().ok()).unwrap_or(0u32);
     let level = match severity {
+        0 => record.text("severityText").map_or("info", |word| level_of(&word)),
         13..=16 => "warn",
         17.. => "error",
         _ => "info",
@@ -72,6 +73,18 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     }
     out.rest(record);
     Ok(())
+}
+
+/// The level by its word, where no number says it: that of a logger, in whatever case.
+fn level_of(word: &str) -> &'static str {
+    let begins = |with: &str| word.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with));
+    if begins("warn") {
+        "warn"
+    } else if ["err", "fatal", "crit", "alert", "emerg", "panic", "severe"].into_iter().any(begins) {
+        "error"
+    } else {
+        "info"
+    }
 }
 
 fn time<'a>(record: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
@@ -129,6 +142,14 @@ fn named<'a>(attributes: &mut Object<'a>, out: &mut Envelope<'a>) {
         // By the convention it is the session that something happened in; only a record of the session log is about it.
         let about = field != Field::SessionRefId || out.text(Field::Log).is_some_and(|log| log == "session");
         if !about || !out.is_empty(field) {
+            continue;
+        }
+        // A user's number is one, and stays: as text it is none any more.
+        if event::parse::allowed(field).is_none()
+            && let Some(raw) =
+                attributes.member(name).filter(|raw| raw.starts_with(|c: char| c == '-' || c.is_ascii_digit()))
+        {
+            out.copy_raw(raw, field);
             continue;
         }
         let Some(raw) = attributes.member(name).filter(|raw| raw.starts_with('"') && raw.len() > 2) else { continue };

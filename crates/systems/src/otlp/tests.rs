@@ -85,6 +85,29 @@ fn a_resource_and_a_scope_may_stand_after_their_records() {
 }
 
 #[test]
+fn a_level_may_be_a_word_and_a_user_a_number() {
+    let of = |more: Value| {
+        let mut sent = json!({"timeUnixNano": "1795176000000000000"});
+        sent.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        one(NAME, &request(&json!([sent])).to_string())
+    };
+    for (text, level) in
+        [("ERROR", "error"), ("Fatal", "error"), ("warning", "warn"), ("INFO", "info"), ("\u{e9}", "info")]
+    {
+        of(json!({"severityText": text})).expect(&[("level", level), ("attributes.severityText", text)]);
+        of(json!({"severityText": text, "severityNumber": 9})).expect(&[("level", "info")]);
+    }
+    of(json!({"severityNumber": "17"})).expect(&[("level", "error")]);
+    let user = |value: Value| of(json!({"attributes": [{"key": "user.id", "value": value}]}));
+    for value in [json!({"intValue": "5"}), json!({"intValue": 5})] {
+        let stored = user(value);
+        stored.expect(&[("actor.id", "5")]);
+        assert_eq!(stored.value("attributes.attributes"), &json!({"user.id": 5}));
+    }
+    user(json!({"boolValue": true})).expect(&[("actor.id", "")]);
+}
+
+#[test]
 fn values_become_plain() {
     let mut sent = record();
     sent["attributes"] = json!([
@@ -129,6 +152,9 @@ fn times_and_severities() {
     {
         let mut sent = record();
         sent["severityNumber"] = json!(number);
+        if number == 0 {
+            sent["severityText"] = json!("");
+        }
         one(NAME, &request(&json!([sent])).to_string()).expect(&[("level", level)]);
     }
 }
