@@ -16,6 +16,7 @@ pub mod fields;
 pub mod json;
 pub mod parse;
 pub mod redact;
+pub mod size;
 pub mod time;
 
 pub use commit::{EntryKind, Keys, SaltKey};

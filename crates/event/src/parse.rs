@@ -9,6 +9,7 @@ use crate::encode::{put, put_time};
 use crate::fields::Field;
 use crate::json::{self, JsonError};
 use crate::redact::{Canonical, Context, Known, Redaction, Rules, add_mark, notice, pointer};
+use crate::size;
 use crate::time::{self, DAY};
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -176,7 +177,8 @@ impl Parser<'_> {
                 "record_too_large",
                 "",
                 format!(
-                    "the record is {len} bytes after redaction, more than the limit of {MAX_RECORD}; shorten it or split it"
+                    "the record is {len} bytes after redaction, more than the limit of {}; shorten it or split it",
+                    size::in_words(MAX_RECORD)
                 ),
             ));
         }

@@ -21,6 +21,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use event::size;
 use std::time::Duration;
 use tokio_stream::StreamExt;
 
@@ -210,7 +211,7 @@ fn larger_than(most: usize) -> Problem {
     Problem::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         "batch_too_large",
-        format!("the body is larger than the limit of {most} bytes; nothing was stored, send it in parts"),
+        format!("the body is larger than the limit of {}; nothing was stored, send it in parts", size::in_words(most)),
     )
 }
 

@@ -9,7 +9,7 @@ use std::io::Read;
 /// Why a body was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
-    /// It is longer than the limit: its length, or "more than" that where it was not unpacked to the end.
+    /// It is longer than the limit: its length, or that it is where it was not unpacked to the end.
     TooLarge(String),
     /// It is not what it is said to be, or damaged; what is wrong.
     Broken(String),
@@ -45,7 +45,7 @@ pub fn decompress<'a>(body: &'a [u8], encoding: Option<&str>, most: usize) -> Re
     let read = most as u64 + 1;
     let mut out = Vec::new();
     match kind {
-        None if body.len() > most => return Err(Refused::TooLarge(body.len().to_string())),
+        None if body.len() > most => return Err(Refused::TooLarge(format!("{} bytes", body.len()))),
         None => return Ok(Cow::Borrowed(body)),
         Some("gzip") => flate2::read::MultiGzDecoder::new(body).take(read).read_to_end(&mut out).map_err(broken)?,
         Some(_) => {
@@ -53,7 +53,7 @@ pub fn decompress<'a>(body: &'a [u8], encoding: Option<&str>, most: usize) -> Re
         }
     };
     if out.len() > most {
-        return Err(Refused::TooLarge(format!("more than {most}")));
+        return Err(Refused::TooLarge("too large once it is decompressed".to_owned()));
     }
     Ok(Cow::Owned(out))
 }

@@ -467,11 +467,12 @@ impl Work<'_> {
 /// A problem: an encoding we do not know, a damaged body, or one past the limit.
 pub fn decompress<'a>(body: &'a [u8], encoding: Option<&str>) -> Result<Cow<'a, [u8]>, Problem> {
     crate::decompress::decompress(body, encoding, MAX_BATCH).map_err(|e| match e {
-        Refused::TooLarge(len) => Problem::new(
+        Refused::TooLarge(what) => Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "batch_too_large",
             format!(
-                "the batch is {len} bytes, more than the limit of {MAX_BATCH}; nothing was stored, send it in parts"
+                "the batch is {what}; the limit is {}. Nothing was stored, send it in parts",
+                event::size::in_words(MAX_BATCH)
             ),
         ),
         Refused::Broken(what) => Problem::bad("invalid_encoding", what),

@@ -262,6 +262,9 @@ pub async fn query(
         .map_err(|e| Problem::bad("invalid_json", format!("the body is not JSON: {e}")))?;
     let mut query = query::Query::from_json(&body, None, &clock(&app)).map_err(query::Error::Query)?;
     in_order(query.from, query.to)?;
+    let filter = Some(&body["filter"]).filter(|filter| !filter.is_null()).map(Value::to_string).unwrap_or_default();
+    let filter = format!("{}{filter}", body["q"].as_str().unwrap_or_default());
+    query.written(&filter, body["from"].as_str(), body["to"].as_str());
     query.lift_time();
     Ok(json_text(run(&app, &caller, query).await?))
 }

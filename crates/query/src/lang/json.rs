@@ -297,9 +297,6 @@ impl Query {
                 }
             }
         }
-        let given = |name: &str| object.get(name).and_then(Json::as_str);
-        let filter = object.get("filter").filter(|f| !f.is_null()).map(Json::to_string).unwrap_or_default();
-        query.written(&format!("{}{filter}", given("q").unwrap_or_default()), given("from"), given("to"));
         query.filter = match filters.len() {
             0 => Filter::All,
             1 => filters.swap_remove(0),

@@ -34,7 +34,11 @@ const ONE_QUERY: &str = "SQL here only reads: write one `select` over records, a
 /// Refuses text that is too long or none, before anything is copied.
 pub(super) fn check_text(sql: &str) -> Result<()> {
     if sql.len() > MAX_TEXT {
-        return Err(Error::Limit(format!("the statement is {} bytes, more than the limit of {MAX_TEXT}", sql.len())));
+        return Err(Error::Limit(format!(
+            "the statement is {} bytes, more than the limit of {}",
+            sql.len(),
+            event::size::in_words(MAX_TEXT)
+        )));
     }
     if sql.trim().is_empty() {
         return Err(Error::Sql(format!("the statement is empty. {ONE_QUERY}")));

@@ -25,7 +25,8 @@ impl Refused {
     }
 
     fn too_large() -> Refused {
-        Refused::new("record_too_large", format!("the record is longer than {MAX_TEXT} bytes; shorten it or split it"))
+        let limit = event::size::in_words(MAX_TEXT);
+        Refused::new("record_too_large", format!("the record is longer than {limit}; shorten it or split it"))
     }
 }
 
@@ -171,7 +172,10 @@ impl<R: BufRead> Pieces<R> {
         self.reader.by_ref().take(MAX_TEXT as u64 + 1).read_to_end(&mut text)?;
         self.shape = Shape::Done;
         let too_large = || {
-            let detail = format!("the table is longer than {MAX_TEXT} bytes; send it in parts, each with the headings");
+            let detail = format!(
+                "the table is longer than {}; send it in parts, each with the headings",
+                event::size::in_words(MAX_TEXT)
+            );
             Refused::new("record_too_large", detail)
         };
         Ok(Piece { line: self.line, text: if text.len() > MAX_TEXT { Err(too_large()) } else { Ok(text) } })

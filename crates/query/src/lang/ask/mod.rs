@@ -135,7 +135,7 @@ pub fn ask(question: &str, view: View, clock: &Clock) -> Result<Answer, Error> {
     if question.len() > MAX_BYTES {
         return Err(Error::new(
             "too_long",
-            format!("a question is at most {MAX_BYTES} bytes; this is {}", question.len()),
+            format!("a question is at most {}; this is {}", event::size::in_words(MAX_BYTES), question.len()),
         ));
     }
     let words = words::split(question);

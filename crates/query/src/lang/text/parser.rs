@@ -29,7 +29,7 @@ pub fn parse(text: &str, view: View, clock: &Clock) -> Result<Filter, Error> {
     if text.len() > MAX_BYTES {
         return Err(Error::new(
             "too_long",
-            format!("filter text is at most {MAX_BYTES} bytes; this is {}", text.len()),
+            format!("filter text is at most {}; this is {}", event::size::in_words(MAX_BYTES), text.len()),
         ));
     }
     let mut lexer = Lexer::new(text);
