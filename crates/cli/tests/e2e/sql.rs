@@ -196,6 +196,8 @@ fn long_texts_beside_many_rows_end_no_thread() {
         assert!(problem["detail"].as_str().unwrap().contains("256 MiB"), "{problem}");
     }
     // A text that is short may be repeated, whatever else is in the rows.
+    let sql = "select length(m) n from (select lag(message) over (order by \"index\") m from records where log = 'event') order by 1 desc";
+    assert_eq!(post(&server, "acme", sql).ok()["rows"].as_array().unwrap().len(), 6_010);
     let sql = "select message, max(action) over () from records where id = 'b1' or id = 's1'";
     assert_eq!(post(&server, "acme", sql).ok()["rows"].as_array().unwrap().len(), 2);
     let log = server.stop().logs();

@@ -15,6 +15,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::utils::collect_columns;
+use datafusion::physical_expr::window::WindowExpr;
 use datafusion::physical_plan::coop::make_cooperative;
 use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -130,7 +131,10 @@ fn window_texts(plan: &dyn ExecutionPlan) -> Vec<usize> {
         .downcast_ref::<WindowAggExec>()
         .map(WindowAggExec::window_expr)
         .or_else(|| any.downcast_ref::<BoundedWindowAggExec>().map(BoundedWindowAggExec::window_expr));
-    let texts = functions.unwrap_or_default().iter().filter(|f| f.field().is_ok_and(|f| !f.data_type().is_primitive()));
+    // These give each text of theirs to one row.
+    let once = |name: &str| name.starts_with("lag(") || name.starts_with("lead(");
+    let repeats = |f: &&Arc<dyn WindowExpr>| f.field().is_ok_and(|f| !f.data_type().is_primitive()) && !once(f.name());
+    let texts = functions.unwrap_or_default().iter().filter(repeats);
     let arguments = texts.flat_map(|function| function.expressions());
     arguments.flat_map(|argument| collect_columns(&argument)).map(|column| column.index()).collect()
 }
