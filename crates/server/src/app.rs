@@ -5,6 +5,7 @@ use crate::gone::{CLIENT, Client};
 use crate::heard::Heard;
 use crate::ids::Ids;
 use crate::problem::{Problem, REQUEST_ID, TRACE};
+use crate::room::{QUERIES, Room};
 use crate::states::States;
 use crate::{
     admin, catalogue, completeness, faces, intake, jobs, log, native, ops, otlp, pull, push, read, replay, revoke,
@@ -90,8 +91,10 @@ pub struct Inner {
     pub certificates: push::Certificates,
     /// Requests that proved nothing.
     pub refusals: push::Refusals,
-    /// Queries being run.
+    /// What is being read.
     pub reads: Arc<Semaphore>,
+    /// Queries among it, and whose they are.
+    pub queries: Room,
     /// Callers who wait for a checkpoint.
     pub waits: Arc<Semaphore>,
     /// Live tails.
@@ -139,6 +142,7 @@ impl App {
             intake: Arc::new(Semaphore::new(INTAKE_AT_ONCE)),
             pressed: Arc::new(Semaphore::new(all_cores_but_one())),
             reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
+            queries: Room::new(READS_AT_ONCE, 1, QUERIES, read::PATIENCE),
             waits: Arc::new(Semaphore::new(WAITS_AT_ONCE)),
             tails: Arc::new(Semaphore::new(TAILS_AT_ONCE)),
             stopping: watch::Sender::new(false),

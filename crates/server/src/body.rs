@@ -15,7 +15,7 @@ use crate::auth;
 use crate::intake::MAX_BATCH;
 use crate::problem::Problem;
 use crate::push;
-use crate::room::{Held, Room, Whose};
+use crate::room::{BODIES, Held, Room, WHOSE, Whose};
 use axum::body::{Body, BodyDataStream, Bytes, HttpBody, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -31,8 +31,8 @@ pub const REQUEST_BYTES: usize = 256 << 20;
 pub const ANSWER_BYTES: usize = 256 << 20;
 /// Answers below this are not counted: 10,000 of them are 160 MiB.
 const SMALL_ANSWER: usize = 16 << 10;
-/// What a body of unknown length is let in with; it grows by doubling.
-const AT_FIRST: usize = 1 << 10;
+/// The unit in which both are counted, and what a body of unknown length is let in with; it grows by doubling.
+const UNIT: usize = 1 << 10;
 /// Room up to which nobody looks how fast a body comes, and how long it may take to get going.
 const UNHURRIED: usize = 256 << 10;
 const GRACE: Duration = Duration::from_secs(5);
@@ -54,7 +54,8 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Budget {
-        Budget { requests: Room::new(REQUEST_BYTES, PATIENCE), answers: Room::new(ANSWER_BYTES, PATIENCE) }
+        let room = |bytes| Room::new(bytes, UNIT, BODIES, PATIENCE);
+        Budget { requests: room(REQUEST_BYTES), answers: room(ANSWER_BYTES) }
     }
 }
 
@@ -104,7 +105,7 @@ pub async fn counted_both(State(app): State<App>, request: Request, next: Next) 
             Err(problem) => return last(problem.into_response()),
         }
     };
-    let response = next.run(Request::from_parts(parts, body)).await;
+    let response = WHOSE.scope(whose.clone(), next.run(Request::from_parts(parts, body))).await;
     let Some(size) = response.body().size_hint().exact().filter(|n| *n > SMALL_ANSWER as u64) else { return response };
     let Some(room) = app.bodies.answers.hold(&whose, usize::try_from(size).unwrap_or(usize::MAX)).await else {
         return Problem::busy("too many large answers wait to be taken by their clients; ask again", 1).into_response();
@@ -168,10 +169,10 @@ async fn read_frames(
         return Err(larger_than(most));
     }
     let rooms = &app.bodies.requests;
-    let mut held = rooms.hold(whose, declared.unwrap_or(AT_FIRST)).await.ok_or_else(busy)?;
+    let mut held = rooms.hold(whose, declared.unwrap_or(UNIT)).await.ok_or_else(busy)?;
     let mut out = Vec::with_capacity(declared.unwrap_or(0));
     let started = tokio::time::Instant::now();
-    while let Some(frame) = tokio::time::timeout_at(started + due(patience, out.len(), held.bytes()), frames.next())
+    while let Some(frame) = tokio::time::timeout_at(started + due(patience, out.len(), held.amount()), frames.next())
         .await
         .map_err(too_slow)?
     {
@@ -182,9 +183,9 @@ async fn read_frames(
             return Err(larger_than(most));
         }
         let need = out.len() + frame.len();
-        if need > held.bytes() {
+        if need > held.amount() {
             // Doubled, so that a long body asks a few times only.
-            let more = (need - held.bytes()).max(held.bytes()).min(MAX_BATCH);
+            let more = (need - held.amount()).max(held.amount()).min(MAX_BATCH);
             if !rooms.grow(&mut held, more).await {
                 return Err(busy());
             }

@@ -9,6 +9,7 @@ use crate::problem::Problem;
 use crate::request::Query;
 #[cfg(feature = "sql")]
 use crate::request::wanted;
+use crate::room::{Held, WHOSE, Whose};
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -49,13 +50,15 @@ pub(crate) fn json_text(body: String) -> Response {
 }
 
 /// How long a read waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A turn to read. Nobody waits for ever behind what others ask for.
-async fn turn(app: &App) -> Result<OwnedSemaphorePermit, Problem> {
+/// A turn to read. Nobody waits for ever behind what others ask for, and nobody's queries take all turns.
+async fn turn(app: &App) -> Result<(Held, OwnedSemaphorePermit), Problem> {
+    let busy = || Problem::busy("too many queries are being answered; come back in a moment", 5);
+    let held = app.queries.hold(&Whose::now(), 1).await.ok_or_else(busy)?;
     match tokio::time::timeout(PATIENCE, app.reads.clone().acquire_owned()).await {
-        Ok(turn) => turn.map_err(|e| Problem::internal("the server is stopping", &e)),
-        Err(_) => Err(Problem::busy("too many queries are being answered; come back in a moment", 5)),
+        Ok(turn) => Ok((held, turn.map_err(|e| Problem::internal("the server is stopping", &e))?)),
+        Err(_) => Err(busy()),
     }
 }
 
@@ -611,6 +614,7 @@ pub async fn tail(
             at = next;
         }
     };
+    let follow = WHOSE.scope(Whose::now(), follow);
     // Its client connects again, to whatever is here then, and goes on after the last event that it got.
     tokio::spawn(async move {
         tokio::select! {

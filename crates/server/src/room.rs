@@ -1,4 +1,5 @@
-//! Room for bodies: how many bytes of them are in memory at once, and how much of that anybody may have.
+//! Room for what many share: how many bytes of bodies are in memory at once, how many queries run, and how much of that anybody may
+//! have.
 //!
 //! There is one [`Room`] for what comes in and one for what goes out. Whoever holds its bytes long, as a client that sends one byte
 //! a second, must not hold all of it, so that each has a part:
@@ -11,7 +12,10 @@
 //! | all who have no key | a quarter | 64 MiB |
 //!
 //! So one key leaves 192 MiB to the others, one tenant 128 MiB to the other tenants, and who has no key 192 MiB to who has one. It
-//! takes two tenants, or four administrator's keys, to hold all of it. Not here: how long a body may take ([`crate::body`]).
+//! takes two tenants, or four administrator's keys, to hold all of it.
+//!
+//! Queries, which are computed and not only held, run 16 at a time: eight of one key, twelve of one tenant, so that slow ones of a
+//! tenant leave four turns to the others. Not here: how long a body may take ([`crate::body`]).
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -19,8 +23,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The unit in which bytes are counted.
-const UNIT: usize = 1 << 10;
 /// Parts remembered before those that nobody holds are forgotten.
 const REMEMBERED: usize = 4096;
 
@@ -33,15 +35,32 @@ enum Of {
     NoKey,
 }
 
-impl Of {
-    /// One so-many-eth of all room is theirs at most.
-    fn share(&self) -> usize {
-        match self {
-            Of::Key(_) | Of::NoKey => 4,
-            Of::Tenant(_) => 2,
-            Of::Address(_) => 16,
+/// Sixteenths of all room that are somebody's at most.
+#[derive(Debug, Clone, Copy)]
+pub struct Shares {
+    key: usize,
+    tenant: usize,
+    address: usize,
+}
+
+/// Of bodies and answers.
+pub const BODIES: Shares = Shares { key: 4, tenant: 8, address: 1 };
+/// Of queries.
+pub const QUERIES: Shares = Shares { key: 8, tenant: 12, address: 1 };
+
+impl Shares {
+    fn of(&self, of: &Of) -> usize {
+        match of {
+            Of::Key(_) | Of::NoKey => self.key,
+            Of::Tenant(_) => self.tenant,
+            Of::Address(_) => self.address,
         }
     }
+}
+
+tokio::task_local! {
+    /// Whose the request being answered is.
+    pub static WHOSE: Whose;
 }
 
 /// Whose a request is.
@@ -63,12 +82,20 @@ impl Whose {
     pub fn anybody() -> Whose {
         Whose(Of::NoKey, None)
     }
+
+    /// Whose the request being answered is.
+    pub fn now() -> Whose {
+        WHOSE.try_with(Clone::clone).unwrap_or_else(|_| Whose::anybody())
+    }
 }
 
-/// Bytes that may be in memory at once.
+/// What there is at once.
 #[derive(Debug)]
 pub struct Room {
+    /// Counted in units of so much.
+    unit: usize,
     units: usize,
+    shares: Shares,
     patience: Duration,
     all: Arc<Semaphore>,
     parts: Mutex<HashMap<Of, Arc<Semaphore>>>,
@@ -78,45 +105,45 @@ pub struct Room {
 #[derive(Debug)]
 pub struct Held {
     whose: Whose,
-    units: usize,
+    amount: usize,
     permits: Vec<OwnedSemaphorePermit>,
 }
 
 impl Held {
-    /// Its bytes.
-    pub fn bytes(&self) -> usize {
-        self.units * UNIT
+    /// How much it is.
+    pub fn amount(&self) -> usize {
+        self.amount
     }
 }
 
 impl Room {
-    /// Room for so many bytes, which is waited for so long.
-    pub fn new(bytes: usize, patience: Duration) -> Room {
-        let units = bytes / UNIT;
-        Room { units, patience, all: Arc::new(Semaphore::new(units)), parts: Mutex::default() }
+    /// Room for so much, counted in units, which is waited for so long.
+    pub fn new(amount: usize, unit: usize, shares: Shares, patience: Duration) -> Room {
+        let units = amount / unit;
+        Room { unit, units, shares, patience, all: Arc::new(Semaphore::new(units)), parts: Mutex::default() }
     }
 
-    /// Bytes that are held now.
+    /// How much is held now.
     pub fn used(&self) -> usize {
-        self.units.saturating_sub(self.all.available_permits()) * UNIT
+        self.units.saturating_sub(self.all.available_permits()) * self.unit
     }
 
-    /// Waits for room for so many bytes. What is larger than a part waits for all of the part.
-    pub async fn hold(&self, whose: &Whose, bytes: usize) -> Option<Held> {
-        let mut held = Held { whose: whose.clone(), units: 0, permits: Vec::with_capacity(3) };
-        self.grow(&mut held, bytes).await.then_some(held)
+    /// Waits for room for so much. What is larger than a part waits for all of the part.
+    pub async fn hold(&self, whose: &Whose, amount: usize) -> Option<Held> {
+        let mut held = Held { whose: whose.clone(), amount: 0, permits: Vec::with_capacity(3) };
+        self.grow(&mut held, amount).await.then_some(held)
     }
 
-    /// Waits for room for so many bytes more; whether it came.
+    /// Waits for room for so much more; whether it came.
     ///
     /// First in the parts and then in the whole: who waits for a part of its own stands in nobody else's way.
-    pub async fn grow(&self, held: &mut Held, bytes: usize) -> bool {
-        let units = bytes.div_ceil(UNIT).min(self.units);
+    pub async fn grow(&self, held: &mut Held, amount: usize) -> bool {
+        let units = amount.div_ceil(self.unit).min(self.units);
         let Whose(one, group) = held.whose.clone();
         let more = async {
             let mut permits = Vec::with_capacity(3);
             for of in [Some(one), group].into_iter().flatten() {
-                let most = self.units / of.share();
+                let most = self.units * self.shares.of(&of) / 16;
                 permits.push(self.part(of, most).acquire_many_owned(units.min(most) as u32).await.ok()?);
             }
             permits.push(Arc::clone(&self.all).acquire_many_owned(units as u32).await.ok()?);
@@ -124,7 +151,7 @@ impl Room {
         };
         let Ok(Some(permits)) = tokio::time::timeout(self.patience, more).await else { return false };
         held.permits.extend(permits);
-        held.units += units;
+        held.amount += units * self.unit;
         true
     }
 
@@ -149,7 +176,7 @@ mod tests {
     }
 
     fn room() -> Room {
-        Room::new(256 * MIB, Duration::from_millis(5))
+        Room::new(256 * MIB, 1 << 10, BODIES, Duration::from_millis(5))
     }
 
     #[tokio::test]
@@ -188,15 +215,28 @@ mod tests {
     async fn what_grows_is_counted_and_what_is_larger_than_a_part_waits_for_all_of_it() {
         let room = room();
         let mut held = room.hold(&key("a", None), 1).await.unwrap();
-        assert_eq!((held.bytes(), room.used()), (UNIT, UNIT));
+        assert_eq!((held.amount(), room.used()), (1 << 10, 1 << 10));
         assert!(room.grow(&mut held, 63 * MIB).await);
         assert!(!room.grow(&mut held, MIB).await);
-        assert_eq!(room.used(), 63 * MIB + UNIT);
+        assert_eq!(room.used(), 63 * MIB + (1 << 10));
         drop(held);
         let all = room.hold(&key("a", None), 500 * MIB).await.unwrap();
         assert_eq!(room.used(), 256 * MIB);
         drop(all);
         assert_eq!(room.used(), 0);
+    }
+
+    #[tokio::test]
+    async fn queries_of_one_key_or_tenant_leave_turns_to_others() {
+        let turns = Room::new(16, 1, QUERIES, Duration::from_millis(5));
+        let mut held = Vec::new();
+        for (key, tenant, got) in [("a1", 1, 8), ("a2", 1, 4), ("b", 2, 4)] {
+            let whose = Whose::key(&key.into(), Some(tenant));
+            for _ in 0..got {
+                held.push(turns.hold(&whose, 1).await.expect(key));
+            }
+            assert!(turns.hold(&whose, 1).await.is_none(), "{key}");
+        }
     }
 
     #[tokio::test]

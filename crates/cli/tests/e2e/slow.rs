@@ -466,3 +466,25 @@ fn searches_whose_clients_left_make_room_for_others() {
     raw.0.shutdown(Shutdown::Write).unwrap();
     assert!(raw.rest().starts_with("HTTP/1.1 200 "));
 }
+
+#[test]
+fn slow_searches_of_one_key_or_tenant_leave_turns_to_the_others() {
+    let server = Server::start(&[("QUERY_SECONDS", "3600"), ("SCRUB_SHARE", "0")]);
+    let search = long_search(&server, 40_000);
+    let asked = |key: &Client| {
+        let line = format!("GET {search} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", key.key());
+        let mut raws: Vec<Raw> = (0..16).map(|_| Raw::open(&server)).collect();
+        raws.iter_mut().for_each(|raw| drop(raw.0.write_all(line.as_bytes())));
+        std::thread::sleep(Duration::from_millis(500));
+        raws
+    };
+    let keys: Vec<Client> = (0..2).map(|_| server.tenant_key("acme", &["read"])).collect();
+    let one = format!("{RECORDS}?limit=1");
+    let held = asked(&keys[0]);
+    keys[0].get(&one).problem(503, "busy");
+    assert_eq!(keys[1].get(&one).status, 200);
+    let more = asked(&keys[1]);
+    keys[1].get(&one).problem(503, "busy");
+    assert_eq!(server.admin.get(&one).status, 200, "of an administrator, who is of no tenant");
+    drop((held, more));
+}
