@@ -142,7 +142,7 @@ impl App {
             intake: Arc::new(Semaphore::new(INTAKE_AT_ONCE)),
             pressed: Arc::new(Semaphore::new(all_cores_but_one())),
             reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
-            queries: Room::new(READS_AT_ONCE, 1, QUERIES, read::PATIENCE),
+            queries: Room::new(READS_AT_ONCE, 1, QUERIES, crate::turns::PATIENCE),
             waits: Arc::new(Semaphore::new(WAITS_AT_ONCE)),
             tails: Arc::new(Semaphore::new(TAILS_AT_ONCE)),
             stopping: watch::Sender::new(false),

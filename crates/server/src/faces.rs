@@ -6,8 +6,9 @@
 use crate::app::App;
 use crate::auth::{self, Caller};
 use crate::problem::Problem;
-use crate::read::{self, PageQuery, blocking};
+use crate::read::{self, PageQuery};
 use crate::request::{Query, wanted};
+use crate::turns::blocking;
 use axum::extract::{OriginalUri, Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};

@@ -39,6 +39,7 @@ mod revoke;
 mod room;
 mod sources;
 mod states;
+mod turns;
 mod twins;
 
 pub use app::{App, Options, router};

@@ -9,7 +9,8 @@ use crate::problem::Problem;
 use crate::request::Query;
 #[cfg(feature = "sql")]
 use crate::request::wanted;
-use crate::room::{Held, WHOSE, Whose};
+use crate::room::{WHOSE, Whose};
+use crate::turns::{blocking, turn};
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -20,7 +21,7 @@ use event::time;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use query::lang::{Clock, ask, text, time as when};
-use query::{Counts, Deadline, Engine, Group, Items, Page, View};
+use query::{Counts, Group, Items, Page, View};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -28,7 +29,6 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt::Write;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 
 /// Query of a page.
 #[derive(Debug, Default, Deserialize)]
@@ -47,52 +47,6 @@ fn clock(app: &App) -> Clock {
 
 pub(crate) fn json_text(body: String) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
-}
-
-/// How long a read waits for its turn.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A turn to read. Nobody waits for ever behind what others ask for, and nobody's queries take all turns.
-async fn turn(app: &App) -> Result<(Held, OwnedSemaphorePermit), Problem> {
-    let busy = || Problem::busy("too many queries are being answered; come back in a moment", 5);
-    let held = app.queries.hold(&Whose::now(), 1).await.ok_or_else(busy)?;
-    match tokio::time::timeout(PATIENCE, app.reads.clone().acquire_owned()).await {
-        Ok(turn) => Ok((held, turn.map_err(|e| Problem::internal("the server is stopping", &e))?)),
-        Err(_) => Err(busy()),
-    }
-}
-
-/// Stops a query when whoever asked it is gone.
-struct Asked(Deadline);
-
-impl Drop for Asked {
-    fn drop(&mut self) {
-        self.0.stop();
-    }
-}
-
-/// Runs blocking work on a thread that may block, a bounded number at a time. What it asks of the engine that it is given ends when
-/// its time is over or its client gone.
-pub(crate) async fn blocking<T: Send + 'static>(
-    app: &App,
-    work: impl FnOnce(&App, &Engine) -> query::Result<T> + Send + 'static,
-) -> Result<T, Problem> {
-    let turn = turn(app).await?;
-    let asked = Asked(Deadline::after(app.options.query_time));
-    let (shared, engine) = (app.clone(), app.engine.within(&asked.0));
-    let mut work = tokio::task::spawn_blocking(move || {
-        // Held as long as there is work, also where nobody waits for it any more.
-        let _turn = turn;
-        work(&shared, &engine)
-    });
-    let done = tokio::select! {
-        done = &mut work => done,
-        () = gone::client() => {
-            asked.0.stop();
-            work.await
-        }
-    };
-    done.map_err(|e| Problem::internal("the query failed", &e))?.map_err(Into::into)
 }
 
 /// The query that a page's parameters ask for.

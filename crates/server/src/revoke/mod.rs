@@ -153,7 +153,7 @@ async fn find<T: Send + 'static>(
     work: impl FnOnce(&App, &Caller) -> query::Result<T> + Send + 'static,
 ) -> Result<T, Problem> {
     let caller = caller.clone();
-    crate::read::blocking(app, move |app, _| work(app, &caller)).await
+    crate::turns::blocking(app, move |app, _| work(app, &caller)).await
 }
 
 async fn go(app: &App, caller: &Caller, found: Found, asked: &Asked) -> Result<Response, Problem> {

@@ -329,7 +329,7 @@ fn confirming(app: &App, filters: &[String], from: u64) -> Option<Vec<query::Que
 /// Those of the queries that no record matches yet.
 async fn unseen(app: &App, tenant: &Arc<Tenant>, queries: Vec<query::Query>) -> Result<Vec<query::Query>, Problem> {
     let tenant = Arc::clone(tenant);
-    crate::read::blocking(app, move |app, _| {
+    crate::turns::blocking(app, move |app, _| {
         let mut left = Vec::new();
         for query in queries {
             if app.engine.page(&tenant, &query, Access { bodies: false })?.items.is_empty() {
@@ -501,7 +501,7 @@ pub async fn show(
     query.limit = Some(query::MAX_LIMIT);
     let tenant = Arc::clone(&caller.tenant);
     let page =
-        crate::read::blocking(&app, move |app, _| app.engine.page(&tenant, &query, Access { bodies: false })).await?;
+        crate::turns::blocking(&app, move |app, _| app.engine.page(&tenant, &query, Access { bodies: false })).await?;
     let mut records: Vec<Value> = page.items.iter().filter_map(|item| serde_json::from_str(item).ok()).collect();
     records.sort_by_key(|record| record["index"].as_u64());
     let (Some(first), Some(last)) = (records.first(), records.last()) else { return Err(Problem::not_found()) };

@@ -56,7 +56,7 @@ pub async fn published(
     query.filter = text::parse(&filter, View::Records, &clock).map_err(query::Error::Query)?;
     query.limit = Some(query::MAX_LIMIT);
     let tenant = caller.tenant.clone();
-    let records = crate::read::blocking(&app, move |app, _| all(app, &tenant, query)).await?;
+    let records = crate::turns::blocking(&app, move |app, _| all(app, &tenant, query)).await?;
     if records.len() > MOST {
         let detail = format!(
             "more than {MOST} revocations; ask for those since a later time, or since `next` of an earlier answer"
