@@ -3,7 +3,9 @@
 //! One that names them has their ids in `attributes._indelible.sessions`, because the field has room for one. One that names none of
 //! them says what the sessions (or grants) it ends have in common with it (`attributes._indelible.ends`): paths of the envelope, and JSON
 //! pointers into the attributes, each with the same value in both. Where that is whose they are, a session of that very name ends
-//! too: a token may have an opaque subject, and not say whether it is a person or a session. Not here: which records say so (`systems`).
+//! too: a token may have an opaque subject, and not say whether it is a person or a session. Another source's user of the same id is
+//! another user, but for a security event token: that is the word of an identity provider about users whose sessions others tell of.
+//! Not here: which records say so (`systems`).
 
 use super::row::{Row, one};
 use super::{Seen, Standing};
@@ -22,6 +24,9 @@ const SESSIONS: &str = "sessions";
 
 /// Where a record says whose sessions end.
 const USER: &str = "session.user_id";
+/// Which source a record is from, and the one that speaks of the sessions of others.
+const SOURCE: &str = "source";
+const TOKENS: &str = "set";
 /// Sets of places that are looked for. Systems have four; each is looked up for every session.
 const MOST: usize = 16;
 
@@ -60,7 +65,13 @@ impl Ends {
             note_at(&mut self.named, id.to_owned(), standing);
         }
         let said = record.mark(ENDS).and_then(|places| {
-            places.as_array()?.iter().map(|place| place.as_str().map(str::to_owned)).collect::<Option<Vec<String>>>()
+            let places = places.as_array()?;
+            let mut places: Vec<String> =
+                places.iter().map(|place| place.as_str().map(str::to_owned)).collect::<Option<_>>()?;
+            if !places.is_empty() && !places.iter().any(|p| p == SOURCE) && record.text(Field::Source) != Some(TOKENS) {
+                places.insert(0, SOURCE.to_owned());
+            }
+            Some(places)
         });
         let Some((places, values)) = said.and_then(|places| record.values(&places).map(|values| (places, values)))
         else {
@@ -77,7 +88,13 @@ impl Ends {
         let name = session.text(Field::SessionRefId).or_else(|| session.text(Field::SessionId));
         let name = name.filter(|_| self.status == Field::SessionStatus);
         let end = |(places, ended): (&Vec<String>, &HashMap<String, Standing>)| {
-            let named = name.filter(|_| places.as_slice() == [USER]).map(|name| one(vec![name.into()]));
+            let named = name.and_then(|name| match places.as_slice() {
+                [user] if user == USER => Some(one(vec![name.into()])),
+                [source, user] if source == SOURCE && user == USER => {
+                    Some(one(vec![session.text(Field::Source)?.into(), name.into()]))
+                }
+                _ => None,
+            });
             let values = session.values(places).into_iter().chain(named);
             values.filter_map(|values| ended.get(&values).copied()).max()
         };
@@ -146,7 +163,10 @@ mod tests {
     fn a_session_ends_that_has_the_same_in_every_place() {
         let login = record("keycloak", Some("u1"), &json!({ "realmId": "shop", "session": "s1" }));
         let user = |id| record("set", id, &json!({ "_indelible": { "ends": ["session.user_id"] } }));
-        assert!(ends(&user(Some("u1")), &login), "whoever says so");
+        assert!(ends(&user(Some("u1")), &login), "a token speaks of the sessions of others");
+        let of = |source| record(source, Some("u1"), &json!({ "_indelible": { "ends": ["session.user_id"] } }));
+        assert!(ends(&of("keycloak"), &login));
+        assert!(!ends(&of("okta"), &login), "another source's user of the same id is another user");
         assert!(!ends(&user(Some("u2")), &login));
         assert!(!ends(&user(None), &login));
         assert!(ends(&user(Some("s1")), &login), "it may be the session that is meant");
