@@ -92,17 +92,24 @@ impl Deriving {
         let key = key(said.source, change);
         let before = self.ahead.get(&key).cloned().or_else(|| known.lock().get(&key));
         // The record that said it comes again, or one that happened before it comes late: what is known stays.
-        if before.as_ref().is_some_and(|known| known.at > said.at || *known.id == *said.id) {
+        let at = change.at.unwrap_or(said.at);
+        if before.as_ref().is_some_and(|known| known.at > at || *known.id == *said.id) {
             return Ok(None);
         }
         let (text, was_hidden) = before.map(|state| (state.text, state.hidden)).unwrap_or_default();
         let redactions = said.redactions.filter(|list| list.contains("\"/new/"));
         let sent = redactions.and_then(|list| Some(app.states.hidden(&sent()?, list)));
-        let hidden = sent.unwrap_or_default();
-        let (after, mut derived) = change::follow(change, text.as_deref(), said.new, &hidden.changed(&was_hidden));
+        // Places of what was redacted are those of the record's own words.
+        let hidden = sent.filter(|_| change.words.is_none()).unwrap_or_default();
+        let state = change.words.and_then(|words| words.state(said.new?));
+        let new = if change.words.is_some() { state.as_deref() } else { said.new };
+        let (after, mut derived) = change::follow(change, text.as_deref(), new, &hidden.changed(&was_hidden));
+        if change.words.is_some() {
+            derived = Derived::default();
+        }
         if change.says != Says::Nothing {
             let hidden = if change.says == Says::Part { hidden.over(was_hidden) } else { hidden };
-            let state = State { at: said.at, id: said.id.into(), text: after.map(Arc::from), hidden };
+            let state = State { at, id: said.id.into(), text: after.map(Arc::from), hidden };
             self.ahead.insert(key.clone(), state.clone());
             self.learned.push((place, key, state));
         }

@@ -278,7 +278,7 @@ impl<'t> Natives<'t> {
         if self.list.iter().all(|read| read.change.is_none()) {
             return;
         }
-        let times: Vec<i64> = (0..self.list.len()).filter_map(|n| self.time(n)).collect();
+        let times: Vec<i64> = (0..self.list.len()).filter_map(|n| self.moment(n)).collect();
         if times.is_sorted() {
             return;
         }
@@ -287,7 +287,12 @@ impl<'t> Natives<'t> {
             self.list.reverse();
         }
         let filled = &self.filled;
-        self.list.sort_by_cached_key(|read| read.envelope.as_ref().ok().and_then(|place| filled.at(place)));
+        self.list.sort_by_cached_key(|read| moment(filled, read));
+    }
+
+    /// When what a record tells of was so.
+    fn moment(&self, n: usize) -> Option<i64> {
+        moment(&self.filled, self.list.get(n)?)
     }
 
     /// The same, without the body that they were read from.
@@ -300,6 +305,11 @@ impl<'t> Natives<'t> {
     pub fn time(&self, n: usize) -> Option<i64> {
         self.filled.at(self.list.get(n)?.envelope.as_ref().ok()?)
     }
+}
+
+fn moment(filled: &Filled, read: &Read<'_>) -> Option<i64> {
+    let said = || filled.at(read.envelope.as_ref().ok()?);
+    read.change.as_ref().and_then(|change| change.at).or_else(said)
 }
 
 /// `POST /v1/t/{tenant}/ingest/{system}`.

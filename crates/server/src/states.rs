@@ -265,7 +265,7 @@ fn bring_back(app: &App, tenant: &Arc<Tenant>, rules: &Arc<Rules>, known: &mut K
                     continue;
                 };
                 let Ok(said) = serde_json::from_str::<Said>(item) else { continue };
-                let Some(at) = event::time::parse(&said.time) else { continue };
+                let Some(at) = change.at.or_else(|| event::time::parse(&said.time)) else { continue };
                 bytes += said.new.as_ref().map_or(0, |new| new.get().len()) + OVERHEAD;
                 found.push((at, change, said));
             }
@@ -280,6 +280,10 @@ fn bring_back(app: &App, tenant: &Arc<Tenant>, rules: &Arc<Rules>, known: &mut K
             let new = said.new.as_ref().and_then(|new| redacted(new.get(), rules));
             let key = key(&said.source, &change);
             let before = known.get(&key).and_then(|state| state.text);
+            let new = match change.words {
+                Some(words) => new.and_then(|new| words.state(&new)),
+                None => new,
+            };
             let (text, _) = change::follow(&change, before.as_deref(), new.as_deref(), &[]);
             let text = text.map(Arc::from);
             known.put(key, State { at, id: said.id.into(), text, hidden: Hidden::default() });

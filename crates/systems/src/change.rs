@@ -27,6 +27,39 @@ pub struct Change {
     pub own: &'static [&'static str],
     /// Members that hold what people call the entity, the best first.
     pub names: &'static [&'static str],
+    /// When the entity was so, microseconds UTC, where the record says it beside its own time.
+    pub at: Option<i64>,
+    /// How the record calls the members, where it has other words for them than states have. Of such a record nothing is derived.
+    pub words: Option<&'static Words>,
+}
+
+/// Other words for the members of a state.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Words {
+    /// What a record calls a member, and what states call it.
+    pub names: &'static [(&'static str, &'static str)],
+    /// The member that has all others, each as a list of one.
+    pub others: &'static str,
+}
+
+impl Words {
+    /// A record's new state in the words of states, both canonical.
+    pub fn state(&self, new: &str) -> Option<String> {
+        let said = State::read(new)?;
+        let mut others = Text::default();
+        let mut members: Vec<(&str, Cow<'_, str>)> = Vec::with_capacity(said.members.len());
+        for (name, raw) in &said.members {
+            match self.names.iter().find(|(own, _)| own == name) {
+                Some((_, name)) => members.push((name, Cow::Borrowed(*raw))),
+                None => others.add(name, &format!("[{raw}]")),
+            }
+        }
+        members.extend(others.some().map(|others| (self.others, Cow::Owned(others))));
+        members.sort_by(|a, b| key_order(a.0, b.0));
+        let mut text = Text::default();
+        members.iter().for_each(|(name, raw)| text.add(name, raw));
+        Some(text.end())
+    }
 }
 
 /// What a record's `new` is.
@@ -392,7 +425,15 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn change(says: Says) -> Change {
-        Change { entity: "r users/1".into(), says, inside: &["attributes"], own: &["id"], names: &["username", "name"] }
+        Change {
+            entity: "r users/1".into(),
+            says,
+            inside: &["attributes"],
+            own: &["id"],
+            names: &["username", "name"],
+            at: None,
+            words: None,
+        }
     }
 
     fn derive<'a>(says: Says, known: &'a str, new: Option<&'a str>) -> Derived<'a> {

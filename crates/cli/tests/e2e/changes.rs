@@ -464,3 +464,63 @@ fn ory_identities_too() {
     assert_eq!(off["diff"], json!({ "active": { "__old": true, "__new": false } }), "{off}");
     assert_eq!(off["attributes"]["_indelible"], json!({ "derived": ["old", "diff"], "inferred": ["new"] }));
 }
+
+#[test]
+fn what_a_person_changed_itself_is_known_at_the_next_change() {
+    let mut server = Server::start(&[]);
+    let own = |id: &str, at: i64, kind: &str, details: Value| json!({ "id": id, "time": T0 + at, "type": kind, "realmId": "shop", "clientId": "account", "userId": "u1", "details": details });
+    let before =
+        json!({ "username": "ann", "email": "a@x", "lastName": "A", "attributes": { "team": ["red"], "room": ["1"] } });
+    let email = json!({ "previous_email": "a@x", "updated_email": "b@x", "context": "ACCOUNT" });
+    let profile = json!({ "previous_last_name": "A", "updated_last_name": "B", "updated_team": "blue" });
+    send(
+        &server,
+        &[
+            user("e1", 1, "CREATE", &before),
+            own("e2", 2, "UPDATE_EMAIL", email),
+            own("e3", 3, "UPDATE_PROFILE", profile),
+        ],
+    );
+    // It keeps its own words, and nothing is derived for it.
+    let changed = record(&server, "e3");
+    assert_eq!(changed["old"], json!({ "last_name": "A" }), "{changed}");
+    assert_eq!(changed["new"], json!({ "last_name": "B", "team": "blue" }), "{changed}");
+    assert_eq!(changed["attributes"]["_indelible"]["derived"], Value::Null, "{changed}");
+    let after =
+        |email: &str| json!({ "email": email, "lastName": "B", "attributes": { "team": ["blue"], "room": ["1"] } });
+    send(&server, &[user("e4", 4, "UPDATE", &after("c@x"))]);
+    assert_eq!(record(&server, "e4")["diff"], json!({ "email": { "__old": "b@x", "__new": "c@x" } }));
+    // Brought back from the records it is the same.
+    send(&server, &[own("e5", 5, "UPDATE_EMAIL", json!({ "previous_email": "c@x", "updated_email": "d@x" }))]);
+    server = server.kill().start();
+    send(&server, &[user("e6", 6, "UPDATE", &after("e@x"))]);
+    assert_eq!(record(&server, "e6")["diff"], json!({ "email": { "__old": "d@x", "__new": "e@x" } }));
+}
+
+#[test]
+fn actions_of_ory_that_overtake_each_other_derive_nothing_the_wrong_way_round() {
+    let mut server = Server::start(&[]);
+    server.admin.put("/v1/t/acme", &json!({ "redaction": { "keep_traits": true } }).to_string());
+    let action = |second: u32, email: &str| json!({ "event": "settings", "identity": { "id": "i1", "traits": { "email": email }, "updated_at": format!("2026-11-20T12:00:{second:02}Z") } });
+    let post = |server: &Server, body: &Value| {
+        let answer = server.admin.post("/v1/t/acme/ingest/ory?receipts=full", body.to_string()).ok();
+        let id = answer["results"][0]["id"].as_str().unwrap().to_owned();
+        record(server, &id)
+    };
+    post(&server, &action(1, "a@x"));
+    let third = post(&server, &action(3, "c@x"));
+    assert_eq!(third["diff"]["traits"], json!({ "email": { "__old": "a@x", "__new": "c@x" } }), "{third}");
+    let late = post(&server, &action(2, "b@x"));
+    assert_eq!((&late["old"], &late["diff"]), (&Value::Null, &Value::Null), "{late}");
+    let fourth = post(&server, &action(4, "d@x"));
+    assert_eq!(fourth["diff"]["traits"], json!({ "email": { "__old": "c@x", "__new": "d@x" } }), "{fourth}");
+    // After a start, too; and within one body.
+    post(&server, &action(3, "c2@x"));
+    server = server.kill().start();
+    let body = json!([action(6, "f@x"), action(5, "e@x")]);
+    let sixth = post(&server, &body);
+    assert_eq!(sixth["new"]["traits"]["email"], "f@x", "{sixth}");
+    assert_eq!(sixth["diff"]["traits"], json!({ "email": { "__old": "e@x", "__new": "f@x" } }), "{sixth}");
+    let fifth = server.admin.page("acme", "records", &[("q", "new.traits.email:e@x")]);
+    assert_eq!(fifth["items"][0]["diff"]["traits"], json!({ "email": { "__old": "d@x", "__new": "e@x" } }), "{fifth}");
+}

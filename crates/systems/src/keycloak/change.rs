@@ -4,7 +4,7 @@
 //! name as it was, in `attributes` of clients and realms name by name; so it is a part of the state.
 
 use super::NAME;
-use crate::change::{Change, Says};
+use crate::change::{Change, Says, Words};
 use crate::envelope::{Envelope, text_at};
 use crate::object::Object;
 use serde_json::Value;
@@ -57,7 +57,24 @@ pub(super) fn of(operation: &str, resource: &str, path: &str, realm: &str) -> Op
         _ => Says::Nothing,
     };
     let inside: &[&str] = if matches!(resource, "CLIENT" | "REALM") { &["attributes"] } else { &[] };
-    Some(Change { entity: [realm, " ", &entity].concat(), says, inside, own: OWN, names: NAMES })
+    Some(Change { entity: [realm, " ", &entity].concat(), says, inside, own: OWN, names: NAMES, at: None, words: None })
+}
+
+/// What the details of a person's own change call the members of its representation.
+static OWN_WORDS: Words = Words {
+    names: &[("email", "email"), ("first_name", "firstName"), ("last_name", "lastName"), ("username", "username")],
+    others: "attributes",
+};
+
+/// Events by which a person changes its own account.
+pub(super) const OF_PERSONS: &[&str] = &["UPDATE_EMAIL", "UPDATE_PROFILE"];
+
+/// What such an event that did not fail says: the same person as admin events name it.
+pub(super) fn of_person(realm: &str, user: &str) -> Option<Change> {
+    (!user.is_empty()).then_some(())?;
+    let entity = [realm, " users/", user].concat();
+    let says = Says::Part;
+    Some(Change { entity, says, inside: &["attributes"], own: OWN, names: NAMES, at: None, words: Some(&OWN_WORDS) })
 }
 
 /// What a person's own change was from and to: `details.previous_…` and `details.updated_…`. They stay where they are.
@@ -80,7 +97,11 @@ pub(super) fn of_stored(envelope: &Value) -> Option<Change> {
     if text_at(envelope, "source") != Some(NAME) || text_at(envelope, "outcome") != Some("success") {
         return None;
     }
-    let (operation, resource) = text_at(envelope, "action")?.split_once(' ')?;
+    let action = text_at(envelope, "action")?;
     let attribute = |name| text_at(envelope.get("attributes")?, name);
+    if OF_PERSONS.contains(&action) {
+        return of_person(attribute("realmId").unwrap_or_default(), text_at(envelope, "actor.id")?);
+    }
+    let (operation, resource) = action.split_once(' ')?;
     of(operation, resource, attribute("resourcePath").unwrap_or_default(), attribute("realmId").unwrap_or_default())
 }

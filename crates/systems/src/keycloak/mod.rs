@@ -101,7 +101,7 @@ impl System for Keycloak {
     }
 
     fn states(&self) -> Option<&'static str> {
-        Some("log:audit outcome:success")
+        Some("outcome:success (log:audit OR action:[UPDATE_EMAIL,UPDATE_PROFILE])")
     }
 
     fn to_native(&self, envelope: &Value) -> Option<Value> {

@@ -106,10 +106,14 @@ fn user<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Rea
     }
     out.copy(native, "details.auth_method", Field::SessionProtocol);
     let failed = base.is_some() || !out.is_empty(Field::ErrorCode);
-    if !failed && matches!(kind.as_ref(), "UPDATE_EMAIL" | "UPDATE_PROFILE") {
-        change::own(native, out);
-    }
     let user = out.text(Field::ActorId).map(Cow::into_owned);
+    if !failed && change::OF_PERSONS.contains(&kind.as_ref()) {
+        change::own(native, out);
+        let realm = native.text("realmId").map(Cow::into_owned).unwrap_or_default();
+        out.change(
+            change::of_person(&realm, user.as_deref().unwrap_or_default()).filter(|_| !out.is_empty(Field::New)),
+        );
+    }
     if let (false, Some(user), Some(client)) = (failed, user, granted) {
         sessions::grant(NAME, &user, &client, status, out);
     }

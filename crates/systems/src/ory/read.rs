@@ -1,6 +1,7 @@
 //! Span event, or the body of an Action → envelope.
 
 use super::{ACTION_MARK, TRACE_MARK};
+use crate::change::Change;
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
 use crate::object::{self, Inside, Object, decode};
@@ -74,7 +75,7 @@ fn action<'a>(
     } else {
         out.set(Field::Outcome, "unknown");
     }
-    identity(native, text, out);
+    identity(native, text, context, out);
     // Before a new session is stored its id is all zeros; that is nobody's.
     if native.text("session.id").is_some_and(|id| id != NO_ID) {
         out.take(native, "session.id", Field::SessionId);
@@ -135,7 +136,11 @@ fn begun(text: &str, context: &Context<'_>, out: &mut Envelope<'_>) {
 }
 
 /// Whose flow it was. After a flow that changes the identity, the record says what it is now.
-fn identity<'a>(native: &mut Object<'a>, text: &str, out: &mut Envelope<'a>) {
+///
+/// Two Actions may overtake each other, and have no time of their own: which state is the newer one the identity says.
+fn identity<'a>(native: &mut Object<'a>, text: &str, context: &Context<'_>, out: &mut Envelope<'a>) {
+    let updated = object::at(text, &["identity", "updated_at"]);
+    let updated = updated.and_then(|at| moment::read(at, Stamp::Micros, context.zone)).map(|(at, _)| at);
     let id = object::at(text, &["identity", "id"]).and_then(|raw| decode(&Cow::Borrowed(raw)).map(Cow::into_owned));
     let action = out.text(Field::Action).map(Cow::into_owned).unwrap_or_default();
     if let Some(id) = id.filter(|id| !id.is_empty())
@@ -146,7 +151,7 @@ fn identity<'a>(native: &mut Object<'a>, text: &str, out: &mut Envelope<'a>) {
         out.set(Field::TargetId, id);
         out.set(Field::TargetType, "identity");
         out.take_json(native, "identity", Field::New);
-        out.change(Some(change));
+        out.change(Some(Change { at: updated, ..change }));
     } else if out.take(native, "identity.id", Field::ActorId) {
         out.set(Field::ActorType, "identity");
     }

@@ -203,13 +203,23 @@ pub(crate) fn change(name: &str, identity: &str) -> Option<Change> {
         "identitydeleted" => Says::Gone,
         _ => return None,
     };
-    Some(Change { entity: format!("identities/{identity}"), says, inside: &[], own: &[], names: &[] })
+    Some(Change {
+        entity: format!("identities/{identity}"),
+        says,
+        inside: &[],
+        own: &[],
+        names: &[],
+        at: None,
+        words: None,
+    })
 }
 
 /// The same of a stored record.
 pub(crate) fn change_of_stored(envelope: &Value) -> Option<Change> {
     (text_at(envelope, "outcome") == Some("success")).then_some(())?;
-    change(text_at(envelope, "action")?, text_at(envelope, "target.id")?)
+    let change = change(text_at(envelope, "action")?, text_at(envelope, "target.id")?)?;
+    let updated = text_at(envelope, "new.updated_at").and_then(|text| moment::text(text, &TimeZone::UTC));
+    Some(Change { at: updated.map(|(at, _)| at), ..change })
 }
 
 /// The stored records that [`change_of_stored`] is for.
