@@ -108,6 +108,12 @@ impl Task {
         }
     }
 
+    /// Says what it waits for. Saved at once, as it may be a while before there is more to say; no record.
+    pub fn tell(&mut self, message: &str) {
+        self.told = Instant::now();
+        note(&self.app, &self.job, message);
+    }
+
     /// Ends it: done.
     pub async fn success(self, message: &str) {
         self.end(JobStatus::Success, message, "").await;
@@ -189,10 +195,21 @@ async fn record(app: &App, tenant: &Arc<Tenant>, job: &Job) -> Result<(), Proble
     }
 }
 
+/// Says of a job that nobody does now why that is so.
+pub(crate) fn note(app: &App, job: &Job, message: &str) {
+    let change = JobChange { message: Some(message.to_owned()), ..JobChange::default() };
+    if let Err(e) = app.store().catalog().change_job(job.tenant, &job.id, &change, app.store().now()) {
+        tracing::warn!(error = %e, "what a job waits for could not be saved");
+    }
+}
+
 /// Goes on with what a stop or a crash left. Called once, before anything else makes jobs.
 pub fn resume(app: &App) {
     match app.store().catalog().open_jobs() {
-        Ok(open) => open.into_iter().for_each(|job| dispatch(app, job)),
+        Ok(open) => open.into_iter().for_each(|job| match job.kind.as_str() {
+            pull::FETCH | pull::CHECK => pull::want_again(app, job),
+            _ => dispatch(app, job),
+        }),
         Err(e) => tracing::error!(error = %e, "the jobs of the last run could not be read; they are not gone on with"),
     }
 }

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub mod saving;
+pub mod size;
 pub mod sql;
 
 /// Records asked for at a time, at most.
@@ -225,6 +226,8 @@ pub struct Page {
     pub wait: Option<u64>,
     /// Records that exist and cannot be had: between when, and why.
     pub lost: Option<(Window, &'static str)>,
+    /// How much of the window lies behind this page, microseconds, where its records say so.
+    pub passed: Option<i64>,
 }
 
 /// Why there is no page.
@@ -236,12 +239,15 @@ pub enum Trouble {
     Login(String),
     /// Asking again is of no use until somebody changes something.
     Refused(String),
+    /// The page is more than is read of one answer.
+    TooLarge,
 }
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Trouble::Later(_, why) | Trouble::Login(why) | Trouble::Refused(why) => f.write_str(why),
+            Trouble::TooLarge => f.write_str("a page of it is larger than 16 MiB"),
         }
     }
 }
@@ -265,6 +271,16 @@ pub trait Pull: Sync {
     /// Seconds of a window, at most.
     fn step(&self) -> i64 {
         6 * 3600
+    }
+
+    /// Records of a page, where fewer can be asked for: pages then have their size in front of what leads to them ([`size`]).
+    fn most(&self) -> Option<usize> {
+        None
+    }
+
+    /// Whether a shorter window is a smaller answer.
+    fn divides(&self, _page: Option<&str>) -> bool {
+        true
     }
 
     /// Days that the system keeps its events, where that is published.
@@ -430,6 +446,19 @@ pub(crate) struct Cut {
     pub oldest: Option<i64>,
     /// The times of the first and the last that have one.
     pub ends: Option<(i64, i64)>,
+}
+
+impl Cut {
+    /// How much of the window lies behind these records, which go on in the direction that they have among themselves.
+    pub(crate) fn passed(&self, window: Window) -> Option<i64> {
+        let (first, last) = self.ends.filter(|(first, last)| first != last)?;
+        Some(if first < last { onward(window, last) } else { window.to.saturating_sub(last).max(0) })
+    }
+}
+
+/// How much of a window lies before a moment.
+pub(crate) fn onward(window: Window, at: i64) -> i64 {
+    at.saturating_sub(window.from).max(0)
 }
 
 /// Takes a list apart. A record without a time that can be read stays: it is the adapter's matter.

@@ -31,6 +31,7 @@ mod peer;
 mod postgres;
 mod proofs;
 mod pull;
+mod pull_parts;
 mod push;
 mod random;
 mod reading;

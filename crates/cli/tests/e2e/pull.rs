@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Milliseconds since 1970, so many seconds from now.
-fn millis(seconds: i64) -> i64 {
+pub fn millis(seconds: i64) -> i64 {
     let time: jiff::Timestamp = at(seconds).parse().unwrap();
     time.as_millisecond()
 }
@@ -332,7 +332,7 @@ fn a_token_is_kept_from_look_to_look_and_asked_for_anew_when_it_is_refused() {
 }
 
 /// A System Log of so many events, given out a hundred at a time, slowly.
-fn okta(count: usize, start: i64, pause: Duration) -> Peer {
+pub fn okta(count: usize, start: i64, pause: Duration) -> Peer {
     Peer::start(move |asked| {
         assert_eq!((asked.path.as_str(), asked.authorization.as_str()), ("/api/v1/logs", "SSWS hush-hush"));
         std::thread::sleep(pause);
@@ -351,14 +351,14 @@ fn okta(count: usize, start: i64, pause: Duration) -> Peer {
     })
 }
 
-fn okta_event(n: usize, time: i64) -> Value {
+pub fn okta_event(n: usize, time: i64) -> Value {
     let published = jiff::Timestamp::from_millisecond(time).unwrap();
     json!({ "uuid": format!("okta-{n}"), "published": format!("{published:.3}"), "version": "0", "severity": "INFO", "eventType": "user.session.start",
         "displayMessage": "User login", "actor": { "id": format!("00u{}", n % 9), "type": "User", "alternateId": "a@example.org", "displayName": "A" },
         "outcome": { "result": "SUCCESS" }, "target": [] })
 }
 
-fn okta_source(peer: &Peer, secret: &str) -> Value {
+pub fn okta_source(peer: &Peer, secret: &str) -> Value {
     json!({ "system": "okta", "kind": "pull", "settings": { "url": peer.url, "interval_seconds": 1, "settle_seconds": 0, "since": at(-3600) },
         "secrets": { "token": secret } })
 }
@@ -547,7 +547,16 @@ fn a_record_that_cannot_be_stored_is_a_gap_and_those_beside_it_are_here() {
     run(&server, "okta/check", &json!({ "from": at(-3000), "to": at(-60) }).to_string());
     let answer = server.admin.get(&format!("/v1/t/acme/completeness?from={}&to={}", at(-2900), at(-100))).ok();
     assert_eq!(answer["complete"], "no", "{answer}");
-    assert!(answer["sources"][0]["gaps"][0]["why"].as_str().unwrap().contains("cannot be stored"), "{answer}");
+    // Told of at its own moment, by its name, with the reason; beside it nothing is missing.
+    let gaps = answer["sources"][0]["gaps"].as_array().unwrap();
+    let moment: jiff::Timestamp = gaps[0]["from"].as_str().unwrap().parse().unwrap();
+    assert_eq!((gaps.len(), moment.as_millisecond()), (1, times[1]), "{answer}");
+    let why = gaps[0]["why"].as_str().unwrap();
+    assert!(why.starts_with("the record okta-1 cannot be stored (record_too_large): "), "{why}");
+    let other = format!("from={}&to={}", at(-2900), at(-600));
+    assert_eq!(server.admin.get(&format!("/v1/t/acme/completeness?{other}")).ok()["complete"], "yes");
+    let told = server.admin.page("acme", "records", &[("q", "action:indelible.gap")]);
+    assert!(told["items"][0]["message"].as_str().unwrap().contains("okta-1"), "{told}");
     assert!(source(&server, "okta")["refused"].as_u64().unwrap() >= 1);
 }
 

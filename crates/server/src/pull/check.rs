@@ -22,14 +22,13 @@ pub(super) async fn compare(walk: &mut Walk, span: Window, total: &mut Took) -> 
         let end = from.saturating_add(walk.pull.step().saturating_mul(SECOND)).min(span.to);
         let window = Window { from, to: end };
         let mut took = Took::default();
-        for stream in walk.streams() {
-            stream_of(walk, stream, window, &mut took).await?;
+        let streams = walk.streams();
+        for (nth, stream) in streams.iter().enumerate() {
+            let meter = Meter { span, window, nth, streams: streams.len(), before: *total };
+            stream_of(walk, stream, &meter, &mut took).await?;
         }
         // Told here and not while fetching, which goes over the newest records again and again.
-        if took.refused > 0 {
-            let cause = format!("{} records cannot be stored; indelible_records_rejected_total says why", took.refused);
-            walk.gap(window, &cause).await?;
-        }
+        walk.tell_refused(window).await?;
         // What is younger may still get records, and is looked at once more when it is settled.
         let settled = end.min(walk.now().saturating_sub(walk.plan.settle.saturating_mul(SECOND)));
         let checked = SourceSpan {
@@ -53,17 +52,59 @@ pub(super) async fn compare(walk: &mut Walk, span: Window, total: &mut Took) -> 
         total.fresh += took.fresh;
         total.refused += took.refused;
         from = end;
-        if let Some(task) = &mut walk.task {
-            let (done, all) = (from.saturating_sub(span.from), span.to.saturating_sub(span.from).max(1));
-            let percent = u8::try_from(done.saturating_mul(100) / all).unwrap_or(99).min(99);
-            task.progress(percent, &format!("{} records compared, {} were missing", total.theirs, total.fresh));
-        }
     }
     Ok(())
 }
 
-/// One stream of one window.
-async fn stream_of(walk: &mut Walk, name: &'static str, window: Window, sum: &mut Took) -> Result<(), End> {
+/// How far a comparison is.
+struct Meter {
+    /// All that is compared.
+    span: Window,
+    /// The window that is, in one stream after the other.
+    window: Window,
+    nth: usize,
+    streams: usize,
+    /// What came before this window.
+    before: Took,
+}
+
+impl Meter {
+    /// Tells of it, with this stream of the window compared up to `at`.
+    fn tell(&self, walk: &mut Walk, at: i64, took: &Took) {
+        let Some(task) = &mut walk.task else { return };
+        let length = self.window.to.saturating_sub(self.window.from).max(0);
+        let streams = i64::try_from(self.streams.max(1)).unwrap_or(1);
+        let nth = i64::try_from(self.nth).unwrap_or(0);
+        let inside = (length.saturating_mul(nth)).saturating_add(at.saturating_sub(self.window.from)) / streams;
+        let done = self.window.from.saturating_sub(self.span.from).saturating_add(inside).max(0);
+        let all = self.span.to.saturating_sub(self.span.from).max(1);
+        let percent = u8::try_from(done.saturating_mul(100) / all).unwrap_or(99).min(99);
+        // Gone on with after a stop it begins anew; what was shown before stays until it is past that.
+        let percent = percent.max(task.job.percent);
+        let (theirs, fresh) = (self.before.theirs + took.theirs, self.before.fresh + took.fresh);
+        task.progress(percent, &format!("{theirs} records compared, {fresh} were missing"));
+    }
+}
+
+/// One stream of one window, in parts where an answer with all of it is too large.
+async fn stream_of(walk: &mut Walk, name: &'static str, meter: &Meter, sum: &mut Took) -> Result<(), End> {
+    let mut from = meter.window.from;
+    while from < meter.window.to {
+        let part = Window { from, to: walk.end_of(from).min(meter.window.to) };
+        from = match pages(walk, name, part, meter, sum).await {
+            Err(End::TooLarge) if walk.narrow(part) => from,
+            Err(End::TooLarge) => walk.skip(part).await?,
+            ended => {
+                ended?;
+                walk.widen();
+                part.to
+            }
+        };
+    }
+    Ok(())
+}
+
+async fn pages(walk: &mut Walk, name: &'static str, window: Window, meter: &Meter, sum: &mut Took) -> Result<(), End> {
     let mut next = None;
     loop {
         walk.go_on()?;
@@ -77,6 +118,8 @@ async fn stream_of(walk: &mut Walk, name: &'static str, window: Window, sum: &mu
         if let Some(seconds) = page.wait {
             walk.wait(seconds, true).await?;
         }
+        let at = if page.next.is_none() { window.to } else { window.from.saturating_add(page.passed.unwrap_or(0)) };
+        meter.tell(walk, at.min(window.to), sum);
         next = page.next;
         if next.is_none() {
             return Ok(());

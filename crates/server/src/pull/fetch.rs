@@ -10,15 +10,51 @@ use systems::pull::{Trouble, Window};
 /// Walks every stream of a source up to now.
 pub(super) async fn catch_up(walk: &mut Walk, total: &mut Took) -> Result<(), End> {
     walk.look_at_saving().await?;
-    let began = walk.position.until(&walk.streams(), walk.plan.since);
+    let mut way = Way::of(walk);
     for stream in walk.streams() {
-        while window(walk, stream, began, total).await? {}
+        way.begin(walk, stream);
+        while window(walk, stream, &way, total).await? {}
+        way.end(walk);
     }
     Ok(())
 }
 
+/// How much time there is to be asked for in all streams, and how much of it lies behind.
+struct Way {
+    /// What was shown before, where the job is gone on with: that much of it is done already.
+    shown: u8,
+    all: i64,
+    behind: i64,
+    /// Where the stream began.
+    began: i64,
+}
+
+impl Way {
+    fn of(walk: &Walk) -> Way {
+        let left = |name| walk.now().saturating_sub(walk.position.stream(name, walk.plan.since).from).max(0);
+        let shown = walk.task.as_ref().map_or(0, |task| task.job.percent);
+        Way { shown, all: walk.streams().into_iter().map(left).sum(), behind: 0, began: 0 }
+    }
+
+    fn begin(&mut self, walk: &Walk, stream: &str) {
+        self.began = walk.position.stream(stream, walk.plan.since).from;
+    }
+
+    fn end(&mut self, walk: &Walk) {
+        self.behind = self.behind.saturating_add(walk.now().saturating_sub(self.began).max(0));
+    }
+
+    /// Of 100, with the stream read up to `at`.
+    fn percent(&self, at: i64) -> u8 {
+        let done = self.behind.saturating_add(at.saturating_sub(self.began).max(0));
+        let left = i64::from(100u8.saturating_sub(self.shown));
+        let more = u8::try_from(done.saturating_mul(left) / self.all.max(1)).unwrap_or(99);
+        self.shown.saturating_add(more).min(99)
+    }
+}
+
 /// Walks one window, or the rest of the one that was under way. Says whether another follows.
-async fn window(walk: &mut Walk, name: &'static str, began: i64, total: &mut Took) -> Result<bool, End> {
+async fn window(walk: &mut Walk, name: &'static str, way: &Way, total: &mut Took) -> Result<bool, End> {
     let now = walk.now();
     let mut stream = walk.position.stream(name, walk.plan.since);
     let (to, caught_up) = match (stream.to, stream.page.as_ref()) {
@@ -33,7 +69,7 @@ async fn window(walk: &mut Walk, name: &'static str, began: i64, total: &mut Too
                 }
                 stream.from = oldest;
             }
-            let end = stream.from.saturating_add(walk.pull.step().saturating_mul(SECOND));
+            let end = walk.end_of(stream.from);
             (end.min(now), end >= now)
         }
     };
@@ -51,17 +87,29 @@ async fn window(walk: &mut Walk, name: &'static str, began: i64, total: &mut Too
             walk.position.streams.insert(name.to_owned(), stream.clone());
             walk.save(Took::default(), true)?;
         }
+        if matches!(asked, Err(End::TooLarge)) {
+            (stream.page, stream.to) = (None, None);
+            if !walk.narrow(window) {
+                stream.from = walk.skip(window).await?;
+                stream.until = stream.until.max(stream.from);
+            }
+            walk.position.streams.insert(name.to_owned(), stream);
+            walk.save(Took::default(), true)?;
+            return Ok(true);
+        }
         let mut page = asked?;
         let took = walk.take(&mut page).await?;
         if took.fresh > 0 {
             walk.ensure_task(FETCH, &format!("Fetch {}", walk.source.name)).await?;
         }
         walk.tell_lost(&page).await?;
+        let at = if page.next.is_none() { to } else { stream.from.saturating_add(page.passed.unwrap_or(0)).min(to) };
         stream.page = page.next;
         if stream.page.is_some() {
             stream.to = Some(to);
         } else {
             stream.to = None;
+            walk.widen();
             stream.until = stream.until.max(to);
             // Once more over the last stretch with the next look, even of a window before this one: records come late.
             let back = walk.plan.overlap.saturating_mul(SECOND);
@@ -73,8 +121,7 @@ async fn window(walk: &mut Walk, name: &'static str, began: i64, total: &mut Too
         total.fresh += took.fresh;
         total.refused += took.refused;
         if let Some(task) = &mut walk.task {
-            let (done, all) = (to.saturating_sub(began).max(0), now.saturating_sub(began).max(1));
-            let percent = u8::try_from(done.saturating_mul(100) / all).unwrap_or(99).min(99);
+            let percent = way.percent(at);
             task.progress(percent, &format!("{} records, {} of them new", total.theirs, total.fresh));
         }
         if let Some(seconds) = page.wait {
@@ -83,5 +130,22 @@ async fn window(walk: &mut Walk, name: &'static str, began: i64, total: &mut Too
         if stream.page.is_none() {
             return Ok(!caught_up);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentage_follows_the_time_that_was_asked_for_and_goes_on_where_it_was() {
+        let mut way = Way { shown: 0, all: 400, behind: 0, began: 1000 };
+        assert_eq!([999, 1000, 1020, 1200, 9999].map(|at| way.percent(at)), [0, 0, 5, 50, 99]);
+        // The second of two streams begins where the first did.
+        (way.behind, way.began) = (200, 1000);
+        assert_eq!([1000, 1100].map(|at| way.percent(at)), [50, 75]);
+        // Killed at 60: what is left then is the rest of it.
+        let way = Way { shown: 60, all: 100, behind: 0, began: 1300 };
+        assert_eq!([1300, 1350, 1400].map(|at| way.percent(at)), [60, 80, 99]);
     }
 }

@@ -74,6 +74,11 @@ fn send(agent: &Agent, ask: Ask, request_id: &str) -> Result<Got, Trouble> {
         .iter()
         .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
         .collect();
+    // What says that it is too large need not be read to know it.
+    let length = response.headers().get("content-length").and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if status == 200 && length.is_some_and(|length| length > MAX_BATCH as u64) {
+        return Err(Trouble::TooLarge);
+    }
     let body = response.into_body().with_config().limit(MAX_BATCH as u64).read_to_vec().map_err(|e| trouble(&e))?;
     Ok(Got { status, headers, body })
 }
@@ -88,7 +93,7 @@ fn trouble(error: &ureq::Error) -> Trouble {
         ureq::Error::Io(e) if e.kind() == std::io::ErrorKind::InvalidData => "its certificate is not trusted here",
         ureq::Error::Io(_) | ureq::Error::Protocol(_) => "the connection broke off",
         ureq::Error::Tls(_) | ureq::Error::Rustls(_) => "its certificate is not trusted here",
-        ureq::Error::BodyExceedsLimit(_) => "a page of it is larger than 16 MiB",
+        ureq::Error::BodyExceedsLimit(_) => return Trouble::TooLarge,
         _ => "the request failed",
     };
     Trouble::Later(None, why.to_owned())

@@ -12,8 +12,10 @@
 mod check;
 mod fetch;
 mod http;
+mod large;
 mod plan;
 mod postgres;
+mod refused;
 mod saved;
 mod slots;
 mod walk;
@@ -64,6 +66,13 @@ pub(crate) fn want(app: &App, job: Job) {
     let name = input["source"].as_str().unwrap_or_default().to_owned();
     app.pulls.slots.lock().entry((job.tenant, name)).or_default().wanted.push(job);
     app.pulls.wake.notify_one();
+}
+
+/// Puts a job that the last process left before its source. One that is paused stays so.
+pub(crate) fn want_again(app: &App, job: Job) {
+    let input: Value = serde_json::from_str(&job.input).unwrap_or_default();
+    let name = input["source"].as_str().unwrap_or_default().to_owned();
+    app.pulls.slots.lock().entry((job.tenant, name)).or_default().left.push(job);
 }
 
 /// Settings and secrets together.
@@ -152,6 +161,7 @@ fn forget(app: &App, sources: &[Source]) {
         let stays = slot.running || is_there(key);
         if !stays {
             orphans.append(&mut slot.wanted);
+            orphans.append(&mut slot.left);
         }
         stays
     });
@@ -199,7 +209,18 @@ fn start_due(app: &App, source: Source) {
     let job = {
         let mut slots = app.pulls.slots.lock();
         let slot = slots.entry(key.clone()).or_default();
-        if slot.running || (slot.wanted.is_empty() && slot.due > now) {
+        if slot.running {
+            return;
+        }
+        if !slot.left.is_empty() {
+            let settings: Value = serde_json::from_str(&source.settings).unwrap_or_default();
+            if settings["paused"] != true {
+                slot.wanted.splice(0..0, slot.left.drain(..));
+            } else if !std::mem::replace(&mut slot.said, true) {
+                slot.left.iter().for_each(|job| jobs::note(app, job, "waiting: its source is paused"));
+            }
+        }
+        if slot.wanted.is_empty() && slot.due > now {
             return;
         }
         slot.running = true;
@@ -340,6 +361,14 @@ async fn finish(walk: &mut Walk, kind: &str, ended: Result<(), End>, total: Took
             walk.task = None;
             return Some(i64::MAX);
         }
+        Err(End::Changed) => {
+            if let Some(task) = walk.task.take() {
+                let job = task.job.clone();
+                drop(task);
+                want(&app, job);
+            }
+            return Some(now);
+        }
         Err(End::Cancelled) => {
             if let Some(task) = walk.task.take() {
                 task.cancelled(&format!("cancelled after {did}")).await;
@@ -349,6 +378,8 @@ async fn finish(walk: &mut Walk, kind: &str, ended: Result<(), End>, total: Took
         Err(End::Ours(why)) => (why, None),
         Err(End::Trouble(Trouble::Later(after, why))) => (why, after),
         Err(End::Trouble(Trouble::Login(why) | Trouble::Refused(why))) => (why, None),
+        // Taken care of while walking; of what cannot be divided nothing else is left.
+        Err(End::TooLarge | End::Trouble(Trouble::TooLarge)) => (Trouble::TooLarge.to_string(), None),
     };
     let failures = failed(&app, walk.tenant.number, &walk.source.name, &why);
     // One job for the first of several failures in a row; the source itself shows the last.

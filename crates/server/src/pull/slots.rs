@@ -44,8 +44,14 @@ pub(super) struct Slot {
     pub(super) compared: i64,
     pub(super) failures: u32,
     pub(super) last_error: Option<String>,
-    /// Jobs that somebody asked for, or that the last run left.
+    /// Its system said to come back later, and that is waited for.
+    waits: Option<String>,
+    /// Jobs that somebody asked for.
     pub(super) wanted: Vec<Job>,
+    /// Jobs that the last process left: gone on with as soon as the source is not paused.
+    pub(super) left: Vec<Job>,
+    /// That they wait was said.
+    pub(super) said: bool,
     /// Kept from run to run: a system may record each time that one is asked for. In memory only.
     token: Option<Token>,
 }
@@ -60,6 +66,10 @@ struct Token {
 }
 
 impl Slot {
+    fn told(&self) -> Option<String> {
+        self.waits.clone().or_else(|| self.last_error.clone())
+    }
+
     /// A run is over, which would look again at `next`.
     pub(super) fn ended(&mut self, next: i64) {
         let asked = std::mem::take(&mut self.again) && self.failures == 0;
@@ -113,9 +123,19 @@ impl Pulls {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    /// Why a source could not be asked, if the last run failed.
+    /// Whether a source was changed since the run that is under way began.
+    pub(super) fn is_changed(&self, source: &Source) -> bool {
+        self.slots.lock().get(&(source.tenant, source.name.clone())).is_some_and(|slot| slot.changed)
+    }
+
+    /// A source's system is waited for, as this says; or not any more.
+    pub(super) fn waits(&self, source: &Source, note: Option<String>) {
+        self.slots.lock().entry((source.tenant, source.name.clone())).or_default().waits = note;
+    }
+
+    /// Why a source could not be asked, if the last run failed, or what it waits for.
     pub(super) fn last_error(&self, source: &Source) -> Option<String> {
-        self.slots.lock().get(&(source.tenant, source.name.clone()))?.last_error.clone()
+        self.slots.lock().get(&(source.tenant, source.name.clone()))?.told()
     }
 
     /// How it goes with a source, as it is shown.
@@ -124,13 +144,14 @@ impl Pulls {
         let slot = slots.get(&(source.tenant, source.name.clone()));
         let state = match slot {
             _ if paused => "paused",
+            Some(slot) if slot.waits.is_some() => "waiting",
             Some(slot) if slot.running => "running",
             Some(slot) if slot.failures > 0 => "failing",
             _ => "waiting",
         };
         out.insert("state".into(), state.into());
         out.insert("failures".into(), slot.map_or(0, |s| s.failures).into());
-        out.insert("last_error".into(), slot.and_then(|s| s.last_error.clone()).into());
+        out.insert("last_error".into(), slot.and_then(Slot::told).into());
     }
 }
 

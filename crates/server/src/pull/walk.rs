@@ -4,8 +4,10 @@
 //! one. Records go the way of pushed ones, so one that was pushed before is a duplicate.
 
 use super::http::{Got, Http};
+use super::large::Large;
 use super::plan::{Plan, Position, SECOND};
 use super::postgres::Postgres;
+use super::refused::{self, Refused};
 use super::saved::Saved;
 use crate::app::App;
 use crate::gap;
@@ -14,6 +16,7 @@ use crate::native;
 use crate::problem::Problem;
 use axum::http::StatusCode;
 use catalog::{Source, SourceCounts, SourceNews, Tenant};
+use event::time;
 use ledger::Outcome;
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -28,6 +31,8 @@ use tokio::sync::OwnedSemaphorePermit;
 /// Tries of one page, and how long is waited for it within a run, seconds.
 const TRIES: u32 = 4;
 const SHORT_WAIT: u64 = 60;
+/// And how long where the system says to come back so late, seconds: twice the longest time that it is believed.
+const LONG_WAIT: u64 = 7200;
 /// Pages without any record, or with those of the page before, that are asked for one after another. A system may look through its log
 /// bit by bit and answer with what little it found; one that never finds anything is going in circles.
 const EMPTY_PAGES: u32 = 100;
@@ -38,6 +43,10 @@ const TOKEN_MARGIN: i64 = 10 * SECOND;
 pub(super) enum End {
     /// The system, or what it said.
     Trouble(Trouble),
+    /// Not even the smallest page of the window can be read.
+    TooLarge,
+    /// The source was changed while its system was waited for: it is looked at anew.
+    Changed,
     /// We cannot take its records now.
     Ours(String),
     /// Somebody cancelled the job.
@@ -88,6 +97,10 @@ pub(super) struct Walk {
     /// The page before, and the tokens that led on in this window, as fingerprints.
     before: u64,
     led: HashSet<u64>,
+    /// How large windows and pages are ([`large`](super::large)).
+    pub large: Large,
+    /// Records that were refused since they were last told of.
+    pub refused: Vec<Refused>,
     request_id: String,
 }
 
@@ -120,6 +133,8 @@ impl Walk {
             empty: 0,
             before: 0,
             led: HashSet::new(),
+            large: Large::of(pull),
+            refused: Vec::new(),
             request_id: app.ids.next(app.store().now()),
             source,
         })
@@ -166,20 +181,26 @@ impl Walk {
     /// A page of a window. Tried again for a short while where that may help.
     pub(super) async fn page(&mut self, stream: &str, window: Window, page: Option<&str>) -> Result<Page, End> {
         let mut tries = 0;
+        let mut waited = 0;
         let mut logged_in_again = false;
-        if page.is_none() {
+        let mut sized = self.sized(page);
+        if self.is_first(page) {
             self.led.clear();
         }
         loop {
             self.go_on()?;
             tries += 1;
             self.take_turn().await?;
+            let page = sized.as_deref();
             let got = match self.pull.sql() {
                 Some(sql) => self.rows(sql, window, page).await,
                 None => self.once(stream, window, page).await.map_err(End::Trouble),
             };
             let trouble = match got {
-                Ok(page) => return self.counted(page),
+                Ok(page) => {
+                    let page = self.grown(page);
+                    return self.counted(page);
+                }
                 Err(End::Trouble(trouble)) => trouble,
                 Err(end) => return Err(end),
             };
@@ -189,8 +210,22 @@ impl Walk {
                 Trouble::Login(_) if !logged_in_again && self.app.pulls.drop_token(&self.source) => {
                     logged_in_again = true;
                 }
+                Trouble::TooLarge => match self.smaller(page) {
+                    Some(smaller) => sized = Some(smaller),
+                    None if self.pull.divides(page) => return Err(End::TooLarge),
+                    None => {
+                        let why =
+                            "one of its records is larger than 16 MiB, and it cannot be asked for those behind it";
+                        return Err(End::Trouble(Trouble::Later(None, why.into())));
+                    }
+                },
                 Trouble::Later(after, _) if tries < TRIES && after.unwrap_or(0) <= SHORT_WAIT => {
                     self.wait(after.unwrap_or(1 << (tries - 1)), after.is_some()).await?;
+                }
+                Trouble::Later(Some(seconds), why) if waited + seconds <= LONG_WAIT => {
+                    waited += seconds;
+                    self.wait_long(seconds, &why).await?;
+                    tries = 0;
                 }
                 trouble => {
                     // What it lacks may be given to it by the next run, which then must not come with this one.
@@ -255,7 +290,7 @@ impl Walk {
                 }
                 Ok(seen) => break seen,
                 Err(Trouble::Refused(why)) => break Saving::unknown(&why),
-                Err(Trouble::Later(..) | Trouble::Login(_)) => return Ok(()),
+                Err(Trouble::Later(..) | Trouble::Login(_) | Trouble::TooLarge) => return Ok(()),
             }
         };
         let before = self.position.saved.take();
@@ -296,7 +331,10 @@ impl Walk {
         let Some(ask) = self.pull.login(&self.config).map_err(|e| Trouble::Refused(e.detail))? else {
             return Ok(String::new());
         };
-        let got = self.send(ask).await?;
+        let got = self.send(ask).await.map_err(|trouble| match trouble {
+            Trouble::TooLarge => Trouble::Later(None, "the answer with the token is larger than 16 MiB".into()),
+            other => other,
+        })?;
         let (token, seconds) = pull::token(&got.answer(), now)?;
         let good_for = i64::try_from(seconds).unwrap_or(0).min(86_400) * SECOND - TOKEN_MARGIN;
         self.app.pulls.keep_token(&self.source, &token, now + good_for);
@@ -321,6 +359,34 @@ impl Walk {
         Ok(())
     }
 
+    /// Waits as long as the system says, however long that is, and tells of it meanwhile.
+    async fn wait_long(&mut self, seconds: u64, why: &str) -> Result<(), End> {
+        let micros = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(SECOND);
+        let at = time::format(self.now().saturating_add(micros));
+        let note = format!("waiting until {at}: {why}");
+        tracing::info!(tenant = self.tenant.number, source = self.source.name, note, "a source is waited for");
+        if let Some(task) = &mut self.task {
+            task.tell(&note);
+        }
+        self.app.pulls.waits(&self.source, Some(note));
+        let until = tokio::time::Instant::now() + Duration::from_secs(seconds);
+        let ended = loop {
+            if let Err(end) = self.go_on() {
+                break Err(end);
+            }
+            if self.app.pulls.is_changed(&self.source) {
+                break Err(End::Changed);
+            }
+            let rest = until.saturating_duration_since(tokio::time::Instant::now());
+            if rest.is_zero() {
+                break Ok(());
+            }
+            tokio::time::sleep(rest.min(Duration::from_secs(1))).await;
+        };
+        self.app.pulls.waits(&self.source, None);
+        ended
+    }
+
     /// Takes the records of a page in; when this returns, they are durable.
     pub(super) async fn take(&mut self, page: &mut Page) -> Result<Took, End> {
         let _turn = self.turn.take();
@@ -341,7 +407,11 @@ impl Walk {
         };
         took.fresh = taken.sealed.iter().filter(|s| matches!(s.2, Outcome::Sealed { .. })).count() as u64;
         // An id that is here with other content is here: a pushed record may say more than a fetched one.
-        took.refused = taken.refused.iter().filter(|r| r.1 != "id_conflict").count() as u64;
+        let refused: Vec<_> = taken.refused.iter().filter(|r| r.1 != "id_conflict").collect();
+        took.refused = refused.len() as u64;
+        if !refused.is_empty() {
+            self.refused.extend(refused::of(&self.app, &self.tenant, system, body, &refused));
+        }
         metrics::counter!("indelible_fetched_records_total", "system" => self.pull.system()).increment(took.theirs);
         Ok(took)
     }

@@ -6,7 +6,7 @@
 
 use crate::moment::Stamp;
 use crate::object::{at, decode};
-use crate::pull::{self, Answer, Ask, Config, Page, Pull, Trouble, Window};
+use crate::pull::{self, Answer, Ask, Config, Page, Pull, Trouble, Window, size};
 use crate::{Reason, split};
 use serde_json::json;
 use std::borrow::Cow;
@@ -31,6 +31,10 @@ impl Pull for AsgardeoSearch {
         self.login(config).map(drop)
     }
 
+    fn most(&self) -> Option<usize> {
+        Some(LIMIT)
+    }
+
     fn unknowable(&self) -> Option<&'static str> {
         Some("the log search is unofficial: nobody promises that it gives everything out")
     }
@@ -51,11 +55,12 @@ impl Pull for AsgardeoSearch {
         window: Window,
         page: Option<&str>,
     ) -> Result<Ask, Reason> {
+        let (most, page) = size::of(page, LIMIT);
         let url = format!("{}/api/asgardeo/v2/logs/audit/search", config.base()?);
         let body = match page {
-            Some(next) => json!({ "limit": LIMIT, "filter": "", "nextToken": next }),
+            Some(next) => json!({ "limit": most, "filter": "", "nextToken": next }),
             None => json!({
-                "limit": LIMIT,
+                "limit": most,
                 "filter": "",
                 "startTime": window.from.div_euclid(1000).to_string(),
                 "endTime": window.to.div_euclid(1000).to_string(),
@@ -67,12 +72,14 @@ impl Pull for AsgardeoSearch {
 
     fn read(&self, window: Window, page: Option<&str>, answer: &Answer<'_>, now: i64) -> Result<Page, Trouble> {
         pull::good(answer, now)?;
+        let (most, page) = size::of(page, LIMIT);
         let text = split::text(answer.body);
         let list = at(&text, &["logs"])
             .ok_or_else(|| Trouble::Refused("the answer has no `logs`; the log search is unofficial".into()))?;
         let cut = pull::cut(list, window, "recordedAt", Stamp::Micros)?;
         let next = at(&text, &["nextToken"]).map(Cow::Borrowed).and_then(|raw| decode(&raw).map(Cow::into_owned));
-        let next = pull::next_token(next, page)?;
-        Ok(Page { body: cut.body, count: cut.count, empty: cut.all == 0, next, wait: None, lost: None })
+        let next = pull::next_token(next, page)?.and_then(|token| size::with(most, LIMIT, Some(&token)));
+        let (passed, empty) = (cut.passed(window), cut.all == 0);
+        Ok(Page { body: cut.body, count: cut.count, empty, next, passed, ..Page::default() })
     }
 }

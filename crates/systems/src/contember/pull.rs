@@ -67,7 +67,8 @@ impl Pull for ContemberAuthLog {
         // From the whole millisecond on: the server knows no smaller part.
         let asked = Window { from: floor(window.from), to: before };
         let cut = pull::cut(list, asked, "createdAt", Stamp::Millis)?;
-        let mut out = Page { body: cut.body, count: cut.count, ..Page::default() };
+        let passed = cut.oldest.map(|oldest| window.to.saturating_sub(oldest).max(0));
+        let mut out = Page { body: cut.body, count: cut.count, passed, ..Page::default() };
         if at(&text, &["data", "authLog", "hasMore"]) == Some("true") {
             // Taken for the last page, what follows would be missing without a word.
             let Some(oldest) = cut.oldest else {

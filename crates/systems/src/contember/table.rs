@@ -88,6 +88,7 @@ impl Sql for ContemberTable {
                 return Err(unusable());
             }
             let at = key.at;
+            out.passed = Some(pull::onward(window, at));
             last = Some(key);
             let Some(json) = json else {
                 // The page ends here: it tells of one such row only.

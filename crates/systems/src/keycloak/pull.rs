@@ -15,7 +15,7 @@
 use crate::Reason;
 use crate::moment::Stamp;
 use crate::pull::saving::{Saves, Saving};
-use crate::pull::{self, Answer, Ask, Config, Page, Pull, Trouble, Window};
+use crate::pull::{self, Answer, Ask, Config, Page, Pull, Trouble, Window, size};
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -62,6 +62,15 @@ impl Pull for KeycloakEvents {
         24 * 3600
     }
 
+    fn most(&self) -> Option<usize> {
+        Some(MAX)
+    }
+
+    fn divides(&self, page: Option<&str>) -> bool {
+        // Days are the smallest that those before 26.2 know.
+        !matches!(size::of(page, MAX).1.and_then(Place::parse), Some(Place::Back { .. }))
+    }
+
     fn saves(&self) -> Option<&dyn Saves> {
         Some(self)
     }
@@ -81,6 +90,7 @@ impl Pull for KeycloakEvents {
         page: Option<&str>,
     ) -> Result<Ask, Reason> {
         let (base, realm) = (config.base()?, pull::encoded(config.need("realm")?));
+        let (max, page) = size::of(page, MAX);
         let place = Place::of(page, window);
         let (from, to, first, more) = match place {
             Place::Onward { from, first } => (from.to_string(), millis(window.to).to_string(), first, "&direction=asc"),
@@ -90,14 +100,16 @@ impl Pull for KeycloakEvents {
             }
         };
         let url =
-            format!("{base}/admin/realms/{realm}/{stream}?dateFrom={from}&dateTo={to}&first={first}&max={MAX}{more}");
+            format!("{base}/admin/realms/{realm}/{stream}?dateFrom={from}&dateTo={to}&first={first}&max={max}{more}");
         Ok(Ask::get(url, format!("Bearer {token}")))
     }
 
     fn read(&self, window: Window, page: Option<&str>, answer: &Answer<'_>, now: i64) -> Result<Page, Trouble> {
+        let (max, page) = size::of(page, MAX);
         let place = Place::of(page, window);
         let onward = matches!(place, Place::Onward { .. });
-        let back = Page { next: Some(Place::Back { first: 0 }.to_string()), ..Page::default() };
+        let next = |place: Place| size::with(max, MAX, Some(&place.to_string()));
+        let back = Page { next: next(Place::Back { first: 0 }), ..Page::default() };
         if onward && answer.status == 400 {
             return Ok(back);
         }
@@ -107,8 +119,12 @@ impl Pull for KeycloakEvents {
         if onward && cut.ends.is_some_and(|(first, last)| first > last) {
             return Ok(back);
         }
-        let next = match place {
-            _ if cut.all < MAX => None,
+        let passed = match (place, cut.ends) {
+            (Place::Onward { .. }, Some((_, last))) => Some(pull::onward(window, last)),
+            _ => cut.passed(window),
+        };
+        let place = match place {
+            _ if cut.all < max => None,
             Place::Back { .. } if cut.oldest.is_some_and(|oldest| oldest < window.from) => None,
             Place::Back { first } => first.checked_add(cut.all).map(|first| Place::Back { first }),
             Place::Onward { from, first } => match cut.ends.map(|(_, last)| millis(last)) {
@@ -117,8 +133,8 @@ impl Pull for KeycloakEvents {
                 _ => first.checked_add(cut.all).map(|first| Place::Onward { from, first }),
             },
         };
-        let next = next.map(|place| place.to_string());
-        Ok(Page { body: cut.body, count: cut.count, next, ..Page::default() })
+        let next = place.and_then(next);
+        Ok(Page { body: cut.body, count: cut.count, next, passed, ..Page::default() })
     }
 }
 
@@ -133,13 +149,15 @@ enum Place {
 
 impl Place {
     fn of(page: Option<&str>, window: Window) -> Place {
+        page.and_then(Place::parse).unwrap_or(Place::Onward { from: millis(window.from), first: 0 })
+    }
+
+    fn parse(page: &str) -> Option<Place> {
         let onward = |page: &str| {
             let (from, first) = page.strip_prefix("from:")?.split_once(':')?;
             Some(Place::Onward { from: from.parse().ok()?, first: first.parse().ok()? })
         };
-        let back = |page: &str| Some(Place::Back { first: page.parse().ok()? });
-        let beginning = Place::Onward { from: millis(window.from), first: 0 };
-        page.and_then(|page| onward(page).or_else(|| back(page))).unwrap_or(beginning)
+        onward(page).or_else(|| Some(Place::Back { first: page.parse().ok()? }))
     }
 }
 

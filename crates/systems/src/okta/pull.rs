@@ -4,7 +4,7 @@
 //! only its `after` is believed; the address stays ours. The rate limit is in every answer (`x-rate-limit-remaining`, `x-rate-limit-reset`).
 
 use crate::moment::Stamp;
-use crate::pull::{self, Answer, Ask, Config, MAX_PAGE, Page, Pull, Trouble, Window};
+use crate::pull::{self, Answer, Ask, Config, MAX_PAGE, Page, Pull, Trouble, Window, size};
 use crate::{Reason, split};
 
 /// The System Log.
@@ -26,6 +26,10 @@ impl Pull for OktaLogs {
         Some(90)
     }
 
+    fn most(&self) -> Option<usize> {
+        Some(MAX_PAGE)
+    }
+
     fn ask(
         &self,
         config: &Config,
@@ -34,9 +38,10 @@ impl Pull for OktaLogs {
         window: Window,
         page: Option<&str>,
     ) -> Result<Ask, Reason> {
+        let (most, page) = size::of(page, MAX_PAGE);
         let (since, until) = (event::time::format(window.from), event::time::format(window.to));
         let mut url = format!(
-            "{}/api/v1/logs?since={}&until={}&sortOrder=ASCENDING&limit={MAX_PAGE}",
+            "{}/api/v1/logs?since={}&until={}&sortOrder=ASCENDING&limit={most}",
             config.base()?,
             pull::encoded(&since),
             pull::encoded(&until)
@@ -50,6 +55,7 @@ impl Pull for OktaLogs {
 
     fn read(&self, window: Window, page: Option<&str>, answer: &Answer<'_>, now: i64) -> Result<Page, Trouble> {
         pull::good(answer, now)?;
+        let (most, page) = size::of(page, MAX_PAGE);
         let text = split::text(answer.body);
         let cut = pull::cut(&text, window, "published", Stamp::Millis)?;
         let next = pull::next_token(after(answer), page)?;
@@ -58,7 +64,9 @@ impl Pull for OktaLogs {
         }
         let spent = answer.header("x-rate-limit-remaining").and_then(|t| t.trim().parse::<u64>().ok()) == Some(0);
         let wait = if spent { pull::retry_after(answer, now) } else { None };
-        Ok(Page { body: cut.body, count: cut.count, empty: cut.all == 0, next, wait, lost: None })
+        let passed = cut.ends.map(|(_, last)| pull::onward(window, last));
+        let next = next.and_then(|token| size::with(most, MAX_PAGE, Some(&token)));
+        Ok(Page { body: cut.body, count: cut.count, empty: cut.all == 0, next, wait, lost: None, passed })
     }
 }
 

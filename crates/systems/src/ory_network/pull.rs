@@ -6,7 +6,7 @@
 
 use crate::moment::Stamp;
 use crate::object::{Object, at, decode};
-use crate::pull::{self, Answer, Ask, Config, Page, Pull, Trouble, Window};
+use crate::pull::{self, Answer, Ask, Config, Page, Pull, Trouble, Window, size};
 use crate::{Reason, split};
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -30,6 +30,10 @@ impl Pull for OryEvents {
         config.secret("token").map(drop)
     }
 
+    fn most(&self) -> Option<usize> {
+        Some(SIZE)
+    }
+
     fn ask(
         &self,
         config: &Config,
@@ -38,9 +42,10 @@ impl Pull for OryEvents {
         window: Window,
         page: Option<&str>,
     ) -> Result<Ask, Reason> {
+        let (most, page) = size::of(page, SIZE);
         let (from, to) = (event::time::format(window.from), event::time::format(window.to));
         let mut url = format!(
-            "{}{}?from={}&to={}&page_size={SIZE}",
+            "{}{}?from={}&to={}&page_size={most}",
             config.base()?,
             pull::path(config, None)?,
             pull::encoded(&from),
@@ -55,12 +60,14 @@ impl Pull for OryEvents {
 
     fn read(&self, window: Window, page: Option<&str>, answer: &Answer<'_>, now: i64) -> Result<Page, Trouble> {
         pull::good(answer, now)?;
+        let (most, page) = size::of(page, SIZE);
         let text = split::text(answer.body);
         let list = at(&text, &["events"]).ok_or_else(|| Trouble::Refused("the answer has no `events`".into()))?;
         let cut = pull::cut(list, window, "timestamp", Stamp::Micros)?;
         let next = at(&text, &["page_token"]).map(Cow::Borrowed).and_then(|raw| decode(&raw).map(Cow::into_owned));
-        let next = pull::next_token(next, page)?;
-        Ok(Page { body: streamed(&cut.body), count: cut.count, empty: cut.all == 0, next, wait: None, lost: None })
+        let next = pull::next_token(next, page)?.and_then(|token| size::with(most, SIZE, Some(&token)));
+        let (passed, empty) = (cut.passed(window), cut.all == 0);
+        Ok(Page { body: streamed(&cut.body), count: cut.count, empty, next, passed, ..Page::default() })
     }
 }
 

@@ -1,0 +1,129 @@
+//! Fetching what does not come at once: pages that are too large, systems that say to come back later, sources that are paused.
+
+use crate::peer::{Peer, Said};
+use crate::pull::{ended, millis, okta, okta_event, okta_source, run, source, stored, with_tenant};
+use crate::server::{at, eventually};
+use crate::sources::put;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// A System Log that is asked with `since`, `until`, `limit` and `after`, as Okta's is.
+fn log(events: Vec<(i64, Value)>) -> Peer {
+    // Written once: they are large, and are asked for many times.
+    let events: Vec<(i64, String)> = events.into_iter().map(|(time, event)| (time, event.to_string())).collect();
+    Peer::start(move |asked| {
+        let bound = |name: &str| asked.param(name).parse::<jiff::Timestamp>().unwrap().as_microsecond();
+        let (since, until) = (bound("since"), bound("until"));
+        let found: Vec<_> = events.iter().filter(|(time, _)| (since..until).contains(&(time * 1000))).collect();
+        let after: usize = asked.param("after").parse().unwrap_or(0);
+        let limit: usize = asked.param("limit").parse().unwrap();
+        let page: Vec<&str> = found.iter().skip(after).take(limit).map(|(_, event)| event.as_str()).collect();
+        let mut headers = Vec::new();
+        if after + page.len() < found.len() {
+            headers.push(("Link".into(), format!("<https://x.example/?after={}>; rel=\"next\"", after + page.len())));
+        }
+        Said::Answer(200, headers, format!("[{}]", page.join(",")))
+    })
+}
+
+#[test]
+fn a_page_that_is_too_large_comes_in_parts_and_a_record_that_is_is_a_gap() {
+    let start = millis(-1800);
+    let mut events: Vec<(i64, Value)> = (0..40)
+        .map(|n| {
+            let mut event = okta_event(n, start + n as i64 * 1000);
+            event["debugContext"] = json!({ "debugData": { "much": "x ".repeat(230 << 10) } });
+            (start + n as i64 * 1000, event)
+        })
+        .collect();
+    let huge = start + 20_500;
+    let mut event = okta_event(77, huge);
+    event["debugContext"] = json!({ "debugData": { "much": "x".repeat(17 << 20) } });
+    events.insert(21, (huge, event));
+    let peer = log(events);
+    let server = with_tenant();
+    put(&server, "acme", "okta", &okta_source(&peer, "hush-hush"));
+    eventually("all but the one are here", || stored(&server, "okta").0 >= 40);
+    let job = run(&server, "okta/check", "");
+    assert_eq!(job["status"], "success", "{job}");
+    assert_eq!(stored(&server, "okta"), (40, 40));
+    let shown = source(&server, "okta");
+    assert_eq!((&shown["failures"], &shown["last_error"]), (&json!(0), &Value::Null), "{shown}");
+    let answer = server.admin.get(&format!("/v1/t/acme/completeness?from={}&to={}", at(-3500), at(-60))).ok();
+    assert_eq!(answer["complete"], "no", "{answer}");
+    let gaps = answer["sources"][0]["gaps"].as_array().unwrap();
+    let bound = |name: &str| gaps[0][name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_microsecond();
+    assert_eq!((gaps.len(), bound("from"), bound("to")), (1, huge * 1000, huge * 1000 + 1000), "{answer}");
+    assert!(gaps[0]["why"].as_str().unwrap().contains("larger than 16 MiB"), "{answer}");
+    // Fetched and compared, and told once.
+    let told = server.admin.page("acme", "audit-logs", &[("q", "action:indelible.gap")]);
+    assert_eq!(told["items"].as_array().unwrap().len(), 1, "{told}");
+}
+
+#[test]
+fn a_system_that_says_to_come_back_much_later_is_waited_for() {
+    let busy = Arc::new(AtomicBool::new(true));
+    let is_busy = Arc::clone(&busy);
+    let peer = Peer::start(move |_| {
+        if is_busy.load(Ordering::Relaxed) {
+            return Said::Answer(429, vec![("Retry-After".into(), "90".into())], "{}".into());
+        }
+        Said::ok(json!([okta_event(1, millis(-60))]))
+    });
+    let server = with_tenant();
+    let mut body = okta_source(&peer, "hush-hush");
+    body["settings"]["paused"] = true.into();
+    put(&server, "acme", "okta", &body);
+    let made = server.admin.post("/v1/t/acme/sources/okta/fetch", "").json();
+    let id = made["id"].as_str().unwrap();
+    let job = || server.admin.get(&format!("/v1/t/acme/jobs/{id}")).ok();
+    eventually("it says what it waits for", || job()["message"].as_str().unwrap().contains("waiting until 20"));
+    assert_eq!((&job()["status"], &job()["stacktrace"]), (&json!("running"), &json!("")), "{}", job());
+    let shown = source(&server, "okta");
+    assert!(shown["last_error"].as_str().unwrap().contains("status 429"), "{shown}");
+    assert_eq!(shown["failures"], 0, "{shown}");
+    // It can be stopped meanwhile.
+    let other = server.admin.post("/v1/t/acme/sources/okta/fetch", "").json();
+    assert_eq!(server.admin.post(&format!("/v1/t/acme/jobs/{id}/cancel"), "").status, 202);
+    assert_eq!(ended(&server, id)["status"], "cancelled");
+    // And a source that is changed is not waited for any longer: the job is begun anew.
+    let id = other["id"].as_str().unwrap();
+    let job = || server.admin.get(&format!("/v1/t/acme/jobs/{id}")).ok();
+    eventually("the next waits", || job()["message"].as_str().unwrap().contains("waiting until"));
+    busy.store(false, Ordering::Relaxed);
+    body["settings"]["overlap_seconds"] = 60.into();
+    assert_eq!(put(&server, "acme", "okta", &body).status, 200);
+    let job = ended(&server, id);
+    assert_eq!((&job["status"], &job["tries"]), (&json!("success"), &json!(2)), "{job}");
+    assert_eq!(stored(&server, "okta"), (1, 1));
+}
+
+#[test]
+fn a_job_of_a_paused_source_waits_after_a_restart() {
+    let peer = okta(400, millis(-3500), Duration::from_millis(400));
+    let mut server = with_tenant();
+    let mut body = okta_source(&peer, "hush-hush");
+    put(&server, "acme", "okta", &body);
+    eventually("a part is here", || stored(&server, "okta").0 >= 100);
+    let list = server.admin.get("/v1/t/acme/jobs").ok();
+    let id = list["items"][0]["id"].as_str().unwrap().to_owned();
+    // Killed before the run sees that its source is paused.
+    body["settings"]["paused"] = true.into();
+    put(&server, "acme", "okta", &body);
+    let made = server.admin.post("/v1/t/acme/sources/okta/fetch", "").json();
+    server = server.kill().start();
+    let asked = peer.asked();
+    let job = |id: &str| server.admin.get(&format!("/v1/t/acme/jobs/{id}")).ok();
+    let by_hand = made["id"].as_str().unwrap();
+    eventually("it says why it waits", || job(by_hand)["message"].as_str().unwrap().contains("paused"));
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!((peer.asked(), &source(&server, "okta")["state"]), (asked, &json!("paused")));
+    assert!(stored(&server, "okta").0 < 400);
+    body["settings"]["paused"] = false.into();
+    put(&server, "acme", "okta", &body);
+    assert_eq!(ended(&server, by_hand)["status"], "success");
+    assert!(["success", "cancelled"].contains(&ended(&server, &id)["status"].as_str().unwrap()));
+    assert_eq!(stored(&server, "okta"), (400, 400));
+}
