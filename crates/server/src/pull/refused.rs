@@ -35,7 +35,7 @@ pub(super) fn of(
 ) -> Vec<Refused> {
     let mut seen: BTreeMap<usize, (Option<i64>, Option<String>)> = BTreeMap::new();
     let reader = Reader::known(system, TimeZone::UTC);
-    let read = reader.read(app, tenant, &Posted::inside(body), |natives| {
+    let read = reader.read(app, tenant, &Posted::inside(body), 0, |natives| {
         for (n, read) in natives.list.iter().enumerate() {
             if let Ok(place) = &read.envelope
                 && refused.iter().any(|r| r.0 == read.line)
