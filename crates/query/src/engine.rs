@@ -163,11 +163,16 @@ impl Engine {
             Some(n) => n,
         } as usize;
         check_access(query, access)?;
-        let cursor = query.cursor.as_deref().map(|c| Cursor::decode(c, tenant.number, query)).transpose()?;
-        let (from, to) = match &cursor {
-            Some(c) => (c.from, c.to),
-            None => self.bounds(query),
+        let print = print(tenant.number, query);
+        let cursor = query.cursor.as_deref().map(Cursor::decode).transpose()?;
+        let clock = match (&cursor, query.asked_at) {
+            (Some(cursor), _) => cursor.clock,
+            (None, Some(asked_at)) => Some(asked_at),
+            (None, None) if is_bounded(query) => None,
+            (None, None) => Some(self.store.now()),
         };
+        let (from, to) = bounds_at(query, clock.unwrap_or_default());
+        cursor.as_ref().map_or(Ok(()), |c| c.check(print, from, to))?;
         let snapshot = self.store.snapshot(tenant, cursor.as_ref().map(|c| c.size));
         let time = from.unwrap_or(i64::MIN)..to.unwrap_or(i64::MAX);
         let before = cursor.map(|c| (c.time, c.id));
@@ -219,17 +224,14 @@ impl Engine {
             }
             last = last.filter(|_| more);
         }
-        let at = |(time, id)| Cursor { print: print(tenant.number, query), size: snapshot.size, from, to, time, id };
+        let at = |(time, id)| Cursor { print, clock, size: snapshot.size, from, to, time, id };
         page.next_cursor = last.map(|last| at(last).encode());
         Ok(page)
     }
 
     /// The bounds of a query: as given, or the last seven days of a view that shows one log.
     pub(crate) fn bounds(&self, query: &Query) -> (Option<i64>, Option<i64>) {
-        match (query.from, query.to) {
-            (None, None) if query.view != View::Records => (Some(self.store.now() - DEFAULT_DAYS * DAY), None),
-            bounds => bounds,
-        }
+        bounds_at(query, query.asked_at.unwrap_or_else(|| self.store.now()))
     }
 
     /// Goes over the matching rows, as batches of `columns`, on several threads. Each begins with an `empty`
@@ -353,6 +355,16 @@ impl Engine {
         Row { batch: &batch, places: &places, row: 0, bodies: access.bodies }.envelope(Some(&leaf), &mut out);
         Ok(out)
     }
+}
+
+/// See [`Engine::bounds`].
+fn bounds_at(query: &Query, now: i64) -> (Option<i64>, Option<i64>) {
+    if is_bounded(query) { (query.from, query.to) } else { (Some(now - DEFAULT_DAYS * DAY), None) }
+}
+
+/// Whether a query needs no bounds beside its own.
+fn is_bounded(query: &Query) -> bool {
+    query.from.is_some() || query.to.is_some() || query.view == View::Records
 }
 
 /// Time and id first, then what the view shows.

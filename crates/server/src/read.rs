@@ -21,7 +21,7 @@ use event::time;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use query::lang::{Clock, ask, text, time as when};
-use query::{Counts, Group, Items, Page, View};
+use query::{Counts, Cursor, Group, Items, Page, View};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -41,8 +41,20 @@ pub struct PageQuery {
     pub(crate) diff: Option<String>,
 }
 
-fn clock(app: &App) -> Clock {
-    Clock::utc(app.store().now())
+/// By so much later any time that is said from now on is another.
+const LATER: i64 = 1234 * time::DAY;
+
+/// The query that `make` reads by a clock: by the first page's where it goes on, so that `now-7d` stays where it was.
+fn by_clock(
+    app: &App,
+    cursor: Option<&str>,
+    make: impl Fn(&Clock) -> Result<query::Query, Problem>,
+) -> Result<query::Query, Problem> {
+    let now = cursor.and_then(Cursor::clock).unwrap_or_else(|| app.store().now());
+    let mut query = make(&Clock::utc(now))?;
+    let moves = make(&Clock::utc(now.saturating_add(LATER))).map_or(true, |later| later != query);
+    query.asked_at = moves.then_some(now);
+    Ok(query)
 }
 
 pub(crate) fn json_text(body: String) -> Response {
@@ -51,17 +63,19 @@ pub(crate) fn json_text(body: String) -> Response {
 
 /// The query that a page's parameters ask for.
 pub(crate) fn typed(app: &App, view: View, params: &PageQuery) -> Result<query::Query, Problem> {
-    let clock = clock(app);
+    by_clock(app, params.cursor.as_deref(), |clock| of_params(view, params, clock))
+}
+
+fn of_params(view: View, params: &PageQuery, clock: &Clock) -> Result<query::Query, Problem> {
     let mut query = query::Query::new(view);
     let bad = |e: query::lang::Error| Problem::from(query::Error::Query(e));
     if let Some(q) = params.q.as_deref().filter(|q| !q.trim().is_empty()) {
-        query.filter = text::parse(q, view, &clock).map_err(|e| bad(e.at("q")))?;
+        query.filter = text::parse(q, view, clock).map_err(|e| bad(e.at("q")))?;
     }
     query.lift_time();
-    query.written(params.q.as_deref().unwrap_or_default(), params.from.as_deref(), params.to.as_deref());
     let bound = |name: &str, value: &Option<String>| match value.as_deref().filter(|v| !v.is_empty()) {
         None => Ok(None),
-        Some(text) => when::parse(text, &clock).map(|p| Some(p.start)).map_err(|e| bad(e.at(name))),
+        Some(text) => when::parse(text, clock).map(|p| Some(p.start)).map_err(|e| bad(e.at(name))),
     };
     let (from, to) = (bound("from", &params.from)?, bound("to", &params.to)?);
     in_order(from, to)?;
@@ -217,11 +231,10 @@ pub async fn query(
     let caller = auth::caller(&app, &headers, &slug, Scopes::READ)?;
     let body: Value = serde_json::from_slice(&body)
         .map_err(|e| Problem::bad("invalid_json", format!("the body is not JSON: {e}")))?;
-    let mut query = query::Query::from_json(&body, None, &clock(&app)).map_err(query::Error::Query)?;
+    let mut query = by_clock(&app, body["cursor"].as_str(), |clock| {
+        Ok(query::Query::from_json(&body, None, clock).map_err(query::Error::Query)?)
+    })?;
     in_order(query.from, query.to)?;
-    let filter = Some(&body["filter"]).filter(|filter| !filter.is_null()).map(Value::to_string).unwrap_or_default();
-    let filter = format!("{}{filter}", body["q"].as_str().unwrap_or_default());
-    query.written(&filter, body["from"].as_str(), body["to"].as_str());
     query.lift_time();
     Ok(json_text(run(&app, &caller, query).await?))
 }

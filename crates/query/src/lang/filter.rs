@@ -37,8 +37,9 @@ pub struct Query {
     pub limit: Option<u32>,
     /// Where a page goes on.
     pub cursor: Option<String>,
-    /// What `from` and `to` were written as, with the filter, which may hold bounds too; 0 where nobody wrote anything.
-    pub said: [u64; 2],
+    /// The clock that its times were read by, microseconds, where another would read them otherwise: `now-7d` is another instant on
+    /// every page, unless all are read by the first page's ([`crate::Cursor::clock`]).
+    pub asked_at: Option<i64>,
     /// Only how many there are.
     pub count: bool,
     /// How many there are of each value, most frequent first.
@@ -59,20 +60,12 @@ impl Query {
             to: None,
             limit: None,
             cursor: None,
-            said: [0; 2],
+            asked_at: None,
             count: false,
             count_by: None,
             interval: None,
             facets: Vec::new(),
         }
-    }
-
-    /// Keeps how the bounds were written: `now-7d` is another instant on every page, and the same bound.
-    pub fn written(&mut self, filter: &str, from: Option<&str>, to: Option<&str>) {
-        self.said = [from, to].map(|bound| {
-            let text = format!("{filter}\0{}", bound.unwrap_or_default().trim());
-            xxhash_rust::xxh3::xxh3_64(text.as_bytes())
-        });
     }
 
     /// Moves bounds on the view's own time column from the top of the filter into `from` and `to`.
