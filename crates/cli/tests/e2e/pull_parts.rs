@@ -127,3 +127,30 @@ fn a_job_of_a_paused_source_waits_after_a_restart() {
     assert!(["success", "cancelled"].contains(&ended(&server, &id)["status"].as_str().unwrap()));
     assert_eq!(stored(&server, "okta"), (400, 400));
 }
+
+#[test]
+fn a_record_that_cannot_be_stored_is_a_gap_and_those_beside_it_are_here() {
+    let times = [millis(-600), millis(-599), millis(-598)];
+    let peer = Peer::start(move |_| {
+        let mut list: Vec<Value> = times.iter().enumerate().map(|(n, time)| okta_event(n, *time)).collect();
+        list[1]["debugContext"] = json!({ "debugData": { "much": "x".repeat(3 << 20) } });
+        Said::ok(json!(list))
+    });
+    let server = with_tenant();
+    put(&server, "acme", "okta", &okta_source(&peer, "hush-hush"));
+    eventually("the others are here", || stored(&server, "okta").0 == 2);
+    run(&server, "okta/check", &json!({ "from": at(-3000), "to": at(-60) }).to_string());
+    let answer = server.admin.get(&format!("/v1/t/acme/completeness?from={}&to={}", at(-2900), at(-100))).ok();
+    assert_eq!(answer["complete"], "no", "{answer}");
+    // Told of at its own moment, by its name, with the reason; beside it nothing is missing.
+    let gaps = answer["sources"][0]["gaps"].as_array().unwrap();
+    let moment: jiff::Timestamp = gaps[0]["from"].as_str().unwrap().parse().unwrap();
+    assert_eq!((gaps.len(), moment.as_millisecond()), (1, times[1]), "{answer}");
+    let why = gaps[0]["why"].as_str().unwrap();
+    assert!(why.starts_with("the record okta-1 cannot be stored (record_too_large): "), "{why}");
+    let other = format!("from={}&to={}", at(-2900), at(-600));
+    assert_eq!(server.admin.get(&format!("/v1/t/acme/completeness?{other}")).ok()["complete"], "yes");
+    let told = server.admin.page("acme", "records", &[("q", "action:indelible.gap")]);
+    assert!(told["items"][0]["message"].as_str().unwrap().contains("okta-1"), "{told}");
+    assert!(source(&server, "okta")["refused"].as_u64().unwrap() >= 1);
+}

@@ -12,6 +12,7 @@ use systems::pull::Window;
 /// Compares `span`, oldest window first.
 pub(super) async fn compare(walk: &mut Walk, span: Window, total: &mut Took) -> Result<(), End> {
     walk.look_at_saving().await?;
+    walk.tells_refused = true;
     let mut from = span.from.max(walk.oldest());
     loop {
         // Of what it removed by then nothing can be said.

@@ -99,8 +99,9 @@ pub(super) struct Walk {
     led: HashSet<u64>,
     /// How large windows and pages are ([`large`](super::large)).
     pub large: Large,
-    /// Records that were refused since they were last told of.
+    /// Records that were refused since they were last told of, where they are to be told of.
     pub refused: Vec<Refused>,
+    pub tells_refused: bool,
     request_id: String,
 }
 
@@ -135,6 +136,7 @@ impl Walk {
             led: HashSet::new(),
             large: Large::of(pull),
             refused: Vec::new(),
+            tells_refused: false,
             request_id: app.ids.next(app.store().now()),
             source,
         })
@@ -222,7 +224,7 @@ impl Walk {
                 Trouble::Later(after, _) if tries < TRIES && after.unwrap_or(0) <= SHORT_WAIT => {
                     self.wait(after.unwrap_or(1 << (tries - 1)), after.is_some()).await?;
                 }
-                Trouble::Later(Some(seconds), why) if waited + seconds <= LONG_WAIT => {
+                Trouble::Later(Some(seconds), why) if seconds > SHORT_WAIT && waited + seconds <= LONG_WAIT => {
                     waited += seconds;
                     self.wait_long(seconds, &why).await?;
                     tries = 0;
@@ -409,7 +411,7 @@ impl Walk {
         // An id that is here with other content is here: a pushed record may say more than a fetched one.
         let refused: Vec<_> = taken.refused.iter().filter(|r| r.1 != "id_conflict").collect();
         took.refused = refused.len() as u64;
-        if !refused.is_empty() {
+        if self.tells_refused && !refused.is_empty() {
             self.refused.extend(refused::of(&self.app, &self.tenant, system, body, &refused));
         }
         metrics::counter!("indelible_fetched_records_total", "system" => self.pull.system()).increment(took.theirs);
