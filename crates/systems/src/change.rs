@@ -14,6 +14,10 @@ use event::json::{Reader, key_order, write_string};
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+mod words;
+
+pub use words::Words;
+
 /// What one record says about one entity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
@@ -31,35 +35,6 @@ pub struct Change {
     pub at: Option<i64>,
     /// How the record calls the members, where it has other words for them than states have. Of such a record nothing is derived.
     pub words: Option<&'static Words>,
-}
-
-/// Other words for the members of a state.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Words {
-    /// What a record calls a member, and what states call it.
-    pub names: &'static [(&'static str, &'static str)],
-    /// The member that has all others, each as a list of one.
-    pub others: &'static str,
-}
-
-impl Words {
-    /// A record's new state in the words of states, both canonical.
-    pub fn state(&self, new: &str) -> Option<String> {
-        let said = State::read(new)?;
-        let mut others = Text::default();
-        let mut members: Vec<(&str, Cow<'_, str>)> = Vec::with_capacity(said.members.len());
-        for (name, raw) in &said.members {
-            match self.names.iter().find(|(own, _)| own == name) {
-                Some((_, name)) => members.push((name, Cow::Borrowed(*raw))),
-                None => others.add(name, &format!("[{raw}]")),
-            }
-        }
-        members.extend(others.some().map(|others| (self.others, Cow::Owned(others))));
-        members.sort_by(|a, b| key_order(a.0, b.0));
-        let mut text = Text::default();
-        members.iter().for_each(|(name, raw)| text.add(name, raw));
-        Some(text.end())
-    }
 }
 
 /// What a record's `new` is.
@@ -425,15 +400,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn change(says: Says) -> Change {
-        Change {
-            entity: "r users/1".into(),
-            says,
-            inside: &["attributes"],
-            own: &["id"],
-            names: &["username", "name"],
-            at: None,
-            words: None,
-        }
+        let names = &["username", "name"];
+        Change { entity: "r users/1".into(), says, inside: &["attributes"], own: &["id"], names, at: None, words: None }
     }
 
     fn derive<'a>(says: Says, known: &'a str, new: Option<&'a str>) -> Derived<'a> {

@@ -161,6 +161,38 @@ fn keycloak_goes_on_from_the_last_moment_of_a_page() {
 }
 
 #[test]
+fn a_smaller_page_leads_to_pages_as_small() {
+    let window = Window { from: NOW - 2_000 * MS, to: NOW };
+    for pull in PULLS.iter().filter(|pull| pull.most().is_some()) {
+        let usual = pull.most().unwrap();
+        let ask = |page: Option<&str>| {
+            let ask =
+                pull.ask(&enough(pull.system()), "t", pull.streams(&enough(pull.system()))[0], window, page).unwrap();
+            format!("{}{}", ask.url, ask.body)
+        };
+        let has = |asked: &str, most: usize| {
+            ["max=", "limit=", "page_size=", "\"limit\":"].iter().any(|name| asked.contains(&format!("{name}{most}")))
+        };
+        let small = size::with(2, usual, None);
+        assert!(has(&ask(None), usual) && has(&ask(small.as_deref()), 2), "{}", pull.system());
+        let times = [NOW - 3 * MS, NOW - 2 * MS].map(event::time::format);
+        let body = match pull.system() {
+            "keycloak" => keycloak_events([NOW - 3 * MS, NOW - 2 * MS].into_iter()),
+            "okta" => json!(times.clone().map(|t| json!({ "published": t }))).to_string(),
+            "asgardeo" => {
+                json!({ "logs": times.clone().map(|t| json!({ "recordedAt": t })), "nextToken": "n" }).to_string()
+            }
+            _ => json!({ "events": times.clone().map(|t| json!({ "timestamp": t })), "page_token": "n" }).to_string(),
+        };
+        let link = headers(&[("link", "<https://x.example/?after=n>; rel=\"next\"")]);
+        let page = pull.read(window, small.as_deref(), &answer(200, &link, &body), NOW).unwrap();
+        assert_eq!(size::of(page.next.as_deref(), usual).0, 2, "{}", pull.system());
+        assert!(has(&ask(page.next.as_deref()), 2), "{}", pull.system());
+        assert_eq!(page.passed, Some(1_998 * MS), "{}", pull.system());
+    }
+}
+
+#[test]
 fn an_older_keycloak_is_walked_back_until_it_is_past_the_beginning() {
     let pull = find("keycloak", &Map::new()).unwrap();
     let window = Window { from: NOW - 2_000 * MS, to: NOW };
@@ -178,6 +210,10 @@ fn an_older_keycloak_is_walked_back_until_it_is_past_the_beginning() {
     // A full page that reaches back before the window: done, and only the window's are kept.
     let page = read(Some("500"), 200, &keycloak_events((1801..=2300).map(|n| NOW - n * MS))).unwrap();
     assert_eq!((page.count, page.next), (200, None));
+    // Its days cannot be divided.
+    assert!(
+        !pull.divides(Some("500")) && !pull.divides(size::with(1, 500, Some("7")).as_deref()) && pull.divides(None)
+    );
     // An empty or short page: done.
     let page = read(Some("500"), 200, "[]").unwrap();
     assert_eq!((page.count, page.body.as_str(), page.next), (0, "", None));
