@@ -49,6 +49,8 @@ enum Command {
     Tail(client::tail::TailArgs),
     /// Say whether anything is missing between two times, per source
     Gaps(client::gaps::GapsArgs),
+    /// List a tenant's jobs; show, cancel or retry one
+    Jobs(client::jobs::JobsArgs),
     /// Show one record
     Get(client::read::GetArgs),
     /// Save the proof of one record, to be checked offline with `verify`
@@ -116,6 +118,7 @@ fn run(command: &Command) -> Outcome {
         Command::Sql(args) => client::read::run_sql(args),
         Command::Tail(args) => client::tail::run_tail(args),
         Command::Gaps(args) => client::gaps::run_gaps(args),
+        Command::Jobs(args) => client::jobs::run_jobs(args),
         Command::Get(args) => client::read::run_get(args),
         Command::Prove(args) => client::read::run_prove(args),
         Command::Verify(args) => folder::verify(args),

@@ -213,7 +213,7 @@ fn create_key(
 }
 
 /// Lists what the server answers: a list, or the first list in an object.
-fn list(client: &Client, path: &str, format: Format, console: &mut Console<'_>) -> Outcome {
+pub(super) fn list(client: &Client, path: &str, format: Format, console: &mut Console<'_>) -> Outcome {
     let text = client.call(&Ask::get(path))?.text()?;
     let raw: &RawValue = parse(&text, path)?;
     let members = Ordered::read(raw.get());

@@ -10,6 +10,7 @@ pub mod gaps;
 pub mod http;
 pub mod ingest;
 pub mod interrupt;
+pub mod jobs;
 pub mod output;
 pub mod read;
 pub mod revoke;
