@@ -195,6 +195,11 @@ fn reasons(source: &Source, known: &Known, from: i64, to: i64, now: i64, out: &m
     }
     let fresh = now.saturating_sub(known.settle.saturating_mul(SECOND));
     let why = match (&known.last_error, source.last_seen) {
+        (_, None) if known.paused => "it is paused, and was never asked".to_owned(),
+        (_, Some(_)) if known.paused => {
+            let until = time::format(known.until);
+            format!("it is paused, so this is not compared; everything before {until} was asked for")
+        }
         (Some(error), Some(seen)) => {
             format!("it cannot be asked ({error}); it last answered at {}", time::format(seen))
         }
@@ -239,6 +244,7 @@ mod tests {
             check: 3600,
             settle: 5,
             until: 100 * SECOND,
+            paused: false,
             unknowable: None,
             last_error: None,
             unsaved: Vec::new(),
@@ -319,6 +325,9 @@ mod tests {
         assert_eq!(ask(&unofficial, &spans, 10, 90), ("unknown", vec![(10, 90)], "unofficial".into()));
         let down = Known { last_error: Some("it refuses connections".into()), ..known() };
         assert!(ask(&down, &[], 20, 30).2.contains("refuses connections"));
+        let paused = Known { paused: true, until: 20 * SECOND, ..known() };
+        let (word, _, why) = ask(&paused, &[], 20, 30);
+        assert!(word == "unknown" && why.contains("it is paused"), "{why}");
         let behind = Known { until: 20 * SECOND, ..known() };
         assert!(ask(&behind, &[], 20, 30).2.contains("being read"));
         let pushed = judge(&Source { last_seen: None, ..source() }, None, &[], 0, SECOND, SECOND);

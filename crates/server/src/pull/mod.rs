@@ -428,6 +428,8 @@ pub(crate) struct Known {
     pub settle: i64,
     /// Everything before this was asked for.
     pub until: i64,
+    /// Nothing is fetched now.
+    pub paused: bool,
     /// Why it can never be said.
     pub unknowable: Option<&'static str>,
     /// Why it cannot be asked now.
@@ -450,6 +452,7 @@ pub(crate) fn known(app: &App, source: &Source) -> Option<Known> {
         check: plan.check,
         settle: plan.settle,
         until,
+        paused: plan.paused,
         unknowable: pull.unknowable(),
         last_error: app.pulls.last_error(source),
         saved_at: pull.saves().map(|_| at),
