@@ -3,7 +3,8 @@
 //! Owns the schedule. A source of kind `pull` is looked at every `interval_seconds`; after failures later and later, up to
 //! five minutes, or when its system says. Every `check_minutes` it is compared as well ([`check`]). One run per source at a
 //! time, [`AT_ONCE`] pages in all. [`walk`] asks, [`fetch`] and [`check`] say what to ask for, [`plan`] reads settings and
-//! positions, [`slots`] is what is known of each source in memory, [`saved`] what it says of its saving; [`http`] and [`postgres`] are
+//! positions, [`slots`] is what is known of each source in memory, [`saved`] what it says of its saving, [`large`] what is
+//! done where a page is too large, [`refused`] what is told of records that cannot be stored; [`http`] and [`postgres`] are
 //! the ways out; how a system is asked is in `systems::pull`.
 //!
 //! A run that ends anywhere, by `kill -9` too, is gone on with from the saved position: its last page may come again, and
