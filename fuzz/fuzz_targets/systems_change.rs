@@ -7,8 +7,15 @@ fuzz_target!(|texts: (&str, &str)| {
     let (known, new) = texts;
     let hidden: &[&str] = if known.len() % 2 == 0 { &[] } else { &["/secret", "/attributes/a"] };
     for says in [Says::Begin, Says::Part, Says::Gone, Says::Nothing] {
-        let change =
-            Change { entity: "r users/1".into(), says, inside: &["attributes"], own: &["id"], names: &["username"] };
+        let change = Change {
+            entity: "r users/1".into(),
+            says,
+            inside: &["attributes"],
+            own: &["id"],
+            names: &["username"],
+            at: (new.len() % 3 == 0).then_some(new.len() as i64),
+            words: None,
+        };
         let (_, derived) = follow(&change, Some(known), Some(new), hidden);
         if let Some(diff) = derived.diff {
             serde_json::from_str::<&serde_json::value::RawValue>(&diff).unwrap();
