@@ -9,7 +9,7 @@ use crate::room::{QUERIES, Room};
 use crate::states::States;
 use crate::{
     admin, catalogue, completeness, faces, intake, jobs, log, native, ops, otlp, pull, push, read, replay, revoke,
-    sources,
+    sources, tail,
 };
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
@@ -216,7 +216,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/t/{tenant}/query", post(read::query))
         .route("/v1/t/{tenant}/ask", post(read::ask))
         .route("/v1/t/{tenant}/sql", post(read::sql))
-        .route("/v1/t/{tenant}/tail", get(read::tail))
+        .route("/v1/t/{tenant}/tail", get(tail::tail))
         .route("/v1/t/{tenant}/sources", get(sources::list))
         .route("/v1/t/{tenant}/sources/{name}", put(sources::put).get(sources::get).delete(sources::remove))
         .route("/v1/t/{tenant}/sources/{name}/fetch", post(pull::fetch_now))

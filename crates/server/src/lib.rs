@@ -39,6 +39,7 @@ mod revoke;
 mod room;
 mod sources;
 mod states;
+mod tail;
 mod turns;
 mod twins;
 

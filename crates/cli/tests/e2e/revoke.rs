@@ -259,6 +259,9 @@ fn one_that_says_nothing_is_not_confirmed_and_one_that_fails_is_told_so() {
     assert_eq!(server.admin.get(&path).ok()["detail"], "not confirmed after 30 s");
     let all = ["requested", "sent", "answered", "not_confirmed", "ended"];
     assert_eq!(steps(&server, &operation), all);
+    let waited = server.admin.page("acme", "records", &[("q", "action:indelible.revoke.not_confirmed")]);
+    let open = &waited["items"][0]["attributes"]["unconfirmed"];
+    assert!(open[0].as_str().unwrap().contains("s1"), "which it was: {waited}");
     // Its word comes late: it is confirmed from then on, and what was recorded stays.
     says(&server.admin, &[ory("SessionRevoked", &json!({ "IdentityID": "i1", "SessionID": "s1" }))]);
     let late = server.admin.get(&path).ok();

@@ -248,10 +248,17 @@ impl Operation {
         if planned.plan.confirm.is_empty() {
             return End::NotConfirmable;
         }
-        let end = if self.confirmed(app, planned, from).await { End::Confirmed } else { End::NotConfirmed };
-        let step = if end == End::Confirmed { "confirmed" } else { "not_confirmed" };
-        let outcome = if end == End::Confirmed { "success" } else { "unknown" };
-        if self.step(app, step, outcome, named(json!({ "detail": end.detail() }))).await.is_err() {
+        let open = self.unconfirmed(app, planned, from).await;
+        let (end, step, outcome) = match open.is_empty() {
+            true => (End::Confirmed, "confirmed", "success"),
+            false => (End::NotConfirmed, "not_confirmed", "unknown"),
+        };
+        let mut details = json!({ "detail": end.detail() });
+        if !open.is_empty() {
+            // Of many sessions it says which.
+            details["unconfirmed"] = open.into_iter().take(MAX_ENDED).collect();
+        }
+        if self.step(app, step, outcome, named(details)).await.is_err() {
             tracing::error!(operation = self.id, "the end of a revocation could not be recorded");
         }
         end
@@ -288,12 +295,13 @@ impl Operation {
         }
     }
 
-    /// Waits until a record that was sealed from `from` on matches each of the plan's filters.
-    async fn confirmed(&self, app: &App, planned: &Planned, from: u64) -> bool {
+    /// Waits until a record that was sealed from `from` on matches each of the plan's filters. Gives those that none matched.
+    async fn unconfirmed(&self, app: &App, planned: &Planned, from: u64) -> Vec<String> {
         let Some(mut open) = confirming(app, &planned.plan.confirm, from) else {
             tracing::error!("a connector's own filter cannot be read");
-            return false;
+            return planned.plan.confirm.clone();
         };
+        let names = |open: Vec<Confirming>| open.into_iter().map(|(filter, _)| filter).collect();
         let until = Instant::now() + PATIENCE;
         let mut fetch = Instant::now();
         loop {
@@ -302,38 +310,41 @@ impl Operation {
                 fetch = Instant::now() + FETCH;
             }
             match unseen(app, &self.tenant, open.clone()).await {
-                Ok(left) if left.is_empty() => return true,
+                Ok(left) if left.is_empty() => return Vec::new(),
                 Ok(left) => open = left,
                 Err(problem) => tracing::warn!(?problem, "a confirming event could not be looked for"),
             }
             if Instant::now() >= until {
-                return false;
+                return names(open);
             }
             tokio::time::sleep(LOOK).await;
         }
     }
 }
 
+/// What would confirm a revocation: a connector's filter, and the query of it.
+type Confirming = (String, query::Query);
+
 /// The filters as queries of what was sealed from `from` on; `None` where one of them is no filter.
-fn confirming(app: &App, filters: &[String], from: u64) -> Option<Vec<query::Query>> {
+fn confirming(app: &App, filters: &[String], from: u64) -> Option<Vec<Confirming>> {
     let clock = Clock::utc(app.store().now());
     let query = |filter: &String| {
         let text = format!("({filter}) -source:indelible index:>={from}");
         let mut query = query::Query::new(View::Records);
         (query.filter, query.limit) = (text::parse(&text, View::Records, &clock).ok()?, Some(1));
-        Some(query)
+        Some((filter.clone(), query))
     };
     filters.iter().map(query).collect()
 }
 
 /// Those of the queries that no record matches yet.
-async fn unseen(app: &App, tenant: &Arc<Tenant>, queries: Vec<query::Query>) -> Result<Vec<query::Query>, Problem> {
+async fn unseen(app: &App, tenant: &Arc<Tenant>, queries: Vec<Confirming>) -> Result<Vec<Confirming>, Problem> {
     let tenant = Arc::clone(tenant);
     crate::turns::blocking(app, move |app, _| {
         let mut left = Vec::new();
-        for query in queries {
+        for (filter, query) in queries {
             if app.engine.page(&tenant, &query, Access { bodies: false })?.items.is_empty() {
-                left.push(query);
+                left.push((filter, query));
             }
         }
         Ok(left)
