@@ -254,8 +254,12 @@ const OWN: &[&str] = &[
     // The correlation id of a line in WSO2's log, which pairs the two forms of one action.
     "] [",
 ];
-/// What stands before the id of a thing that says of itself that it is one, and that many records speak of.
-const SHARED: &str = "\"aggregate\":{\"id\":\"";
+/// The same of what many records speak of: a thing that says of itself that it is one, and the account of a sign-in at Kanidm, whose
+/// events have no ids.
+fn is_shared(before: &str) -> bool {
+    before.ends_with("\"aggregate\":{\"id\":\"")
+        || before.starts_with("{\"Authentication") && before.ends_with("\"uuid\":\"")
+}
 /// What is followed by something too short to be seen as an id that is the record's own all the same: the record's, or its place in a
 /// row of them.
 const SHORT: &[&str] = &["\"id\":\"A-", "\"sequence\":\""];
@@ -293,7 +297,7 @@ fn numbered(text: &str, number: u64) -> String {
             out.push_str(&(MONTH + seconds as i64).to_string());
             out.push_str(run.get(10..).unwrap_or_default());
         } else if length >= 8 && run.bytes().any(|b| b.is_ascii_digit()) {
-            let own = !out.ends_with(SHARED) && OWN.iter().any(|own| out.ends_with(own));
+            let own = !is_shared(&out) && OWN.iter().any(|own| out.ends_with(own));
             let number = if own { number } else { number % OTHERS };
             out.push_str(run.get(..length - 6).unwrap_or_default());
             out.push_str(&if digits {

@@ -83,7 +83,7 @@ const PAIR_LIST: &[Spec] = &[(1, "values", PAIRS)];
 /// The JSON form of an `ExportLogsServiceRequest`. Text that is not UTF-8 becomes U+FFFD.
 ///
 /// # Errors
-/// Bytes that are no protobuf of this schema, that nest too deep, or that would become more than [`MAX_JSON`] bytes.
+/// Bytes that are no protobuf of this schema, that nest too deep, or that would become more than 128 MiB.
 pub fn to_json(body: &[u8]) -> Result<String, Reason> {
     let mut out = String::with_capacity(body.len() * 2);
     message(body, REQUEST, 0, &mut out)?;
