@@ -191,6 +191,9 @@ fn kind(folder: &Folder, finding: &Finding) -> Kind {
 /// What can be done about a kind of damage beside the others that are here.
 fn advice(found: &Diagnosis, of: Kind, all: &[Kind]) -> &'static str {
     match of {
+        Kind::CatalogLog if store::repair::needs_copy(&found.report) => {
+            "Restore catalog.db and its log together from a copy: there are records of which what is lost is needed."
+        }
         Kind::Journal if found.journal.is_none() => {
             "First mend what else is named here: what of the journal is lost is said by another look."
         }
@@ -207,7 +210,7 @@ fn mend(folder: &Folder, found: &Diagnosis) -> Result<Vec<String>, Failure> {
     let mut done = Vec::new();
     let kinds: Vec<_> = found.report.findings.iter().map(|f| kind(folder, f)).collect();
     // What cannot be read may be sound.
-    if kinds.contains(&Kind::Unreadable) {
+    if kinds.contains(&Kind::Unreadable) || store::repair::needs_copy(&found.report) {
         return Ok(done);
     }
     if kinds.iter().any(|k| matches!(k, Kind::CatalogLog | Kind::CatalogCount)) {

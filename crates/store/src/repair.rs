@@ -7,7 +7,8 @@
 
 use crate::error::{Error, Result, io};
 use crate::folder::Folder;
-use crate::verify::{self, Finding, Lost, Report, slug};
+use crate::start::has_remains;
+use crate::verify::{self, Finding, LOST_CHANGES, Lost, NO_LEDGER, NO_TENANT, Report, slug};
 use catalog::{Catalog, ChangesState, SealState};
 use ledger::frame::{Frame, Group};
 use ledger::salvage::{Hole, Rewrite, sound_frames};
@@ -69,6 +70,13 @@ pub fn derived(folder: &Folder, finding: &Finding) -> bool {
         || finding.file == folder.catalog() && finding.what.contains("tile ")
 }
 
+/// Whether there are records of which what the catalog has lost is needed: a tenant that was made last, or the ledger itself. Such a loss
+/// is not given up.
+pub fn needs_copy(report: &Report) -> bool {
+    let says = |part: &str| report.findings.iter().any(|f| f.what.contains(part));
+    says(LOST_CHANGES) && (says(NO_LEDGER) || says(NO_TENANT))
+}
+
 /// What became of the catalog's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogMended {
@@ -99,6 +107,10 @@ pub fn mend_catalog_log(folder: &Folder, now: i64) -> Result<LogMended> {
         return Ok(LogMended::Cut(aside));
     }
     if Catalog::verify_sealed(disk, &path, &folder.catalog_sum())? != SealState::NotSealed {
+        return Ok(LogMended::Sound);
+    }
+    // Without its beginning there is nothing to go on with.
+    if has_remains(folder)? && Catalog::peek_meta(disk, &path, "ledger.id")?.is_none() {
         return Ok(LogMended::Sound);
     }
     match Catalog::check_changes(disk, &path)? {

@@ -22,6 +22,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+/// What findings say that `repair` acts upon.
+pub(crate) const LOST_CHANGES: &str = "changes to the catalog that were answered are not in it";
+pub(crate) const NO_LEDGER: &str = "it knows of no ledger";
+pub(crate) const NO_TENANT: &str = "its tenant is not in the catalog";
+
 /// One thing that is not as it was sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -192,9 +197,8 @@ fn lost_changes(folder: &Folder) -> Option<Finding> {
     match Catalog::check_changes(folder.disk.as_ref(), &folder.catalog()) {
         Ok(ChangesState::Whole) => None,
         Ok(ChangesState::Lost { changes }) => {
-            let what = format!(
-                "the last {changes} changes to the catalog that were answered are not in it: this log is gone, or its end is not what was written"
-            );
+            let what =
+                format!("the last {changes} {LOST_CHANGES}: this log is gone, or its end is not what was written");
             Some(Finding::new(Catalog::log_path(&folder.catalog()), what))
         }
         Ok(ChangesState::Damaged { path }) => Some(Finding::new(path, "it is damaged")),
@@ -246,7 +250,14 @@ fn check_trees(
     let ledger_id: [u8; 16] = match catalog.meta("ledger.id")?.map(TryInto::try_into) {
         Some(Ok(id)) => id,
         Some(Err(_)) => return Err(Error::Folder("the ledger's id is damaged".into())),
-        None => return Ok(()),
+        None => {
+            // The first start writes the id before there is a journal.
+            if has_remains(folder)? {
+                let what = format!("{NO_LEDGER}, and there are a journal or segments: it has lost what was in it");
+                report.findings.push(Finding::new(folder.catalog(), what));
+            }
+            return Ok(());
+        }
     };
     let mut frontiers: HashMap<u32, Frontier> = HashMap::new();
     for (tenant, size, bytes) in catalog.frontiers()? {
@@ -324,7 +335,7 @@ fn check_trees(
             continue;
         }
         let Some(t) = catalog.tenant_by_number(tenant) else {
-            report.findings.push(wrong("its tenant is not in the catalog"));
+            report.findings.push(wrong(NO_TENANT));
             continue;
         };
         let salts = match &mut at_hand {

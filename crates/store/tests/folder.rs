@@ -128,6 +128,19 @@ fn records_without_their_catalog_are_refused_and_left_as_they_are() {
         fs::remove_dir_all(still.folder().journal()).unwrap();
         still
     };
+    let uncounted = no_log.crashed();
+    fs::remove_file(catalog::Catalog::changes_path(&catalog(&uncounted))).unwrap();
+    // Neither does `verify` call such a folder sound, nor does `repair` give up what was in its catalog.
+    for world in [&no_log, &no_catalog, &uncounted] {
+        let before = contents(world);
+        let findings = world.verify().findings;
+        assert!(findings.iter().any(|f| f.file == catalog(world)), "{findings:?}");
+        if fs::exists(catalog(world)).unwrap() {
+            let mended = store::repair::mend_catalog_log(&world.folder(), 1).unwrap();
+            assert_eq!(mended, store::repair::LogMended::Sound);
+        }
+        assert_eq!(contents(world), before);
+    }
     for (world, why) in [
         (no_log, "is not empty. Nothing was changed."),
         (no_catalog, "is not empty. Nothing was changed."),
@@ -152,6 +165,7 @@ fn records_of_a_tenant_that_the_catalog_forgot_are_refused() {
     let log = |world: &World| beside(&world.folder().catalog(), "-wal");
     fs::copy(log(&before), log(&after)).unwrap();
     refused(&mut after, &["has lost the last 1 changes that were answered"]);
+    assert!(store::repair::needs_copy(&after.verify()), "the tenant was made in what is lost");
     // Also where nothing counts the changes, as before that was done.
     fs::remove_file(catalog::Catalog::changes_path(&after.folder().catalog())).unwrap();
     refused(&mut after, &["records of a tenant, number 2,", "the catalog has lost what was written last"]);

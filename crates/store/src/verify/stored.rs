@@ -198,7 +198,7 @@ impl RowsOf<'_> {
             self.tenant = Some((number, waiting));
         }
         let Some((_, Some(waiting))) = &mut self.tenant else {
-            self.wrong(row.index, "its tenant is not in the catalog".into());
+            self.wrong(row.index, super::NO_TENANT.into());
             return;
         };
         let full = waiting.gathered.push(row);
