@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use disk::{Disk, DiskFile};
 
 use crate::catalog::Catalog;
-use crate::db::{Db, log_of, sync_folder_of};
+use crate::db::{Db, sync_folder_of};
 use crate::error::{Error, Result};
 use crate::sum::short_hash;
 
@@ -63,35 +63,14 @@ impl Catalog {
         })
     }
 
-    /// Takes a catalog as it is from now on, without the changes that it has lost. Its log, if there is one, is copied to `aside` first,
-    /// where that is given; whether it was.
+    /// Takes a catalog as it is from now on, without the changes that it has lost.
     ///
     /// # Errors
     ///
-    /// When the copy cannot be made or the count not removed.
-    pub fn accept_loss(disk: &dyn Disk, path: &Path, aside: Option<&Path>) -> Result<bool> {
-        let log = log_of(path);
-        let failed = |action, path: &Path| {
-            let path = path.to_path_buf();
-            move |source| Error::File { action, path, source }
-        };
-        let kept = match aside.map(|aside| (aside, disk.read(&log))) {
-            None => false,
-            Some((aside, Ok(bytes))) => {
-                let copy = || {
-                    let mut file = disk.create(aside)?;
-                    file.append(&bytes)?;
-                    file.sync()
-                };
-                copy().map_err(failed("write", aside))?;
-                true
-            }
-            Some((_, Err(e))) if e.kind() == io::ErrorKind::NotFound => false,
-            Some((_, Err(source))) => return Err(Error::File { action: "read", path: log, source }),
-        };
+    /// When the count cannot be removed.
+    pub fn accept_loss(disk: &dyn Disk, path: &Path) -> Result<()> {
         remove(disk, path)?;
-        sync_folder_of(disk, path)?;
-        Ok(kept)
+        sync_folder_of(disk, path)
     }
 }
 
@@ -192,25 +171,9 @@ fn count_of(bytes: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::log_of;
+    use crate::wal::tests::crashed;
     use std::sync::Arc;
-
-    /// A catalog in use, and a copy of it as a crash leaves it.
-    fn crashed() -> (tempfile::TempDir, PathBuf) {
-        let dir = tempfile::tempdir().unwrap();
-        let live = dir.path().join("live.db");
-        let catalog = Catalog::open(&disk::local(), &live).unwrap();
-        for n in 0..6 {
-            catalog.set_meta(&format!("name-{n}"), &vec![n; 3000]).unwrap();
-        }
-        let copy = dir.path().join("catalog.db");
-        for end in ["", "-wal"] {
-            let of = |path: &Path| format!("{}{end}", path.display());
-            std::fs::copy(of(&live), of(&copy)).unwrap();
-        }
-        std::fs::copy(Catalog::changes_path(&live), Catalog::changes_path(&copy)).unwrap();
-        drop(catalog);
-        (dir, copy)
-    }
 
     fn check(path: &Path) -> ChangesState {
         Catalog::check_changes(disk::local().as_ref(), path).unwrap()
@@ -243,8 +206,9 @@ mod tests {
         *bytes.last_mut().unwrap() ^= 1;
         std::fs::write(&log, &bytes).unwrap();
         let aside = dir.path().join("aside");
-        assert!(Catalog::accept_loss(disk::local().as_ref(), &path, Some(&aside)).unwrap());
+        assert!(Catalog::keep_log(disk::local().as_ref(), &path, &aside).unwrap());
         assert_eq!(std::fs::read(&aside).unwrap(), bytes);
+        Catalog::accept_loss(disk::local().as_ref(), &path).unwrap();
         assert_eq!(check(&path), ChangesState::Whole);
         let catalog = Catalog::open(&disk::local(), &path).unwrap();
         assert!(catalog.meta("name-4").unwrap().is_some());

@@ -76,25 +76,41 @@ impl Catalog {
     ///
     /// A log that cannot be read or cut, or a copy that cannot be made.
     pub fn cut_log(disk: &dyn Disk, damage: &LogDamage, aside: &Path) -> Result<()> {
-        let failed = |action, path: &Path| {
-            let path = path.to_path_buf();
-            move |source| Error::File { action, path, source }
-        };
-        let bytes = disk.read(&damage.path).map_err(failed("read", &damage.path))?;
-        let copy = || {
-            let mut file = disk.create(aside)?;
-            file.append(&bytes)?;
-            file.sync()
-        };
-        copy().map_err(failed("write", aside))?;
-        crate::db::sync_folder_of(disk, aside)?;
+        copy(disk, &damage.path, aside)?;
         let cut = || {
             let mut file = disk.append_to(&damage.path)?;
             file.truncate(damage.at)?;
             file.sync()
         };
-        cut().map_err(failed("cut", &damage.path))
+        cut().map_err(|source| Error::File { action: "cut", path: damage.path.clone(), source })
     }
+
+    /// Copies the log of a catalog to `aside`, if there is one; whether there is.
+    ///
+    /// # Errors
+    ///
+    /// A log that cannot be read, or a copy that cannot be made.
+    pub fn keep_log(disk: &dyn Disk, path: &Path, aside: &Path) -> Result<bool> {
+        match copy(disk, &log_of(path), aside) {
+            Ok(()) => Ok(true),
+            Err(Error::File { action: READ, source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+const READ: &str = "read";
+
+/// Makes a durable copy of a log under another name.
+fn copy(disk: &dyn Disk, log: &Path, aside: &Path) -> Result<()> {
+    let bytes = disk.read(log).map_err(|source| Error::File { action: READ, path: log.into(), source })?;
+    let write = || {
+        let mut file = disk.create(aside)?;
+        file.append(&bytes)?;
+        file.sync()
+    };
+    write().map_err(|source| Error::File { action: "write", path: aside.into(), source })?;
+    crate::db::sync_folder_of(disk, aside)
 }
 
 /// Where the damage begins and how many transactions are known behind the damaged one.
@@ -183,23 +199,22 @@ fn word(bytes: &[u8], at: usize, big: bool) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
-    use std::sync::Arc;
 
-    /// A catalog with a log of several transactions, as a crash leaves it.
-    fn crashed() -> (tempfile::TempDir, PathBuf) {
+    /// A catalog with a log of several transactions and the count of its changes, as a crash leaves it.
+    pub(crate) fn crashed() -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let live = dir.path().join("live.db");
-        let disk: Arc<dyn Disk> = disk::local();
-        let catalog = Catalog::open(&disk, &live).unwrap();
+        let catalog = Catalog::open(&disk::local(), &live).unwrap();
         for n in 0..6 {
             catalog.set_meta(&format!("name-{n}"), &vec![n; 3000]).unwrap();
         }
         let copy = dir.path().join("catalog.db");
-        for end in ["", "-wal"] {
-            let of = |path: &Path| format!("{}{end}", path.display());
-            std::fs::copy(of(&live), of(&copy)).unwrap();
+        let copies = [(live.clone(), copy.clone()), (log_of(&live), log_of(&copy))];
+        let counts = (Catalog::changes_path(&live), Catalog::changes_path(&copy));
+        for (from, to) in copies.into_iter().chain([counts]) {
+            std::fs::copy(from, to).unwrap();
         }
         drop(catalog);
         (dir, copy)

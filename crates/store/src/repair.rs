@@ -103,7 +103,7 @@ pub fn mend_catalog_log(folder: &Folder, now: i64) -> Result<LogMended> {
     if let Some(damage) = Catalog::check_log(disk, &path)? {
         Catalog::cut_log(disk, &damage, &aside)?;
         // What was cut off is counted too.
-        Catalog::accept_loss(disk, &path, None)?;
+        Catalog::accept_loss(disk, &path)?;
         return Ok(LogMended::Cut(aside));
     }
     if Catalog::verify_sealed(disk, &path, &folder.catalog_sum())? != SealState::NotSealed {
@@ -116,7 +116,8 @@ pub fn mend_catalog_log(folder: &Folder, now: i64) -> Result<LogMended> {
     match Catalog::check_changes(disk, &path)? {
         ChangesState::Whole => Ok(LogMended::Sound),
         ChangesState::Lost { .. } | ChangesState::Damaged { .. } => {
-            let kept = Catalog::accept_loss(disk, &path, Some(&aside))?;
+            let kept = Catalog::keep_log(disk, &path, &aside)?;
+            Catalog::accept_loss(disk, &path)?;
             Ok(LogMended::GivenUp(kept.then_some(aside)))
         }
     }
