@@ -435,6 +435,11 @@ impl<'a> Object<'a> {
         self.push(name.into(), Member::Raw(raw.into()));
     }
 
+    /// Adds what was found in base64: as the JSON that it is where it is sound, else as a text.
+    pub fn add_opened(&mut self, name: &'static str, found: String, sound: bool) {
+        if sound { self.add(name, found) } else { self.add_text(name, found) }
+    }
+
     /// Adds a text.
     pub fn add_text(&mut self, name: impl Into<Cow<'a, str>>, text: impl Into<Cow<'a, str>>) {
         let mut member = Member::Text(text.into());

@@ -56,11 +56,7 @@ pub(super) fn open_data(native: &mut Object<'_>) -> bool {
         return false;
     }
     native.take("data_base64");
-    if json {
-        native.add("data", text)
-    } else {
-        native.add_text("data", text)
-    }
+    native.add_opened("data", text, json);
     true
 }
 

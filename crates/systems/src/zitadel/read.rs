@@ -144,10 +144,6 @@ pub(super) fn open_payload(native: &mut Object<'_>) -> bool {
         return false;
     }
     native.take("event_payload");
-    if sound {
-        native.add("event_payload", json)
-    } else {
-        native.add_text("event_payload", json)
-    }
+    native.add_opened("event_payload", json, sound);
     true
 }
