@@ -6,6 +6,7 @@ use rusqlite::{Connection, Row};
 use crate::catalog::{ALL_META, Catalog, meta_row};
 use crate::checkpoints::{ALL_CHECKPOINTS, checkpoint_row};
 use crate::error::{Fault, Result, Step, is_corruption};
+use crate::gaps::{ALL_GAPS, gap_row};
 use crate::jobs::{ALL_JOBS, job_row};
 use crate::keys::{ALL_KEYS, key_row};
 use crate::persons::{ALL_PERSONS, person_row};
@@ -134,6 +135,7 @@ fn check_rows(conn: &Connection, findings: &mut Findings) -> Step<()> {
     sweep(conn, findings, ALL_CHECKPOINTS, |_, row| checkpoint_row(row).map(drop))?;
     sweep(conn, findings, ALL_SOURCES, |_, row| source_row(row).map(drop))?;
     sweep(conn, findings, ALL_SPANS, |_, row| span_row(row).map(drop))?;
+    sweep(conn, findings, ALL_GAPS, |_, row| gap_row(row).map(drop))?;
     sweep(conn, findings, ALL_JOBS, |_, row| job_row(row).map(drop))?;
 
     let ceiling = positions::get(conn, ID_CEILING);

@@ -15,8 +15,12 @@ pub const APPLICATION_ID: u32 = 0x494E_4443;
 /// The version this program writes: the number of steps.
 pub const SCHEMA_VERSION: u32 = STEPS.len() as u32;
 
-const STEPS: [&str; 3] =
-    [include_str!("schema/001_core.sql"), include_str!("schema/002_sources.sql"), include_str!("schema/003_jobs.sql")];
+const STEPS: [&str; 4] = [
+    include_str!("schema/001_core.sql"),
+    include_str!("schema/002_sources.sql"),
+    include_str!("schema/003_jobs.sql"),
+    include_str!("schema/004_gaps.sql"),
+];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Found {

@@ -180,6 +180,7 @@ impl Catalog {
             let kept = old.filter(|o| !anew && o.system == spec.system && o.kind == spec.kind);
             if kept.is_none() && !created {
                 tx.execute("DELETE FROM source_span WHERE tenant = ?1 AND name = ?2", (tenant, spec.name))?;
+                tx.execute("DELETE FROM source_gap WHERE tenant = ?1 AND name = ?2", (tenant, spec.name))?;
             }
             let mut source = kept.unwrap_or_else(|| Source {
                 tenant,

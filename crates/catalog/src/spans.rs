@@ -1,12 +1,14 @@
-//! What of a source was looked at: spans of time that were compared and found whole, and spans with a gap.
+//! What of a source was looked at: spans of time that were compared.
 //!
 //! Owns the table `source_span`. Spans are half open, `from <= time < to`. Checked spans that touch are one row, so there
-//! are as many rows as there are holes between them. Not here: comparing, and the gap's entry in the ledger.
+//! are as many rows as there are holes between them. Gaps are in `gaps`; those that were written up to version 3 are rows of
+//! this table, and are read from it. Not here: comparing.
 
 use rusqlite::{Connection, Row, Transaction};
 
 use crate::catalog::Catalog;
 use crate::error::{Error, Result, Step, from_sql, to_sql};
+use crate::gaps::SourceGap;
 use crate::sum::Sum;
 
 /// A span of a source's time.
@@ -26,16 +28,17 @@ pub struct SourceSpan {
     pub records: u64,
     /// Of them, those that were missing here and were filled in.
     pub filled: u64,
-    /// Why something is missing for good, of several gaps in turn; `None` where nothing is.
-    pub gap: Option<String>,
+}
+
+/// A row as it is stored: a span that was compared, or a gap of the old kind with its cause.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    span: SourceSpan,
+    gap: Option<String>,
 }
 
 const CHECKED: &str = "checked";
 const GAP: &str = "gap";
-
-/// Bytes of the causes that gaps with the same beginning are told with: the ledger has an entry for each.
-const MAX_CAUSES: usize = 2000;
-const OTHERS: &str = "; and others";
 
 macro_rules! select {
     ($rest:literal) => {
@@ -47,8 +50,8 @@ macro_rules! select {
 }
 
 impl Catalog {
-    /// Adds a span, durably. One without a gap is joined with those it touches: it says from then on what the newest look
-    /// said, and counts add up. Gaps with the same beginning are one row, with the causes of all. Says `false` where the source
+    /// Adds a span, durably. It is joined with those it touches: it says from then on what the newest look
+    /// said, and counts add up. Says `false` where the source
     /// is gone, or is not the one that was `made` then (its `created_at`; `None` means whichever has the name).
     ///
     /// # Errors
@@ -68,11 +71,8 @@ impl Catalog {
                 return Ok(false);
             }
             let mut span = span.clone();
-            match span.gap.take() {
-                None => join(tx, &mut span)?,
-                Some(cause) => join_gap(tx, &mut span, cause)?,
-            }
-            put(tx, &span)?;
+            join(tx, &mut span)?;
+            put(tx, &Stored { span, gap: None })?;
             Ok(true)
         })
     }
@@ -83,11 +83,49 @@ impl Catalog {
     ///
     /// When they cannot be read or a checksum does not match.
     pub fn spans(&self, tenant: u32, name: &str, from: i64, to: i64) -> Result<Vec<SourceSpan>> {
-        self.db.read("read what was looked at", |conn| overlapping(conn, tenant, name, from, to))
+        self.db.read("read what was looked at", |conn| checked(conn, tenant, name, from, to))
     }
 }
 
-fn overlapping(conn: &Connection, tenant: u32, name: &str, from: i64, to: i64) -> Step<Vec<SourceSpan>> {
+fn checked(conn: &Connection, tenant: u32, name: &str, from: i64, to: i64) -> Step<Vec<SourceSpan>> {
+    let all = overlapping(conn, tenant, name, from, to)?;
+    Ok(all.into_iter().filter(|row| row.gap.is_none()).map(|row| row.span).collect())
+}
+
+/// The gaps that were written up to version 3. Their entries in the ledger are known by source and bounds.
+pub(crate) fn old_gaps(conn: &Connection, tenant: u32, name: &str, from: i64, to: i64) -> Step<Vec<SourceGap>> {
+    let all = overlapping(conn, tenant, name, from, to)?.into_iter();
+    Ok(all
+        .filter_map(|Stored { span, gap }| {
+            Some(SourceGap {
+                id: format!("gap:{}:{}:{}", span.name, span.from, span.to),
+                tenant: span.tenant,
+                name: span.name,
+                from: span.from,
+                to: span.to,
+                told_at: span.checked_at,
+                told_size: u64::MAX,
+                cause: gap?,
+                filled: None,
+            })
+        })
+        .collect())
+}
+
+/// Removes the row of a gap that is written elsewhere from now on.
+pub(crate) fn forget_old_gap(tx: &Transaction<'_>, gap: &SourceGap) -> Step<()> {
+    remove(tx, (gap.tenant, &gap.name), GAP, gap.from)
+}
+
+fn remove(tx: &Transaction<'_>, (tenant, name): (u32, &str), verdict: &str, from: i64) -> Step<()> {
+    tx.execute(
+        "DELETE FROM source_span WHERE tenant = ?1 AND name = ?2 AND verdict = ?3 AND from_time = ?4",
+        (tenant, name, verdict, from),
+    )?;
+    Ok(())
+}
+
+fn overlapping(conn: &Connection, tenant: u32, name: &str, from: i64, to: i64) -> Step<Vec<Stored>> {
     let mut query = conn.prepare_cached(select!(
         "WHERE tenant = ?1 AND name = ?2 AND from_time < ?4 AND to_time > ?3 ORDER BY from_time, verdict"
     ))?;
@@ -103,7 +141,7 @@ fn overlapping(conn: &Connection, tenant: u32, name: &str, from: i64, to: i64) -
 fn join(tx: &Transaction<'_>, span: &mut SourceSpan) -> Step<()> {
     let (from, to) = (span.from.saturating_sub(1), span.to.saturating_add(1));
     let looked_at = span.from..=span.to;
-    for old in overlapping(tx, span.tenant, &span.name, from, to)?.into_iter().filter(|s| s.gap.is_none()) {
+    for old in checked(tx, span.tenant, &span.name, from, to)? {
         span.from = span.from.min(old.from);
         span.to = span.to.max(old.to);
         // Of what was not looked at again it is known as of then, and one row has one moment.
@@ -112,29 +150,13 @@ fn join(tx: &Transaction<'_>, span: &mut SourceSpan) -> Step<()> {
         }
         span.records = span.records.saturating_add(old.records);
         span.filled = span.filled.saturating_add(old.filled);
-        tx.execute(
-            "DELETE FROM source_span WHERE tenant = ?1 AND name = ?2 AND verdict = ?3 AND from_time = ?4",
-            (old.tenant, &old.name, CHECKED, old.from),
-        )?;
+        remove(tx, (old.tenant, &old.name), CHECKED, old.from)?;
     }
     Ok(())
 }
 
-/// Takes in the gap that begins with this one: a source whose times are whole seconds has many in one.
-fn join_gap(tx: &Transaction<'_>, span: &mut SourceSpan, cause: String) -> Step<()> {
-    let there = overlapping(tx, span.tenant, &span.name, span.from, span.from.saturating_add(1))?;
-    let old = there.into_iter().find(|s| s.from == span.from && s.gap.is_some());
-    span.to = span.to.max(old.as_ref().map_or(span.to, |old| old.to));
-    span.gap = Some(match old.and_then(|old| old.gap) {
-        None => cause,
-        Some(was) if format!("; {was}; ").contains(&format!("; {cause}; ")) || was.ends_with(OTHERS) => was,
-        Some(was) if was.len() + cause.len() > MAX_CAUSES => was + OTHERS,
-        Some(was) => format!("{was}; {cause}"),
-    });
-    Ok(())
-}
-
-fn put(tx: &Transaction<'_>, span: &SourceSpan) -> Step<()> {
+fn put(tx: &Transaction<'_>, row: &Stored) -> Step<()> {
+    let span = &row.span;
     tx.prepare_cached(
         "INSERT OR REPLACE INTO source_span (tenant, name, verdict, from_time, to_time, checked_at, records, filled,
          cause, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
@@ -142,25 +164,25 @@ fn put(tx: &Transaction<'_>, span: &SourceSpan) -> Step<()> {
     .execute((
         span.tenant,
         &span.name,
-        verdict(span),
+        verdict(row),
         span.from,
         span.to,
         span.checked_at,
         to_sql("records of a span", span.records)?,
         to_sql("records filled in", span.filled)?,
-        span.gap.as_deref().unwrap_or_default(),
-        span_sum(span)?.done(),
+        row.gap.as_deref().unwrap_or_default(),
+        span_sum(row)?.done(),
     ))?;
     Ok(())
 }
 
-fn verdict(span: &SourceSpan) -> &'static str {
-    if span.gap.is_some() { GAP } else { CHECKED }
+fn verdict(row: &Stored) -> &'static str {
+    if row.gap.is_some() { GAP } else { CHECKED }
 }
 
 pub(crate) const ALL_SPANS: &str = select!("ORDER BY tenant, name, from_time");
 
-pub(crate) fn span_row(row: &Row<'_>) -> Step<SourceSpan> {
+pub(crate) fn span_row(row: &Row<'_>) -> Step<Stored> {
     let (number, name): (i64, String) = (row.get(0)?, row.get(1)?);
     let what = || format!("a span of source {name:?} of tenant {number}");
     let (verdict, cause): (String, String) = (row.get(2)?, row.get(8)?);
@@ -176,22 +198,63 @@ pub(crate) fn span_row(row: &Row<'_>) -> Step<SourceSpan> {
         checked_at: row.get(5)?,
         records: from_sql(&what(), row.get(6)?)?,
         filled: from_sql(&what(), row.get(7)?)?,
-        gap,
         name: name.clone(),
     };
-    span_sum(&span)?.expect(row.get(9)?, what)?;
-    Ok(span)
+    let stored = Stored { span, gap };
+    span_sum(&stored)?.expect(row.get(9)?, what)?;
+    Ok(stored)
 }
 
-fn span_sum(span: &SourceSpan) -> Result<Sum> {
+fn span_sum(row: &Stored) -> Result<Sum> {
+    let span = &row.span;
     Ok(Sum::of("source_span")
         .int(span.tenant.into())
         .text(&span.name)
-        .text(verdict(span))
+        .text(verdict(row))
         .int(span.from)
         .int(span.to)
         .int(span.checked_at)
         .int(to_sql("records of a span", span.records)?)
         .int(to_sql("records filled in", span.filled)?)
-        .text(span.gap.as_deref().unwrap_or_default()))
+        .text(row.gap.as_deref().unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Filling, SourceSpec};
+    use std::collections::BTreeMap;
+
+    /// A catalog with a gap as it was written up to version 3.
+    fn with_old_gap(folder: &std::path::Path) -> Catalog {
+        let catalog = Catalog::open(&disk::local(), &folder.join("catalog.db")).unwrap();
+        catalog.create_tenant("acme", "{}", 1).unwrap();
+        let secrets = BTreeMap::new();
+        let spec = SourceSpec { name: "kc", system: "keycloak", kind: "pull", settings: "{}", secrets: &secrets };
+        catalog.put_source(1, &spec, 1).unwrap();
+        let span = SourceSpan { tenant: 1, name: "kc".into(), from: 10, to: 20, checked_at: 7, records: 0, filled: 0 };
+        catalog.db.write("test", |tx| put(tx, &Stored { span, gap: Some("lost".into()) })).unwrap();
+        catalog
+    }
+
+    #[test]
+    fn a_gap_of_an_older_catalog_is_a_gap_can_be_told_again_and_filled() {
+        let folder = tempfile::tempdir().unwrap();
+        let catalog = with_old_gap(folder.path());
+        assert!(catalog.check().unwrap().is_empty());
+        assert_eq!(catalog.spans(1, "kc", 0, 100).unwrap(), []);
+        let all = || catalog.gaps(1, "kc", 0, 100).unwrap();
+        let old = all().remove(0);
+        assert_eq!((old.id.as_str(), old.cause.as_str(), old.told_size), ("gap:kc:10:20", "lost", u64::MAX));
+        let again = SourceGap { told_at: 9, told_size: 5, cause: "too large".into(), ..old.clone() };
+        assert!(catalog.add_gap(&again, 1).unwrap());
+        assert_eq!(all(), [SourceGap { cause: "lost; too large".into(), ..again }]);
+
+        let folder = tempfile::tempdir().unwrap();
+        let catalog = with_old_gap(folder.path());
+        let filling = Filling { at: 30, by: "a comparison".into() };
+        assert!(catalog.fill_gap(&old, &filling, 1).unwrap());
+        assert_eq!(catalog.gaps(1, "kc", 0, 100).unwrap(), [SourceGap { filled: Some(filling), ..old }]);
+        assert!(catalog.check().unwrap().is_empty());
+    }
 }

@@ -1,7 +1,7 @@
 //! `GET /v1/t/{tenant}/completeness`: is anything missing between these two times, per source.
 //!
-//! Owns the answer, from what comparisons left behind (`catalog::SourceSpan`): *no* where a gap lies in the range, *yes*
-//! where all of it was compared and whole, and *unknown* with the reason for every other span. A source that pushes is
+//! Owns the answer, from what comparisons left behind (`catalog::SourceSpan`, `catalog::SourceGap`): *no* where a gap lies in the
+//! range that was not filled, *yes* where all of it was compared and whole, and *unknown* with the reason for every other span. A source that pushes is
 //! counted and never asked: of it only what its own numbers say is known (`heard`). Not here: comparing (`pull`).
 
 use crate::app::App;
@@ -13,7 +13,7 @@ use crate::request::Query;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use catalog::{Scopes, Source, SourceSpan};
+use catalog::{Scopes, Source, SourceGap, SourceSpan};
 use event::time;
 use query::lang::{Clock, time as when};
 use serde::Deserialize;
@@ -84,13 +84,14 @@ pub async fn get(
     let mut all = "yes";
     for source in catalog.sources(caller.tenant.number)?.into_iter().filter(|s| s.kind != "connector") {
         let spans = catalog.spans(caller.tenant.number, &source.name, from, to)?;
-        let verdict = judge(&source, pull::known(&app, &source).as_ref(), &spans, from, to, now);
+        let gaps = catalog.gaps(caller.tenant.number, &source.name, from, to)?;
+        let verdict = judge(&source, pull::known(&app, &source).as_ref(), (&spans, &gaps), from, to, now);
         all = match (all, verdict.word()) {
             ("no", _) | (_, "no") => "no",
             ("unknown", _) | (_, "unknown") => "unknown",
             _ => "yes",
         };
-        items.push(shown(&source, &verdict, &spans, from, to));
+        items.push(shown(&source, &verdict, (&spans, &gaps), from, to));
     }
     if items.is_empty() {
         all = "unknown";
@@ -99,11 +100,16 @@ pub async fn get(
     Ok((StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response())
 }
 
-fn shown(source: &Source, verdict: &Verdict, spans: &[SourceSpan], from: i64, to: i64) -> Value {
+fn shown(
+    source: &Source,
+    verdict: &Verdict,
+    (spans, gaps): (&[SourceSpan], &[SourceGap]),
+    from: i64,
+    to: i64,
+) -> Value {
     let part = |p: &Part| json!({ "from": time::format(p.from), "to": time::format(p.to), "why": p.why });
     let compared: Vec<Value> = spans
         .iter()
-        .filter(|s| s.gap.is_none())
         .map(|s| {
             json!({
                 "from": time::format(s.from.max(from)),
@@ -112,6 +118,17 @@ fn shown(source: &Source, verdict: &Verdict, spans: &[SourceSpan], from: i64, to
             })
         })
         .collect();
+    let filled = gaps.iter().filter_map(|gap| {
+        let filled = gap.filled.as_ref()?;
+        Some(json!({
+            "from": time::format(gap.from.max(from)),
+            "to": time::format(gap.to.min(to)),
+            "why": gap.cause,
+            "gap": gap.id,
+            "filled_at": time::format(filled.at),
+            "filled_by": filled.by,
+        }))
+    });
     json!({
         "source": source.name,
         "system": source.system,
@@ -119,6 +136,7 @@ fn shown(source: &Source, verdict: &Verdict, spans: &[SourceSpan], from: i64, to
         "complete": verdict.word(),
         "gaps": verdict.gaps.iter().map(part).collect::<Vec<_>>(),
         "unknown": verdict.unknown.iter().map(part).collect::<Vec<_>>(),
+        "filled": filled.collect::<Vec<_>>(),
         "compared": compared,
         "sequence": source.counts.received,
         "last_seen": source.last_seen.map(time::format),
@@ -126,12 +144,19 @@ fn shown(source: &Source, verdict: &Verdict, spans: &[SourceSpan], from: i64, to
 }
 
 /// What can be said of `from..to`.
-fn judge(source: &Source, known: Option<&Known>, spans: &[SourceSpan], from: i64, to: i64, now: i64) -> Verdict {
-    let gaps: Vec<Part> = spans
-        .iter()
-        .filter_map(|s| {
-            let (from, to) = (s.from.max(from), s.to.min(to));
-            s.gap.as_ref().filter(|_| from < to).map(|why| Part { from, to, why: why.clone() })
+fn judge(
+    source: &Source,
+    known: Option<&Known>,
+    (spans, gaps): (&[SourceSpan], &[SourceGap]),
+    from: i64,
+    to: i64,
+    now: i64,
+) -> Verdict {
+    let open = gaps.iter().filter(|gap| gap.filled.is_none());
+    let gaps: Vec<Part> = open
+        .filter_map(|gap| {
+            let (from, to) = (gap.from.max(from), gap.to.min(to));
+            (from < to).then(|| Part { from, to, why: gap.cause.clone() })
         })
         .collect();
     let Some(known) = known else {
@@ -146,7 +171,7 @@ fn judge(source: &Source, known: Option<&Known>, spans: &[SourceSpan], from: i64
     // What was compared since it was last seen to save: whether it still did is known with the next look.
     let last = known.saved_at.filter(|_| known.unsaved.last().is_none_or(|span| span.to != i64::MAX));
     let since = last.into_iter().flat_map(|last| {
-        let compared = spans.iter().filter(|s| s.gap.is_none()).map(move |s| clipped(s.from.max(last), s.to));
+        let compared = spans.iter().map(move |s| clipped(s.from.max(last), s.to));
         compared.map(|span| (span, "it was not seen yet whether the source saved its events then".to_owned()))
     });
     let mut unknown: Vec<Part> = saved
@@ -157,7 +182,7 @@ fn judge(source: &Source, known: Option<&Known>, spans: &[SourceSpan], from: i64
     // What neither was compared nor is a gap, in the order of time.
     let mut at = from;
     let mut covered: Vec<(i64, i64)> = spans.iter().map(|s| (s.from, s.to)).collect();
-    covered.extend(unknown.iter().map(|part| (part.from, part.to)));
+    covered.extend(gaps.iter().chain(&unknown).map(|part| (part.from, part.to)));
     covered.sort_unstable();
     for (start, end) in covered.into_iter().chain([(to, to)]) {
         if start > at {
@@ -220,7 +245,7 @@ fn reasons(source: &Source, known: &Known, from: i64, to: i64, now: i64, out: &m
 #[cfg(test)]
 mod tests {
     use super::*;
-    use catalog::SourceCounts;
+    use catalog::{Filling, SourceCounts};
 
     fn source() -> Source {
         Source {
@@ -253,21 +278,37 @@ mod tests {
         }
     }
 
-    fn span(from: i64, to: i64, gap: Option<&str>) -> SourceSpan {
-        SourceSpan {
+    fn span(from: i64, to: i64) -> SourceSpan {
+        let (from, to) = (from * SECOND, to * SECOND);
+        SourceSpan { tenant: 1, name: "kc".into(), from, to, checked_at: 0, records: 0, filled: 0 }
+    }
+
+    fn gap(from: i64, to: i64) -> SourceGap {
+        SourceGap {
             tenant: 1,
             name: "kc".into(),
+            id: format!("gap:kc:{from}:{to}"),
             from: from * SECOND,
             to: to * SECOND,
-            checked_at: 0,
-            records: 0,
-            filled: 0,
-            gap: gap.map(str::to_owned),
+            told_at: 0,
+            told_size: 0,
+            cause: "lost".into(),
+            filled: None,
         }
     }
 
-    fn ask(known: &Known, spans: &[SourceSpan], from: i64, to: i64) -> (&'static str, Vec<(i64, i64)>, String) {
-        let verdict = judge(&source(), Some(known), spans, from * SECOND, to * SECOND, 100 * SECOND);
+    fn filled(from: i64, to: i64) -> SourceGap {
+        SourceGap { filled: Some(Filling { at: 99 * SECOND, by: "a push".into() }), ..gap(from, to) }
+    }
+
+    type Told = (&'static str, Vec<(i64, i64)>, String);
+
+    fn ask(known: &Known, spans: &[SourceSpan], from: i64, to: i64) -> Told {
+        ask_with(known, spans, &[], from, to)
+    }
+
+    fn ask_with(known: &Known, spans: &[SourceSpan], gaps: &[SourceGap], from: i64, to: i64) -> Told {
+        let verdict = judge(&source(), Some(known), (spans, gaps), from * SECOND, to * SECOND, 100 * SECOND);
         let parts = verdict.unknown.iter().map(|p| (p.from / SECOND, p.to / SECOND)).collect();
         let why: Vec<&str> = verdict.unknown.iter().chain(&verdict.gaps).map(|p| p.why.as_str()).collect();
         (verdict.word(), parts, why.join("; "))
@@ -275,52 +316,68 @@ mod tests {
 
     #[test]
     fn yes_only_where_all_of_it_was_compared() {
-        let spans = [span(10, 50, None), span(50, 90, None)];
+        let spans = [span(10, 50), span(50, 90)];
         assert_eq!(ask(&known(), &spans, 10, 90).0, "yes");
         assert_eq!(ask(&known(), &spans, 20, 60).0, "yes");
         let (word, parts, why) = ask(&known(), &spans, 5, 95);
         assert_eq!((word, parts), ("unknown", vec![(5, 10), (90, 95)]));
         assert!(why.contains("`since`") && why.contains("not compared yet"), "{why}");
-        let (word, parts, _) = ask(&known(), &[span(20, 30, None), span(40, 90, None)], 20, 90);
+        let (word, parts, _) = ask(&known(), &[span(20, 30), span(40, 90)], 20, 90);
         assert_eq!((word, parts), ("unknown", vec![(30, 40)]));
         assert_eq!(ask(&known(), &[], 20, 30).1, [(20, 30)]);
     }
 
     #[test]
     fn a_gap_is_a_no_even_where_it_was_compared() {
-        let spans = [span(10, 90, None), span(30, 40, Some("lost"))];
-        let (word, parts, why) = ask(&known(), &spans, 10, 90);
+        let (spans, gaps) = ([span(10, 90)], [gap(30, 40)]);
+        let (word, parts, why) = ask_with(&known(), &spans, &gaps, 10, 90);
         assert_eq!((word, parts.len(), why.as_str()), ("no", 0, "lost"));
-        assert_eq!(ask(&known(), &spans, 40, 90).0, "yes");
+        assert_eq!(ask_with(&known(), &spans, &gaps, 40, 90).0, "yes");
+    }
+
+    #[test]
+    fn a_gap_that_was_filled_is_none_and_is_told_with_when_and_by_what() {
+        let (spans, gaps) = ([span(10, 90)], [filled(30, 40)]);
+        assert_eq!(ask_with(&known(), &spans, &gaps, 10, 90).0, "yes");
+        // Where nothing was compared it says nothing.
+        assert_eq!(ask_with(&known(), &[], &gaps, 10, 90).1, [(10, 90)]);
+        assert_eq!(ask_with(&known(), &spans, &[filled(30, 40), gap(35, 36)], 10, 90).0, "no");
+        let verdict = Verdict::default();
+        let shown = shown(&source(), &verdict, (&spans, &gaps), 35 * SECOND, 90 * SECOND);
+        assert_eq!(
+            shown["filled"],
+            json!([{ "from": "1970-01-01T00:00:35.000000Z", "to": "1970-01-01T00:00:40.000000Z", "why": "lost",
+                "gap": "gap:kc:30:40", "filled_at": "1970-01-01T00:01:39.000000Z", "filled_by": "a push" }])
+        );
     }
 
     #[test]
     fn what_a_source_does_not_save_cannot_be_known_however_often_it_is_compared() {
-        let spans = [span(10, 50, None), span(50, 90, None), span(60, 65, Some("lost"))];
+        let spans = [span(10, 50), span(50, 90)];
         let unsaved = |from: i64, to: i64| pull::Unsaved { from: from * SECOND, to, why: "saving is off".into() };
         let off = Known { unsaved: vec![unsaved(30, i64::MAX)], saved_at: Some(80 * SECOND), ..known() };
-        assert_eq!(ask(&off, &spans[..2], 10, 95), ("unknown", vec![(30, 95)], "saving is off".into()));
-        assert_eq!(ask(&off, &spans, 10, 95).0, "no", "a gap is a gap");
+        assert_eq!(ask(&off, &spans, 10, 95), ("unknown", vec![(30, 95)], "saving is off".into()));
+        assert_eq!(ask_with(&off, &spans, &[gap(60, 65)], 10, 95).0, "no", "a gap is a gap");
         assert_eq!(ask(&off, &spans, 10, 30).0, "yes");
         let on_again = Known { unsaved: vec![unsaved(30, 40 * SECOND)], ..off };
-        assert_eq!(ask(&on_again, &spans[..2], 10, 80).1, [(30, 40)]);
-        assert_eq!(ask(&on_again, &spans[..2], 40, 80).0, "yes");
+        assert_eq!(ask(&on_again, &spans, 10, 80).1, [(30, 40)]);
+        assert_eq!(ask(&on_again, &spans, 40, 80).0, "yes");
         // Compared after the last look at that.
-        let (word, parts, why) = ask(&on_again, &spans[..2], 40, 90);
+        let (word, parts, why) = ask(&on_again, &spans, 40, 90);
         assert_eq!((word, parts), ("unknown", vec![(80, 90)]));
         assert!(why.contains("not seen yet"), "{why}");
         let never = Known { saved_at: Some(i64::MIN), ..known() };
-        assert_eq!(ask(&never, &spans[..2], 20, 80).1, [(20, 50), (50, 80)]);
+        assert_eq!(ask(&never, &spans, 20, 80).1, [(20, 50), (50, 80)]);
         // It removes its events after so long.
         let forgetful = Known { keeps: Some(40), saved_at: Some(100 * SECOND), ..known() };
-        let (word, parts, why) = ask(&forgetful, &[span(70, 90, None)], 10, 95);
+        let (word, parts, why) = ask(&forgetful, &[span(70, 90)], 10, 95);
         assert_eq!((word, parts), ("unknown", vec![(10, 60), (60, 70), (90, 95)]));
         assert!(why.contains("for 40 seconds"), "{why}");
     }
 
     #[test]
     fn what_cannot_be_known_says_why() {
-        let spans = [span(10, 90, None)];
+        let spans = [span(10, 90)];
         let unofficial = Known { unknowable: Some("unofficial"), ..known() };
         assert_eq!(ask(&unofficial, &spans, 10, 90), ("unknown", vec![(10, 90)], "unofficial".into()));
         let down = Known { last_error: Some("it refuses connections".into()), ..known() };
@@ -330,7 +387,7 @@ mod tests {
         assert!(word == "unknown" && why.contains("it is paused"), "{why}");
         let behind = Known { until: 20 * SECOND, ..known() };
         assert!(ask(&behind, &[], 20, 30).2.contains("being read"));
-        let pushed = judge(&Source { last_seen: None, ..source() }, None, &[], 0, SECOND, SECOND);
+        let pushed = judge(&Source { last_seen: None, ..source() }, None, (&[], &[]), 0, SECOND, SECOND);
         assert!(pushed.word() == "unknown" && pushed.unknown[0].why.contains("nothing came yet"));
     }
 }

@@ -18,6 +18,7 @@ use event::redact::Rules;
 use ledger::Outcome;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -129,6 +130,10 @@ pub struct Taken {
     pub size: u64,
     /// When the batch was sealed.
     pub recorded_at: i64,
+    /// Records that are stored with other content: line, index.
+    pub(crate) others: Vec<(usize, u64)>,
+    /// The times of records that were fetched, by line.
+    pub(crate) times: HashMap<usize, i64>,
     /// Lines of records that are stored without a part of them ([`twins`](crate::twins)), which is not stored.
     pub(crate) apart: Vec<usize>,
 }
@@ -144,6 +149,8 @@ impl Taken {
         // A batch of which nothing was sealed has no such time.
         self.recorded_at = self.recorded_at.max(next.recorded_at);
         self.apart.extend(next.apart);
+        self.others.extend(next.others);
+        self.times.extend(next.times);
     }
 }
 
@@ -295,6 +302,7 @@ async fn seal(app: &App, tenant: Arc<Tenant>, prepared: Prepared) -> Result<Take
                 let detail = format!(
                     "the id {id:?} belongs to another record (index {index}) with other content; nothing was written. Give the record its own id"
                 );
+                taken.others.push((line, index));
                 taken.refused.push((line, "id_conflict", "id".into(), detail));
             }
             outcome => taken.sealed.push((line, id, outcome)),

@@ -25,6 +25,7 @@ use lru::LruCache;
 use parking_lot::Mutex;
 use serde_json::{Map, json};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::ops::Deref;
@@ -461,6 +462,7 @@ async fn part(
     #[derive(Default)]
     struct Left {
         said: Said,
+        times: HashMap<usize, i64>,
         rest: Option<Arc<Natives<'static>>>,
         next: Option<usize>,
     }
@@ -473,6 +475,10 @@ async fn part(
             left.next = natives.next;
             if posted.from.is_some() {
                 left.said = Said::of(&natives, reader.sequence.as_deref(), app.store().now());
+            }
+            if posted.fetched {
+                let read = natives.list.iter().enumerate();
+                left.times = read.filter_map(|(n, read)| Some((read.line, natives.time(n)?))).collect();
             }
             // An export request of nothing is `{}` in JSON, and no byte at all in Protocol Buffers.
             let nothing = natives.count == 0 || natives.bare;
@@ -489,7 +495,8 @@ async fn part(
     })
     .await
     .map_err(|problem| if from == 0 { problem } else { parts::after(problem, from) })?;
-    let Left { said, rest, next } = std::mem::take(&mut *left.lock());
+    let Left { said, times, rest, next } = std::mem::take(&mut *left.lock());
+    taken.times = times;
     if let Some(natives) = rest {
         parts::rest(app, tenant, natives, &mut taken).await?;
     }

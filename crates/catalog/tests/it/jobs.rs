@@ -62,20 +62,11 @@ fn old_finished_jobs_go_and_open_ones_stay() {
     assert_eq!(page.iter().map(|j| &j.id).collect::<Vec<_>>(), [&all[2].id, &all[3].id, &all[4].id]);
 }
 
-fn span(from: i64, to: i64, gap: Option<&str>) -> SourceSpan {
-    SourceSpan {
-        tenant: 1,
-        name: "kc".into(),
-        from,
-        to,
-        checked_at: to,
-        records: 1,
-        filled: 0,
-        gap: gap.map(str::to_owned),
-    }
+fn span(from: i64, to: i64) -> SourceSpan {
+    SourceSpan { tenant: 1, name: "kc".into(), from, to, checked_at: to, records: 1, filled: 0 }
 }
 
-fn with_source(folder: &Folder) -> Catalog {
+pub(crate) fn with_source(folder: &Folder) -> Catalog {
     let catalog = folder.with_tenants(1);
     let secrets = BTreeMap::new();
     let spec = SourceSpec { name: "kc", system: "keycloak", kind: "pull", settings: "{}", secrets: &secrets };
@@ -84,52 +75,24 @@ fn with_source(folder: &Folder) -> Catalog {
 }
 
 #[test]
-fn spans_that_touch_are_one_and_gaps_stay_apart() {
+fn spans_that_touch_are_one() {
     let folder = Folder::new();
     let catalog = with_source(&folder);
     for (from, to) in [(0, 10), (20, 30), (40, 50), (30, 35), (10, 15), (5, 5)] {
-        assert!(catalog.add_span(&span(from, to, None), None).unwrap());
+        assert!(catalog.add_span(&span(from, to), None).unwrap());
     }
-    assert!(catalog.add_span(&span(12, 22, Some("lost")), None).unwrap());
     let of = |from, to| {
         let all = catalog.spans(1, "kc", from, to).unwrap();
-        all.into_iter().map(|s| (s.from, s.to, s.gap.is_some())).collect::<Vec<_>>()
+        all.into_iter().map(|s| (s.from, s.to)).collect::<Vec<_>>()
     };
-    assert_eq!(of(0, 100), [(0, 15, false), (12, 22, true), (20, 35, false), (40, 50, false)]);
-    assert_eq!(of(15, 20), [(12, 22, true)]);
-    catalog.add_span(&span(14, 45, None), None).unwrap();
-    assert_eq!(of(0, 100), [(0, 50, false), (12, 22, true)]);
-    assert!(!catalog.add_span(&SourceSpan { name: "none".into(), ..span(0, 1, None) }, None).unwrap());
+    assert_eq!(of(0, 100), [(0, 15), (20, 35), (40, 50)]);
+    assert_eq!(of(15, 20), []);
+    catalog.add_span(&span(14, 45), None).unwrap();
+    assert_eq!(of(0, 100), [(0, 50)]);
+    assert!(!catalog.add_span(&SourceSpan { name: "none".into(), ..span(0, 1) }, None).unwrap());
     assert!(catalog.check().unwrap().is_empty());
     catalog.delete_source(1, "kc").unwrap();
     assert_eq!(catalog.spans(1, "kc", 0, 100).unwrap(), []);
-}
-
-#[test]
-fn gaps_with_the_same_beginning_are_all_told() {
-    let folder = Folder::new();
-    let catalog = with_source(&folder);
-    let told = |from, to, cause: &str| {
-        catalog.add_span(&span(from, to, Some(cause)), None).unwrap();
-        let all = catalog.spans(1, "kc", 0, 1000).unwrap();
-        all.into_iter().map(|s| (s.from, s.to, s.gap.unwrap())).collect::<Vec<_>>()
-    };
-    told(10, 11, "its number 4 did not come");
-    let both = "its number 4 did not come; its numbers 7 to 8 did not come".to_owned();
-    assert_eq!(told(10, 15, "its numbers 7 to 8 did not come"), [(10, 15, both.clone())]);
-    // Told again after a crash, in either order.
-    assert_eq!(told(10, 11, "its number 4 did not come"), [(10, 15, both.clone())]);
-    assert_eq!(told(11, 12, "lost"), [(10, 15, both), (11, 12, "lost".into())]);
-    // A cause that is a part of another is not that one.
-    assert_eq!(told(11, 12, "los").last().unwrap().2, "lost; los");
-    assert_eq!(told(11, 12, "lost").last().unwrap().2, "lost; los");
-    let mut many = Vec::new();
-    for n in 0..200 {
-        many = told(20, 21, &format!("its number {n} did not come"));
-    }
-    let (_, _, causes) = many.last().unwrap();
-    assert!(causes.len() < 2100 && causes.ends_with("; and others"), "{causes}");
-    assert!(catalog.check().unwrap().is_empty());
 }
 
 #[test]
@@ -138,14 +101,14 @@ fn what_was_compared_is_forgotten_where_something_else_stands_behind_the_name() 
     let catalog = with_source(&folder);
     let secrets = BTreeMap::new();
     let spec = SourceSpec { name: "kc", system: "keycloak", kind: "pull", settings: r#"{"a":1}"#, secrets: &secrets };
-    catalog.add_span(&span(0, 10, None), None).unwrap();
+    catalog.add_span(&span(0, 10), None).unwrap();
     assert_eq!(catalog.put_source(1, &spec, 5).unwrap().0.created_at, 1);
     assert_eq!(catalog.spans(1, "kc", 0, 100).unwrap().len(), 1);
     let (source, created) = catalog.replace_source(1, &spec, 6).unwrap();
     assert_eq!((source.created_at, created), (6, false));
     assert_eq!(catalog.spans(1, "kc", 0, 100).unwrap(), []);
-    assert!(!catalog.add_span(&span(0, 10, None), Some(1)).unwrap(), "a run of the old one");
-    catalog.add_span(&span(0, 10, None), Some(6)).unwrap();
+    assert!(!catalog.add_span(&span(0, 10), Some(1)).unwrap(), "a run of the old one");
+    catalog.add_span(&span(0, 10), Some(6)).unwrap();
     catalog.put_source(1, &SourceSpec { system: "okta", ..spec }, 7).unwrap();
     assert_eq!(catalog.spans(1, "kc", 0, 100).unwrap(), []);
     assert!(catalog.check().unwrap().is_empty());
@@ -154,12 +117,12 @@ fn what_was_compared_is_forgotten_where_something_else_stands_behind_the_name() 
 #[test]
 fn rot_is_found() {
     for sql in
-        ["UPDATE job SET message = 'x'", "UPDATE source_span SET to_time = 99", "UPDATE source_span SET cause = 'x'"]
+        ["UPDATE job SET message = 'x'", "UPDATE source_span SET to_time = 99", "UPDATE source_span SET records = 9"]
     {
         let folder = Folder::new();
         let catalog = with_source(&folder);
         catalog.create_job(1, "a", "n", "fetch", "{}", 5).unwrap();
-        catalog.add_span(&span(0, 10, None), None).unwrap();
+        catalog.add_span(&span(0, 10), None).unwrap();
         Connection::open(folder.db()).unwrap().execute(sql, []).unwrap();
         let read = catalog.job(1, "a").map(drop).and(catalog.spans(1, "kc", 0, 10).map(drop));
         assert!(read.unwrap_err().is_damage(), "{sql}");

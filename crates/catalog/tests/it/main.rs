@@ -3,6 +3,7 @@
 
 mod auth;
 mod damage;
+mod gaps;
 mod jobs;
 mod model;
 mod seal;

@@ -46,6 +46,9 @@ struct OfSource {
     complete: String,
     gaps: Vec<Part>,
     unknown: Vec<Part>,
+    /// Gaps that were filled later. A server of before has none.
+    #[serde(default)]
+    filled: Vec<Filled>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,6 +56,15 @@ struct Part {
     from: String,
     to: String,
     why: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Filled {
+    from: String,
+    to: String,
+    why: String,
+    filled_at: String,
+    filled_by: String,
 }
 
 /// `indelible gaps`.
@@ -99,6 +111,10 @@ fn lines(answer: &Answer) -> Vec<String> {
                 out.push(format!("  {what}  {} to {}  {}", part.from, part.to, part.why));
             }
         }
+        for part in &source.filled {
+            let Filled { from, to, why, filled_at, filled_by } = part;
+            out.push(format!("  filled  {from} to {to}  {why}; here since {filled_at}: {filled_by}"));
+        }
     }
     out
 }
@@ -110,9 +126,15 @@ mod tests {
     #[test]
     fn every_part_is_told_with_its_reason() {
         let answer = r#"{"from":"a","to":"b","complete":"no","sources":[{"source":"kc","system":"keycloak","complete":"no",
-            "gaps":[{"from":"c","to":"d","why":"lost"}],"unknown":[{"from":"e","to":"f","why":"early"}]}]}"#;
+            "gaps":[{"from":"c","to":"d","why":"lost"}],"unknown":[{"from":"e","to":"f","why":"early"}],
+            "filled":[{"from":"g","to":"h","why":"late","gap":"gap:kc:1:2","filled_at":"i","filled_by":"its number 4 came"}]}]}"#;
         let told = lines(&serde_json::from_str(answer).unwrap()).join("\n");
-        for part in ["kc (keycloak): records are missing", "missing  c to d  lost", "not known  e to f  early"] {
+        for part in [
+            "kc (keycloak): records are missing",
+            "missing  c to d  lost",
+            "not known  e to f  early",
+            "filled  g to h  late; here since i: its number 4 came",
+        ] {
             assert!(told.contains(part), "{told}");
         }
     }

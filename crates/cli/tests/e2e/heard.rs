@@ -169,6 +169,45 @@ fn a_number_that_does_not_come_is_a_gap_signed_into_the_ledger() {
     server.stop().verify().ok();
 }
 
+#[test]
+fn numbers_that_come_after_all_fill_their_gap() {
+    let server = numbered();
+    let base = at(-3600);
+    send(&server, &base, (1..=3).chain(10..=12).chain([20]));
+    eventually("both are told", || of(&server, "z")["gaps"].as_array().unwrap().len() == 2);
+    // A part of them is not enough, and is remembered over a restart.
+    send(&server, &base, 4..=7);
+    let server = server.stop().start();
+    assert_eq!((of(&server, "z")["gaps"].as_array().unwrap().len(), highest(&server)), (2, 20));
+    send(&server, &base, [9, 8]);
+    eventually("one is filled", || of(&server, "z")["gaps"].as_array().unwrap().len() == 1);
+    let range = format!("from={}&to={}", moment(&base, 2), moment(&base, 11));
+    let answer = server.admin.get(&format!("/v1/t/acme/completeness?{range}")).ok();
+    assert_eq!(answer["complete"], "yes", "{answer}");
+    let filled = &answer["sources"][0]["filled"];
+    assert_eq!(filled.as_array().unwrap().len(), 1, "{answer}");
+    assert_eq!(filled[0]["filled_by"], "its numbers 4 to 9 came", "{answer}");
+    let gaps = server.cli(&["gaps", "acme", "--from", &moment(&base, 2), "--to", &moment(&base, 11)]);
+    let told = gaps.ok();
+    assert!(told.contains("nothing is missing") && told.contains("4 to 9 did not come; here since"), "{told}");
+    // It is an entry of its own that names the gap's, which stays as it is.
+    let page = server.admin.page("acme", "audit-logs", &[("q", "action:indelible.gap.filled")]);
+    assert_eq!(page["items"].as_array().unwrap().len(), 1, "{page}");
+    let id = crate::http::encode(page["items"][0]["id"].as_str().unwrap());
+    let record = server.admin.get(&format!("/v1/t/acme/records/{id}")).ok();
+    let gap = record["attributes"]["gap"].as_str().unwrap();
+    assert_eq!(gap, filled[0]["gap"]);
+    let told = server.admin.get(&format!("/v1/t/acme/records/{}", crate::http::encode(gap))).ok();
+    assert_eq!((&told["action"], &told["outcome"]), (&json!("indelible.gap"), &json!("unknown")), "{told}");
+    // And of what is sealed.
+    let file = server.home.path().join("filled.json");
+    server.cli(&["prove", "acme", page["items"][0]["id"].as_str().unwrap(), "--out-file", file.to_str().unwrap()]).ok();
+    server.home.run(&["verify", file.to_str().unwrap()]).ok();
+    let server = server.kill().start();
+    assert_eq!(of(&server, "z")["filled"].as_array().unwrap().len(), 1);
+    server.stop().verify().ok();
+}
+
 /// A source whose times are whole seconds can leave several numbers out within one.
 #[test]
 fn a_number_counts_without_a_time_and_where_it_is_not_understood() {

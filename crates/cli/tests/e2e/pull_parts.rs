@@ -2,7 +2,7 @@
 
 use crate::peer::{Peer, Said};
 use crate::pull::{ended, millis, okta, okta_event, okta_source, run, source, stored, with_tenant};
-use crate::server::{at, eventually};
+use crate::server::{Server, at, eventually};
 use crate::sources::put;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -153,4 +153,101 @@ fn a_record_that_cannot_be_stored_is_a_gap_and_those_beside_it_are_here() {
     let told = server.admin.page("acme", "records", &[("q", "action:indelible.gap")]);
     assert!(told["items"][0]["message"].as_str().unwrap().contains("okta-1"), "{told}");
     assert!(source(&server, "okta")["refused"].as_u64().unwrap() >= 1);
+}
+
+#[test]
+fn a_gap_is_filled_by_a_push_of_the_record_and_by_the_source_itself() {
+    let times = [millis(-600), millis(-599), millis(-598)];
+    let is_mended = Arc::new(AtomicBool::new(false));
+    let mended = Arc::clone(&is_mended);
+    let peer = Peer::start(move |_| {
+        let mut list: Vec<Value> = times.iter().enumerate().map(|(n, time)| okta_event(n, *time)).collect();
+        let much = json!({ "debugData": { "much": "x".repeat(3 << 20) } });
+        list[1]["debugContext"] = much.clone();
+        if !mended.load(Ordering::Relaxed) {
+            list[2]["debugContext"] = much;
+        }
+        Said::ok(json!(list))
+    });
+    let server = with_tenant();
+    put(&server, "acme", "okta", &okta_source(&peer, "hush-hush"));
+    let span = json!({ "from": at(-3000), "to": at(-60) }).to_string();
+    let range = format!("from={}&to={}", at(-2900), at(-100));
+    let of = |server: &Server| server.admin.get(&format!("/v1/t/acme/completeness?{range}")).ok();
+    let count = |answer: &Value, what: &str| answer["sources"][0][what].as_array().unwrap().len();
+    run(&server, "okta/check", &span);
+    assert_eq!((count(&of(&server), "gaps"), count(&of(&server), "filled")), (2, 0), "{}", of(&server));
+    // Compared again with nothing new, it is as before.
+    run(&server, "okta/check", &span);
+    assert_eq!((count(&of(&server), "gaps"), count(&of(&server), "filled")), (2, 0), "{}", of(&server));
+    // Somebody sends the first in a form that can be stored; the source still gives the other.
+    let sent = server.admin.post("/v1/t/acme/ingest/okta", okta_event(1, times[1]).to_string()).ok();
+    assert_eq!(sent["accepted"], 1, "{sent}");
+    let job = run(&server, "okta/check", &span);
+    let answer = of(&server);
+    assert_eq!(
+        (&answer["complete"], count(&answer, "gaps"), count(&answer, "filled")),
+        (&json!("no"), 1, 1),
+        "{answer}"
+    );
+    let filled = &answer["sources"][0]["filled"][0];
+    assert!(filled["why"].as_str().unwrap().contains("okta-1"), "{filled}");
+    assert!(filled["filled_by"].as_str().unwrap().contains(job["id"].as_str().unwrap()), "{filled}");
+    // The source gives the second in a form that can be stored.
+    is_mended.store(true, Ordering::Relaxed);
+    let server = server.kill().start();
+    run(&server, "okta/check", &span);
+    let answer = of(&server);
+    assert_eq!((&answer["complete"], count(&answer, "filled")), (&json!("yes"), 2), "{answer}");
+    let told = server.admin.page("acme", "audit-logs", &[("q", "action:indelible.gap.filled")]);
+    assert_eq!(told["items"].as_array().unwrap().len(), 2, "{told}");
+    is_mended.store(false, Ordering::Relaxed);
+    run(&server, "okta/check", &span);
+    assert_eq!(of(&server)["complete"], "yes", "what is here stays here, however the source writes it now");
+    server.stop().verify().ok();
+}
+
+#[test]
+fn a_gap_from_which_nothing_comes_stays_one() {
+    let peer = okta(10, millis(-600), Duration::ZERO);
+    let server = with_tenant();
+    let mut body = okta_source(&peer, "hush-hush");
+    body["settings"]["since"] = at(-30 * 86_400).into();
+    body["settings"]["retention_days"] = 2.into();
+    put(&server, "acme", "okta", &body);
+    eventually("what there is is here", || stored(&server, "okta").0 == 10);
+    let range = format!("from={}&to={}", at(-10 * 86_400), at(-5 * 86_400));
+    let complete = || server.admin.get(&format!("/v1/t/acme/completeness?{range}")).ok()["complete"].clone();
+    assert_eq!(complete(), "no");
+    // The settings say by now that all of it could be had. What was there may be gone all the same.
+    body["settings"]["retention_days"] = 60.into();
+    put(&server, "acme", "okta", &body);
+    let span = json!({ "from": at(-31 * 86_400), "to": at(-86_400) }).to_string();
+    assert_eq!(run(&server, "okta/check", &span)["status"], "success");
+    assert_eq!(complete(), "no");
+}
+
+#[test]
+fn open_gaps_are_looked_at_again_with_every_comparison() {
+    let times = [millis(-600), millis(-599)];
+    let is_mended = Arc::new(AtomicBool::new(false));
+    let mended = Arc::clone(&is_mended);
+    let peer = Peer::start(move |_| {
+        let mut list: Vec<Value> = times.iter().enumerate().map(|(n, time)| okta_event(n, *time)).collect();
+        if !mended.load(Ordering::Relaxed) {
+            list[1]["debugContext"] = json!({ "debugData": { "much": "x".repeat(3 << 20) } });
+        }
+        Said::ok(json!(list))
+    });
+    let server = with_tenant();
+    put(&server, "acme", "okta", &okta_source(&peer, "hush-hush"));
+    let range = format!("from={}&to={}", at(-2900), at(-100));
+    let of = |server: &Server| server.admin.get(&format!("/v1/t/acme/completeness?{range}")).ok();
+    run(&server, "okta/check", &json!({ "from": at(-3000), "to": at(-60) }).to_string());
+    assert_eq!(of(&server)["complete"], "no", "{}", of(&server));
+    is_mended.store(true, Ordering::Relaxed);
+    // The first comparison of a process is made at once.
+    let server = server.stop().start();
+    eventually("it is found to be here", || of(&server)["complete"] == "yes");
+    server.stop().verify().ok();
 }

@@ -228,6 +228,15 @@ async fn one(app: &App, key: &Key, note: Note, last: bool) -> Result<(), String>
             let kept = state.sequence.take().filter(|s| s.pointer == pointer);
             let mut sequence = kept.unwrap_or_else(|| Sequence::of(&pointer));
             sequence.add(&note.runs);
+            for told in sequence.filled() {
+                // One of a source that was made anew since is gone.
+                let Some(gap) = catalog.gap(key.0, &key.1, &told.id).map_err(|e| e.to_string())? else { continue };
+                let by = match told.high - told.low {
+                    0 => format!("its number {} came", told.low),
+                    _ => format!("its numbers {} to {} came", told.low, told.high),
+                };
+                gap::fill(app, &tenant, &source, &gap, by).await?;
+            }
             while let Some(hole) = sequence.due(now.saturating_sub(settle.saturating_mul(SECOND))) {
                 if !hole.unsure {
                     let cause = match hole.high - hole.low {
@@ -236,7 +245,8 @@ async fn one(app: &App, key: &Key, note: Note, last: bool) -> Result<(), String>
                     };
                     let id = format!("gap:{}:{}:{}-{}", key.1, source.created_at, hole.low, hole.high);
                     let window = Window { from: hole.from, to: hole.to };
-                    gap::record(app, &tenant, &source, id, window, &cause).await?;
+                    let id = gap::record(app, &tenant, &source, id, window, &cause).await?;
+                    sequence.tell(&hole, id);
                 }
                 sequence.close(&hole);
             }

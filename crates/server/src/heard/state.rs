@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 const SENDERS: usize = 64;
 /// Runs of numbers with holes between them, and spans that are not known: beyond, the oldest are joined.
 const MOST: usize = 200;
+/// Gaps whose numbers are still looked for; beyond, those that were told of first are not any more.
+const TOLD: usize = 200;
 /// The sender of which nothing more is known.
 const OTHERS: &str = "others";
 
@@ -51,6 +53,42 @@ pub(crate) struct Sequence {
     pub broken_off: Option<u64>,
     /// Spans of time in which counting was broken off.
     pub unknown: Vec<(i64, i64)>,
+    /// Numbers whose absence was told of as a gap, and which of them came since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub told: Vec<Told>,
+}
+
+/// Numbers that were told of as a gap.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Told {
+    /// The gap's entry.
+    pub id: String,
+    pub low: u64,
+    pub high: u64,
+    /// Which of them are here by now, in order.
+    pub came: Vec<(u64, u64)>,
+}
+
+impl Told {
+    fn add(&mut self, run: &Run) {
+        let (low, high) = (run.low.max(self.low), run.high.min(self.high));
+        if low > high {
+            return;
+        }
+        self.came.push((low, high));
+        self.came.sort_unstable();
+        self.came.dedup_by(|next, last| {
+            let touches = next.0 <= last.1.saturating_add(1);
+            if touches {
+                last.1 = last.1.max(next.1);
+            }
+            touches
+        });
+    }
+
+    fn is_filled(&self) -> bool {
+        self.came == [(self.low, self.high)]
+    }
 }
 
 /// Numbers without a hole, and the times of the first and the last of them.
@@ -144,6 +182,9 @@ impl Sequence {
 
     /// Adds numbers that came. Numbers below all others are from before it was counted, and begin nothing.
     pub(crate) fn add(&mut self, runs: &[Run]) {
+        for told in &mut self.told {
+            runs.iter().for_each(|run| told.add(run));
+        }
         let first = self.runs.first().map(|run| run.low);
         self.runs.extend(runs.iter().filter(|run| first.is_none_or(|first| run.high >= first)));
         self.runs = joined(std::mem::take(&mut self.runs));
@@ -169,6 +210,20 @@ impl Sequence {
         let holes = self.holes();
         let all = holes.len();
         holes.into_iter().find(|hole| hole.seen <= before || all > MOST)
+    }
+
+    /// Goes on looking for the numbers of a hole that was told of under this id.
+    pub(crate) fn tell(&mut self, hole: &Hole, id: String) {
+        self.told.retain(|told| told.id != id);
+        self.told.push(Told { id, low: hole.low, high: hole.high, came: Vec::new() });
+        if self.told.len() > TOLD {
+            self.told.remove(0);
+        }
+    }
+
+    /// Takes out the gaps of which every number is here by now.
+    pub(crate) fn filled(&mut self) -> Vec<Told> {
+        self.told.extract_if(.., |told| told.is_filled()).collect()
     }
 
     /// Closes a hole that was told of, or that is not known.
@@ -224,6 +279,31 @@ mod tests {
         let hole = holed.due(0).unwrap();
         holed.close(&hole);
         assert_eq!((holed.holes(), holed.runs[0].from, holed.runs[0].to), (vec![], 10, 90));
+    }
+
+    #[test]
+    fn a_hole_that_was_told_of_is_filled_when_its_last_number_comes() {
+        let mut holed = sequence(&[run(1, 3), run(10, 12)]);
+        let hole = holed.due(0).unwrap();
+        holed.close(&hole);
+        holed.tell(&hole, "gap".into());
+        holed.add(&[run(4, 5), run(8, 13)]);
+        assert_eq!((holed.filled(), holed.told[0].came.as_slice()), (vec![], [(4, 5), (8, 9)].as_slice()));
+        let text = serde_json::to_string(&holed).unwrap();
+        let mut holed: Sequence = serde_json::from_str(&text).unwrap();
+        holed.add(&[run(6, 6)]);
+        holed.add(&[run(1, 2), run(20, 21)]);
+        assert_eq!(holed.filled(), []);
+        holed.add(&[run(7, 7)]);
+        let filled = holed.filled();
+        assert_eq!((filled.len(), filled[0].id.as_str(), holed.told.len()), (1, "gap", 0));
+        // As it was written before gaps were looked for.
+        let old = text.replace("\"told\":", "\"other\":");
+        assert_eq!(serde_json::from_str::<Sequence>(&old).unwrap().told, []);
+        for n in 0..300 {
+            holed.tell(&hole, format!("gap {n}"));
+        }
+        assert_eq!((holed.told.len(), holed.told[0].id.as_str()), (TOLD, "gap 100"));
     }
 
     #[test]

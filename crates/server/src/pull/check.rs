@@ -2,21 +2,31 @@
 //! duplicate; what is not was missing, and is filled by that. What cannot be had or stored is a gap.
 //!
 //! Only when a whole window was walked is it marked as checked: from then on it can be said of that span that nothing is
-//! missing, but for its gaps.
+//! missing, but for its gaps. A gap that was walked over with nothing of it missing is filled ([`filled`](super::filled)); a few of
+//! those that are open are looked at again with every comparison.
 
+use super::filled::Open;
+use super::large::whole;
 use super::plan::SECOND;
 use super::walk::{End, Took, Walk};
 use catalog::SourceSpan;
 use systems::pull::Window;
+
+/// Gaps that are looked at again with one comparison.
+const AGAIN: usize = 5;
 
 /// Compares `span`, oldest window first.
 pub(super) async fn compare(walk: &mut Walk, span: Window, total: &mut Took) -> Result<(), End> {
     walk.look_at_saving().await?;
     walk.tells_refused = true;
     let mut from = span.from.max(walk.oldest());
+    walk.open = Open::of(walk.gaps(Window { from, ..span })?, Window { from, ..span });
     loop {
         // Of what it removed by then nothing can be said.
-        from = from.max(walk.kept());
+        if from < walk.kept() {
+            from = walk.kept();
+            walk.open.from(from);
+        }
         if from >= span.to {
             break;
         }
@@ -40,7 +50,6 @@ pub(super) async fn compare(walk: &mut Walk, span: Window, total: &mut Took) -> 
             checked_at: walk.now(),
             records: took.theirs,
             filled: took.fresh,
-            gap: None,
         };
         if from < settled {
             walk.app
@@ -49,10 +58,25 @@ pub(super) async fn compare(walk: &mut Walk, span: Window, total: &mut Took) -> 
                 .add_span(&checked, Some(walk.source.created_at))
                 .map_err(|e| End::Ours(e.to_string()))?;
         }
+        walk.tell_filled(settled).await?;
         total.theirs += took.theirs;
         total.fresh += took.fresh;
         total.refused += took.refused;
         from = end;
+    }
+    Ok(())
+}
+
+/// Looks at a few of the gaps again, other ones each time: what fills them may have been sent here since, or the source may give
+/// now what it did not.
+pub(super) async fn look_again(walk: &mut Walk, turn: usize, total: &mut Took) -> Result<(), End> {
+    let settled = walk.now().saturating_sub(walk.plan.settle.saturating_mul(SECOND));
+    let from = walk.plan.since.max(walk.oldest()).max(walk.kept());
+    let mut open = walk.gaps(Window { from, to: settled })?;
+    open.retain(|gap| gap.filled.is_none() && gap.from >= from && gap.to <= settled);
+    let (all, begin) = (open.len(), turn.saturating_mul(AGAIN));
+    for gap in open.into_iter().cycle().skip(begin % all.max(1)).take(all.min(AGAIN)) {
+        compare(walk, whole(Window { from: gap.from, to: gap.to }), total).await?;
     }
     Ok(())
 }

@@ -31,6 +31,11 @@ fn full(pull: &dyn Pull) -> i64 {
     pull.step().saturating_mul(SECOND)
 }
 
+/// The window from the beginning of its first millisecond to the end of its last.
+pub(super) fn whole(window: Window) -> Window {
+    Window { from: floor(window.from), to: floor(window.to.saturating_add(SHORTEST - 1)) }
+}
+
 fn floor(at: i64) -> i64 {
     at.div_euclid(SHORTEST).saturating_mul(SHORTEST)
 }
@@ -55,7 +60,7 @@ impl Walk {
     }
 
     /// Leaves out a window that cannot be made any shorter. Says where it ends.
-    pub(super) async fn skip(&self, window: Window) -> Result<i64, End> {
+    pub(super) async fn skip(&mut self, window: Window) -> Result<i64, End> {
         let from = floor(window.from);
         let lost = Window { from, to: window.to.max(from.saturating_add(SHORTEST)) };
         self.gap(lost, "a record of this millisecond is larger than 16 MiB, the most that is read of one answer")

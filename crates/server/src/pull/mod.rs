@@ -3,7 +3,7 @@
 //! Owns the schedule. A source of kind `pull` is looked at every `interval_seconds`; after failures later and later, up to
 //! five minutes, or when its system says. Every `check_minutes` it is compared as well ([`check`]). One run per source at a
 //! time, [`AT_ONCE`] pages in all. [`walk`] asks, [`fetch`] and [`check`] say what to ask for, [`plan`] reads settings and
-//! positions, [`slots`] is what is known of each source in memory, [`saved`] what it says of its saving, [`large`] what is
+//! positions, [`slots`] is what is known of each source in memory, [`saved`] what it says of its saving, [`filled`] which of its gaps are no more, [`large`] what is
 //! done where a page is too large, [`refused`] what is told of records that cannot be stored; [`http`] and [`postgres`] are
 //! the ways out; how a system is asked is in `systems::pull`.
 //!
@@ -12,6 +12,7 @@
 
 mod check;
 mod fetch;
+mod filled;
 mod http;
 mod large;
 mod plan;
@@ -270,10 +271,10 @@ async fn work(app: &App, tenant: &Arc<Tenant>, name: &str, job: Option<Job>) -> 
     if let Some(later) = finish(&mut walk, FETCH, ended, total).await {
         return later;
     }
-    if let Some(span) = due_comparison(&walk) {
+    if let Some((span, turn)) = due_comparison(&walk) {
         let mut total = Took::default();
         let ended = match walk.ensure_task(CHECK, &format!("Compare {name}")).await {
-            Ok(()) => check::compare(&mut walk, span, &mut total).await,
+            Ok(()) => due(&mut walk, span, turn, &mut total).await,
             Err(end) => Err(end),
         };
         if let Some(later) = finish(&mut walk, CHECK, ended, total).await {
@@ -314,29 +315,40 @@ fn span_of(job: &Job) -> Option<Window> {
     Some(Window { from: input["from"].as_i64()?, to: input["to"].as_i64()? })
 }
 
-/// The span that is to be compared by itself now, if it is time.
-fn due_comparison(walk: &Walk) -> Option<Window> {
+async fn due(walk: &mut Walk, span: Window, turn: usize, total: &mut Took) -> Result<(), End> {
+    check::compare(walk, span, total).await?;
+    check::look_again(walk, turn, total).await
+}
+
+/// The span that is to be compared by itself now, if it is time, and how many comparisons were before it.
+fn due_comparison(walk: &Walk) -> Option<(Window, usize)> {
     let now = walk.now();
     let key = (walk.tenant.number, walk.source.name.clone());
-    {
+    let turn = {
         let mut slots = walk.app.pulls.slots.lock();
         let slot = slots.entry(key).or_default();
         if now < slot.compared.saturating_add(walk.plan.check.saturating_mul(SECOND)) {
             return None;
         }
         slot.compared = now;
-    }
+        slot.comparisons = slot.comparisons.wrapping_add(1);
+        slot.comparisons
+    };
     let to = now.saturating_sub(walk.plan.settle.saturating_mul(SECOND));
     let spans = walk.app.store().catalog().spans(walk.tenant.number, &walk.source.name, walk.plan.since, to).ok()?;
+    let gaps = walk.gaps(Window { from: walk.plan.since, to }).ok()?;
+    let mut known: Vec<(i64, i64)> = spans.iter().map(|span| (span.from, span.to)).collect();
+    known.extend(gaps.iter().map(|gap| (gap.from, gap.to)));
+    known.sort_unstable();
     // From the end of what was compared without a hole since the beginning, or since what it still has.
     let mut from = walk.plan.since.max(walk.kept());
-    for span in spans {
-        if span.from > from {
+    for (begins, ends) in known {
+        if begins > from {
             break;
         }
-        from = from.max(span.to);
+        from = from.max(ends);
     }
-    (to > from).then_some(Window { from, to })
+    (to > from).then_some((Window { from, to }, turn))
 }
 
 /// Ends the job of a run, if it has one or deserves one, and says when to come back where something is in the way.

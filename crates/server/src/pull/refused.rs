@@ -8,6 +8,7 @@ use event::Field;
 use event::parse::Found;
 use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use systems::System;
 use systems::pull::Window;
 
@@ -21,6 +22,8 @@ const MAX_ID: usize = 100;
 pub(super) struct Refused {
     /// When it happened, microseconds, where it says so.
     at: Option<i64>,
+    /// Its id, where it says one.
+    id: Option<String>,
     /// What is to be said of it.
     cause: String,
 }
@@ -58,21 +61,55 @@ pub(super) fn of(
         .map(|(line, code, field, detail)| {
             let (at, id) = seen.remove(line).unwrap_or_default();
             // An id that is itself in the way, or might be something else, is not quoted.
-            let id = id.filter(|id| field != "id" && id.len() <= MAX_ID && id.bytes().all(|b| b.is_ascii_graphic()));
-            let which = id.map_or_else(|| "a record".to_owned(), |id| format!("the record {id}"));
-            Refused { at, cause: format!("{which} cannot be stored ({code}): {detail}") }
+            let quoted = id
+                .as_ref()
+                .filter(|id| field != "id" && id.len() <= MAX_ID && id.bytes().all(|b| b.is_ascii_graphic()));
+            let which = quoted.map_or_else(|| "a record".to_owned(), |id| format!("the record {id}"));
+            Refused { at, id, cause: format!("{which} cannot be stored ({code}): {detail}") }
         })
         .collect()
 }
 
 impl Walk {
+    /// Those of them that are not here either. One that was sent here in another form is.
+    async fn missing(&mut self, refused: Vec<Refused>) -> Result<Vec<Refused>, End> {
+        if refused.iter().all(|refused| refused.id.is_none()) {
+            return Ok(refused);
+        }
+        let (app, tenant) = (self.app.clone(), Arc::clone(&self.tenant));
+        let looked = tokio::task::spawn_blocking(move || {
+            let (mut missing, mut here) = (Vec::new(), Vec::new());
+            for refused in refused {
+                let index = match &refused.id {
+                    Some(id) => app.store().index_of(&tenant, id)?,
+                    None => None,
+                };
+                match (index, refused.at) {
+                    (Some(index), Some(at)) => here.push((at, index)),
+                    (Some(_), None) => {}
+                    (None, _) => missing.push(refused),
+                }
+            }
+            Ok::<_, store::Error>((missing, here))
+        });
+        let (missing, here) = looked
+            .await
+            .map_err(|_| End::Stopping)?
+            .map_err(|e| End::Ours(format!("it could not be looked up whether a record is here: {e}")))?;
+        for (at, index) in here {
+            self.open.came(at, index);
+        }
+        Ok(missing)
+    }
+
     /// Tells of what was refused since the last time, each record at its own moment; of one that says none, in all of the window.
     pub(super) async fn tell_refused(&mut self, window: Window) -> Result<(), End> {
-        let mut told = std::mem::take(&mut self.refused);
+        let refused = std::mem::take(&mut self.refused);
+        let mut told = self.missing(refused).await?;
         let rest = told.split_off(told.len().min(MOST));
         let mut gaps: BTreeMap<(i64, i64), Vec<String>> = BTreeMap::new();
         let bounds = |at: Option<i64>| at.map_or((window.from, window.to), |at| (at, at.saturating_add(1)));
-        for Refused { at, cause } in told {
+        for Refused { at, cause, .. } in told {
             let causes = gaps.entry(bounds(at)).or_default();
             if !causes.contains(&cause) {
                 causes.push(cause);

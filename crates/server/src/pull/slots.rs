@@ -42,6 +42,8 @@ pub(super) struct Slot {
     pub(super) due: i64,
     /// When it was last compared by itself.
     pub(super) compared: i64,
+    /// How often it was, since the start.
+    pub(super) comparisons: usize,
     pub(super) failures: u32,
     pub(super) last_error: Option<String>,
     /// Its system said to come back later, and that is waited for.

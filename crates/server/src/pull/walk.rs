@@ -3,6 +3,7 @@
 //! Owns waiting: a system that says when to come back is waited for, here for a short while and in the scheduler for a long
 //! one. Records go the way of pushed ones, so one that was pushed before is a duplicate.
 
+use super::filled::Open;
 use super::http::{Got, Http};
 use super::large::Large;
 use super::plan::{Plan, Position, SECOND};
@@ -102,6 +103,8 @@ pub(super) struct Walk {
     /// Records that were refused since they were last told of, where they are to be told of.
     pub refused: Vec<Refused>,
     pub tells_refused: bool,
+    /// Gaps that this walk may find filled.
+    pub open: Open,
     request_id: String,
 }
 
@@ -137,6 +140,7 @@ impl Walk {
             large: Large::of(pull),
             refused: Vec::new(),
             tells_refused: false,
+            open: Open::default(),
             request_id: app.ids.next(app.store().now()),
             source,
         })
@@ -408,6 +412,7 @@ impl Walk {
             }
         };
         took.fresh = taken.sealed.iter().filter(|s| matches!(s.2, Outcome::Sealed { .. })).count() as u64;
+        self.open.took(&taken);
         // An id that is here with other content is here: a pushed record may say more than a fetched one.
         let refused: Vec<_> = taken.refused.iter().filter(|r| r.1 != "id_conflict").collect();
         took.refused = refused.len() as u64;
@@ -441,15 +446,17 @@ impl Walk {
 
     /// Records that something is missing for good: an entry of its own kind in the ledger, and a row to look it up by.
     /// The same gap told again is the same entry.
-    pub(super) async fn gap(&self, window: Window, cause: &str) -> Result<(), End> {
+    pub(super) async fn gap(&mut self, window: Window, cause: &str) -> Result<(), End> {
+        self.open.still_missing(window);
         let id = format!("gap:{}:{}:{}", self.source.name, window.from, window.to);
         gap::record(&self.app, &self.tenant, &self.source, id, window, cause)
             .await
+            .map(drop)
             .map_err(|what| End::Ours(format!("a gap could not be recorded: {what}")))
     }
 
     /// Tells of records that a page could not give.
-    pub(super) async fn tell_lost(&self, page: &Page) -> Result<(), End> {
+    pub(super) async fn tell_lost(&mut self, page: &Page) -> Result<(), End> {
         match page.lost {
             Some((lost, cause)) => self.gap(lost, cause).await,
             None => Ok(()),
