@@ -30,6 +30,9 @@ const IDS: &[(&str, Field)] = &[
     ("context.secret.pk", Field::TargetId),
 ];
 
+/// What authentik calls nobody.
+const ANONYMOUS: &str = "AnonymousUser";
+
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
     let action = native.needed("action")?;
@@ -73,6 +76,27 @@ fn states(native: &mut Object<'_>, out: &mut Envelope<'_>) {
     out.states(&old, &new);
 }
 
+/// Who acted, where a forwarder made a text of `user`: the object as JSON in a text, or the name alone. The text stays as it is.
+fn written(text: &str, name: Field, email: Field, out: &mut Envelope<'_>) {
+    let mut native = Object::default();
+    match Object::parse(text) {
+        Ok(user) => native.add_object("user", user.into_owned()),
+        Err(_) if text.starts_with(['{', '[']) || text == ANONYMOUS => return,
+        // What stands there may be either.
+        Err(_) => {
+            let address = text.split_once('@').is_some_and(|(local, host)| !local.is_empty() && !host.is_empty());
+            return out.set(if address { email } else { name }, text.to_owned());
+        }
+    }
+    let mut said = Envelope::new(NAME);
+    acting(&mut native, name, email, &mut said);
+    for field in [Field::ActorId, name, email, Field::ImpersonatorId, Field::ImpersonatorName] {
+        if let Some(text) = said.text(field) {
+            out.set(field, text.into_owned());
+        }
+    }
+}
+
 fn people<'a>(action: &str, native: &mut Object<'a>, out: &mut Envelope<'a>) {
     let audit = catalog::of(NAME).get(action).is_some_and(|entry| entry.log == "audit");
     let (name, email) = if audit { (Field::ActorName, Field::ActorEmail) } else { (Field::Username, Field::Email) };
@@ -82,6 +106,13 @@ fn people<'a>(action: &str, native: &mut Object<'a>, out: &mut Envelope<'a>) {
         out.take(native, "context.username", Field::Identifier);
         return;
     }
+    match native.text("user").map(Cow::into_owned) {
+        Some(text) => written(text.trim(), name, email, out),
+        None => acting(native, name, email, out),
+    }
+}
+
+fn acting<'a>(native: &mut Object<'a>, name: Field, email: Field, out: &mut Envelope<'a>) {
     if native.has("user.on_behalf_of.pk") {
         out.copy(native, "user.pk", Field::ImpersonatorId);
         out.take(native, "user.username", Field::ImpersonatorName);
@@ -90,7 +121,7 @@ fn people<'a>(action: &str, native: &mut Object<'a>, out: &mut Envelope<'a>) {
         out.take(native, "user.on_behalf_of.email", email);
         return;
     }
-    if native.text("user.username").is_some_and(|name| name == "AnonymousUser") {
+    if native.text("user.username").is_some_and(|name| name == ANONYMOUS) {
         return;
     }
     out.copy(native, "user.pk", Field::ActorId);

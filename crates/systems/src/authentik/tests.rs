@@ -71,6 +71,37 @@ fn who_failed_to_sign_in_is_only_what_was_typed() {
 }
 
 #[test]
+fn a_user_that_a_forwarder_made_a_text_of_is_read() {
+    let mut sent = event("login", &json!({"auth_method": "password"}));
+    let user = sent["user"].to_string();
+    sent["user"] = user.clone().into();
+    one(NAME, &sent.to_string()).expect(&[
+        ("actor.id", "7"),
+        ("username", "ann"),
+        ("email", "ann@example.com"),
+        ("attributes.user", &user),
+    ]);
+    keeps_everything(NAME, &sent.to_string());
+    sent["action"] = json!("model_updated");
+    sent["user"] = json!({"pk": 7, "username": "ann", "on_behalf_of": {"pk": 9, "username": "bob"}}).to_string().into();
+    one(NAME, &sent.to_string()).expect(&[
+        ("impersonator.id", "7"),
+        ("impersonator.name", "ann"),
+        ("actor.id", "9"),
+        ("actor.name", "bob"),
+    ]);
+    for (text, name, email) in [("ann", "ann", ""), ("ann@example.com", "", "ann@example.com")] {
+        sent["user"] = text.into();
+        one(NAME, &sent.to_string()).expect(&[("actor.name", name), ("actor.email", email), ("attributes.user", text)]);
+    }
+    // Nobody, and what cannot be read, is nobody's name.
+    for text in ["AnonymousUser", "", "{'pk': 7}", r#"{"pk": 2, "username": "AnonymousUser"}"#, "[]"] {
+        sent["user"] = text.into();
+        one(NAME, &sent.to_string()).expect(&[("actor.id", ""), ("actor.name", ""), ("attributes.user", text)]);
+    }
+}
+
+#[test]
 fn who_impersonates_is_told_from_whom() {
     let mut sent = event(
         "model_updated",
