@@ -42,6 +42,7 @@ pub mod ory;
 pub mod ory_nestjs;
 pub mod ory_network;
 pub mod otlp;
+mod pairs;
 pub mod protobuf;
 pub mod pull;
 pub mod revoke;

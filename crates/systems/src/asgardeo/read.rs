@@ -5,7 +5,7 @@ use crate::catalog::{self, Entry};
 use crate::envelope::Envelope;
 use crate::moment::{self, Stamp};
 use crate::object::{Glance, Inside, Object};
-use crate::{Context, Reason};
+use crate::{Context, Reason, pairs};
 use event::Field;
 use jiff::tz::TimeZone;
 use std::borrow::Cow;
@@ -129,6 +129,9 @@ fn v2<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>
     let of_action = native.text("targetType").is_some_and(|kind| kind.eq_ignore_ascii_case("action"));
     if of_action && native.text("targetId").is_some_and(|id| id.eq_ignore_ascii_case("system")) {
         out.copy(native, "data.ActionId", Field::TargetId);
+        if let Some(mut listed) = listed(native) {
+            out.copy(&mut listed, "ActionId", Field::TargetId);
+        }
     }
     if out.is_empty(Field::TargetId) {
         person(native, "targetId", (Field::TargetId, Field::TargetName), out);
@@ -159,6 +162,11 @@ pub(crate) fn legacy<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &m
     person(native, "target", (Field::TargetId, Field::TargetName), out);
     out.take(native, "action", Field::Action);
     out.take_json(native, "data.Changed-State", Field::New);
+    if let Some(state) =
+        listed(native).and_then(|mut data| data.take_member("Changed-State")).filter(|raw| raw != "null")
+    {
+        out.set_raw(Field::New, state);
+    }
     data(native, out);
     Ok(())
 }
@@ -299,8 +307,14 @@ fn usual<'a>(native: &mut Object<'a>, name: &str, field: Field, out: &mut Envelo
     }
 }
 
+/// `data` that became a list of pairs on its way here. It stays as it is.
+fn listed<'a>(native: &mut Object<'a>) -> Option<Object<'a>> {
+    native.member("data").filter(|raw| raw.starts_with('[')).and_then(|raw| pairs::object(raw))
+}
+
 fn data<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) {
-    let Some(data) = native.inner("data") else { return };
+    let mut listed = listed(native);
+    let Some(data) = listed.as_mut().or_else(|| native.inner("data")) else { return };
     for (name, glance, field) in DATA {
         if !data.may_have(*glance) {
             continue;

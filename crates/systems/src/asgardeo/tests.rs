@@ -177,6 +177,30 @@ fn data_may_be_missing_or_empty_or_hold_nothing() {
     assert_eq!(numbers, json!({"id": 1_000_001, "http://wso2.org/claims/x.y": "z", "renew": "true", "a b": 1}));
 }
 
+/// A forwarder that has no objects makes pairs of them.
+#[test]
+fn data_that_became_a_list_of_pairs_is_read() {
+    let data = json!([{"key": "RoleName", "value": "Impersonator"}, {"key": "RemoteAddress", "value": "192.0.2.9"}, {"key": "Audience", "value": "application"}]);
+    for sent in [v2("add-role", &json!({"data": data})), legacy("add-role", &json!({"data": data}))] {
+        let stored = one(NAME, &sent);
+        stored.expect(&[("target.name", "Impersonator"), ("ip", "192.0.2.9"), ("target.id", ROLE)]);
+        assert_eq!(stored.value("attributes.data"), &data, "it stays as it came");
+        comes_back(NAME, &sent);
+    }
+    let sent = legacy("update-user", &json!({"data": [{"name": "Changed-State", "value": {"locked": true}}]}));
+    assert_eq!(one(NAME, &sent).value("new"), &json!({"locked": true}));
+    comes_back(NAME, &sent);
+    for other in
+        [json!([]), json!(["x"]), json!([{"key": "RoleName", "value": "a"}, {"key": "RoleName", "value": "b"}])]
+    {
+        let sent = v2("add-role", &json!({"data": other}));
+        let stored = one(NAME, &sent);
+        stored.expect(&[("action", "add-role"), ("target.name", "")]);
+        assert_eq!(stored.value("attributes.data"), &other);
+        comes_back(NAME, &sent);
+    }
+}
+
 #[test]
 fn keys_with_spaces_and_addresses() {
     let numbers =

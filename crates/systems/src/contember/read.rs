@@ -4,7 +4,7 @@ use super::{CAMEL, GRAPHQL, GRAPHQL_MARK, NAME, PERSON, ROW, people, target};
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
 use crate::object::Object;
-use crate::{Context, Reason, catalog};
+use crate::{Context, Reason, catalog, pairs};
 use event::Field;
 use event::json::write_string;
 use std::borrow::Cow;
@@ -58,9 +58,17 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     {
         out.set(Field::Ip, address.to_owned());
     }
-    target::fill(&kind, shape, &mut native, out);
+    // What became a list of pairs on its way here; it stays as it is.
+    let mut listed = native.member(shape.data).and_then(|raw| pairs::object(raw));
+    target::fill(&kind, shape, &mut native, listed.as_mut(), out);
     out.take_json(&mut native, shape.before, Field::Old);
     out.take_json(&mut native, shape.after, Field::New);
+    for (name, field) in [("before", Field::Old), ("after", Field::New)] {
+        let state = listed.as_mut().and_then(|data| data.take_member(name)).filter(|raw| raw != "null");
+        if let Some(state) = state {
+            out.set_raw(field, state);
+        }
+    }
     out.take_all(&mut native, shape.fields);
     if outcome == "failure" && known.is_none_or(|entry| entry.log == "event") {
         typed(out);

@@ -45,10 +45,17 @@ const MEMBERSHIPS: &[&str] = &["project_membership_create", "project_membership_
 /// There is one template for each of these, all three together.
 const TEMPLATE: [&str; 3] = ["projectSlug", "mailType", "variant"];
 
-/// Fills the target of a row whose column for a person did not, and the project of a membership.
-pub(super) fn fill<'a>(kind: &str, shape: &Shape, native: &mut Object<'a>, out: &mut Envelope<'a>) {
+/// Fills the target of a row whose column for a person did not, and the project of a membership. `listed` is the row's data where it is
+/// no object in the row.
+pub(super) fn fill<'a>(
+    kind: &str,
+    shape: &Shape,
+    native: &mut Object<'a>,
+    mut listed: Option<&mut Object<'a>>,
+    out: &mut Envelope<'a>,
+) {
     if out.is_empty(Field::TargetId) {
-        target(kind, shape, native, out);
+        target(kind, shape, native, listed.as_deref_mut(), out);
     }
     if kind == "person_invite"
         && let Some((typed, _)) = shape.fields.iter().find(|(_, field)| *field == Field::Identifier)
@@ -59,7 +66,7 @@ pub(super) fn fill<'a>(kind: &str, shape: &Shape, native: &mut Object<'a>, out: 
         }
     }
     if MEMBERSHIPS.contains(&kind)
-        && let Some(data) = native.inner(shape.data)
+        && let Some(data) = listed.or_else(|| native.inner(shape.data))
     {
         out.copy(data, "projectId", Field::SubjectId);
         if !out.is_empty(Field::SubjectId) {
@@ -68,9 +75,15 @@ pub(super) fn fill<'a>(kind: &str, shape: &Shape, native: &mut Object<'a>, out: 
     }
 }
 
-fn target<'a>(kind: &str, shape: &Shape, native: &mut Object<'a>, out: &mut Envelope<'a>) {
+fn target<'a>(
+    kind: &str,
+    shape: &Shape,
+    native: &mut Object<'a>,
+    mut listed: Option<&mut Object<'a>>,
+    out: &mut Envelope<'a>,
+) {
     match kind {
-        "mail_template_change" => template(native.inner(shape.data), out),
+        "mail_template_change" => template(listed.as_deref_mut().or_else(|| native.inner(shape.data)), out),
         "tenant_config_change" => {
             // There is one, and it has no name.
             out.infer(Field::TargetId, "\"configuration\"");
@@ -82,7 +95,7 @@ fn target<'a>(kind: &str, shape: &Shape, native: &mut Object<'a>, out: &mut Enve
     if target.kind == PROVIDER {
         out.copy(native, shape.provider, Field::TargetId);
     }
-    if let Some(data) = native.inner(shape.data) {
+    if let Some(data) = listed.or_else(|| native.inner(shape.data)) {
         target.id.iter().for_each(|name| out.copy(data, name, Field::TargetId));
         out.copy(data, target.name, Field::TargetName);
     }

@@ -38,6 +38,33 @@ fn every_type_is_read_and_comes_back() {
     assert_eq!(count, 55);
 }
 
+/// A forwarder that has no objects makes pairs of them.
+#[test]
+fn data_that_became_a_list_of_pairs_is_read() {
+    let update = json!({"event_data": [
+        {"key": "slug", "value": "google"}, {"key": "before", "value": {"disabled": false}}, {"key": "after", "value": {"disabled": true}},
+    ]});
+    let sent = row("idp_update", &update);
+    let stored = one(NAME, &sent);
+    stored.expect(&[("target.id", "google"), ("target.type", "identity provider"), ("target.name", "google")]);
+    assert_eq!(stored.value("old"), &json!({"disabled": false}));
+    assert_eq!(stored.value("diff"), &json!({"disabled": {"__old": false, "__new": true}}));
+    assert_eq!(stored.value("attributes.event_data"), &update["event_data"], "it stays as it came");
+    comes_back(NAME, &sent);
+    let member = json!({"event_data": [{"identityId": "i1"}, {"projectId": "p1"}]});
+    let sent = row("project_membership_create", &member);
+    one(NAME, &sent).expect(&[("target.id", "i1"), ("subject.id", "p1"), ("subject.type", "project")]);
+    comes_back(NAME, &sent);
+    // A list of anything else is kept, and the row is read all the same.
+    for other in [json!([]), json!(["slug"]), json!([{"key": "slug", "value": 1}, {"key": "slug", "value": 2}])] {
+        let sent = row("idp_update", &json!({"event_data": other}));
+        let stored = one(NAME, &sent);
+        stored.expect(&[("action", "idp_update"), ("outcome", "success"), ("target.id", "")]);
+        assert_eq!(stored.value("attributes.event_data"), &other);
+        comes_back(NAME, &sent);
+    }
+}
+
 /// `\copy … csv` prints truth values as a letter, and `ip_address::text` has the length of the network.
 #[test]
 fn a_row_as_postgresql_prints_it() {

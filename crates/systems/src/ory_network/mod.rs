@@ -15,7 +15,9 @@
 //! * Hydra sets `OAuth2Subject` twice, as SHA-256 and as it is. A subject of 64 hex digits is marked as `hashed subject`, so that
 //!   it is not taken for another person.
 //! * Keto's events do not carry the relation, and `PermissionsChecked` not even the answer: its outcome is unknown.
-//! * A query of project events answers `{ events: [ … ] }`, its attributes as a list of `{ key, value }`.
+//! * A query of project events answers `{ events: [ … ] }`, its attributes as a list of `{ key, value }`. Attributes that
+//!   are such a list elsewhere are read as the same.
+//! * A message of SNS may hold a list of events.
 //!
 //! `events` knows the names and attributes; self-hosted Ory ([`crate::ory`]) has the same.
 
@@ -54,7 +56,7 @@ impl System for OryNetwork {
 
     fn looks_like(&self, sample: &Sample<'_>) -> u8 {
         if let Some(message) = sns::message(sample.first) {
-            return sure(&Sample::new(&message));
+            return split::telling(split::records(&message)).map_or(0, |first| sure(&Sample::new(&first)));
         }
         match split::wrapped(sample.first, EVENTS) {
             Some(all) => {
@@ -70,20 +72,12 @@ impl System for OryNetwork {
     /// calls an endpoint of its own ([`sns`]).
     fn split<'a>(&self, text: &'a str) -> Vec<Piece<'a>> {
         let mut pieces = split::wrapped(text, EVENTS).unwrap_or_else(|| split::records(text));
-        if memmem::find(text.as_bytes(), b"\"attributes\"").is_some() {
-            for text in pieces.iter_mut().filter_map(|piece| piece.text.as_mut().ok()) {
-                if let Some(streamed) = pull::as_streamed(text) {
-                    *text = Cow::Owned(streamed);
-                }
-            }
-        }
         if text.contains("\"TopicArn\"") {
-            for piece in &mut pieces {
-                if let Ok(text) = &mut piece.text
-                    && let Some(message) = sns::message(text)
-                {
-                    *text = Cow::Owned(message);
-                }
+            pieces = unwrapped(pieces);
+        }
+        for text in pieces.iter_mut().filter_map(|piece| piece.text.as_mut().ok()).filter(|text| may_have_pairs(text)) {
+            if let Some(streamed) = pull::as_streamed(text) {
+                *text = Cow::Owned(streamed);
             }
         }
         pieces
@@ -104,6 +98,41 @@ impl System for OryNetwork {
     fn to_native(&self, envelope: &Value) -> Option<Value> {
         Some(native::to_native(envelope))
     }
+}
+
+/// Whether a text may have attributes that are a list; found out without reading it, since next to none have.
+fn may_have_pairs(text: &str) -> bool {
+    const STREAMED: &[u8] = b"\"eventAttributes\"";
+    let is_list = |at: usize| {
+        let value = text.get(at + STREAMED.len()..).and_then(|rest| rest.trim_start().strip_prefix(':'));
+        value.is_some_and(|value| value.trim_start().starts_with('['))
+    };
+    memmem::find(text.as_bytes(), b"\"attributes\"").is_some()
+        || memmem::find_iter(text.as_bytes(), STREAMED).any(is_list)
+}
+
+/// The events inside of what SNS posted: the one that was published, or each of a list. Where there is such a list the records of the body
+/// are counted anew.
+fn unwrapped(pieces: Vec<Piece<'_>>) -> Vec<Piece<'_>> {
+    let (all, mut out) = (pieces.len(), Vec::with_capacity(pieces.len()));
+    for piece in pieces {
+        let message = piece.text.as_deref().ok().and_then(sns::message);
+        match message {
+            Some(list) if list.trim_start().starts_with('[') => {
+                let events = split::records(&list).into_iter().map(|event| {
+                    let (text, rest) = (event.text.map(|text| Cow::Owned(text.into_owned())), event.rest.into_owned());
+                    Piece { text, rest: Cow::Owned(rest), line: piece.line }
+                });
+                out.extend(events);
+            }
+            Some(message) => out.push(Piece { text: Ok(Cow::Owned(message)), ..piece }),
+            None => out.push(piece),
+        }
+    }
+    if out.len() != all {
+        out.iter_mut().enumerate().for_each(|(n, piece)| piece.line = n + 1);
+    }
+    out
 }
 
 fn sure(sample: &Sample<'_>) -> u8 {

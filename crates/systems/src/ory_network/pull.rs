@@ -7,9 +7,8 @@
 use crate::moment::Stamp;
 use crate::object::{Object, at, decode};
 use crate::pull::{self, Answer, Ask, Config, Page, Pull, Trouble, Window, size};
-use crate::{Reason, split};
+use crate::{Reason, pairs, split};
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 /// The query of project events.
 #[derive(Debug)]
@@ -86,23 +85,14 @@ fn streamed(list: &str) -> String {
     out
 }
 
-/// A queried event as it is streamed, in the same words whether it was fetched or passed on; `None` for anything else.
+/// A queried event as it is streamed, in the same words whether it was fetched or passed on; so is one whose attributes became a list on
+/// their way here. `None` for anything else.
 pub(super) fn as_streamed(event: &str) -> Option<String> {
-    let mut event = Object::parse(event).ok().filter(|event| event.names().all(|name| name != super::ATTRIBUTES))?;
-    let pairs = event.member("attributes").filter(|raw| raw.starts_with('['))?.clone();
-    let mut attributes = Object::default();
-    let mut names = HashSet::new();
-    for pair in split::records(&pairs) {
-        let text = pair.text.ok()?;
-        let mut pair = Object::parse(&text).ok()?;
-        let (key, value) = (pair.text("key")?.into_owned(), pair.take_member("value")?.into_owned());
-        // A name that stands there twice would lose a value, and so would a pair of more than two.
-        if !names.insert(key.clone()) || !pair.names().eq(["key"]) {
-            return None;
-        }
-        attributes.add(key, value);
-    }
-    event.take_member("attributes");
+    let mut event = Object::parse(event).ok()?;
+    let place = if event.names().any(|name| name == super::ATTRIBUTES) { super::ATTRIBUTES } else { "attributes" };
+    // A name that stands there twice would lose a value, and so would a pair of more than two.
+    let attributes = pairs::object(event.member(place)?)?;
+    event.take_member(place);
     event.add_object(super::ATTRIBUTES, attributes);
     let mut out = String::from("{");
     event.write_members(&mut out);

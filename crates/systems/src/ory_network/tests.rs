@@ -248,6 +248,48 @@ fn what_sns_wraps_is_unwrapped() {
 }
 
 #[test]
+fn a_message_of_sns_that_is_a_list_is_each_of_its_events() {
+    let wrap = |message: String| {
+        json!({"Type": "Notification", "MessageId": "m", "TopicArn": "arn:aws:sns:eu-central-1:123456789012:ory", "Message": message})
+            .to_string()
+    };
+    let events: Vec<String> =
+        ["a", "b"].map(|id| event("SessionIssued", &json!({"IdentityID": id, "SessionID": id}))).into();
+    let alone = take(NAME, &events.join("\n"));
+    let sent = wrap(format!("[{}]", events.join(",")));
+    assert!(crate::detect(sent.as_bytes()).first().is_some_and(|(name, sure)| *name == NAME && *sure > 90));
+    let listed = take(NAME, &sent);
+    assert_eq!(listed.iter().map(|s| s.at("session_id")).collect::<Vec<_>>(), ["a", "b"]);
+    assert!(listed.iter().zip(&alone).all(|(one, other)| one.at("id") == other.at("id")), "the same records");
+    // Beside others, each is one of the body's records; what is none is kept, and the rest is read.
+    let sent = [wrap(format!("[{}, 7]", events.join(","))), events[1].clone(), wrap("[]".into())].join("\n");
+    let taken = take(NAME, &sent);
+    let actions: Vec<&str> = taken.iter().map(|s| s.at("action")).collect();
+    assert_eq!(actions, ["SessionIssued", "SessionIssued", "unparsed", "SessionIssued"]);
+}
+
+#[test]
+fn attributes_that_became_a_list_of_pairs_are_read() {
+    let map = event("SessionIssued", &json!({"IdentityID": "i", "SessionID": "s", "ClientIP": "192.0.2.1"}));
+    let pairs = json!([{"key": "IdentityID", "value": "i"}, {"key": "SessionID", "value": "s"}, {"key": "ClientIP", "value": "192.0.2.1"}]);
+    let stored = one(NAME, &event("SessionIssued", &pairs));
+    stored.expect(&[("actor.id", "i"), ("session_id", "s"), ("ip", "192.0.2.1")]);
+    assert_eq!(stored.envelope["attributes"], one(NAME, &map).envelope["attributes"], "written as a streamed event");
+    // A list of anything else is kept as it came, and the event is read all the same.
+    for other in [
+        json!([]),
+        json!(["IdentityID"]),
+        json!([{"key": "IdentityID", "value": "i"}, {"key": "IdentityID", "value": "j"}]),
+    ] {
+        let sent = event("SessionIssued", &other);
+        let stored = one(NAME, &sent);
+        stored.expect(&[("action", "SessionIssued"), ("outcome", "success"), ("actor.id", "")]);
+        assert_eq!(stored.value("attributes.eventAttributes"), &other);
+        comes_back(NAME, &sent);
+    }
+}
+
+#[test]
 fn what_is_not_understood_is_kept() {
     assert_eq!(reason(NAME, r#"{"timestamp":"2026-11-20T12:00:00Z"}"#), "missing_field");
     assert_eq!(reason(NAME, r#"{"name":"","timestamp":"2026-11-20T12:00:00Z"}"#), "missing_field");
