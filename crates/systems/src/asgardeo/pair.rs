@@ -5,8 +5,11 @@
 //!
 //! The two have little in common: neither ids nor names of people and targets are the same in both. So they are the same action where
 //! the action's name is, loosely, and the request; or, since legacy JSON names no request, where they stand side by side and
-//! name the same initiator, at the same time where both are lines. A legacy record of a failure has no twin. What is not certain, as
-//! where one stands between two that it may belong to, stays two records.
+//! name the same initiator, at the same time where both are lines. A legacy record of a failure has no twin.
+//!
+//! One person may do the same several times. Of such a run, one shape after the other, each belongs to the one beside it on the side on
+//! which all of them have one, whichever shape is written first; where one is left over, the times of lines tell to which end it
+//! belongs. What is not certain stays two records.
 
 use crate::catalog::squeeze;
 use crate::moment;
@@ -23,6 +26,10 @@ const NEAR: usize = 8;
 
 /// How far apart two lines of one action are written, microseconds.
 const SOON: i64 = 60 * 1_000_000;
+
+/// Where each of a run may belong to the one before it or to the one behind it, the times tell which if those of the one reading are
+/// farther apart than those of the other by this factor.
+const CLEARLY: u64 = 10;
 
 /// The member that only v2 has.
 const V2: &str = "\"initiatorType\"";
@@ -81,32 +88,14 @@ pub(crate) fn pair<'a>(text: &str, pieces: Vec<Piece<'a>>) -> Vec<Piece<'a>> {
         let text = pieces.get(i)?.text.as_deref().ok()?;
         looks.get(i)?.get_or_init(|| look(text)).as_ref()
     };
-    let mut partner: Vec<Option<usize>> = vec![None; pieces.len()];
-    for (i, piece) in pieces.iter().enumerate() {
-        if !piece.text.as_deref().is_ok_and(|text| v2.find(text.as_bytes()).is_some()) {
-            continue;
-        }
-        let Some(v2) = look_at(i).filter(|look| look.v2) else { continue };
-        let near = (1..=NEAR).flat_map(|step| [i.checked_sub(step), Some(i + step)]).flatten();
-        let free = |j: usize| partner.get(j).is_some_and(Option::is_none);
-        let found: Vec<(usize, Same)> =
-            near.filter(|j| free(*j)).filter_map(|j| Some((j, same(v2, look_at(j)?, j.abs_diff(i) == 1)?))).collect();
-        // By its place alone it may belong to another one just as well.
-        let rival = |j: usize| {
-            let beside = if j > i { i.checked_sub(1) } else { Some(i + 1) };
-            let rival = beside.filter(|k| free(*k)).and_then(&look_at);
-            rival.is_some_and(|other| other.action == v2.action && other.initiator == v2.initiator)
-        };
-        let by_request = found.iter().find(|(_, same)| *same == Same::Request);
-        let found = by_request.or_else(|| found.iter().find(|(j, _)| !rival(*j))).map(|(j, _)| *j);
-        if let Some(j) = found {
-            for (at, with) in [(i, j), (j, i)] {
-                if let Some(place) = partner.get_mut(at) {
-                    *place = Some(with);
-                }
-            }
-        }
-    }
+    let is_v2 = |i: &usize| {
+        let text = pieces.get(*i).and_then(|piece| piece.text.as_deref().ok());
+        text.is_some_and(|text| v2.find(text.as_bytes()).is_some()) && look_at(*i).is_some_and(|look| look.v2)
+    };
+    let all_v2: Vec<usize> = (0..pieces.len()).filter(is_v2).collect();
+    let mut partner = vec![None; pieces.len()];
+    by_request(&all_v2, &mut partner, &look_at);
+    by_place(&all_v2, &mut partner, &look_at);
     let mut out = Vec::with_capacity(pieces.len());
     for (i, piece) in pieces.iter().enumerate() {
         match partner.get(i).copied().flatten() {
@@ -123,22 +112,127 @@ pub(crate) fn pair<'a>(text: &str, pieces: Vec<Piece<'a>>) -> Vec<Piece<'a>> {
     out
 }
 
+/// For each record its partner's place.
+type Partners = [Option<usize>];
+
+fn is_free(partner: &Partners, i: usize) -> bool {
+    partner.get(i).is_some_and(Option::is_none)
+}
+
+fn join(partner: &mut Partners, i: usize, j: usize) {
+    for (at, with) in [(i, j), (j, i)] {
+        if let Some(place) = partner.get_mut(at) {
+            *place = Some(with);
+        }
+    }
+}
+
+/// Pairs records that name the same request, the nearest first.
+fn by_request<'l>(all_v2: &[usize], partner: &mut Partners, look_at: &impl Fn(usize) -> Option<&'l Look>) {
+    for i in all_v2 {
+        let near = (1..=NEAR).flat_map(|step| [i.checked_sub(step), Some(i + step)]).flatten();
+        let found = near.filter(|j| is_free(partner, *j)).find(|j| {
+            let both = look_at(*i).zip(look_at(*j));
+            both.is_some_and(|(v2, other)| same(v2, other) == Some(Same::Request))
+        });
+        if let Some(j) = found {
+            join(partner, *i, j);
+        }
+    }
+}
+
+/// Pairs records that stand side by side, in runs of one action by one person.
+fn by_place<'l>(all_v2: &[usize], partner: &mut Partners, look_at: &impl Fn(usize) -> Option<&'l Look>) {
+    let mut behind = 0;
+    for i in all_v2.iter().copied() {
+        if i < behind || !is_free(partner, i) {
+            continue;
+        }
+        let free = |j: usize| look_at(j).filter(|_| is_free(partner, j));
+        let alike = |j: usize, k: usize| {
+            let both = free(j).zip(free(k));
+            // One that failed has no twin, and is nobody's rival.
+            let sound = both.filter(|(a, b)| !a.failed && !b.failed && a.initiator.is_some());
+            sound.is_some_and(|(a, b)| (&a.action, &a.initiator) == (&b.action, &b.initiator))
+        };
+        let (mut first, mut last) = (i, i);
+        while first > behind && alike(first - 1, first) {
+            first -= 1;
+        }
+        while alike(last, last + 1) {
+            last += 1;
+        }
+        behind = last + 1;
+        let run: Vec<&Look> = (first..=last).filter_map(look_at).collect();
+        for (j, k) in pairs_of(&run) {
+            join(partner, first + j, first + k);
+        }
+    }
+}
+
+/// Which neighbours of a run of one action by one person are one action each.
+fn pairs_of(run: &[&Look]) -> Vec<(usize, usize)> {
+    let belong = |j: usize, k: usize| {
+        let both = run.get(j).zip(run.get(k));
+        both.is_some_and(|(a, b)| same(a, b).or_else(|| same(b, a)) == Some(Same::Place))
+    };
+    let next = |from: usize| (from..run.len().saturating_sub(1)).step_by(2).map(|j| (j, j + 1));
+    if (1..run.len()).all(|k| belong(k - 1, k)) {
+        // One shape after the other: each belongs to the one before it, or each to the one behind it. Times may tell.
+        let apart = |(j, k): (usize, usize)| {
+            let time = |n: usize| run.get(n).and_then(|look| look.at);
+            time(j).zip(time(k)).map(|(a, b)| a.abs_diff(b))
+        };
+        let clearly = |these: usize, those: usize| {
+            let farthest = next(these).map(apart).max().flatten();
+            let nearest = next(those).map(apart).min().flatten();
+            // A time that is missing sorts before all others, and says nothing.
+            let known = next(0).chain(next(1)).all(|pair| apart(pair).is_some());
+            known && farthest.zip(nearest).is_some_and(|(far, near)| far.saturating_mul(CLEARLY) < near)
+        };
+        return match (clearly(0, 1), clearly(1, 0)) {
+            (true, _) => next(0).collect(),
+            (_, true) => next(1).collect(),
+            // No other reading gives all of them their twin.
+            _ if run.len().is_multiple_of(2) => next(0).collect(),
+            _ => Vec::new(),
+        };
+    }
+    // Several of one shape side by side: a v2 record that has a legacy one beside it, and on its other side none that is alike.
+    let mut taken = vec![false; run.len()];
+    let mut pairs = Vec::new();
+    for (i, _) in run.iter().enumerate().filter(|(_, look)| look.v2) {
+        let is_open = |j: usize| taken.get(j).is_some_and(|taken| !taken);
+        let sides = [i.checked_sub(1), Some(i + 1)].map(|side| side.filter(|j| is_open(*j)));
+        let twin = match sides {
+            [Some(only), None] | [None, Some(only)] => belong(i, only).then_some(only),
+            _ => None,
+        };
+        if let Some(j) = twin {
+            taken.iter_mut().enumerate().filter(|(at, _)| [i, j].contains(at)).for_each(|(_, taken)| *taken = true);
+            pairs.push((i, j));
+        }
+    }
+    pairs
+}
+
 /// By what two records are one action.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Same {
     Request,
+    /// Where they stand side by side.
     Place,
 }
 
-fn same(v2: &Look, legacy: &Look, side_by_side: bool) -> Option<Same> {
-    if legacy.v2 || legacy.failed || v2.action != legacy.action {
+fn same(v2: &Look, legacy: &Look) -> Option<Same> {
+    if !v2.v2 || legacy.v2 || legacy.failed || v2.action != legacy.action {
         return None;
     }
     match (&v2.request, &legacy.request) {
         (Some(a), Some(b)) => (a == b).then_some(Same::Request),
         _ => {
             let soon = v2.at.zip(legacy.at).is_none_or(|(a, b)| a.abs_diff(b) <= SOON as u64);
-            let together = side_by_side && soon && v2.initiator.is_some() && v2.initiator == legacy.initiator;
+            let together = soon && v2.initiator.is_some() && v2.initiator == legacy.initiator;
             together.then_some(Same::Place)
         }
     }

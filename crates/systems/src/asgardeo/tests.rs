@@ -363,6 +363,32 @@ fn what_is_not_certainly_one_action_stays_two_records() {
 }
 
 #[test]
+fn each_of_a_run_of_one_action_has_its_own_twin_whichever_shape_is_first() {
+    let new = |n: usize| v2("add-user", &json!({"id": format!("v2-{n}")}));
+    let old = |n: usize| legacy("Add User", &json!({"target": format!("user-{n}")}));
+    for legacy_first in [true, false] {
+        let both = |n: usize| if legacy_first { [old(n), new(n)] } else { [new(n), old(n)] };
+        let body: Vec<String> = (0..5).flat_map(both).collect();
+        let stored = take(NAME, &body.join("\n"));
+        assert_eq!(stored.len(), 5, "legacy first: {legacy_first}");
+        for (n, stored) in stored.iter().enumerate() {
+            stored.expect(&[("id", &format!("v2-{n}")), ("attributes.legacy.target", &format!("user-{n}"))]);
+        }
+        // One left over may be the first or the last, and nothing tells which.
+        assert_eq!(take(NAME, &body[1..].join("\n")).len(), 9, "legacy first: {legacy_first}");
+        assert_eq!(take(NAME, &body[..7].join("\n")).len(), 7, "legacy first: {legacy_first}");
+        // One that failed has no twin, and stands in nobody's way.
+        let failed = legacy("Add User", &json!({"result": "Failed"}));
+        let mended = [&body[..2], &[failed], &body[2..]].concat();
+        assert_eq!(take(NAME, &mended.join("\n")).len(), 6, "legacy first: {legacy_first}");
+        // Beside another action it is a run of its own.
+        let other = v2("add-role", &json!({"id": "role"}));
+        let body = [&body[..4], &[other], &body[4..]].concat();
+        assert_eq!(take(NAME, &body.join("\n")).len(), 6, "legacy first: {legacy_first}");
+    }
+}
+
+#[test]
 fn what_is_left_of_a_pair_is_a_legacy_record_of_its_own() {
     let (new, old) = (v2("add-user", &json!({})), legacy("Add User", &json!({})));
     let pair = take(NAME, &format!("[{new},{old}]")).remove(0);

@@ -269,6 +269,47 @@ fn both_forms_of_one_action_become_one_record_with_both_originals() {
     assert_eq!(stored.iter().map(|s| s.at("id").len().min(2)).collect::<Vec<_>>(), [1, 1, 2]);
 }
 
+/// Lines that name no request. Their times are in milliseconds after the second.
+#[test]
+fn each_of_a_run_of_lines_has_its_own_twin_where_order_or_time_says_which() {
+    let new = |at: u32| {
+        let record = json!({"id": format!("v2-{at}"), "recordedAt": "2026-11-20T12:00:00.200000Z", "initiatorId": "i", "initiatorType": "User", "action": "delete-user"});
+        format!("[2026-11-20 12:00:{:02},{:03}]  INFO {{AUDIT_LOG}} - {record}", at / 1000, at % 1000)
+    };
+    let old = |at: u32| {
+        format!(
+            "[2026-11-20 12:00:{:02},{:03}]  INFO {{AUDIT_LOG}} - Initiator=i Action=Delete-User Target=u-{at} Data={{}} Outcome=Success",
+            at / 1000,
+            at % 1000
+        )
+    };
+    let pairs = |lines: &[String]| {
+        let stored = take(NAME, &lines.join("\n"));
+        let pair = |s: &crate::testing::Stored| {
+            let legacy = s.at("attributes.legacy").split("Target=u-").nth(1).and_then(|rest| rest.split(' ').next());
+            legacy.map(|at| format!("{} {at}", s.at("id")))
+        };
+        (stored.len(), stored.iter().filter_map(pair).collect::<Vec<_>>())
+    };
+    let expected = |pairs: &[&str]| pairs.iter().map(|pair| (*pair).to_owned()).collect::<Vec<_>>();
+    // By their order, when the times say nothing.
+    let run = [old(0), new(0), old(0), new(0)];
+    assert_eq!(pairs(&run).0, 2);
+    let run = [old(0), new(5), old(6), new(11)];
+    assert_eq!(pairs(&run), (2, expected(&["v2-5 0", "v2-11 6"])));
+    // One is left over: by their times, from either end.
+    let run = [old(0), new(5), old(3000), new(3007), old(9000)];
+    assert_eq!(pairs(&run), (3, expected(&["v2-5 0", "v2-3007 3000"])));
+    let run = [new(0), old(2000), new(2004), old(5000), new(5001)];
+    assert_eq!(pairs(&run), (3, expected(&["v2-2004 2000", "v2-5001 5000"])));
+    // Cut at both ends.
+    let run = [new(0), old(2000), new(2004), old(5000)];
+    assert_eq!(pairs(&run), (3, expected(&["v2-2004 2000"])));
+    // Nothing says which.
+    assert_eq!(pairs(&[old(0), new(5), old(9)]), (3, vec![]));
+    assert_eq!(pairs(&[new(0), old(0), new(0)]), (3, vec![]));
+}
+
 #[test]
 fn a_twin_in_a_later_body_is_named() {
     let memory = Memory::default();
