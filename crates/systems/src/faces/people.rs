@@ -5,6 +5,7 @@
 
 use super::Record;
 use super::kind::Kind;
+use crate::ory_nestjs::SUBJECT_SET;
 use event::Field;
 
 /// Where a record names somebody or something.
@@ -111,7 +112,11 @@ pub(super) fn one_person(record: Record<'_>, kind: &Kind) -> Option<Field> {
         _ => user(record, kind).unwrap_or(Actor),
     };
     // What has credentials may be an application.
-    let is_one = place != Target || what(record, Target).is_none_or(is_account);
+    let is_one = match place {
+        Target => what(record, Target).is_none_or(is_account),
+        Second => what(record, Second) != Some(SUBJECT_SET),
+        _ => true,
+    };
     is_one.then(|| place.id())
 }
 
@@ -152,7 +157,8 @@ fn account(record: Record<'_>, kind: &Kind) -> Option<Place> {
     if Target.is_named(record) && (target.is_none_or(is_account) || kind.is("credential-")) {
         return Some(Target);
     }
-    if Second.is_named(record) && what(record, Second).is_none_or(is_user) {
+    // A set of Keto's is not one user, and is whom it was given to all the same.
+    if Second.is_named(record) && what(record, Second).is_none_or(|kind| is_user(kind) || kind == SUBJECT_SET) {
         return Some(Second);
     }
     // A user that is not named is not who acts, nor is who gave away something that is named.

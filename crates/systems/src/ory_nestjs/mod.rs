@@ -10,6 +10,8 @@
 //! * `authz.permission.grant` means two things. A check that passed has `attributes.route`; a tuple that was written
 //!   has `attributes.subject`. They are told apart by `target.type`: `permission check`, or `permission` with the `subject` it was
 //!   given to.
+//! * Such a `subject` is a text, or an object: `{id}`, or Keto's subject set. It is then written as Keto writes it, `{namespace}:{object}#{relation}`, and
+//!   the object stays. A set is those who are in it, and no one person: `subject.type` says so.
 //! * A change never names its actor. Who was signed in for the same `correlationId` did it: `actor.id` is then taken from that
 //!   `auth.success`, which came before it or stands anywhere in the same body, and marked as inferred.
 
@@ -68,6 +70,8 @@ const TARGETS: &[(&str, &str)] = &[
 /// `target.type` of a relation that was asked for, and of one that was written.
 pub(crate) const CHECK: &str = "permission check";
 const PERMISSION: &str = "permission";
+/// `subject.type` of all who have a relation to something.
+pub(crate) const SUBJECT_SET: &str = "subject set";
 
 impl System for OryNestjs {
     fn name(&self) -> &'static str {

@@ -1,10 +1,10 @@
 //! `IamAuditEvent` → envelope.
 
-use super::{CHECK, FIELDS, NAME, NAMED, PERMISSION, TARGETS};
+use super::{CHECK, FIELDS, NAME, NAMED, PERMISSION, SUBJECT_SET, TARGETS};
 use crate::catalog::{self, Entry};
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
-use crate::object::Object;
+use crate::object::{self, Object};
 use crate::{Context, Reason};
 use event::Field;
 use memchr::memmem;
@@ -28,6 +28,7 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     }
     actor(&name, &mut native, context, out);
     target(&name, &mut native, out);
+    subject(&mut native, out);
     out.take_all(&mut native, FIELDS);
     out.rest(native);
     Ok(())
@@ -69,6 +70,41 @@ fn outcome<'a>(native: &mut Object<'a>, known: Option<&'static Entry>, out: &mut
     }
     out.set(Field::Outcome, outcome);
     out.set(Field::Level, level);
+}
+
+/// Whom a relation was given to, where that is no text, and whether it is a set.
+fn subject<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) {
+    let Some(raw) = native.raw("attributes.subject").cloned() else { return };
+    let said = match object::decode(&raw) {
+        Some(text) => Some(text.into_owned()),
+        None => Object::parse(&raw).ok().and_then(|subject| written(&mut subject.into_owned())),
+    };
+    let Some(said) = said.filter(|said| !said.is_empty()) else { return };
+    if said.split_once('#').is_some_and(|(object, relation)| object.contains(':') && !relation.is_empty()) {
+        out.set(Field::SubjectType, SUBJECT_SET);
+    }
+    if raw.starts_with('{') {
+        out.set(Field::SubjectId, said);
+    }
+}
+
+/// A subject as Keto writes it.
+fn written(subject: &mut Object<'_>) -> Option<String> {
+    if let Some(id) = ["id", "subject_id", "subjectId"].iter().find_map(|name| subject.text(name)) {
+        return Some(id.into_owned());
+    }
+    for name in ["subject_set", "subjectSet"] {
+        if let Some(set) = subject.inner(name) {
+            return of_set(set);
+        }
+    }
+    of_set(subject)
+}
+
+fn of_set(set: &mut Object<'_>) -> Option<String> {
+    let mut part = |name: &str| set.text(name).map(Cow::into_owned).filter(|text| !text.is_empty());
+    let object = format!("{}:{}", part("namespace")?, part("object")?);
+    Some(part("relation").map_or_else(|| object.clone(), |relation| format!("{object}#{relation}")))
 }
 
 /// Remembers who was signed in, or looks it up for a record that does not say who acted.

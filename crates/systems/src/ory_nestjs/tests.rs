@@ -101,6 +101,35 @@ fn a_check_is_not_a_grant() {
 }
 
 #[test]
+fn a_subject_that_is_an_object_is_written_as_keto_writes_it() {
+    let set = json!({"namespace": "groups", "object": "admins", "relation": "member"});
+    for (subject, id, kind) in [
+        (set.clone(), "groups:admins#member", "subject set"),
+        (json!({"subject_set": set}), "groups:admins#member", "subject set"),
+        (json!("groups:admins#member"), "groups:admins#member", "subject set"),
+        (json!({"namespace": "user", "object": "bob", "relation": ""}), "user:bob", ""),
+        (json!({"id": "bob"}), "bob", ""),
+        (json!({"subject_id": "user:bob"}), "user:bob", ""),
+        // What says nobody is kept and names nobody.
+        (json!({}), "", ""),
+        (json!({"namespace": "groups"}), "", ""),
+        (json!({"subject_set": "x"}), "", ""),
+        (json!(["bob"]), "", ""),
+        (json!(7), "", ""),
+    ] {
+        let relation = json!({"namespace": "groups", "relation": "member", "object": "billing", "subject": subject});
+        let sent = event("authz.permission.grant", "success", &json!({"attributes": relation}));
+        let stored = one(NAME, &sent);
+        stored.expect(&[("target.id", "groups:billing#member"), ("target.type", "permission")]);
+        stored.expect(&[("subject.id", id), ("subject.type", kind)]);
+        if !subject.is_string() {
+            assert_eq!(stored.value("attributes.attributes.subject"), &subject, "it stays as it came");
+        }
+        comes_back(NAME, &sent);
+    }
+}
+
+#[test]
 fn whoever_was_signed_in_made_the_change() {
     let by = |name: &str, at: &str, more: Value| {
         let mut event: Value = serde_json::from_str(&event(name, "success", &more)).unwrap();

@@ -206,6 +206,37 @@ fn a_grant_to_a_user_is_no_new_user() {
 }
 
 #[test]
+fn a_relation_of_keto_is_given_to_its_subject_whether_that_is_a_text_or_an_object() {
+    let grant = |subject: Value| {
+        one(
+            "ory-nestjs",
+            &json!({
+                "timestamp": "2026-11-20T12:00:00.000Z", "event": "authz.permission.grant", "tenant": "demo", "actorId": ADMIN, "result": "success",
+                "attributes": { "namespace": "reports", "relation": "view", "object": "q3", "subject": subject },
+            })
+            .to_string(),
+        )
+        .envelope
+    };
+    let types = ["User Management: Assign Privileges", "User Access Management: Assign Privileges"];
+    for subject in [json!(VICTIM), json!({ "id": VICTIM }), json!({ "subject_id": VICTIM })] {
+        about(&grant(subject), types, VICTIM);
+    }
+    let set = grant(json!({ "namespace": "groups", "object": "admins", "relation": "member" }));
+    about(&set, types, "groups:admins#member");
+    for event in ocsf(&set) {
+        assert_eq!(
+            (&event["user"]["type_id"], &event["user"]["type"]),
+            (&json!(99), &json!("subject set")),
+            "{event:#}"
+        );
+        assert_eq!(event["privileges"], json!(["view reports:q3#view"]), "{event:#}");
+    }
+    // One that names nobody is nobody, and not the administrator.
+    about(&grant(json!({ "namespace": "groups" })), types, "");
+}
+
+#[test]
 fn who_is_let_in_again_is_not_the_administrator() {
     let failures = |path: &str| keycloak("DELETE", "USER_LOGIN_FAILURE", path);
     let types = ["User Management: Unlock", "Account Change: Unlock"];
