@@ -46,6 +46,14 @@ pub(super) fn render(record: Record<'_>, _: &Given<'_>) -> Value {
     if name == record.action() {
         placed.push(Field::Action);
     }
+    // Of some only the identity is known; they are no system for that.
+    if initiator == Place::Actor
+        && !out.contains_key("initiatorId")
+        && let Some(identity) = record.text(Field::ActorIdentityId)
+    {
+        out.insert("initiatorId".to_owned(), identity.into());
+        placed.push(Field::ActorIdentityId);
+    }
     let unsaid = if out.contains_key("initiatorId") { USER } else { SYSTEM };
     out.entry("initiatorId").or_insert_with(|| SYSTEM.into());
     out.entry("initiatorType").or_insert_with(|| unsaid.into());

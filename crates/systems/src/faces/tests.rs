@@ -499,9 +499,13 @@ fn another_systems_record_goes_in_again_and_comes_out_as_it_went_in() {
                     Field::Identifier => &[Field::Email, Field::Username],
                     Field::SessionId => &[Field::SessionRefId],
                     // And whom it is about, whoever acts.
-                    Field::ActorId | Field::TargetId if reader != "cloudevents" => {
-                        &[Field::ActorId, Field::TargetId, Field::SubjectId, Field::SessionUserId]
-                    }
+                    Field::ActorId | Field::TargetId if reader != "cloudevents" => &[
+                        Field::ActorId,
+                        Field::ActorIdentityId,
+                        Field::TargetId,
+                        Field::SubjectId,
+                        Field::SessionUserId,
+                    ],
                     _ => &[],
                 };
                 let same = read == stored.at(path) || others.iter().any(|other| read == stored.at(other.spec().path));

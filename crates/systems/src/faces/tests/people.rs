@@ -267,6 +267,12 @@ fn orys_identity_is_whom_the_event_is_about() {
 fn who_is_named_is_no_system_to_asgardeo() {
     let v2 = shown("asgardeo", &keycloak("CREATE", "USER", &format!("users/{VICTIM}")));
     assert_eq!((&v2["initiatorId"], &v2["initiatorType"]), (&json!(ADMIN), &json!("User")));
+    // Nor is one of whom only the identity is known.
+    let mut row = contember("global_role_grant");
+    row["actor"] = json!({ "identity_id": "identity-1" });
+    let v2 = shown("asgardeo", &row);
+    assert_eq!((&v2["initiatorId"], &v2["initiatorType"]), (&json!("identity-1"), &json!("User")), "{v2:#}");
+    assert_eq!(v2["data"]["actor"], Value::Null, "it is not said twice");
     let v2 = shown("asgardeo", &json!({ "source": "x", "action": "nightly" }));
     assert_eq!((&v2["initiatorId"], &v2["initiatorType"]), (&json!("System"), &json!("System")));
 }
