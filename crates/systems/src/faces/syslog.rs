@@ -7,7 +7,7 @@
 //! Every field stands in the structured data under its envelope path. 32473 is the enterprise number set aside for
 //! documentation (RFC 5612): nobody has registered one for this program. In values `"`, `\` and `]` have a backslash before
 //! them, as the RFC says, and a control character is `\uXXXX`, so that no value can end the line. The sentence is for people;
-//! it says nothing that is not in a field.
+//! it says nothing that is not in a field, and has a backslash before a backslash, so that it tells one from a control character.
 
 use super::{Given, Record, escape};
 use event::Field;
@@ -63,7 +63,11 @@ pub(super) fn render(record: Record<'_>, given: &Given<'_>) -> String {
         out.push('\u{feff}');
     }
     for c in sentence.chars() {
-        if escape::is_control(c) { escape::write_control(&mut out, c) } else { out.push(c) }
+        match c {
+            '\\' => out.push_str("\\\\"),
+            c if escape::is_control(c) => escape::write_control(&mut out, c),
+            c => out.push(c),
+        }
     }
     out
 }

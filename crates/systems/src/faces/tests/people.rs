@@ -278,6 +278,16 @@ fn who_is_named_is_no_system_to_asgardeo() {
 }
 
 #[test]
+fn a_sentence_of_syslog_tells_a_backslash_from_a_control_character() {
+    let sentence = |message: &str| {
+        let line = super::shown("syslog", &json!({ "action": "x", "message": message }));
+        line.rsplit_once("] ").unwrap().1.to_owned()
+    };
+    assert_eq!(sentence("a\nb"), "a\\u000ab");
+    assert_eq!(sentence("a\\u000ab"), "a\\\\u000ab");
+}
+
+#[test]
 fn a_line_of_cef_names_a_product_always() {
     let line = super::shown("cef", &json!({ "action": "login" }));
     assert!(line.starts_with("CEF:0|Indelible|unknown|"), "{line}");
