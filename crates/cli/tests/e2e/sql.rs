@@ -210,3 +210,65 @@ fn long_texts_beside_many_rows_end_no_thread() {
     let log = server.stop().logs();
     assert!(!log.contains("panicked"), "{log}");
 }
+
+/// Texts of 1 MiB made much longer: more than an array holds where all of a batch were made at once.
+#[test]
+fn long_texts_that_are_multiplied_end_no_thread() {
+    let server = Server::start(&[("SCRUB_SHARE", "0")]);
+    let size = (1 << 20) - 600;
+    let long: Vec<Value> = (0..12)
+        .map(|i| json!({ "id": format!("b{i}"), "log": "event", "action": "long", "message": "m".repeat(size) }))
+        .collect();
+    server.admin.write("acme", &long);
+    let short: Vec<Value> =
+        (0..500).map(|i| json!({ "id": format!("s{i}"), "log": "event", "action": "short", "message": "s" })).collect();
+    server.admin.write("acme", &short);
+    for (sql, answer) in [
+        ("select max(length(repeat(message, 200))) from records", json!(200 * size)),
+        (
+            "select max(octet_length(rpad(message, 15000, action) || message || repeat(message, 100))) from records",
+            json!(15_000 + 101 * size),
+        ),
+        ("select count(*) from (select repeat(message, 200) m from records) where m > 'a'", json!(512)),
+        (
+            "select count(*) from records where octet_length(replace(message, 'm', 'mmmmmmmmmmmmmmmmmmmmmmmm')) > 20000000",
+            json!(12),
+        ),
+        (
+            "select max(octet_length(coalesce(nullif(id, id), (select repeat(message, 200) from records where id = 'b1')))) from records",
+            json!(200 * size),
+        ),
+        (
+            "select max(octet_length(a.all) + octet_length(b.id)) from (select string_agg(message, '') as all from records where action = 'long') a cross join records b where b.action = 'long'",
+            json!(12 * size + 3),
+        ),
+    ] {
+        let reply = post(&server, "acme", sql);
+        if reply.status == 200 {
+            assert_eq!(reply.json()["rows"][0][0], answer, "{sql}");
+            continue;
+        }
+        // On a machine that has much else to do it may take too long, and that is all.
+        let problem = reply.problem(400, "limit");
+        assert!(problem["detail"].as_str().unwrap().contains("took longer"), "{sql}: {problem}");
+    }
+    for (sql, why) in [
+        ("select repeat(message, 30) from records", "256 MiB of memory"),
+        (
+            "select array_to_string(string_to_array(message, null), message) from records where id = 'b1'",
+            "`array_to_string` could make",
+        ),
+        ("select replace(message, '', message) from records", "`replace` could make"),
+        ("select regexp_replace(message, 'm', message, 'g') from records", "`regexp_replace` could make"),
+        ("select message, unnest(string_to_array(message, null)) from records", "`unnest` could make"),
+    ] {
+        let problem = post(&server, "acme", sql).problem(400, "limit");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(why) || detail.contains("took longer"), "{sql}: {problem}");
+        assert!(!detail.contains("could make") || detail.contains("length(message) < 10000"), "{sql}: {problem}");
+    }
+    let short = "select distinct upper(repeat(message, 3)) from records where length(message) < 10";
+    assert_eq!(server.admin.sql("acme", short), [json!(["SSS"])]);
+    let log = server.stop().logs();
+    assert!(!log.contains("panicked"), "{log}");
+}

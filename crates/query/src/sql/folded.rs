@@ -22,9 +22,6 @@ use std::fmt;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
-/// Rows given on at a time.
-const BATCH: usize = 8192;
-
 /// A view's rows, once made, and the memory they count as.
 #[derive(Debug, Default)]
 pub(super) struct Folded(OnceCell<(RecordBatch, MemoryReservation)>);
@@ -110,10 +107,14 @@ impl ExecutionPlan for FoldedScan {
         let (view, context, mapping) = (self.view, Arc::clone(&self.context), self.mapping.clone());
         let (cell, projection) = (Arc::clone(&self.cell), self.projection.clone());
         let batches = stream::once(async move {
+            let run = Arc::clone(&context.run);
             let (all, _) = cell.0.get_or_try_init(|| make(view, context, mapping, &task)).await?;
             let shown = all.project(&projection)?;
-            let starts = (0..shown.num_rows()).step_by(BATCH);
-            let slices: Vec<_> = starts.map(|at| Ok(shown.slice(at, BATCH.min(shown.num_rows() - at)))).collect();
+            let rows = task.session_config().batch_size();
+            let starts = (0..shown.num_rows()).step_by(rows);
+            let slices: Vec<_> = starts.map(|at| shown.slice(at, rows.min(shown.num_rows() - at))).collect();
+            slices.iter().try_for_each(|slice| run.fits_read(slice))?;
+            let slices = slices.into_iter().map(Ok);
             Ok::<_, DataFusionError>(stream::iter(slices))
         });
         let schema = self.schema();

@@ -1,8 +1,8 @@
 //! SQL: one read-only query over a tenant's views, on DataFusion, within limits.
 //!
 //! Owns: what statements are taken (`parse`, `dialect`, `plan`, `cost`), the views as tables (`table`, `pushdown`, `scan`,
-//! `folded`), how one runs and is ended (here, `watch`), its answer in JSON, CSV and Arrow (`answer`), and its errors in words a
-//! person can use (`error`). Not here: what a view's columns are (`lang::views`), pages and counts (`engine`,
+//! `folded`), how one runs and is ended (here, `watch`), how much it computes at a time (`batches`, `made`), its answer in JSON, CSV and
+//! Arrow (`answer`), and its errors in words a person can use (`error`). Not here: what a view's columns are (`lang::views`), pages and counts (`engine`,
 //! `aggregate`), HTTP.
 //!
 //! What a statement can reach is decided by what exists, not by what is forbidden: names are looked up among
@@ -11,11 +11,13 @@
 //! expression touches the threads that take records in.
 
 mod answer;
+mod batches;
 mod cost;
 mod dialect;
 mod error;
 mod folded;
 mod functions;
+mod made;
 mod parse;
 mod plan;
 mod pushdown;
@@ -27,6 +29,7 @@ pub use answer::SqlAnswer;
 
 use crate::deadline::Deadline;
 use crate::engine::{Access, Engine, Error, Result};
+use batches::Batches;
 use catalog::Tenant;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
@@ -55,12 +58,13 @@ impl Default for SqlLimits {
     }
 }
 
-/// One statement under way: whether it is still wanted, and what went wrong beneath DataFusion.
+/// One run of a statement: whether it is still wanted, how many rows it computes at a time, and what went wrong beneath DataFusion.
 #[derive(Debug)]
 struct Run {
     /// The time is looked after where the statement is waited for.
     wanted: Deadline,
     failed: Mutex<Option<Error>>,
+    batches: Batches,
 }
 
 impl Run {
@@ -80,13 +84,13 @@ impl Run {
 
 /// Ends the statement when its caller goes away.
 struct Guard {
-    run: Arc<Run>,
+    wanted: Deadline,
     task: tokio::task::AbortHandle,
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.run.wanted.stop();
+        self.wanted.stop();
         self.task.abort();
     }
 }
@@ -131,17 +135,17 @@ impl Engine {
     /// [`Error::Store`] where reading failed.
     pub async fn sql(&self, tenant: &Arc<Tenant>, sql: &str, access: Access, limits: &SqlLimits) -> Result<SqlAnswer> {
         parse::check_text(sql)?;
-        let run = Arc::new(Run { wanted: Deadline::while_wanted(), failed: Mutex::default() });
+        let wanted = Deadline::while_wanted();
         let work = execute(
             Arc::clone(&self.store),
             Arc::clone(tenant),
             sql.to_owned(),
             access,
             limits.clone(),
-            Arc::clone(&run),
+            wanted.clone(),
         );
         let task = runtime()?.spawn(work);
-        let _guard = Guard { run: Arc::clone(&run), task: task.abort_handle() };
+        let _guard = Guard { wanted, task: task.abort_handle() };
         match tokio::time::timeout(limits.time, task).await {
             Ok(Ok(answer)) => answer,
             // A panic in there is a defect of ours or of DataFusion's; the server goes on.
@@ -164,18 +168,28 @@ async fn execute(
     sql: String,
     access: Access,
     limits: SqlLimits,
-    run: Arc<Run>,
+    wanted: Deadline,
 ) -> Result<SqlAnswer> {
     let statement = parse::parse(&sql)?;
     let snapshot = Arc::new(store.snapshot(&tenant, None));
     let now = store.now();
-    let tables = table::Tables::new(snapshot, access, now, Arc::clone(&run));
-    let mut session = plan::Session::new(tables, &limits, now, Arc::clone(&run))?;
-    let result = collect(&mut session, statement, &limits).await;
-    // Reading errors come back as themselves.
-    match run.failed.lock().take() {
-        Some(failed) if result.is_err() => Err(failed),
-        _ => result,
+    let mut rows = batches::ROWS;
+    loop {
+        let run = Arc::new(Run { wanted: wanted.clone(), failed: Mutex::default(), batches: Batches::of(rows) });
+        let tables = table::Tables::new(Arc::clone(&snapshot), access, now, Arc::clone(&run));
+        let mut session = plan::Session::new(tables, &limits, now, Arc::clone(&run))?;
+        let result = collect(&mut session, statement.clone(), &limits).await;
+        if result.is_ok() {
+            return result;
+        }
+        // Reading errors come back as themselves.
+        if let Some(failed) = run.failed.lock().take() {
+            return Err(failed);
+        }
+        match run.batches.fewer() {
+            Some(fewer) => rows = fewer,
+            None => return result,
+        }
     }
 }
 

@@ -3,9 +3,11 @@
 //! Owns the session, made anew for each statement: the views as tables, the list of functions, a memory pool
 //! of the statement's own, no disk, no object store, no catalog, and the time that `now()` is.
 
+use super::batches::REPEATING;
 use super::cost;
 use super::error::readable;
 use super::functions::{functions, settings};
+use super::made;
 use super::table::Tables;
 use super::watch;
 use super::{Run, SqlLimits};
@@ -37,13 +39,7 @@ pub(super) struct Session {
     tables: Tables,
     limits: SqlLimits,
     run: Arc<Run>,
-    /// Whether the statement puts one value beside many rows.
-    repeats: bool,
 }
-
-/// Rows of a batch where one value is put beside each of them, as in joins: of a text of 1 MiB, the longest, that makes 256 MiB at
-/// once, which no counter of memory sees, and in the 8,192 rows of other batches more than an array holds.
-const REPEATING: usize = 256;
 
 impl Session {
     /// A session over these tables, in which it is `now`.
@@ -67,7 +63,7 @@ impl Session {
             .with_runtime_env(runtime)
             .with_execution_props(props)
             .build();
-        Ok(Session { state, tables, limits: limits.clone(), run, repeats: false })
+        Ok(Session { state, tables, limits: limits.clone(), run })
     }
 
     /// The statement's memory.
@@ -77,12 +73,7 @@ impl Session {
 
     /// What it is executed with.
     pub(super) fn task(&self) -> Arc<TaskContext> {
-        let task = TaskContext::from(&self.state);
-        if !self.repeats {
-            return Arc::new(task);
-        }
-        let config = self.state.config().clone().with_batch_size(REPEATING);
-        Arc::new(task.with_session_config(config))
+        Arc::new(TaskContext::from(&self.state))
     }
 
     /// Plans a query that `parse` let through.
@@ -96,12 +87,19 @@ impl Session {
             planner.sql_statement_to_plan(statement).map_err(|e| readable(&e, &self.limits))?
         };
         cost::check(&logical)?;
-        self.repeats = cost::repeats(&logical);
+        let repeats = cost::repeats(&logical);
+        if repeats {
+            self.run.batches.at_most(REPEATING);
+        }
+        // Filters and joins put together batches of this size, whatever size they are given.
+        let config = self.state.config().clone().with_batch_size(self.run.batches.rows());
+        *self.state.config_mut() = config;
         let failed = |e| readable(&e, &self.limits);
         let optimised = self.state.optimize(&logical).map_err(failed)?;
-        let watched = watch::conditions(optimised, &self.run).map_err(failed)?;
+        let bounded = made::bounded(optimised, &self.run).map_err(failed)?;
+        let watched = watch::conditions(bounded, &self.run).map_err(failed)?;
         let physical = self.state.query_planner().create_physical_plan(&watched, &self.state).await.map_err(failed)?;
-        watch::nodes(physical, &self.run, self.limits.memory_bytes).map_err(failed)
+        watch::nodes(physical, &self.run, self.limits.memory_bytes, repeats).map_err(failed)
     }
 }
 

@@ -299,6 +299,9 @@ impl ExecutionPlan for ViewScan {
             });
             let (feed, found) = read.await.map_err(|e| DataFusionError::Execution(format!("the scan ended: {e}")))?;
             let found = found.map_err(|e| run.fail(e))?;
+            if let Some(batch) = &found {
+                run.fits_read(batch)?;
+            }
             Ok(found.map(|batch| (batch, (feed, run))))
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.shared.mapping.schema), batches)))

@@ -1,10 +1,11 @@
-//! Ending what computes for long without reading: joins.
+//! Ending what computes for long without reading, and what makes much of little: joins, windows, lists that are unnested.
 //!
 //! A join of a few thousand rows with themselves has billions of pairs, and DataFusion looks at all pairs of a
 //! batch before anybody else has a say. So a join's condition is wrapped in a function that fails once nobody
 //! wants the answer any more, and what a join gives passes a stream that fails then too.
 
 use super::Run;
+use super::batches;
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
@@ -50,7 +51,8 @@ pub(super) fn conditions(plan: LogicalPlan, run: &Arc<Run>) -> PlanResult<Logica
     .data()
 }
 
-/// Wraps the nodes of a physical plan that can make much of little.
+/// Wraps the nodes of a physical plan that can make much of little. Where the statement repeats values, what aggregates collected is
+/// looked at before it is: texts of many rows in one.
 ///
 /// # Errors
 /// None in practice: a node is only put between two others.
@@ -58,26 +60,31 @@ pub(super) fn nodes(
     plan: Arc<dyn ExecutionPlan>,
     run: &Arc<Run>,
     memory_bytes: usize,
+    repeats: bool,
 ) -> PlanResult<Arc<dyn ExecutionPlan>> {
+    let watched = |input: Arc<dyn ExecutionPlan>, limit: Limit| -> Arc<dyn ExecutionPlan> {
+        Arc::new(Watched { input, run: Arc::clone(run), limit })
+    };
     plan.transform_up(|plan| {
         let texts = window_texts(plan.as_ref());
-        if !texts.is_empty() {
-            let inputs = plan.children().into_iter().map(|input| {
-                let limit = Some((texts.clone(), memory_bytes));
-                let watched: Arc<dyn ExecutionPlan> =
-                    Arc::new(Watched { input: Arc::clone(input), run: Arc::clone(run), limit });
-                watched
-            });
-            let inputs = inputs.collect();
-            let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-            return Ok(Transformed::yes(plan.replace_children(inputs, options)?));
-        }
-        let grows = plan.children().len() > 1 || plan.name() == "UnnestExec";
-        if !grows {
-            return Ok(Transformed::no(plan));
-        }
-        let watched: Arc<dyn ExecutionPlan> = Arc::new(Watched { input: plan, run: Arc::clone(run), limit: None });
-        Ok(Transformed::yes(watched))
+        let before = match plan.name() {
+            "UnnestExec" => Some(Limit::Unnested),
+            _ => (!texts.is_empty()).then_some(Limit::Window(texts, memory_bytes)),
+        };
+        let plan = match before {
+            Some(limit) => {
+                let inputs =
+                    plan.children().into_iter().map(|input| watched(Arc::clone(input), limit.clone())).collect();
+                plan.replace_children(inputs, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))?
+            }
+            None => plan,
+        };
+        Ok(match plan.name() {
+            "AggregateExec" if repeats => Transformed::yes(watched(plan, Limit::Fits)),
+            "UnnestExec" => Transformed::yes(watched(plan, Limit::None)),
+            _ if plan.children().len() > 1 => Transformed::yes(watched(plan, Limit::None)),
+            _ => Transformed::yes(plan),
+        })
     })
     .data()
 }
@@ -149,8 +156,19 @@ fn longest(batch: &RecordBatch, columns: &[usize]) -> usize {
 struct Watched {
     input: Arc<dyn ExecutionPlan>,
     run: Arc<Run>,
-    /// Columns of which the longest text may come to so many bytes for all rows together.
-    limit: Option<(Vec<usize>, usize)>,
+    limit: Limit,
+}
+
+/// What is looked at in the batches of a node.
+#[derive(Debug, Clone)]
+enum Limit {
+    None,
+    /// The longest text in these columns may come to so many bytes for all rows together.
+    Window(Vec<usize>, usize),
+    /// Each row comes once for each item of its longest list.
+    Unnested,
+    /// Each value may be beside all rows of a batch.
+    Fits,
 }
 
 impl fmt::Debug for Watched {
@@ -213,14 +231,26 @@ impl ExecutionPlan for Watched {
             if run.stopped() {
                 return Err(stopped());
             }
-            if let (Some((columns, bytes)), Ok(batch)) = (&limit, &batch) {
-                rows += batch.num_rows();
-                most = most.max(longest(batch, columns));
-                if rows.saturating_mul(most) > *bytes {
-                    return Err(DataFusionError::ResourcesExhausted("a window repeats a long text".to_owned()));
+            let Ok(batch) = batch else { return batch };
+            match &limit {
+                Limit::None => {}
+                Limit::Window(columns, bytes) => {
+                    rows += batch.num_rows();
+                    most = most.max(longest(&batch, columns));
+                    if rows.saturating_mul(most) > *bytes {
+                        return Err(DataFusionError::ResourcesExhausted("a window repeats a long text".to_owned()));
+                    }
                 }
+                Limit::Unnested => {
+                    // All columns are put beside each item; a list itself is not, but each of its items is.
+                    let items = batch.columns().iter().map(|c| batches::items(c.as_ref())).max().unwrap_or(0);
+                    let texts = batch.columns().iter().filter(|c| !matches!(c.data_type(), DataType::List(_)));
+                    let most = texts.map(|c| batches::longest(c.as_ref())).max().unwrap_or(0);
+                    run.fits(items, most, "`unnest`")?;
+                }
+                Limit::Fits => run.fits(batch.num_rows(), batches::longest_of(&batch), "an aggregate")?,
             }
-            batch
+            Ok(batch)
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, checked)))
     }
