@@ -99,8 +99,26 @@ static ANCHOR_SEARCH: LazyLock<AhoCorasick> = LazyLock::new(|| {
         .expect("constant patterns")
 });
 
+/// How often a text is looked at, at most, so that one that was made for it costs no more.
+const LOOKS: usize = 16;
+
 /// Takes secrets out of `text`; `None` where nothing was found.
+///
+/// What stands right behind a secret may be the rest of a longer one, which shows only when the mark is in its place: so what is found
+/// in is looked at again until nothing is found, and scrubbing what is scrubbed changes nothing.
 pub(super) fn scrub(text: &str, rules: &Rules, rule: &mut dyn FnMut(Cow<'static, str>)) -> Option<String> {
+    let mut out = look(text, rules, rule)?;
+    for _ in 1..LOOKS {
+        match look(&out, rules, rule) {
+            Some(next) if next != out => out = next,
+            _ => break,
+        }
+    }
+    Some(out)
+}
+
+/// Takes out what one look finds.
+fn look(text: &str, rules: &Rules, rule: &mut dyn FnMut(Cow<'static, str>)) -> Option<String> {
     let mut cuts: Vec<(Range<usize>, Cow<'static, str>)> = Vec::new();
     // A name inside a value that goes is none. Two inside one name (`api_key_cookie`) may each say how far its value goes.
     let mut cut = 0..0;
