@@ -122,20 +122,21 @@ fn login<'a>(log: &str, actor: &mut Object<'a>, out: &mut Envelope<'a>) {
 }
 
 fn targets<'a>(log: &str, native: &mut Object<'a>, out: &mut Envelope<'a>) {
-    // Most records have none.
-    let Some(targets) = native.standing("target").filter(|targets| targets.starts_with('[')) else { return };
+    // Most records have none. What was passed on may have one that is in no list any more.
+    let Some(targets) = native.standing("target").filter(|targets| targets.starts_with(['[', '{'])) else { return };
+    let listed = targets.starts_with('[');
     let mut places = [
         [Field::TargetId, Field::TargetType, Field::TargetName],
         [Field::SubjectId, Field::SubjectType, Field::SubjectName],
     ]
     .into_iter();
     let mut list = Reader::new(targets);
-    if list.open(b'[').is_err() {
+    if listed && list.open(b'[').is_err() {
         return;
     }
-    for position in 0..TARGETS {
+    for position in 0..if listed { TARGETS } else { 1 } {
         // A list that breaks off is found out once it stands in the envelope.
-        if !list.element(position == 0).unwrap_or(false) {
+        if listed && !list.element(position == 0).unwrap_or(false) {
             break;
         }
         let mut ahead = list.clone();

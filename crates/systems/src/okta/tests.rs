@@ -91,6 +91,15 @@ fn severities_are_levels() {
 }
 
 #[test]
+fn a_target_that_is_in_no_list_is_the_target() {
+    let mut sent = entry("user.lifecycle.suspend");
+    sent["target"] = json!({"id": "00u2", "type": "User", "alternateId": "bob@example.com", "displayName": "Bob"});
+    let stored = one(NAME, &sent.to_string());
+    stored.expect(&[("target.id", "00u2"), ("target.type", "User"), ("target.name", "Bob")]);
+    assert_eq!(stored.value("attributes.target"), &sent["target"]);
+}
+
+#[test]
 fn targets_are_named_and_stay_a_list() {
     let mut sent = entry("application.user_membership.add");
     sent["target"] = json!([
