@@ -162,6 +162,7 @@ where
     let outbound = Outbound::new(settings.outbound_proxy.as_deref(), settings.outbound_ca_file.as_deref())?;
     let options = Options {
         trusted_proxies: settings.trusted_proxies.clone(),
+        connections_per_address: settings.connections_per_address,
         fetch: Arc::new(outbound),
         public_ledger: settings.public_ledger,
         query_time: Duration::from_secs(settings.query_seconds),

@@ -8,7 +8,8 @@
 //! 3. `flush_mib` is at least 1 and less than `tail_mib`; `tail_mib` is at most 65536.
 //! 4. `compaction_share` is from 0.01 to 1.
 //! 5. `checkpoint_ms` is from 100 to 60000.
-//! 6. `max_connections` is from 16 to 1000000, `client_seconds` and `query_seconds` from 1 to 3600.
+//! 6. `max_connections` is from 16 to 1000000, `connections_per_address` from 1 to that, `client_seconds` and `query_seconds` from 1 to
+//!    3600.
 //! 7. `scrub_share` is from 0 to 1, `scrub_hours` from 0.0001 to 8784 (a year).
 
 use crate::Done;
@@ -51,6 +52,8 @@ pub struct Settings {
     pub public_ledger: bool,
     /// Connections at the same time; more are refused with 503.
     pub max_connections: usize,
+    /// Of them those of one address, loopback too; three quarters for any but loopback if absent. Not of `trusted_proxies`.
+    pub connections_per_address: Option<usize>,
     /// Seconds a client may take to send a header or a body, to take any byte of an answer, and to ask again.
     pub client_seconds: u64,
     /// Seconds that a page, a count or a look-up may take.
@@ -87,6 +90,7 @@ impl Default for Settings {
             outbound_ca_file: None,
             public_ledger: true,
             max_connections: 10_240,
+            connections_per_address: None,
             client_seconds: 60,
             query_seconds: 30,
             flush_mib: 128,
@@ -167,7 +171,7 @@ pub fn run(args: &ConfigArgs) -> Done {
     }
 }
 
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 21] = [
     "data",
     "listen",
     "host",
@@ -177,6 +181,7 @@ const NAMES: [&str; 20] = [
     "outbound_ca_file",
     "public_ledger",
     "max_connections",
+    "connections_per_address",
     "client_seconds",
     "query_seconds",
     "flush_mib",
@@ -305,6 +310,14 @@ fn validate(s: &Settings) -> Result<(), String> {
             s.max_connections, s.client_seconds
         ));
     }
+    if let Some(each) = s.connections_per_address
+        && !(1..=s.max_connections).contains(&each)
+    {
+        return Err(format!(
+            "`connections_per_address` is {each}; it is from 1 to `max_connections`, which is {}",
+            s.max_connections
+        ));
+    }
     if !(1..=3600).contains(&s.query_seconds) {
         return Err(format!("`query_seconds` is {}; it is from 1 to 3600", s.query_seconds));
     }
@@ -380,6 +393,8 @@ mod tests {
             ("flsh_mib = 3", "flsh_mib"),
             ("compaction_share = 7.0", "compaction_share"),
             ("max_connections = 3", "max_connections"),
+            ("connections_per_address = 0", "connections_per_address"),
+            ("max_connections = 20\nconnections_per_address = 21", "connections_per_address"),
             ("client_seconds = 0", "client_seconds"),
             ("query_seconds = 0", "query_seconds"),
             ("scrub_share = 2", "scrub_share"),

@@ -46,6 +46,8 @@ const REVOCATIONS_AT_ONCE: usize = 32;
 pub struct Options {
     /// Peers whose `X-Request-Id` is believed, beside this machine itself.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Connections that one address may have, loopback too; three quarters of all for any but loopback if absent. Not of the proxies.
+    pub connections_per_address: Option<usize>,
     /// Whether checkpoints, tiles and entries are served without a key. They hold no personal data.
     pub public_ledger: bool,
     /// How long a client may take to send a header or a body, to take any byte of an answer, and to ask again

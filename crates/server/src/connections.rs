@@ -1,11 +1,12 @@
 //! Connections: how many there are, how long a client may take, and their orderly end.
 //!
-//! Owns accepting. A connection beyond the limit is told so and closed; one whose client sends no header, takes
+//! Owns accepting. A connection beyond the limit, or beyond its address's share of it ([`crate::shares`]), is told so and closed; one whose client sends no header, takes
 //! no byte of its answer, or asks nothing for `client_patience`, is closed. Not here: bodies
 //! ([`crate::body`]) and what is asked ([`crate::router`]).
 
 use crate::app::{App, router};
 use crate::gone::Client;
+use crate::shares::Shares;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
 use hyper::server::conn::http1;
@@ -40,6 +41,7 @@ const AFTER_FAILURE: Duration = Duration::from_millis(100);
 /// Accepts and serves connections, at most `most` at a time, until `stop`; then open requests are finished.
 pub async fn serve(listener: TcpListener, app: App, most: usize, mut stop: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(most));
+    let shares = Shares::new(most, app.options.connections_per_address, app.options.trusted_proxies.clone());
     let refusals = Arc::new(Semaphore::new(REFUSED_AT_ONCE));
     // Every connection holds one end of this: when all are dropped, none is left.
     let (alive, mut all_gone) = tokio::sync::mpsc::channel::<()>(1);
@@ -63,7 +65,8 @@ pub async fn serve(listener: TcpListener, app: App, most: usize, mut stop: watch
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+        let share = shares.take(peer.ip());
+        let Some(place) = share.and_then(|share| Some((share, Arc::clone(&places).try_acquire_owned().ok()?))) else {
             refused.increment(1);
             if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
                 let id = app.ids.next(app.store().now());

@@ -38,6 +38,7 @@ mod request;
 mod revoke;
 mod room;
 mod sources;
+mod shares;
 mod states;
 mod tail;
 mod turns;

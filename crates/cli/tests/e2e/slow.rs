@@ -5,7 +5,7 @@ use crate::http::Client;
 use crate::server::{Home, Server, at, eventually};
 use serde_json::json;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 const RECORDS: &str = "/v1/t/acme/records";
@@ -18,6 +18,21 @@ impl Raw {
         let stream = TcpStream::connect(server.url().strip_prefix("http://").unwrap()).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         Raw(stream)
+    }
+
+    /// From an address of loopback of one's own.
+    fn open_from(address: &str, server: &Server) -> Raw {
+        let to: SocketAddr = server.url().strip_prefix("http://").unwrap().parse().unwrap();
+        let from = SocketAddr::new(address.parse().unwrap(), 0);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let connected = runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind(from).unwrap();
+            socket.connect(to).await.unwrap().into_std().unwrap()
+        });
+        connected.set_nonblocking(false).unwrap();
+        connected.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        Raw(connected)
     }
 
     fn send(&mut self, text: &str) -> &mut Raw {
@@ -336,6 +351,24 @@ fn connections_beyond_the_limit_are_told_so_and_the_others_are_served() {
 }
 
 /// Resident memory of the server, MiB.
+#[test]
+fn one_address_does_not_get_all_connections() {
+    let server = Server::start(&[("MAX_CONNECTIONS", "16"), ("CONNECTIONS_PER_ADDRESS", "12"), ("SCRUB_SHARE", "0")]);
+    let ask = "GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let mut idle: Vec<Raw> = (0..12).map(|_| Raw::open_from("127.0.0.2", &server)).collect();
+    // Accepted one after another: this one is behind them.
+    let said = Raw::open_from("127.0.0.2", &server).send(ask).rest();
+    assert!(said.starts_with("HTTP/1.1 503 ") && said.contains("too_many_connections"), "{said}");
+    assert!(server.metric("indelible_connections_refused_total") >= 1.0);
+    server.admin.write("acme", &[good("one")]);
+    let said = Raw::open_from("127.0.0.3", &server).send(ask).rest();
+    assert!(said.starts_with("HTTP/1.1 200"), "others are served: {said}");
+    drop(idle.pop());
+    eventually("its place is its own again", || {
+        Raw::open_from("127.0.0.2", &server).send(ask).rest().starts_with("HTTP/1.1 200")
+    });
+}
+
 fn resident(server: &Server) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
     let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
