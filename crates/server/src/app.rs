@@ -8,8 +8,8 @@ use crate::problem::{Problem, REQUEST_ID, TRACE};
 use crate::room::{QUERIES, Room};
 use crate::states::States;
 use crate::{
-    admin, catalogue, completeness, faces, intake, jobs, log, native, ops, otlp, pull, push, read, replay, revoke,
-    sources, tail,
+    admin, catalogue, completeness, faces, intake, jobs, log, native, ops, otlp, parameters, pull, push, read, replay,
+    revoke, sources, tail,
 };
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
@@ -274,7 +274,12 @@ async fn around(State(app): State<App>, mut request: Request, next: Next) -> Res
     let trace =
         request.headers().get("traceparent").and_then(|v| v.to_str().ok()).and_then(systems::cloudevents::trace);
     let client = request.extensions_mut().remove::<Client>();
-    let answered = async { plain_errors(next.run(request).await) };
+    let answered = async {
+        match parameters::check(request.method(), &route, request.uri()) {
+            Ok(()) => plain_errors(next.run(request).await),
+            Err(problem) => problem.into_response(),
+        }
+    };
     let mut response = REQUEST_ID.scope(id.clone(), TRACE.scope(trace, CLIENT.scope(client, answered))).await;
     let status = response.status().as_u16();
     let took = started.elapsed();

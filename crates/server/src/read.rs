@@ -15,7 +15,7 @@ use crate::turns::blocking;
 use crate::turns::turn;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use catalog::Scopes;
 use event::time;
@@ -442,7 +442,7 @@ pub async fn sql(
         ARROW => (ARROW, answer.to_arrow_stream()?),
         _ => ("application/json", answer.to_json().into_bytes()),
     };
-    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], bytes).into_response())
+    Ok(([(header::CONTENT_TYPE, axum::http::HeaderValue::from_static(kind))], bytes).into_response())
 }
 
 /// `GET /v1/t/{tenant}/records/{id}`.

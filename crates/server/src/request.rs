@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 
-/// The parameters of an address; those that a handler does not know are let be.
+/// The parameters of an address; those that an operation does not take were refused before ([`crate::parameters`]).
 #[derive(Debug)]
 pub struct Query<T>(pub T);
 

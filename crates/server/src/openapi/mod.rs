@@ -7,6 +7,17 @@ mod routes;
 use routes::ROUTES;
 use serde_json::{Map, Value, json};
 
+/// The parameters that the operation at this path takes, each with what it is; `None` where there is no such operation.
+pub(crate) fn parameters(method: &str, path: &str) -> Option<&'static [(&'static str, &'static str)]> {
+    ROUTES.iter().find(|route| route.path == path && route.method == method).map(|route| route.query)
+}
+
+/// Method and path of every operation.
+#[cfg(test)]
+pub(crate) fn operations() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ROUTES.iter().map(|route| (route.method, route.path))
+}
+
 /// The document.
 pub fn document() -> Value {
     let mut paths: Map<String, Value> = Map::new();
@@ -39,7 +50,7 @@ pub fn document() -> Value {
     }
     json!({
         "openapi": "3.1.0",
-        "info": { "title": "Indelible", "version": env!("CARGO_PKG_VERSION"), "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" } },
+        "info": { "title": "Indelible", "version": env!("CARGO_PKG_VERSION"), "description": "A parameter that an operation does not list is refused with 400 `unknown_parameter`, except where other people's programs call: `…/ingest/…`, OTLP, health, metrics and the ledger's files.", "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" } },
         "paths": paths,
         "components": {
             "securitySchemes": { "key": { "type": "http", "scheme": "bearer" } },
