@@ -1,8 +1,8 @@
 //! Connections: how many there are, how long a client may take, and their orderly end.
 //!
-//! Owns accepting. A connection beyond the limit, or beyond its address's share of it ([`crate::shares`]), is told so and closed; one whose client sends no header, takes
-//! no byte of its answer, or asks nothing for `client_patience`, is closed. Not here: bodies
-//! ([`crate::body`]) and what is asked ([`crate::router`]).
+//! Owns accepting. A connection beyond the limit, or beyond its address's share of it ([`crate::shares`]), is told so and
+//! closed; one whose client sends no header, takes no byte of its answer, or asks nothing for `client_patience`, is closed.
+//! Not here: bodies ([`crate::body`]) and what is asked ([`crate::router`]).
 
 use crate::app::{App, router};
 use crate::gone::Client;

@@ -15,12 +15,15 @@ pub(crate) struct Shares {
     of_loopback: bool,
     /// Addresses that many clients come from.
     proxies: Vec<IpAddr>,
-    held: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    held: Held,
 }
+
+/// How many each address has that has any.
+type Held = Arc<Mutex<HashMap<IpAddr, usize>>>;
 
 /// One connection's part; given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Share(Option<(IpAddr, Arc<Mutex<HashMap<IpAddr, usize>>>)>);
+pub(crate) struct Share(Option<(IpAddr, Held)>);
 
 impl Shares {
     /// So many for `each` address where that is said, loopback among them; three quarters of `all` for any but loopback where it is not.
