@@ -226,8 +226,8 @@ fn long_texts_that_are_multiplied_end_no_thread() {
     for (sql, answer) in [
         ("select max(length(repeat(message, 200))) from records", json!(200 * size)),
         (
-            "select max(octet_length(rpad(message, 15000, action) || message || repeat(message, 100))) from records",
-            json!(15_000 + 101 * size),
+            "select max(octet_length(rpad(message, 5000, action) || message || repeat(message, 100))) from records",
+            json!(5_000 + 101 * size),
         ),
         ("select count(*) from (select repeat(message, 200) m from records) where m > 'a'", json!(512)),
         (
