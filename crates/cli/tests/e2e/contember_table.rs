@@ -5,7 +5,7 @@ use crate::pull::{ended, run, source, stored, with_tenant};
 use crate::server::{Server, at, eventually};
 use crate::sources::put;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A source on this port, its settings changed by `more`.
 fn table(port: u16, more: Value) -> Value {
@@ -106,14 +106,10 @@ fn a_row_that_commits_late_is_found() {
     put(&server, "acme", "db", &table(postgres.port, json!({})));
     let insert = "INSERT INTO tenant.person_auth_log (id, type, success) VALUES (gen_random_uuid(), 'login', true)";
     // Its time is when the transaction began; the looks of the next seconds pass over it.
-    let mut late = postgres.held(insert);
-    eventually("it has begun", || {
-        postgres.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") == "1"
-    });
-    std::thread::sleep(Duration::from_millis(1500));
+    let mut late = postgres.sql_meanwhile(&format!("BEGIN; {insert}; SELECT pg_sleep(4); COMMIT"));
+    std::thread::sleep(Duration::from_millis(2500));
     postgres.sql(insert);
     eventually("the other is here", || stored(&server, "contember").0 == 1);
-    postgres.go_on();
     assert!(late.wait().unwrap().success());
     eventually("the late one is here", || stored(&server, "contember").0 == 2);
     // Later than the looks go back: a comparison finds it.
@@ -166,7 +162,8 @@ fn a_cancelled_fetch_from_the_table_ends_also_while_the_database_keeps_it_waitin
 
     // Somebody holds the table: the statement waits, and the job ends all the same.
     put(&server, "acme", "db", &table(relay.port, json!({ "since": at(-6000), "paused": true })));
-    let mut holder = postgres.held("LOCK TABLE tenant.person_auth_log IN ACCESS EXCLUSIVE MODE");
+    let mut holder = postgres
+        .sql_meanwhile("BEGIN; LOCK TABLE tenant.person_auth_log IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(9); COMMIT");
     eventually("it is held", || {
         postgres.sql("SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'tenant.person_auth_log'::regclass") == "1"
     });
@@ -174,10 +171,11 @@ fn a_cancelled_fetch_from_the_table_ends_also_while_the_database_keeps_it_waitin
     let job = server.admin.post("/v1/t/acme/sources/db/fetch", "").json();
     let id = job["id"].as_str().unwrap();
     eventually("it is asked", || relay.connections() > before);
+    let asked = Instant::now();
     assert_eq!(server.admin.post(&format!("/v1/t/acme/jobs/{id}/cancel"), "").status, 202);
-    assert_eq!(ended(&server, id)["status"], "cancelled", "while it is held");
-    postgres.go_on();
-    assert!(holder.wait().unwrap().success());
+    assert_eq!(ended(&server, id)["status"], "cancelled");
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    holder.wait().unwrap();
 }
 
 #[test]

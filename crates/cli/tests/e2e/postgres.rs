@@ -131,19 +131,8 @@ mkdir data && chmod 755 .";
     }
 
     /// The same beside the test: wait for the child.
-    fn sql_meanwhile(&self, text: &str) -> Child {
+    pub fn sql_meanwhile(&self, text: &str) -> Child {
         self.psql("tenant").arg("-c").arg(text).spawn().unwrap()
-    }
-
-    /// A transaction beside the test that does `first` and stays open until [`Postgres::go_on`].
-    pub fn held(&self, first: &str) -> Child {
-        let wait = "DO $$ BEGIN WHILE to_regclass('go_on') IS NULL LOOP PERFORM pg_sleep(0.05); END LOOP; END $$";
-        self.sql_meanwhile(&format!("BEGIN; {first}; {wait}; COMMIT"))
-    }
-
-    /// Ends what is held.
-    pub fn go_on(&self) {
-        self.sql("CREATE TABLE go_on ()");
     }
 
     /// How the owner reaches the database, as a URL of libpq's.
