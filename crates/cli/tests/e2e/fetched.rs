@@ -210,7 +210,7 @@ fn peer(played: impl Played, kept: &Arc<Mutex<Kept>>) -> Peer {
 }
 
 fn jobs(server: &Server, kind: &str) -> Vec<Value> {
-    let all = server.admin.get("/v1/t/acme/jobs?limit=1000").ok();
+    let all = server.admin.get("/v1/t/acme/jobs").ok();
     all["items"].as_array().unwrap().iter().filter(|job| job["type"] == kind).cloned().collect()
 }
 
