@@ -1,6 +1,7 @@
 //! Fetching: what a system has is here once, whatever happens on the way; and what is missing is told.
 
 use crate::peer::{Asked, Peer, Said};
+use crate::pull_parts::with_short_memory;
 use crate::server::{Server, at, eventually};
 use crate::sources::put;
 use base64::Engine as _;
@@ -521,12 +522,7 @@ fn what_cannot_be_had_is_a_gap_with_its_bounds_signed_into_the_ledger() {
 #[test]
 fn what_a_source_does_not_keep_so_long_is_a_gap() {
     let peer = okta(10, millis(-600), Duration::ZERO);
-    let server = with_tenant();
-    let mut body = okta_source(&peer, "hush-hush");
-    body["settings"]["since"] = at(-30 * 86_400).into();
-    body["settings"]["retention_days"] = 2.into();
-    put(&server, "acme", "okta", &body);
-    eventually("what there is is here", || stored(&server, "okta").0 == 10);
+    let (server, _) = with_short_memory(&peer);
     let answer =
         server.admin.get(&format!("/v1/t/acme/completeness?from={}&to={}", at(-10 * 86_400), at(-5 * 86_400))).ok();
     assert_eq!(answer["complete"], "no", "{answer}");

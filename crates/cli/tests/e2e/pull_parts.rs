@@ -207,15 +207,21 @@ fn a_gap_is_filled_by_a_push_of_the_record_and_by_the_source_itself() {
     server.stop().verify().ok();
 }
 
-#[test]
-fn a_gap_from_which_nothing_comes_stays_one() {
-    let peer = okta(10, millis(-600), Duration::ZERO);
+/// A server that has what Okta has of the thirty days it was asked for, of which that keeps two; the source as it was put, too.
+pub fn with_short_memory(peer: &Peer) -> (Server, Value) {
     let server = with_tenant();
-    let mut body = okta_source(&peer, "hush-hush");
+    let mut body = okta_source(peer, "hush-hush");
     body["settings"]["since"] = at(-30 * 86_400).into();
     body["settings"]["retention_days"] = 2.into();
     put(&server, "acme", "okta", &body);
     eventually("what there is is here", || stored(&server, "okta").0 == 10);
+    (server, body)
+}
+
+#[test]
+fn a_gap_from_which_nothing_comes_stays_one() {
+    let peer = okta(10, millis(-600), Duration::ZERO);
+    let (server, mut body) = with_short_memory(&peer);
     let range = format!("from={}&to={}", at(-10 * 86_400), at(-5 * 86_400));
     let complete = || server.admin.get(&format!("/v1/t/acme/completeness?{range}")).ok()["complete"].clone();
     assert_eq!(complete(), "no");
