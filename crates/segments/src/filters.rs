@@ -1,12 +1,13 @@
 //! Which values may be in which rows: the look-up filters and the id filter.
 //!
-//! Owns: hashing of values and of grams (three bytes of a text), building, probing. Binary fuse filters (xorf)
+//! Owns: hashing of values and of grams ([`crate::grams`]), building, probing. Binary fuse filters (xorf)
 //! give no false negatives and wrong positives in 1 of 256 (look-ups and grams, per block of rows) or 1 of
 //! 65,536 (ids, per segment). Not here: the file they are kept in ([`crate::idx`]).
 
 use crate::batch::{RunRef, text};
 use crate::columns::{self, GRAMS, LOOKUP};
 use crate::error::{Error, Result};
+use crate::grams::{self, Grams, gram};
 use crate::list;
 use crate::search::Need;
 use arrow::array::{Array, RecordBatch};
@@ -23,10 +24,6 @@ const ID_PART: usize = 1 << 18;
 const EXACT_ID: u64 = 0x100;
 /// Added to a field's tag in the key of three bytes of its texts.
 const GRAM: u64 = 0x200;
-/// Bytes of a gram.
-const GRAM_BYTES: usize = 3;
-/// Grams are told apart by so many bits of their hash: a set of them stays in the processor's nearest cache.
-const GRAM_BITS: u32 = 17;
 
 /// A value that a matching row must have in a column.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,18 +45,6 @@ fn key(tenant: u32, field: Field, value: &[u8]) -> u64 {
 
 fn id_key(tenant: u32, id: &[u8]) -> u64 {
     xxh3_64_with_seed(id, seed(tenant, EXACT_ID))
-}
-
-/// A text in lower case, character by character as comparison has it. `scratch` spares an allocation per value.
-fn folded<'a>(text: &'a str, scratch: &'a mut Vec<u8>) -> &'a [u8] {
-    scratch.clear();
-    if text.is_ascii() {
-        scratch.extend(text.bytes().map(|b| b.to_ascii_lowercase()));
-    } else {
-        let lower: String = text.chars().flat_map(char::to_lowercase).collect();
-        scratch.extend_from_slice(lower.as_bytes());
-    }
-    scratch
 }
 
 /// The key of a value as it stands, lower-cased on the way. `scratch` spares an allocation per value.
@@ -131,49 +116,8 @@ pub(crate) struct FilterBuilder {
     grams: Grams,
 }
 
-/// Grams seen in the texts of one tenant and field.
-#[derive(Default)]
-struct Grams {
-    seen: Vec<u64>,
-    list: Vec<u32>,
-}
-
-/// The bits by which a gram is told from others.
-fn gram(bytes: &[u8]) -> u32 {
-    let word = bytes.iter().fold(0u32, |word, b| word << 8 | u32::from(*b));
-    // The multiplier is the golden ratio's: neighbours are spread, and three bytes fit into it.
-    word.wrapping_mul(0x9e37_79b1) >> (32 - GRAM_BITS)
-}
-
 fn gram_key(tenant: u32, field: Field, gram: u32) -> u64 {
     xxh3_64_with_seed(&gram.to_le_bytes(), seed(tenant, GRAM | u64::from(field.spec().tag)))
-}
-
-impl Grams {
-    /// Adds the grams of a text in lower case.
-    fn add(&mut self, text: &[u8]) {
-        self.seen.resize(1 << (GRAM_BITS - 6), 0);
-        for three in text.windows(GRAM_BYTES) {
-            let gram = gram(three);
-            if let Some(word) = self.seen.get_mut((gram >> 6) as usize) {
-                let bit = 1 << (gram & 63);
-                if *word & bit == 0 {
-                    *word |= bit;
-                    self.list.push(gram);
-                }
-            }
-        }
-    }
-
-    /// Gives all and forgets them.
-    fn take(&mut self, mut each: impl FnMut(u32)) {
-        for gram in self.list.drain(..) {
-            if let Some(word) = self.seen.get_mut((gram >> 6) as usize) {
-                *word = 0;
-            }
-            each(gram);
-        }
-    }
 }
 
 /// One filter; `None` holds everything (building failed, which the construction makes all but impossible).
@@ -240,7 +184,7 @@ impl FilterBuilder {
                 let end = start + run.rows;
                 for at in start.max(rows.start)..end.min(rows.end) {
                     if column.is_valid(at) {
-                        self.grams.add(folded(column.value(at), &mut self.scratch));
+                        self.grams.add(column.value(at));
                     }
                 }
                 let keys = &mut self.keys;
@@ -310,7 +254,7 @@ impl Probes {
 
     fn text(tenant: u32, need: &Need) -> Option<Vec<u64>> {
         let field = columns::field(need.column).filter(|f| GRAMS.contains(f) && !need.loose)?;
-        let mut grams: Vec<u32> = need.text.as_bytes().windows(GRAM_BYTES).map(gram).collect();
+        let mut grams: Vec<u32> = need.text.as_bytes().windows(grams::BYTES).map(gram).collect();
         grams.sort_unstable();
         grams.dedup();
         (!grams.is_empty()).then(|| grams.into_iter().map(|g| gram_key(tenant, field, g)).collect())

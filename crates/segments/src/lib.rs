@@ -19,6 +19,7 @@ mod decode;
 mod error;
 mod file;
 mod filters;
+mod grams;
 mod idx;
 mod info;
 mod list;
