@@ -13,6 +13,7 @@ use crate::info::{SegmentInfo, SliceInfo, directory};
 use arrow::array::{RecordBatch, UInt64Array};
 use arrow::datatypes::DataType;
 use disk::Dir;
+use event::Field;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -83,6 +84,10 @@ fn properties() -> Result<WriterProperties> {
             p = p.set_column_encoding(path, Encoding::DELTA_BYTE_ARRAY);
         } else if field.data_type() == &DataType::Utf8 {
             p = p.set_column_encoding(path, Encoding::DELTA_LENGTH_BYTE_ARRAY);
+        }
+        if column == columns::of(Field::Attributes) {
+            // The least and the greatest of objects say nothing, and finding them compares long texts that begin alike.
+            p = p.set_column_statistics_enabled(ColumnPath::from(field.name().as_str()), EnabledStatistics::None);
         }
     }
     Ok(p.build())
