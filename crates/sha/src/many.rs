@@ -8,7 +8,7 @@ use sha2::block_api::compress256;
 
 /// A message of more blocks is hashed by itself: what is gained side by side is little then, and its blocks would be
 /// copied.
-const LONG: usize = 16;
+const LONG: usize = 40;
 
 /// Messages on their way to their hashes. To be used again and again: it keeps its memory.
 #[derive(Default)]
