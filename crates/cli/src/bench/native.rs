@@ -14,6 +14,7 @@ use std::{
 
 use clap::Args;
 use jiff::tz::TimeZone;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -233,9 +234,20 @@ fn records(system: &dyn systems::System, text: &str) -> Vec<String> {
     system.split(text).into_iter().filter_map(|piece| piece.text.ok()).map(|text| text.into_owned()).collect()
 }
 
-/// JSON without the breaks and blanks that make a sample readable; a line of a log as it is.
+/// JSON without the breaks and blanks that make a sample readable, its members in the order that the system has them in; a line of a
+/// log as it is.
 fn on_one_line(text: &str) -> String {
-    serde_json::from_str::<Value>(text).map_or_else(|_| text.trim_end().to_owned(), |value| value.to_string())
+    if serde_json::from_str::<IgnoredAny>(text).is_err() {
+        return text.trim_end().to_owned();
+    }
+    let (mut quoted, mut escaped) = (false, false);
+    let stays = |c: &char| {
+        let stays = quoted || !c.is_ascii_whitespace();
+        quoted ^= *c == '"' && !escaped;
+        escaped = quoted && *c == '\\' && !escaped;
+        stays
+    };
+    text.chars().filter(stays).collect()
 }
 
 /// The samples' day, and the first of the month that the numbered ones are spread over: a second each.
