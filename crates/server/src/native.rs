@@ -262,7 +262,7 @@ impl<'t> Natives<'t> {
         let filled = Filled::with_capacity(text.len() * 2);
         let by_content = posted.fetched;
         let signed = posted.signature.is_some() || system.signs();
-        let list = Vec::new();
+        let list = Vec::with_capacity(count.min(parts::MOST));
         let mut natives = Natives { system, filled, list, count, from, next, bare, hollow, name, by_content, signed };
         if count <= parts::MOST {
             let (filled, list) = (&mut natives.filled, &mut natives.list);
