@@ -105,11 +105,16 @@ fn a_row_that_commits_late_is_found() {
     let server = with_tenant();
     put(&server, "acme", "db", &table(postgres.port, json!({})));
     let insert = "INSERT INTO tenant.person_auth_log (id, type, success) VALUES (gen_random_uuid(), 'login', true)";
-    // Its time is when the transaction began; the looks of the next seconds pass over it.
-    let mut late = postgres.sql_meanwhile(&format!("BEGIN; {insert}; SELECT pg_sleep(4); COMMIT"));
-    std::thread::sleep(Duration::from_millis(2500));
+    // Its time is when the transaction began; the looks pass over it until it is told to commit.
+    postgres.sql("CREATE TABLE tenant.told (go bool)");
+    let told = "DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM tenant.told) LOOP PERFORM pg_sleep(0.05); END LOOP; END $$";
+    let mut late = postgres.sql_meanwhile(&format!("BEGIN; {insert}; {told}; COMMIT"));
+    eventually("it was inserted", || {
+        postgres.sql("SELECT count(*) FROM pg_locks WHERE mode = 'RowExclusiveLock' AND relation = 'tenant.person_auth_log'::regclass") == "1"
+    });
     postgres.sql(insert);
     eventually("the other is here", || stored(&server, "contember").0 == 1);
+    postgres.sql("INSERT INTO tenant.told VALUES (true)");
     assert!(late.wait().unwrap().success());
     eventually("the late one is here", || stored(&server, "contember").0 == 2);
     // Later than the looks go back: a comparison finds it.
