@@ -60,7 +60,8 @@ impl Grams {
         for comma in memchr_iter(b',', text) {
             if comma - start >= PART_BYTES {
                 // The grams that begin before the comma: two bytes of the next part belong to them.
-                self.part(text.get(start..comma + BYTES - 1).unwrap_or_else(|| text.get(start..).unwrap_or_default()));
+                let end = text.len().min(comma + BYTES - 1);
+                self.part(text.get(start..end).unwrap_or_default());
                 start = comma;
             }
         }
