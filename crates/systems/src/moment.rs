@@ -65,6 +65,8 @@ impl Stamp {
         match self {
             Stamp::Millis | Stamp::Table => has_form(raw, br#""0000-00-00T00:00:00.000Z""#),
             Stamp::Micros => has_form(raw, br#""0000-00-00T00:00:00.000000Z""#),
+            // Finer than microseconds, as clocks are that count nanoseconds.
+            Stamp::UnixNanos if at != 0 && !raw.ends_with("000\"") => false,
             _ => self.write(at) == raw,
         }
     }

@@ -134,6 +134,11 @@ impl<'a> Member<'a> {
 }
 
 impl<'a> Object<'a> {
+    /// One without members, with room for those that most have.
+    pub fn roomy() -> Object<'a> {
+        Object { members: Vec::with_capacity(ROOM), ..Object::default() }
+    }
+
     /// Reads the members' names and where their values begin and end.
     ///
     /// # Errors
@@ -433,6 +438,12 @@ impl<'a> Object<'a> {
     /// Adds a member. `raw` MUST be one sound JSON value.
     pub fn add(&mut self, name: impl Into<Cow<'a, str>>, raw: impl Into<Cow<'a, str>>) {
         self.push(name.into(), Member::Raw(raw.into()));
+    }
+
+    /// Adds a text that stands in quotes, nothing escaped in it or in its name.
+    pub fn add_plain(&mut self, name: &'a str, raw: &'a str) {
+        let (key, member) = (Cow::Borrowed(name), Member::Raw(Cow::Borrowed(raw)));
+        self.push_named(Named { glance: Glance::of(name), plain: true, key, member, whole: "" });
     }
 
     /// Adds what was found in base64: as the JSON that it is where it is sound, else as a text.

@@ -94,7 +94,11 @@ pub(crate) fn pair<'a>(text: &str, pieces: Vec<Piece<'a>>) -> Vec<Piece<'a>> {
     };
     let all_v2: Vec<usize> = (0..pieces.len()).filter(is_v2).collect();
     let mut partner = vec![None; pieces.len()];
-    by_request(&all_v2, &mut partner, &look_at);
+    let says = |i: usize, request: &memmem::Finder<'_>| {
+        let text = pieces.get(i).and_then(|piece| piece.text.as_deref().ok());
+        text.is_some_and(|text| request.find(text.as_bytes()).is_some())
+    };
+    by_request(&all_v2, &mut partner, &says, &look_at);
     by_place(&all_v2, &mut partner, &look_at);
     let mut out = Vec::with_capacity(pieces.len());
     for (i, piece) in pieces.iter().enumerate() {
@@ -127,11 +131,21 @@ fn join(partner: &mut Partners, i: usize, j: usize) {
     }
 }
 
-/// Pairs records that name the same request, the nearest first.
-fn by_request<'l>(all_v2: &[usize], partner: &mut Partners, look_at: &impl Fn(usize) -> Option<&'l Look>) {
+/// Pairs records that name the same request, the nearest first. Only those whose text `says` that name are looked at: a body has others
+/// between them, and a look costs as much as reading the record does.
+fn by_request<'l>(
+    all_v2: &[usize],
+    partner: &mut Partners,
+    says: &impl Fn(usize, &memmem::Finder<'_>) -> bool,
+    look_at: &impl Fn(usize) -> Option<&'l Look>,
+) {
     for i in all_v2 {
+        let Some(request) = look_at(*i).and_then(|v2| v2.request.as_deref()) else { continue };
+        // What is written with an escape may be written in several ways.
+        let plain = request.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+        let finder = memmem::Finder::new(request);
         let near = (1..=NEAR).flat_map(|step| [i.checked_sub(step), Some(i + step)]).flatten();
-        let found = near.filter(|j| is_free(partner, *j)).find(|j| {
+        let found = near.filter(|j| is_free(partner, *j) && (!plain || says(*j, &finder))).find(|j| {
             let both = look_at(*i).zip(look_at(*j));
             both.is_some_and(|(v2, other)| same(v2, other) == Some(Same::Request))
         });

@@ -10,9 +10,13 @@ const MAX_WHOLE: u64 = 1 << 53;
 
 /// The members of a list of attributes, each value as JSON text. `None` for what is no such list.
 pub(super) fn members(list: &str) -> Option<Object<'_>> {
-    let mut object = Object::default();
+    let mut object = Object::roomy();
     let mut r = Reader::new(list);
-    pairs(&mut r, 0, &mut |key, value| object.add(key, value)).ok()?;
+    pairs(&mut r, 0, &mut |pair| match pair {
+        Pair::Plain(key, raw) => object.add_plain(key, raw),
+        Pair::Made(key, raw) => object.add(key, raw),
+    })
+    .ok()?;
     r.end().ok()?;
     Some(object)
 }
@@ -32,11 +36,14 @@ pub(super) fn plain(value: &str) -> Option<Cow<'_, str>> {
     Some(plain)
 }
 
-fn pairs<'t>(
-    r: &mut Reader<'t>,
-    depth: usize,
-    take: &mut dyn FnMut(Cow<'t, str>, Cow<'t, str>),
-) -> Result<(), JsonError> {
+/// A key, and its value as JSON text.
+enum Pair<'t> {
+    /// As they stand there: a text with nothing escaped in it.
+    Plain(&'t str, &'t str),
+    Made(Cow<'t, str>, String),
+}
+
+fn pairs<'t>(r: &mut Reader<'t>, depth: usize, take: &mut dyn FnMut(Pair<'t>)) -> Result<(), JsonError> {
     r.open(b'[')?;
     let mut first = true;
     while r.element(first)? {
@@ -45,7 +52,7 @@ fn pairs<'t>(
         if depth < MAX_DEPTH
             && let Some((key, value)) = usual_pair(r)
         {
-            take(key.into(), value.into());
+            take(Pair::Plain(key, value));
             continue;
         }
         r.open(b'{')?;
@@ -64,7 +71,7 @@ fn pairs<'t>(
         if value.is_empty() {
             value.push_str("null");
         }
-        take(key, value.into());
+        take(Pair::Made(key, value));
     }
     Ok(())
 }
@@ -117,13 +124,17 @@ fn any(r: &mut Reader<'_>, depth: usize, out: &mut String) -> Result<(), JsonErr
             out.push('{');
             let start = out.len();
             values(r, &mut |r| {
-                pairs(r, depth + 1, &mut |key, value| {
+                pairs(r, depth + 1, &mut |pair| {
+                    let (key, value) = match &pair {
+                        Pair::Plain(key, raw) => (*key, *raw),
+                        Pair::Made(key, raw) => (key.as_ref(), raw.as_str()),
+                    };
                     if out.len() > start {
                         out.push(',');
                     }
-                    write_string(out, &key);
+                    write_string(out, key);
                     out.push(':');
-                    out.push_str(&value);
+                    out.push_str(value);
                 })
             })?;
             out.push('}');

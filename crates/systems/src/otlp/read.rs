@@ -152,11 +152,10 @@ fn named<'a>(attributes: &mut Object<'a>, out: &mut Envelope<'a>) {
             out.copy_raw(raw, field);
             continue;
         }
-        let Some(raw) = attributes.member(name).filter(|raw| raw.starts_with('"') && raw.len() > 2) else { continue };
         let known = event::parse::allowed(field)
-            .is_none_or(|words| crate::object::decode(raw).is_some_and(|text| words.contains(&text.as_ref())));
-        if known && let Some(raw) = attributes.take_member(name) {
-            out.set_raw(field, raw);
+            .is_none_or(|words| attributes.member_text(name).is_some_and(|text| words.contains(&text.as_ref())));
+        if known {
+            out.take_member(attributes, name, field);
         }
     }
 }

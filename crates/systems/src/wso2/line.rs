@@ -88,6 +88,9 @@ impl<'a> Line<'a> {
     }
 }
 
+/// What a server writes first where it names the tenant.
+const TENANT: &str = "TID: [";
+
 /// Bytes of the longest time there is, and more.
 const LONGEST_TIME: usize = 64;
 
@@ -102,7 +105,10 @@ fn begin(prefix: &str) -> usize {
             end.and_then(|end| prefix.get(at + 1..at + 1 + end)).is_some_and(is_time)
         })
     };
-    prefix.find("TID: [").or_else(time).unwrap_or_default()
+    if prefix.starts_with(TENANT) {
+        return 0;
+    }
+    prefix.find(TENANT).or_else(time).unwrap_or_default()
 }
 
 fn is_time(text: &str) -> bool {
@@ -133,7 +139,7 @@ static EQUALS: LazyLock<Form> = LazyLock::new(|| Form {
     result: [FinderRev::new(" Outcome="), FinderRev::new(" Result=")],
 });
 
-const IMPERSONATOR: &str = " | Impersonator :";
+static IMPERSONATOR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(" | Impersonator :"));
 
 /// What stands before and after the first of what `mark` finds.
 fn cut<'a>(text: &'a str, mark: &Finder<'_>) -> Option<(&'a str, &'a str)> {
@@ -147,7 +153,7 @@ pub(crate) fn object<'a>(line: &Line<'a>) -> Result<Object<'a>, Reason> {
         Object::parse(line.message)?
     } else if let Some(rest) = line.message.strip_prefix(OAUTH) {
         let (kind, info) = rest.split_once(" | Info: ").unwrap_or((rest, ""));
-        let mut record = Object::default();
+        let mut record = Object::roomy();
         record.add_text("action", kind.trim());
         json_or_text(&mut record, "data", info.trim());
         record
@@ -171,7 +177,7 @@ pub(crate) fn object<'a>(line: &Line<'a>) -> Result<Object<'a>, Reason> {
 
 fn message<'a>(text: &'a str) -> Result<Object<'a>, Reason> {
     let form: &Form = if text.starts_with(EQUALS.start) { &EQUALS } else { &PIPES };
-    let mut record = Object::default();
+    let mut record = Object::roomy();
     let rest = text.strip_prefix(form.start).unwrap_or(text);
     let (head, tail) = match cut(rest, &form.data) {
         Some((head, tail)) => (head, Some(tail)),
@@ -208,7 +214,7 @@ fn message<'a>(text: &'a str) -> Result<Object<'a>, Reason> {
         json_or_text(&mut record, "data", before.trim());
     }
     if let Some(result) = result {
-        let (result, impersonator) = match result.split_once(IMPERSONATOR) {
+        let (result, impersonator) = match cut(result, &IMPERSONATOR) {
             Some((result, impersonator)) => (result, Some(impersonator)),
             None => (result, None),
         };
