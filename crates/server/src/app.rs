@@ -205,7 +205,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/t/{tenant}/keys", post(admin::create_key).get(admin::keys))
         .route("/v1/t/{tenant}/keys/{id}", delete(admin::revoke_key))
         .route("/v1/t/{tenant}/records", post(intake::post).get(read::records))
-        .route("/v1/t/{tenant}/ingest/{system}", post(native::post).get(push::question))
+        .route("/v1/t/{tenant}/ingest/{system}", post(native::post).get(push::question).options(push::permission))
         .route("/v1/t/{tenant}/unparsed/replay", post(replay::post))
         .route("/v1/t/{tenant}/otlp/v1/traces", post(otlp::tenant_traces))
         .route("/v1/t/{tenant}/otlp/v1/logs", post(otlp::tenant_logs))
@@ -239,13 +239,7 @@ pub fn router(app: App) -> Router {
         .route("/t/{tenant}/log/vkey", get(log::vkey))
         .route("/t/{tenant}/log/tile/{*path}", get(log::tile))
         .fallback(|| async { Problem::not_found() })
-        .method_not_allowed_fallback(|| async {
-            Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                "this address does not take that method; see /openapi.json",
-            )
-        })
+        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(DefaultBodyLimit::max(intake::MAX_BATCH))
         .layer(middleware::from_fn_with_state(app.clone(), body::counted_both))
         .layer(middleware::from_fn_with_state(app.clone(), around))

@@ -43,6 +43,15 @@ impl Problem {
         Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address, or this key may not see it")
     }
 
+    /// 405.
+    pub fn method_not_allowed() -> Problem {
+        Problem::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "this address does not take that method; see /openapi.json",
+        )
+    }
+
     /// 503, come back after so many seconds.
     pub fn busy(detail: impl Into<String>, seconds: u32) -> Problem {
         let mut p = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail);

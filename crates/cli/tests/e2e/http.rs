@@ -66,7 +66,7 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = if matches!(method, Method::GET | Method::DELETE) {
+        let response = if matches!(method, Method::GET | Method::DELETE | Method::OPTIONS) {
             self.agent.run(request.body(())?)?
         } else {
             self.agent.run(request.body(body)?)?

@@ -212,6 +212,15 @@ pub(super) const ROUTES: &[Route] = &[
         success: ("200", TEXT),
     },
     Route {
+        method: "options",
+        path: "/v1/t/{tenant}/ingest/{system}",
+        summary: "A sender of CloudEvents, named by `WebHook-Request-Origin`, asks whether it may send; `WebHook-Allowed-Origin` says that it may",
+        scope: "",
+        query: &[],
+        body: &[],
+        success: ("200", TEXT),
+    },
+    Route {
         method: "post",
         path: "/v1/t/{tenant}/unparsed/replay",
         summary: "Read records again that were not understood (`GET …/records?q=action:unparsed` lists them); doing it twice stores nothing twice",

@@ -16,7 +16,7 @@ mod websub;
 pub use fetch::Fetch;
 pub use refused::Refusals;
 pub use sns::Certificates;
-pub use websub::question;
+pub use websub::{permission, question};
 
 use crate::app::App;
 use crate::auth;

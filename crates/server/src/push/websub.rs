@@ -18,6 +18,9 @@ use systems::asgardeo::websub;
 /// The longest challenge of Okta's that is sent back.
 const MAX_CHALLENGE: usize = 256;
 
+/// The longest name of a sender that is sent back: that of a host has 253 letters at most.
+const MAX_ORIGIN: usize = 256;
+
 /// `GET /v1/t/{tenant}/ingest/{system}`: a hub asks whether a subscription is meant, or Okta whether the address is ours. Whoever asks
 /// has no key; what is sent back is what was sent here.
 ///
@@ -39,13 +42,42 @@ pub async fn question(
     {
         return Ok((plain, question.challenge).into_response());
     }
-    let okta = push.as_ref().map_or(name.as_str(), |push| push.source.system.as_str()) == "okta";
+    let okta = system(push.as_ref(), &name) == "okta";
     let challenge = headers.get("x-okta-verification-challenge").and_then(|value| value.to_str().ok());
     if let Some(challenge) = challenge.filter(|text| okta && !text.is_empty() && text.len() <= MAX_CHALLENGE) {
         let json = [(header::CONTENT_TYPE, "application/json")];
         return Ok((json, json!({ "verification": challenge }).to_string()).into_response());
     }
     Err(Problem::not_found())
+}
+
+/// `OPTIONS /v1/t/{tenant}/ingest/{system}`: whoever sends CloudEvents asks whether it may, as their HTTP webhook specification has it
+/// (section 4, abuse protection), and some send nothing before. That says nothing of who may: what is sent needs a key all the same.
+///
+/// For any other address, or where no sender is named, it is 405.
+///
+/// # Errors
+/// A storage error.
+pub async fn permission(
+    State(app): State<App>,
+    Path((slug, name)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let origin = headers.get("webhook-request-origin").filter(|origin| (1..=MAX_ORIGIN).contains(&origin.len()));
+    match (system(find(&app, &slug, &name)?.as_ref(), &name), origin) {
+        ("cloudevents", Some(origin)) => Ok((
+            [(header::ALLOW, "POST")],
+            [("webhook-allowed-origin", origin.clone())],
+            [("webhook-allowed-rate", "*")],
+        )
+            .into_response()),
+        _ => Ok(([(header::ALLOW, "POST, GET")], Problem::method_not_allowed()).into_response()),
+    }
+}
+
+/// The system whose records come in under this name.
+fn system<'n>(push: Option<&'n Push>, name: &'n str) -> &'n str {
+    push.map_or(name, |push| push.source.system.as_str())
 }
 
 /// Takes what a hub posted, if it is signed.
