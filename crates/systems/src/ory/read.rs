@@ -8,11 +8,16 @@ use crate::object::{self, Inside, Object, decode};
 use crate::ory_network::events;
 use crate::{Context, Reason, moment, sessions};
 use event::Field;
+use event::json::Reader;
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 /// Headers that say whose request it was, in the order that Ory itself believes them. Only those are here that
 /// the server is configured to pass on.
 const ADDRESSES: &[&str] = &["True-Client-Ip", "Cf-Connecting-Ip", "X-Real-Ip"];
+
+/// What proxies write whom they were asked by into; it counts where none of the others says anything.
+const FORWARDED: &str = "X-Forwarded-For";
 
 /// Self-service flows, and those of them that end in a session. The others happen within one.
 const FLOWS: &[&str] = &["login", "registration", "recovery", "verification", "settings"];
@@ -88,10 +93,8 @@ fn action<'a>(
     if flow.is_some_and(|flow| BEGINS.contains(&flow)) {
         begun(text, context, out);
     }
-    for name in ADDRESSES {
-        if let Some(address) = header(text, name) {
-            out.copy_raw(address, Field::Ip);
-        }
+    if let Some(address) = address(text) {
+        out.set(Field::Ip, address.to_string());
     }
     let agents = [header(text, "User-Agent"), object::at(text, &["session", "devices", "0", "user_agent"])];
     agents.into_iter().flatten().for_each(|raw| out.copy_raw(raw, Field::UserAgent));
@@ -104,9 +107,52 @@ fn action<'a>(
     Ok(())
 }
 
-/// A request's header: a list, as Go has it, or the one text that somebody's Jsonnet made of that.
+/// Whose request it was, as its headers say: what is no address says nothing.
+fn address(text: &str) -> Option<IpAddr> {
+    let read = |raw: &str| -> Option<IpAddr> { decode(&Cow::Borrowed(raw))?.trim().parse().ok() };
+    let direct = ADDRESSES.iter().find_map(|name| header(text, name).and_then(read));
+    direct.or_else(|| {
+        // Each proxy adds whom it was asked by; those in front of the server have addresses of its own network.
+        let mut lines = Vec::new();
+        let list = all(text, FORWARDED)?;
+        if list.starts_with('[') {
+            let mut r = Reader::new(list);
+            object::each(&mut r, &mut |r| r.skip(1).map(|line| lines.push(line))).ok()?;
+        } else {
+            lines.push(list);
+        }
+        let lines: Vec<_> = lines.into_iter().filter_map(|raw| decode(&Cow::Borrowed(raw))).collect();
+        let addresses =
+            lines.iter().flat_map(|line| line.split(',')).filter_map(|one| one.trim().parse::<IpAddr>().ok());
+        addresses.filter(|address| !is_private(address)).last()
+    })
+}
+
+/// An address of a network that is not the world's.
+fn is_private(address: &IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+/// A request's header, by its name in whatever case: a list, as Go has it, or the one text that somebody's Jsonnet made of that.
+fn all<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let mut found = None;
+    let mut r = Reader::new(object::at(text, &["request_headers"])?);
+    let read = object::members(&mut r, &mut |key, r| {
+        let value = r.skip(1)?;
+        if key.eq_ignore_ascii_case(name) {
+            found.get_or_insert(value);
+        }
+        Ok(())
+    });
+    read.ok().and(found)
+}
+
+/// The first of such a header's lines.
 fn header<'t>(text: &'t str, name: &str) -> Option<&'t str> {
-    let header = object::at(text, &["request_headers", name])?;
+    let header = all(text, name)?;
     if header.starts_with('[') { object::at(header, &["0"]) } else { Some(header) }
 }
 

@@ -411,6 +411,45 @@ fn a_header_is_a_list_or_a_text() {
     }
 }
 
+/// In the order in which Ory itself believes them.
+#[test]
+fn whose_request_it_was_the_headers_say() {
+    let address = |headers: Value| {
+        let sent = json!({"flow": {"id": "f"}, "event": "login", "request_headers": headers,
+            "session": {"id": "s", "devices": [{"ip_address": "192.0.2.1", "user_agent": "other"}]}});
+        one(NAME, &sent.to_string()).at("ip").to_owned()
+    };
+    for (headers, wanted) in [
+        (json!({"True-Client-Ip": ["192.0.2.2"], "Cf-Connecting-Ip": ["192.0.2.3"]}), "192.0.2.2"),
+        (json!({"X-Real-Ip": ["192.0.2.4"], "Cf-Connecting-Ip": ["192.0.2.3"]}), "192.0.2.3"),
+        (json!({"X-Real-Ip": ["192.0.2.4"], "X-Forwarded-For": ["192.0.2.5"]}), "192.0.2.4"),
+        (json!({"true-client-ip": ["192.0.2.2"]}), "192.0.2.2"),
+        (json!({"True-Client-Ip": ["junk"], "X-Real-Ip": ["192.0.2.4"]}), "192.0.2.4"),
+        (json!({"X-Forwarded-For": ["192.0.2.6, 203.0.113.5, 10.0.0.1"]}), "203.0.113.5"),
+        (json!({"X-Forwarded-For": ["192.0.2.6", "2001:db8::5, fd00::1, ::ffff:10.0.0.1"]}), "2001:db8::5"),
+        (json!({"x-forwarded-for": "203.0.113.5, junk"}), "203.0.113.5"),
+        (json!({"X-Forwarded-For": ["10.0.0.1, 127.0.0.1"]}), "192.0.2.1"),
+        (json!({"X-Forwarded-For": [1]}), "192.0.2.1"),
+    ] {
+        assert_eq!(address(headers.clone()), wanted, "{headers}");
+    }
+}
+
+/// Traces have numbers and what is true as such.
+#[test]
+fn values_that_are_no_texts_fill_fields_too() {
+    let span = |name: &str, attributes: Value| {
+        json!({"name": name, "timeUnixNano": "1795176000000000000", "attributes": attributes}).to_string()
+    };
+    let stored = one(NAME, &span("SCIMProvisioningError", json!({"SCIMErrorStatusCode": 404})));
+    stored.expect(&[("error_code", "404")]);
+    assert_eq!(stored.value("attributes.attributes.SCIMErrorStatusCode"), &json!(404));
+    for active in [true, false] {
+        let stored = one(NAME, &span("IdentityUpdated", json!({"IdentityID": "i", "IdentityActive": active})));
+        assert_eq!(stored.value("new"), &json!({ "active": active }));
+    }
+}
+
 #[test]
 fn a_span_event_without_a_time_came_when_it_arrived() {
     for time in ["null", "\"\""] {

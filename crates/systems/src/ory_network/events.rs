@@ -126,14 +126,13 @@ pub(crate) fn fill<'a>(name: &str, place: &str, attributes: &mut Object<'a>, out
     out.set(Field::Level, level);
 
     address(attributes, out);
-    let subject = attributes.text("OAuth2Subject");
-    let machine = attributes.text("OAuth2GrantType").is_some_and(|grant| grant == "client_credentials");
+    let subject = said("OAuth2Subject", attributes);
+    let machine = said("OAuth2GrantType", attributes).is_some_and(|grant| grant == "client_credentials");
     let others = other_spellings(family, attributes);
     for (attribute, field) in family.table() {
-        if others.iter().any(|(_, filled)| *filled == field) {
+        // A number fills the field as well, and stays: as text it is none any more.
+        if others.iter().any(|(_, filled)| *filled == field) || !out.take(attributes, attribute, field) {
             out.copy(attributes, attribute, field);
-        } else {
-            out.take(attributes, attribute, field);
         }
     }
     for (name, field) in others {
@@ -141,8 +140,17 @@ pub(crate) fn fill<'a>(name: &str, place: &str, attributes: &mut Object<'a>, out
             out.copy_raw(raw, field);
         }
     }
-    if out.is_empty(Field::ErrorCode) && outcome == "failure" && out.take(attributes, OLD_REASON, Field::ErrorCode) {
-        out.shape(OLD_REASON_MARK);
+    if out.is_empty(Field::ErrorCode) && outcome == "failure" {
+        if out.take(attributes, OLD_REASON, Field::ErrorCode) {
+            out.shape(OLD_REASON_MARK);
+        } else {
+            let other = attributes.keys().find(|name| same(OLD_REASON, name));
+            let raw = other.and_then(|name| attributes.member(&name).cloned());
+            if let Some(raw) = raw.filter(|raw| raw.starts_with('"') && raw.len() > 2) {
+                // The way back must not take it for the newer one.
+                out.infer(Field::ErrorCode, raw);
+            }
+        }
     }
 
     if !out.is_empty(Field::TargetId) && !family.target.is_empty() {
@@ -229,7 +237,7 @@ pub(crate) const STATES: &str =
 /// Where no proxy stands before a server its `ClientIP` is the peer of the connection, with the port. The field has the address
 /// alone; the attribute stays as it is.
 fn address(attributes: &mut Object<'_>, out: &mut Envelope<'_>) {
-    if let Some(address) = attributes.text("ClientIP").and_then(|text| without_port(&text)) {
+    if let Some(address) = said("ClientIP", attributes).and_then(|text| without_port(&text)) {
         out.set(Field::Ip, address);
     }
 }
@@ -237,7 +245,7 @@ fn address(attributes: &mut Object<'_>, out: &mut Envelope<'_>) {
 /// What an event says about the identity it names: not much more than whether it is active.
 fn identity(name: &str, attributes: &mut Object<'_>, out: &mut Envelope<'_>) {
     let Some(id) = out.text(Field::TargetId).map(Cow::into_owned) else { return };
-    match attributes.text("IdentityActive").as_deref() {
+    match said("IdentityActive", attributes).as_deref() {
         Some("true") => out.infer(Field::New, r#"{"active":true}"#),
         Some("false") => out.infer(Field::New, r#"{"active":false}"#),
         _ => {}
@@ -255,6 +263,20 @@ fn other_spellings(family: &Family, attributes: &Object<'_>) -> Vec<(String, Fie
         Some((name.to_owned(), *field))
     };
     attributes.names().filter_map(other).collect()
+}
+
+/// What an attribute says, in whatever spelling its name is, where it stays: a text, or the text of a number or of `true` or `false`, as
+/// traces have them.
+fn said<'a>(attribute: &str, attributes: &mut Object<'a>) -> Option<Cow<'a, str>> {
+    let usual = attributes.has(attribute);
+    let name = if usual { None } else { Some(attributes.keys().find(|name| same(attribute, name))?) };
+    let name = name.as_deref().unwrap_or(attribute);
+    if let Some(text) = attributes.member_text(name) {
+        return Some(text);
+    }
+    let raw = attributes.member(name)?;
+    let plain = raw != "null" && !raw.starts_with(['{', '[', '"']);
+    plain.then(|| raw.clone())
 }
 
 /// Whether two names are one without case and spaces. Most names differ in length already.
@@ -291,11 +313,11 @@ fn is_hash(subject: &str) -> bool {
 
 /// When a session ends, and when a token made of it does. They stay where they are: Go's spelling is not ours.
 fn times(attributes: &mut Object<'_>, out: &mut Envelope<'_>) {
-    let end = attributes.text("SessionExpiresAt").and_then(|end| moment::text(&end, &TimeZone::UTC));
+    let end = said("SessionExpiresAt", attributes).and_then(|end| moment::text(&end, &TimeZone::UTC));
     if let Some((end, _)) = end {
         out.set_time(Field::SessionExpiresAt, end);
     }
-    let life = attributes.text("TokenizedSessionTTL").and_then(|life| moment::go_duration(&life));
+    let life = said("TokenizedSessionTTL", attributes).and_then(|life| moment::go_duration(&life));
     if let Some(end) =
         out.at().zip(life).and_then(|(at, life)| at.checked_add(life)).filter(|end| moment::plausible(*end))
     {

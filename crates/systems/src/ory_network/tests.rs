@@ -208,6 +208,24 @@ fn names_are_matched_without_case_and_spaces() {
         ("attributes.eventAttributes.SCIMError Detail", "no such group"),
     ]);
     comes_back(NAME, &sent);
+    let hash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    let token = event("oauth2 access token issued", &json!({"oauth2subject": hash, "OAuth2ClientID": "w"}));
+    one(NAME, &token).expect(&[("actor.id", hash), ("actor.type", "hashed subject")]);
+    let machine = json!({"OAuth2Subject": "w", "OAuth2 Grant Type": "client_credentials"});
+    one(NAME, &event("OAuth2AccessTokenIssued", &machine)).expect(&[("actor.type", "client")]);
+    let issued =
+        json!({"session id": "s", "session expires at": "2026-12-01 10:00:00 +0000 UTC", "client ip": "192.0.2.1:55"});
+    one(NAME, &event("SessionLifespanExtended", &issued))
+        .expect(&[("session.expires_at", "2026-12-01T10:00:00.000000Z"), ("ip", "192.0.2.1")]);
+    let token = event("SessionTokenizedAsJWT", &json!({"SessionID": "s", "tokenized session ttl": "1h0m0s"}));
+    assert!(!one(NAME, &token).at("grant.expires_at").is_empty());
+    let updated = event("IdentityUpdated", &json!({"IdentityID": "i", "identity active": "false"}));
+    assert_eq!(one(NAME, &updated).value("new"), &json!({"active": false}));
+    let failed = event("LoginFailed", &json!({"reason": "wrong password"}));
+    one(NAME, &failed).expect(&[("error_code", "wrong password")]);
+    for sent in [token, updated, failed] {
+        comes_back(NAME, &sent);
+    }
     // Both spellings: the usual one counts.
     let both = event("LoginSucceeded", &json!({"identityid": "other", "IdentityID": "ann"}));
     one(NAME, &both).expect(&[("actor.id", "ann"), ("attributes.eventAttributes.identityid", "other")]);
