@@ -50,6 +50,8 @@ pub(crate) const NAME: &str = "asgardeo";
 const V2_ACTION_ID: &str = "v2 with actionId";
 const LEGACY: &str = "legacy";
 const DIAGNOSTIC: &str = "diagnostic";
+/// A diagnostic record as the log search gives it, whose id has the name that those of audit records have.
+const SEARCHED: &str = "diagnostic, searched";
 const WEBHOOK: &str = "webhook";
 /// v2, and what the same action was in legacy as `attributes.legacy`.
 const PAIR: &str = "v2 and legacy";

@@ -1,7 +1,8 @@
 //! Envelope → the JSON shape it came in.
 
 use super::{
-    DIAGNOSTIC, DIAGNOSTIC_FIELDS, LEGACY, PAIR, PAIR_ACTION_ID, V2_ACTION_ID, V2_FIELDS, WEBHOOK, WEBHOOK_FIELDS,
+    DIAGNOSTIC, DIAGNOSTIC_FIELDS, LEGACY, PAIR, PAIR_ACTION_ID, SEARCHED, V2_ACTION_ID, V2_FIELDS, WEBHOOK,
+    WEBHOOK_FIELDS,
 };
 use crate::moment::Stamp;
 use crate::native::Native;
@@ -16,8 +17,8 @@ pub(super) fn to_native(envelope: &Value) -> Value {
             native.time("iat", Stamp::UnixMillis);
             native.fields(WEBHOOK_FIELDS);
         }
-        Some(DIAGNOSTIC) => {
-            native.field("logId", Field::Id);
+        Some(shape @ (DIAGNOSTIC | SEARCHED)) => {
+            native.field(if shape == SEARCHED { "id" } else { "logId" }, Field::Id);
             native.time("recordedAt", Stamp::Micros);
             result(&mut native, "resultStatus", ["SUCCESS", "FAILED"]);
             native.fields(DIAGNOSTIC_FIELDS);

@@ -39,6 +39,8 @@ const V2: &str = "\"initiatorType\"";
 struct Look {
     v2: bool,
     action: String,
+    /// What of it legacy may say alone: `create` of `create-application`.
+    verb: Option<String>,
     request: Option<String>,
     initiator: Option<String>,
     /// When its line was written, where it is one.
@@ -239,11 +241,15 @@ enum Same {
 }
 
 fn same(v2: &Look, legacy: &Look) -> Option<Same> {
-    if !v2.v2 || legacy.v2 || legacy.failed || v2.action != legacy.action {
+    if !v2.v2 || legacy.v2 || legacy.failed {
         return None;
     }
+    let alike = v2.action == legacy.action;
     match (&v2.request, &legacy.request) {
-        (Some(a), Some(b)) => (a == b).then_some(Same::Request),
+        // A verb is certain enough within one request.
+        (Some(a), Some(b)) if a == b => (alike || v2.verb.as_ref() == Some(&legacy.action)).then_some(Same::Request),
+        (Some(_), Some(_)) => None,
+        _ if !alike => None,
         _ => {
             let soon = v2.at.zip(legacy.at).is_none_or(|(a, b)| a.abs_diff(b) <= SOON as u64);
             let together = soon && v2.initiator.is_some() && v2.initiator == legacy.initiator;
@@ -265,14 +271,23 @@ fn look(text: &str) -> Option<Look> {
     let failed = super::read::failed(&mut native);
     let mut text = |name: &str| native.text(name).map(Cow::into_owned);
     let action = text("action").or_else(|| text("actionId"))?;
+    let action = squeeze(&action).into_owned();
     Some(Look {
         v2,
-        action: squeeze(&action).into_owned(),
+        verb: text("targetType").and_then(|kind| verb(&action, &kind).map(str::to_owned)),
+        action,
         request: text("requestId").or(request),
         initiator: text("initiatorId"),
         at,
         failed,
     })
+}
+
+/// What is left of an action of v2, [`squeeze`]d, without the type of its target: application management writes `create` in legacy where
+/// v2 has `create-application`.
+pub(super) fn verb<'s>(squeezed: &'s str, target_type: &str) -> Option<&'s str> {
+    let kind = squeeze(target_type);
+    squeezed.strip_suffix(kind.as_ref()).filter(|verb| !kind.is_empty() && !verb.is_empty())
 }
 
 fn together(v2: &Piece<'_>, legacy: &Piece<'_>) -> String {

@@ -8,6 +8,7 @@ use crate::moment::Stamp;
 use crate::object::{at, decode};
 use crate::pull::{self, Answer, Ask, Config, Page, Pull, Trouble, Window, size};
 use crate::{Reason, split};
+use memchr::memmem;
 use serde_json::json;
 use std::borrow::Cow;
 
@@ -19,6 +20,12 @@ pub struct AsgardeoSearch;
 const LIMIT: usize = 100;
 /// Audit logs.
 const AUDIT: u8 = 1;
+
+/// What it says to times that it does not search, and what that means.
+const TIMES: [(&str, &str); 2] = [
+    ("LM-10008", "they end before they begin (LM-10008)"),
+    ("LM-10009", "they begin in its future (LM-10009); check this machine's clock"),
+];
 
 impl Pull for AsgardeoSearch {
     fn system(&self) -> &'static str {
@@ -71,6 +78,11 @@ impl Pull for AsgardeoSearch {
     }
 
     fn read(&self, window: Window, page: Option<&str>, answer: &Answer<'_>, now: i64) -> Result<Page, Trouble> {
+        if answer.status == 400
+            && let Some((_, said)) = TIMES.iter().find(|(code, _)| memmem::find(answer.body, code.as_bytes()).is_some())
+        {
+            return Err(Trouble::Later(None, format!("the search refused the times that were asked for: {said}")));
+        }
         pull::good(answer, now)?;
         let (most, page) = size::of(page, LIMIT);
         let text = split::text(answer.body);

@@ -1,6 +1,6 @@
 //! The three shapes → envelope. Log lines (`wso2`) become the legacy shape and are read here too.
 
-use super::{DIAGNOSTIC, DIAGNOSTIC_FIELDS, LEGACY, NAME, PAIR, PAIR_ACTION_ID, V2_ACTION_ID, pair, webhook};
+use super::{DIAGNOSTIC, DIAGNOSTIC_FIELDS, LEGACY, NAME, PAIR, PAIR_ACTION_ID, SEARCHED, V2_ACTION_ID, pair, webhook};
 use crate::catalog::{self, Entry};
 use crate::envelope::Envelope;
 use crate::moment::{self, Stamp};
@@ -72,11 +72,16 @@ pub(crate) fn twin<'a>(mut native: Object<'a>, context: &Context<'_>, out: &mut 
     Ok(())
 }
 
+/// Whether a member says anything: a list of all that there may be has `null` for what there is not.
+fn says(native: &mut Object<'_>, name: &str) -> bool {
+    native.has(name) && native.member(name).is_none_or(|raw| raw != "null")
+}
+
 /// Reads one record of any of the three shapes.
 pub(crate) fn shape<'a>(mut native: Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
-    if native.has("logId") || native.has("resultStatus") {
+    if says(&mut native, "logId") || says(&mut native, "resultStatus") {
         diagnostic(&mut native, context, out)?;
-    } else if native.has("initiatorType") || native.has("recordedAt") {
+    } else if says(&mut native, "initiatorType") || says(&mut native, "recordedAt") {
         v2(&mut native, context, out)?;
     } else {
         out.shape(LEGACY);
@@ -107,17 +112,19 @@ fn level(known: Option<&'static Entry>, failed: bool) -> &'static str {
 
 /// Tells whether the action stood under `actionId`.
 fn v2<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<bool, Reason> {
-    let key = if native.has("action") { "action" } else { "actionId" };
-    let needed = if native.has(key) { key } else { "action" };
-    let name = native.needed(needed)?;
+    let key = if says(native, "action") || !says(native, "actionId") { "action" } else { "actionId" };
+    let name = native.needed(key)?;
     let id = native.text("id").filter(|id| !id.is_empty());
     out.id(native, "id");
     recorded(native, context, out)?;
     let squeezed = catalog::squeeze(&name);
     if let Some(((id, request), at)) = id.zip(native.text("requestId")).zip(out.at()) {
-        context.memory.said(&[&request, &squeezed], &id, at);
-        if let Some(line) = context.memory.twin_of(&[LINES, &request, &squeezed], at) {
-            out.twin(line);
+        let verb = native.text("targetType").and_then(|kind| pair::verb(&squeezed, &kind).map(str::to_owned));
+        for action in [Some(squeezed.as_ref()), verb.as_deref()].into_iter().flatten() {
+            context.memory.said(&[&request, action], &id, at);
+            if let Some(line) = context.memory.twin_of(&[LINES, &request, action], at) {
+                out.twin(line);
+            }
         }
     }
     let names = catalog::of(NAME);
@@ -209,8 +216,9 @@ fn result(native: &mut Object<'_>, out: &mut Envelope<'_>) -> bool {
 
 fn diagnostic<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let name = native.needed("actionId")?;
-    out.shape(DIAGNOSTIC);
-    out.id(native, "logId");
+    let searched = !says(native, "logId") && says(native, "id");
+    out.shape(if searched { SEARCHED } else { DIAGNOSTIC });
+    out.id(native, if searched { "id" } else { "logId" });
     recorded(native, context, out)?;
     let known = catalog::of(NAME).get_loose(&name);
     out.set(Field::Log, known.map_or("event", |entry| entry.log.as_str()));

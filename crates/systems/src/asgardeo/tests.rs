@@ -277,6 +277,26 @@ fn a_diagnostic_record() {
     }
 }
 
+/// The log search has another name for a diagnostic record's id, and may have `null` for what there is not.
+#[test]
+fn entries_of_the_log_search_in_its_own_words() {
+    let found = json!({"id": "d1", "recordedAt": "2026-11-20T12:00:00.000000Z", "requestId": "r", "actionId": "issue-access-token",
+        "componentId": "oauth", "resultStatus": "SUCCESS", "resultMessage": "ok", "input": {}});
+    one(NAME, &found.to_string()).expect(&[("id", "d1"), ("action", "issue-access-token"), ("message", "ok")]);
+    comes_back(NAME, &found.to_string());
+    let mut all: Value = serde_json::from_str(&v2("add-user", &json!({}))).unwrap();
+    for name in ["actionId", "resultStatus", "logId", "componentId"] {
+        all[name] = Value::Null;
+    }
+    one(NAME, &all.to_string()).expect(&[("action", "add-user"), ("outcome", "success"), ("log", "audit")]);
+    comes_back(NAME, &all.to_string());
+    all["actionId"] = json!("add-user");
+    all["action"] = Value::Null;
+    one(NAME, &all.to_string()).expect(&[("action", "add-user")]);
+    all["actionId"] = Value::Null;
+    assert_eq!(reason(NAME, &all.to_string()), "missing_field");
+}
+
 /// Whichever library wrote it, and in any of the shapes.
 #[test]
 fn a_time_may_be_javas_instant_taken_apart() {

@@ -287,6 +287,20 @@ fn contember_moves_by_time_and_tells_of_a_millisecond_it_cannot_read() {
     let denied = r#"{"errors":[{"message":"You are not allowed to view the audit log"}],"data":null}"#;
     let error = pull.read(window, None, &answer(200, &[], denied), NOW).unwrap_err();
     assert!(matches!(&error, Trouble::Refused(why) if why.contains("system:viewAuthLog")), "{error}");
+    let broken = r#"{"errors":[{"message":"Internal server error"}],"data":null}"#;
+    let error = pull.read(window, None, &answer(200, &[], broken), NOW).unwrap_err();
+    assert!(matches!(&error, Trouble::Later(None, why) if why.contains("Internal server error")), "{error}");
+}
+
+#[test]
+fn asgardeo_says_what_is_wrong_with_the_times() {
+    let pull = find("asgardeo", &Map::new()).unwrap();
+    let window = Window { from: NOW - 1_000 * MS, to: NOW };
+    let said = r#"{"code":"LM-10009","message":"x"}"#;
+    let error = pull.read(window, None, &answer(400, &[], said), NOW).unwrap_err();
+    assert!(matches!(&error, Trouble::Later(None, why) if why.contains("clock")), "{error}");
+    let error = pull.read(window, None, &answer(400, &[], "{}"), NOW).unwrap_err();
+    assert!(matches!(error, Trouble::Refused(_)), "{error}");
 }
 
 #[test]

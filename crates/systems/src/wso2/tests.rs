@@ -310,6 +310,40 @@ fn each_of_a_run_of_lines_has_its_own_twin_where_order_or_time_says_which() {
     assert_eq!(pairs(&[new(0), old(0), new(0)]), (3, vec![]));
 }
 
+/// Application management writes the verb alone where v2 names what it did it to as well.
+#[test]
+fn a_verb_of_one_request_is_the_action_of_v2() {
+    let new = |request: &str, action: &str, kind: &str| {
+        let record = json!({"id": format!("v2-{request}"), "recordedAt": "2026-11-20T12:00:00.200000Z", "requestId": request, "initiatorId": "i",
+            "initiatorType": "User", "targetId": "3", "targetType": kind, "action": action});
+        line(&record.to_string()).replace("c-1", request)
+    };
+    let old = |request: &str, action: &str| {
+        line(&format!("Initiator : i | Action : {action} | Target : 3 | Data : {{ TripAction3 }} | Result : Success"))
+            .replace("c-1", request)
+    };
+    for (verb, action) in [("create", "create-application"), ("delete", "Delete-Application")] {
+        for body in
+            [[old("r", verb), new("r", action, "Application")], [new("r", action, "Application"), old("r", verb)]]
+        {
+            assert_eq!(take(NAME, &body.join("\n")).len(), 1, "{body:?}");
+            let memory = Memory::default();
+            let [first, later] = body.each_ref().map(|line| take_with(&memory, NAME, line.as_bytes()).remove(0));
+            later.expect(&[("attributes._indelible.twin", first.at("id"))]);
+        }
+    }
+    for (request, verb, action, kind) in [
+        ("other", "create", "create-application", "Application"),
+        ("r", "create", "create-application", "Role"),
+        ("r", "update", "create-application", "Application"),
+        ("r", "Application", "Application", "Application"),
+    ] {
+        let body = format!("{}\n{}", old("r", verb), new(request, action, kind));
+        let one = usize::from(verb == action);
+        assert_eq!(take(NAME, &body).len(), 2 - one, "{body}");
+    }
+}
+
 #[test]
 fn a_twin_in_a_later_body_is_named() {
     let memory = Memory::default();
