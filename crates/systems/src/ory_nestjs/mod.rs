@@ -12,6 +12,7 @@
 //!   given to.
 //! * Such a `subject` is a text, or an object: `{id}`, or Keto's subject set. It is then written as Keto writes it, `{namespace}:{object}#{relation}`, and
 //!   the object stays. A set is those who are in it, and no one person: `subject.type` says so.
+//! * Its `LoggerAuditSink` gives the whole event to Nest's logger, which as JSON has it as `message`.
 //! * A change never names its actor. Who was signed in for the same `correlationId` did it: `actor.id` is then taken from that
 //!   `auth.success`, which came before it or stands anywhere in the same body, and marked as inferred.
 
@@ -31,6 +32,9 @@ use serde_json::Value;
 pub struct OryNestjs;
 
 const NAME: &str = "ory-nestjs";
+
+/// Where a logger has the event.
+const MESSAGE: &str = "message";
 
 /// Native members that are one text in the envelope.
 const FIELDS: &[(&str, Field)] = &[
@@ -79,6 +83,9 @@ impl System for OryNestjs {
     }
 
     fn looks_like(&self, sample: &Sample<'_>) -> u8 {
+        if sample.has(&["message.timestamp", "message.event", "message.result", "message.attributes"]) {
+            return 90;
+        }
         if !sample.has(&["timestamp", "event", "result"]) {
             return 0;
         }

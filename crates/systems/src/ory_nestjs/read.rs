@@ -1,6 +1,6 @@
 //! `IamAuditEvent` → envelope.
 
-use super::{CHECK, FIELDS, NAME, NAMED, PERMISSION, SUBJECT_SET, TARGETS};
+use super::{CHECK, FIELDS, MESSAGE, NAME, NAMED, PERMISSION, SUBJECT_SET, TARGETS};
 use crate::catalog::{self, Entry};
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
@@ -14,9 +14,9 @@ use std::borrow::Cow;
 const SIGNED_IN: &str = "auth.success";
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
-    let mut native = Object::parse(text)?;
+    let (mut native, own) = opened(text)?;
     let name = native.needed("event")?;
-    out.id_by_content(text);
+    out.id_by_content(own);
     out.time(&mut native, "timestamp", Stamp::Millis, context)?;
     let known = catalog::of(NAME).get(&name);
     outcome(&mut native, known, out);
@@ -34,12 +34,29 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     Ok(())
 }
 
+/// The event, and its own text. Where a logger wrote it down it is the `message`, and what the logger says beside it stays as `log`:
+/// logged or not it is one record.
+fn opened(text: &str) -> Result<(Object<'_>, &str), Reason> {
+    let mut native = Object::parse(text)?;
+    if native.has("event") {
+        return Ok((native, text));
+    }
+    let Some(own) = native.standing(MESSAGE).filter(|raw| raw.starts_with('{')) else { return Ok((native, text)) };
+    let mut event = Object::parse(own)?;
+    if !event.has("event") {
+        return Ok((native, text));
+    }
+    native.take_member(MESSAGE);
+    event.add_object("log", native);
+    Ok((event, own))
+}
+
 /// Remembers who was signed in, for the changes that stand before that in the same body.
 pub(super) fn foresee(text: &str, context: &Context<'_>) {
     if memmem::find(text.as_bytes(), SIGNED_IN.as_bytes()).is_none() {
         return;
     }
-    let Ok(mut native) = Object::parse(text) else { return };
+    let Ok((mut native, _)) = opened(text) else { return };
     if native.text("event").as_deref() != Some(SIGNED_IN) {
         return;
     }

@@ -41,6 +41,27 @@ fn a_signed_in_request() {
     one(NAME, &machine).expect(&[("actor.id", "ci"), ("actor.type", "client")]);
 }
 
+/// As `LoggerAuditSink` has it written by Nest's logger.
+#[test]
+fn an_event_that_was_logged_is_the_event() {
+    let more = json!({"actorId": "ann", "correlationId": "r1"});
+    let sent = event("auth.success", "success", &more);
+    let logged =
+        format!(r#"{{"level":"log","pid":1,"timestamp":1795176000001,"message":{sent},"context":"OryNestjs.Audit"}}"#);
+    let (known, stored) = (one(NAME, &sent), one(NAME, &logged));
+    for path in ["id", "time", "action", "outcome", "level", "actor.id", "request_id", "attributes.tenant"] {
+        assert_eq!(stored.at(path), known.at(path), "{path}");
+    }
+    let log = json!({"level": "log", "pid": 1, "timestamp": 1_795_176_000_001_i64, "context": "OryNestjs.Audit"});
+    assert_eq!(stored.value("attributes.log"), &log);
+    assert_eq!(crate::detect(logged.as_bytes()), [(NAME, 90)]);
+    // And tells who made the change that stands before it.
+    let change = event("iam.identity.create", "success", &json!({"targetId": "bob", "correlationId": "r1"}));
+    let both = take(NAME, &format!("{}\n{logged}", logged.replace(&sent, &change)));
+    both[0].expect(&[("action", "iam.identity.create"), ("actor.id", "ann")]);
+    assert_eq!(reason(NAME, r#"{"level":"log","message":{"a":1}}"#), "missing_field");
+}
+
 #[test]
 fn levels_follow_from_the_result() {
     for (name, result, log, level) in [
