@@ -114,9 +114,9 @@ pub(crate) fn fill(system: &str, out: &mut Envelope<'_>) {
         let Some(action) = out.text(Field::Action) else { return };
         events.iter().find(|(name, _)| catalog::alike(name, &action)).map(|(_, does)| *does)
     };
-    let Some(does) = does.filter(|_| out.text(Field::Outcome).is_some_and(|outcome| outcome == "success")) else {
-        return;
-    };
+    // An end that came by itself nobody tried, so that it can be none that failed, whatever its record says (Contember: no success).
+    let counts = |does: &Does| *does == Expires || out.text(Field::Outcome).is_some_and(|outcome| outcome == "success");
+    let Some(does) = does.filter(counts) else { return };
     match does {
         Lives => session(out, "active", true),
         GoesOn => session(out, "active", false),

@@ -56,12 +56,41 @@ fn within(sent: &Value, stored: &Value) -> bool {
     }
 }
 
-/// Whether two rows with one id are one event in two shapes, and all that `sent` says is stored already.
+/// What a system does to its records: it takes out what they name once that is gone, or writes in one shape what another has as it was.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Forgotten {
+    /// Fields of the envelope that it takes out.
+    pub fields: &'static [Field],
+    /// Members that no field holds, the same.
+    pub members: &'static [&'static str],
+    /// Fields that two shapes of one event have in different words.
+    pub reworded: &'static [Field],
+}
+
+impl Forgotten {
+    /// Whether all that is stored is sent as well, but for what the system forgot.
+    fn alone(self, mut stored: Row<'_>, sent: &Row<'_>) -> bool {
+        if self.fields.is_empty() {
+            return false;
+        }
+        self.members.iter().for_each(|name| drop(stored.attributes.remove(*name)));
+        stored.fields.iter().all(|field| self.fields.contains(&field.field) || sent.has(field))
+            && within(&Value::Object(stored.attributes), &Value::Object(sent.attributes.clone()))
+    }
+}
+
+/// Whether two rows with one id are one event, in two shapes or with less in it than before, and all that `sent` says is stored already.
 pub fn same(system: &dyn System, stored: &[u8], sent: &[u8]) -> bool {
     let (Some(stored), Some(sent)) = (Row::new(system, stored), Row::new(system, sent)) else { return false };
-    stored.shape != sent.shape
-        && sent.fields.iter().all(|field| (sent.arrived && field.field == Field::Time) || stored.has(field))
-        && within(&Value::Object(sent.attributes), &Value::Object(stored.attributes))
+    let (forgets, shapes) = (system.forgets(), stored.shape != sent.shape);
+    let told = |field: &Stored<'_>| match field.field {
+        Field::Time if sent.arrived => true,
+        other if shapes && forgets.reworded.contains(&other) => stored.fields.iter().any(|own| own.field == other),
+        _ => stored.has(field),
+    };
+    let known = sent.fields.iter().all(told)
+        && within(&Value::Object(sent.attributes.clone()), &Value::Object(stored.attributes.clone()));
+    known && (shapes || forgets.alone(stored, &sent))
 }
 
 #[cfg(test)]
@@ -138,7 +167,34 @@ mod tests {
         ] {
             assert!(!known("contember", &stored, &with(&graphql, pointer, to.clone())), "{pointer} {to}");
         }
-        assert!(!known("contember", &stored, &with(&stored, "/person_id", Value::Null)), "one shape, another content");
+        assert!(!known("contember", &stored, &with(&stored, "/user_agent", Value::Null)), "one shape, another content");
+    }
+
+    #[test]
+    fn a_row_whose_people_were_deleted_since_is_the_same_row() {
+        let stored = json!({
+            "id": "e-2", "created_at": "2026-11-20T12:00:00.123456+00:00", "invoked_by_id": "i", "person_id": "p", "person_token_id": "t",
+            "person_input_identifier": null, "type": "forced_sign_out", "success": true, "ip_address": "192.0.2.1", "user_agent": "curl/8",
+            "identity_provider_id": "google", "metadata": {}, "target_person_id": "q", "event_data": {"slug": "g"},
+        });
+        let mut gone = stored.clone();
+        for column in ["invoked_by_id", "person_id", "person_token_id", "identity_provider_id", "target_person_id"] {
+            gone[column] = Value::Null;
+            assert!(known("contember", &stored, &gone), "{column}");
+            assert!(!known("contember", &gone, &stored), "{column}: who it was is said now");
+        }
+        for (pointer, to) in [
+            ("/user_agent", Value::Null),
+            ("/event_data/slug", json!("h")),
+            ("/event_data", json!({})),
+            ("/success", json!(false)),
+        ] {
+            assert!(!known("contember", &stored, &with(&gone, pointer, to.clone())), "{pointer} {to}");
+        }
+        for kind in ["person_disable", "create_session_token", "session_policy_applied"] {
+            let (stored, gone) = (with(&stored, "/type", json!(kind)), with(&gone, "/type", json!(kind)));
+            assert!(known("contember", &stored, &gone) && !known("contember", &gone, &stored), "{kind}");
+        }
     }
 
     #[test]
@@ -151,11 +207,9 @@ mod tests {
         pulled["_id"] = json!("9002");
         let streamed = json!({"log_id": "9002", "data": data});
         assert!(known("auth0", &streamed, &pulled) && known("auth0", &pulled, &streamed));
-        for (pointer, to) in [
-            ("/user_agent", json!("curl 8.0.0 / Other")),
-            ("/details/request/body", json!({})),
-            ("/tenant_name", json!("other")),
-        ] {
+        let other = with(&pulled, "/user_agent", json!("curl 8.0.0 / Other"));
+        assert!(known("auth0", &streamed, &other) && known("auth0", &other, &streamed), "the API writes it anew");
+        for (pointer, to) in [("/details/request/body", json!({})), ("/tenant_name", json!("other"))] {
             let other = with(&pulled, pointer, to.clone());
             // What is left out says nothing else.
             assert_eq!(known("auth0", &streamed, &other), to == json!({}), "{pointer}");

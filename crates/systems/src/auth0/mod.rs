@@ -19,6 +19,7 @@ mod tests;
 
 use crate::detect::Sample;
 use crate::envelope::Envelope;
+use crate::shapes::Forgotten;
 use crate::split::{self, Piece};
 use crate::{Context, Reason, System};
 use event::Field;
@@ -73,6 +74,11 @@ impl System for Auth0 {
 
     fn shapes(&self) -> bool {
         true
+    }
+
+    /// The pull API writes `Chrome 100 / Mac` where the stream has what the browser said.
+    fn forgets(&self) -> Forgotten {
+        Forgotten { reworded: &[Field::UserAgent], ..Forgotten::default() }
     }
 
     /// The inner object, without the id that either shape says once more.

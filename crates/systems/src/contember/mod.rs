@@ -23,6 +23,7 @@ mod tests;
 
 use crate::detect::Sample;
 use crate::envelope::Envelope;
+use crate::shapes::Forgotten;
 use crate::split::{self, Piece};
 use crate::{Context, Reason, System};
 use event::Field;
@@ -189,6 +190,23 @@ impl System for Contember {
 
     fn shapes(&self) -> bool {
         true
+    }
+
+    /// Its foreign keys are set to null where what they name is deleted.
+    fn forgets(&self) -> Forgotten {
+        Forgotten {
+            fields: &[
+                Field::ActorId,
+                Field::ActorIdentityId,
+                Field::ImpersonatorId,
+                Field::TargetId,
+                Field::TargetType,
+                Field::ProviderId,
+                Field::SessionUserId,
+            ],
+            members: &["person_token_id", ROW.person, ROW.target, ROW.invoked_by, ROW.provider],
+            ..Forgotten::default()
+        }
     }
 
     /// The columns' names; but for the time, which the record has.

@@ -5,10 +5,11 @@
 //! asked for again; more than a page of them in one millisecond cannot be had, and is told as lost.
 
 use crate::moment::Stamp;
-use crate::object::at;
+use crate::object::{at, decode};
 use crate::pull::{self, Answer, Ask, Config, Page, Pull, Trouble, Window};
 use crate::{Reason, moment, split};
 use serde_json::json;
+use std::borrow::Cow;
 
 /// The query `authLog`.
 #[derive(Debug)]
@@ -20,6 +21,10 @@ const QUERY: &str = "query($after: DateTime, $before: DateTime, $limit: Int) { \
 authLog(filter: {createdAfter: $after, createdBefore: $before}, limit: $limit) { hasMore entries { \
 id createdAt type success invokedByIdentityId personId targetPersonId personInputIdentifier errorCode errorMessage \
 ipAddress userAgent identityProviderId metadata eventData } } }";
+/// What the server says to a token without the permission.
+const FORBIDDEN: &str = "not allowed to view the audit log";
+/// Characters of any other error that are told.
+const SHOWN: usize = 200;
 const PATH: &str = "/tenant";
 const MILLI: i64 = 1000;
 
@@ -54,13 +59,16 @@ impl Pull for ContemberAuthLog {
         pull::good(answer, now)?;
         let text = split::text(answer.body);
         let Some(list) = at(&text, &["data", "authLog", "entries"]) else {
-            let message = at(&text, &["errors", "0", "message"]).is_some();
-            return Err(if message {
-                Trouble::Refused(
-                    "authLog was answered with an error; the token needs the permission system:viewAuthLog".into(),
-                )
-            } else {
-                Trouble::Later(None, "the answer has no data.authLog.entries".into())
+            let message = at(&text, &["errors", "0", "message"]).map(Cow::Borrowed);
+            return Err(match message.as_ref().and_then(decode) {
+                Some(said) if said.contains(FORBIDDEN) => Trouble::Refused(
+                    "the token may not read authLog; it needs the permission system:viewAuthLog".into(),
+                ),
+                Some(said) => {
+                    let shown: String = said.chars().take(SHOWN).collect();
+                    Trouble::Later(None, format!("authLog was answered with the error {shown:?}"))
+                }
+                None => Trouble::Later(None, "the answer has no data.authLog.entries".into()),
             });
         };
         let before = end(window, page);

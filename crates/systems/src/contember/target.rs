@@ -65,6 +65,19 @@ pub(super) fn fill<'a>(
             out.set(Field::TargetType, PERSON);
         }
     }
+    // Nobody was signed out, so that no column names whom it was tried with.
+    if kind == "forced_sign_out" && out.is_empty(Field::TargetId) {
+        out.copy(native, "metadata.requestedPersonId", Field::TargetId);
+        if !out.is_empty(Field::TargetId) {
+            out.set(Field::TargetType, PERSON);
+        }
+    }
+    // Whose sessions a provider ended, by the name that it has for them.
+    if kind == "idp_backchannel_logout"
+        && let Some(data) = listed.as_deref_mut().or_else(|| native.inner(shape.data))
+    {
+        out.copy(data, "sub", Field::SubjectId);
+    }
     if MEMBERSHIPS.contains(&kind)
         && let Some(data) = listed.or_else(|| native.inner(shape.data))
     {

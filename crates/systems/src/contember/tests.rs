@@ -292,6 +292,25 @@ fn metadata_says_which_session_and_why() {
     one(NAME, &sent).expect(&[("comments", "stolen laptop"), ("attributes.metadata.requestedPersonId", "p")]);
     comes_back(NAME, &sent);
     comes_back(NAME, &row("login", &json!({"metadata": null})));
+    // One that failed has nobody in its columns.
+    let more = json!({"success": false, "metadata": {"reason": "stolen", "requestedPersonId": "p"}});
+    let sent = row("forced_sign_out", &more);
+    one(NAME, &sent).expect(&[("target.id", "p"), ("target.type", "person"), ("outcome", "failure")]);
+    comes_back(NAME, &sent);
+    let sent = row("idp_backchannel_logout", &json!({"event_data": {"sid": "x", "sub": "ann-1", "revokedCount": 2}}));
+    one(NAME, &sent).expect(&[("subject.id", "ann-1"), ("session_id", "")]);
+    comes_back(NAME, &sent);
+}
+
+/// It says that it did not succeed, as nobody did anything.
+#[test]
+fn a_session_that_nobody_used_expired() {
+    let idle = json!({"success": false, "person_id": "p", "metadata": {"sessionId": "s1"},
+        "event_data": {"lastUsedAt": "2026-11-20T11:00:00.000Z", "idleTimeout": 1800}});
+    one(NAME, &row("session_expired_idle", &idle)).expect(&[("session_id", "s1"), ("session.status", "expired")]);
+    let refused = json!({"success": false, "metadata": {"sessionId": "s1"}});
+    one(NAME, &row("session_revoked_by_user", &refused)).expect(&[("session.status", "")]);
+    comes_back(NAME, &row("session_expired_idle", &idle));
 }
 
 #[test]
