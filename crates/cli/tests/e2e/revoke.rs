@@ -185,6 +185,26 @@ fn all_of_a_users_sessions_and_a_grant() {
     assert_eq!(server.admin.column("acme", "grants", &[], "status"), ["revoked"]);
 }
 
+/// As the monitoring guide has them: the person by an address, the client by its name.
+#[test]
+fn a_grant_that_names_address_and_client_is_revoked() {
+    let server = Server::start(&[]);
+    let grant = |id: &str, client: &Value| json!({ "Grant ID": id, "Email": "a@x.com", "Client": client, "Session ID": "s", "Status": "active", "Created At": crate::server::at(0) });
+    let both = json!([grant("g1", &json!("app")), grant("g2", &json!({ "id": "c2", "name": "other" }))]);
+    assert_eq!(server.admin.post("/v1/t/acme/ingest/guide", both.to_string()).ok()["accepted"], 2);
+    let one = server.admin.post("/v1/t/acme/grants/g1/revoke?preview=true", "").ok();
+    assert_eq!(
+        one["grants"][0],
+        json!({ "grant_id": "g1", "user_id": "a@x.com", "client_id": "app", "status": "active" })
+    );
+    let body = json!({ "user_id": "a@x.com" }).to_string();
+    let all = server.admin.post("/v1/t/acme/grants/revoke?preview=true", &body).ok();
+    let clients: Vec<_> = all["grants"].as_array().unwrap().iter().map(|g| g["client_id"].clone()).collect();
+    assert_eq!(clients, ["app", "c2"], "{all}");
+    let answer = server.admin.post("/v1/t/acme/grants/g1/revoke", "");
+    assert_eq!((answer.status, &answer.json()["client_id"]), (202, &json!("app")), "{answer}");
+}
+
 #[test]
 fn keycloak_by_its_service_account() {
     let server = Server::start(&[]);

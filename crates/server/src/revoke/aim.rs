@@ -113,11 +113,16 @@ pub(super) fn session(app: &App, tenant: &Arc<Tenant>, id: &str) -> query::Resul
     }))
 }
 
+/// What a grant was given to: where nothing says its id, its name.
+fn client(record: &Value) -> Option<String> {
+    said(record, "client.id").or_else(|| said(record, "client.name"))
+}
+
 /// One grant; `None` where nothing tells of it, or not whose it is and what it was given to.
 pub(super) fn grant(app: &App, tenant: &Arc<Tenant>, id: &str) -> query::Result<Option<Found>> {
     let records = told(app, tenant, &is("grant.id", id))?;
     let given = |r: &&Value| said(r, "grant.status").is_some_and(|s| s == "active");
-    let client = records.iter().filter(given).chain(&records).find_map(|record| said(record, "client.id"));
+    let client = records.iter().filter(given).chain(&records).find_map(client);
     let user = owner(&records, "grant").or_else(|| records.iter().find_map(|r| said(r, "email")));
     let Some((user, client)) = user.zip(client) else { return Ok(None) };
     let status = status(app, &records, "grant");
@@ -154,7 +159,8 @@ pub(super) fn sessions(app: &App, tenant: &Arc<Tenant>, user: &str) -> query::Re
 
 /// All grants of a user, known or not.
 pub(super) fn grants(app: &App, tenant: &Arc<Tenant>, user: &str) -> query::Result<Found> {
-    let records = told(app, tenant, &format!("{} grant.id:*", is("grant.user_id", user)))?;
+    let whose = format!("({} OR ({} NOT grant.user_id:*)) grant.id:*", is("grant.user_id", user), is("email", user));
+    let records = told(app, tenant, &whose)?;
     let mut by_id: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for record in &records {
         if let Some(id) = said(record, "grant.id") {
@@ -164,7 +170,7 @@ pub(super) fn grants(app: &App, tenant: &Arc<Tenant>, user: &str) -> query::Resu
     let (mut known, mut live) = (Vec::new(), Vec::new());
     for (id, records) in by_id {
         if status(app, &records, "grant").as_deref() == Some("active")
-            && let Some(client) = records.iter().find_map(|record| said(record, "client.id"))
+            && let Some(client) = records.iter().find_map(client)
         {
             live.push(json!({ "grant_id": id, "user_id": user, "client_id": client, "status": "active" }));
             known.push(client);

@@ -55,7 +55,7 @@ const LOGS: &[Log] = &[
     Log {
         name: "notification",
         told: &[&["recipient"], &["subject", "status", "category"]],
-        other: &["timestamp", "cc", "bcc", "body"],
+        other: &["timestamp", "cc", "bcc", "body", "notificationid"],
         alone: &["subject", "recipient", "timestamp", "status"],
         sure: (&["subject", "recipient", "status"], &["category", "cc", "bcc"]),
     },

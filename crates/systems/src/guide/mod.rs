@@ -60,7 +60,7 @@ impl System for Guide {
     }
 
     fn says_none(&self, text: &str) -> bool {
-        text.trim_start().starts_with('{') || csv::Table::of(text).is_some()
+        text.trim_start().starts_with(['{', '[']) || csv::Table::of(text).is_some()
     }
 
     fn split<'a>(&self, text: &'a str) -> Vec<Piece<'a>> {

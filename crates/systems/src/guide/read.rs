@@ -9,6 +9,7 @@ use crate::object::{Object, decode};
 use crate::{Context, Reason, moment};
 use event::Field;
 use event::json::{Reader, write_string};
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// What a log's labels fill.
@@ -84,8 +85,10 @@ const LOGS: &[Log] = &[
         name: "notification",
         must: (&["recipient", "subject"], "Recipient"),
         time: &["timestamp", "createdat"],
-        records: true,
+        records: false,
         fields: &[
+            ("id", Field::NotificationId),
+            ("notificationid", Field::NotificationId),
             ("subject", Field::NotificationSubject),
             ("category", Field::NotificationCategory),
             ("body", Field::NotificationBody),
@@ -181,8 +184,12 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     }
     match log.name {
         "audit" => audit(&labels, &mut native, out),
-        "notification" => addressees(&labels, &mut native, out),
-        "session" => details(&labels, &mut native, out),
+        "notification" => {
+            addressees(&labels, &mut native, out);
+            body(&labels, &mut native, out);
+        }
+        "session" => details(&labels, &mut native, SESSION_DETAILS, out),
+        "grant" => details(&labels, &mut native, GRANT_DETAILS, out),
         "job" => unnamed(&labels, &mut native, out),
         _ => {}
     }
@@ -384,15 +391,38 @@ fn apart(text: &str) -> Vec<&str> {
     parts
 }
 
-/// What the details of a session say that the envelope has a field for.
-fn details<'a>(labels: &Labels<'_>, native: &mut Object<'a>, out: &mut Envelope<'a>) {
-    let Some(inside) = labels.name("details").and_then(|name| native.inner(name)) else { return };
+/// What details say that the envelope has a field for.
+const SESSION_DETAILS: &[(&str, Field)] =
+    &[("claims", Field::SessionClaims), ("tokenclaims", Field::SessionClaims), ("scopes", Field::SessionScopes)];
+const GRANT_DETAILS: &[(&str, Field)] =
+    &[("claims", Field::GrantClaims), ("tokenclaims", Field::GrantClaims), ("scopes", Field::GrantScopes)];
+
+/// Takes those out of the details, which a cell of a table has as JSON in a text: not everybody who may read the record may read them.
+fn details<'a>(labels: &Labels<'_>, native: &mut Object<'a>, fields: &[(&str, Field)], out: &mut Envelope<'a>) {
+    let Some(name) = labels.name("details") else { return };
+    let quoted = native.text(name).filter(|text| text.trim_start().starts_with('{'));
+    let opened = quoted.filter(|text| serde_json::from_str::<&RawValue>(text).is_ok());
+    if let Some(inside) = opened.and_then(|text| Object::parse(&text).ok().map(Object::into_owned)) {
+        native.take(name);
+        native.add_object(name.to_owned(), inside);
+    }
+    let Some(inside) = native.inner(name) else { return };
     let own = Labels::new(inside.keys());
-    for (label, field) in
-        [("claims", Field::SessionClaims), ("tokenclaims", Field::SessionClaims), ("scopes", Field::SessionScopes)]
-    {
+    for (label, field) in fields {
         if let Some(name) = own.name(label) {
-            out.take_json(inside, name, field);
+            out.take_json(inside, name, *field);
+        }
+    }
+}
+
+/// Details of a notification that are no text: its body all the same, for those who may read bodies.
+fn body<'a>(labels: &Labels<'_>, native: &mut Object<'a>, out: &mut Envelope<'a>) {
+    for label in ["body", "details"] {
+        if let Some(name) = labels.name(label).filter(|_| out.is_empty(Field::NotificationBody))
+            && let Some(raw) = native.raw(name).filter(|raw| raw.starts_with(['{', '['])).cloned()
+        {
+            native.take(name);
+            out.set(Field::NotificationBody, raw);
         }
     }
 }

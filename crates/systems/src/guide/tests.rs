@@ -206,9 +206,51 @@ fn a_notification_log() {
     sent["status"] = json!("bounced");
     one(NAME, &sent.to_string()).expect(&[
         ("outcome", "failure"),
-        ("notification.body", ""),
-        ("attributes.details.html", "x"),
+        ("notification.body", r#"{"html":"x"}"#),
+        ("attributes.details", ""),
     ]);
+    // Its status changes: another record of the same notification.
+    sent["id"] = json!("n1");
+    let bounced = one(NAME, &sent.to_string());
+    sent["status"] = json!("sent");
+    let resent = one(NAME, &sent.to_string());
+    for stored in [&bounced, &resent] {
+        stored.expect(&[("notification.id", "n1")]);
+    }
+    assert_ne!(bounced.at("id"), resent.at("id"));
+    sent["id"] = json!(7);
+    one(NAME, &sent.to_string()).expect(&[("notification.id", "7")]);
+}
+
+/// Not everybody who may read a record may read claims and scopes.
+#[test]
+fn claims_are_found_in_a_cell_as_well() {
+    let cell = r#""{""claims"":{""nickname"":""annie""},""scopes"":[""openid""],""grantInfo"":""g""}""#;
+    for (headings, row, of) in [
+        (
+            "Session ID,Protocol,Client ID,User ID,Created At,Status,Details",
+            "s,OIDC,c,u,2026-11-20T12:00:00Z,active",
+            "session",
+        ),
+        (
+            "Grant ID,Email,Provider,Client,Session ID,Created At,Status,Details",
+            "g,a@x.org,,c,s,2026-11-20T12:00:00Z,active",
+            "grant",
+        ),
+    ] {
+        let stored = one(NAME, &format!("{headings}\n{row},{cell}\n"));
+        assert_eq!(stored.value(&format!("{of}.claims")), &json!({"nickname": "annie"}), "{}", stored.text);
+        assert_eq!(stored.value(&format!("{of}.scopes")), &json!(["openid"]));
+        assert_eq!(stored.value("attributes.Details"), &json!({"grantInfo": "g"}));
+    }
+    let grant = json!({"grantId": "g1", "status": "active", "details": {"claims": {"sub": "1"}, "text": "{ no JSON"}});
+    let stored = one(NAME, &grant.to_string());
+    assert_eq!(
+        (stored.value("grant.claims"), stored.value("attributes.details.claims")),
+        (&json!({"sub": "1"}), &Value::Null)
+    );
+    let broken = json!({"grantId": "g1", "status": "active", "details": "{ \"claims\": "});
+    one(NAME, &broken.to_string()).expect(&[("attributes.details", "{ \"claims\": ")]);
 }
 
 #[test]
