@@ -139,7 +139,8 @@ impl Reader {
         then: impl FnOnce(&[u8], &Decoded<'_>) -> Result<R, Problem>,
     ) -> Result<R, Problem> {
         let name = self.system.name();
-        let body = posted.content(name == "cloudevents")?;
+        let event = name == "cloudevents" || matches!(self.system, Adapter::Mapped(_));
+        let body = posted.content(event)?;
         let text = systems::decode(&*self.system, &body, &posted.kind)
             .map_err(|e| Problem::bad(e.code, format!("the body is not {name}'s: {}", e.detail)))?;
         then(&body, &text)

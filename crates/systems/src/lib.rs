@@ -127,9 +127,10 @@ pub trait System: Sync {
         self.split(text).into()
     }
 
-    /// Whether a text in which there is no record says that there is none: an answer with an empty list does, an empty text does not.
+    /// Whether a text in which there is no record says that there is none: an answer with an empty list does, and an empty list by
+    /// itself, as some APIs answer; an empty text does not.
     fn says_none(&self, text: &str) -> bool {
-        text.trim_start().starts_with('{')
+        text.trim_start().starts_with(['{', '['])
     }
 
     /// Remembers what a record says of others in the same body, those before it too: called for every record before the first is

@@ -181,7 +181,11 @@ fn an_answer_without_a_record_is_no_record_and_lists_may_have_lines() {
         let counts = ["accepted", "duplicate", "rejected", "unparsed"].map(|name| answer[name].as_u64());
         assert_eq!(counts, [Some(0); 4], "{system}: {answer}");
     }
-    server.admin.post("/v1/t/acme/ingest/okta", "[]").problem(400, "empty_body");
+    for system in ["okta", "keycloak", "cloudevents", "guide"] {
+        let answer = server.admin.post(&format!("/v1/t/acme/ingest/{system}"), " [ ]\n").ok();
+        assert_eq!((&answer["accepted"], &answer["unparsed"]), (&json!(0), &json!(0)), "{system}: {answer}");
+    }
+    server.admin.post("/v1/t/acme/ingest/okta", " ").problem(400, "empty_body");
     let ory = json!({ "events": [
         { "name": "SessionIssued", "timestamp": "2026-11-20T12:00:00Z", "attributes": [{ "key": "IdentityID", "value": "i1" }, { "key": "SessionID", "value": "s1" }] },
         { "name": "LoginFailed", "timestamp": "2026-11-20T12:00:01Z", "eventAttributes": { "ClientIP": "192.0.2.1" } },
@@ -332,6 +336,13 @@ fn cloudevents_come_in_binary_mode_structured_and_in_batches() {
     third[4] = ("ce-id", "A-4");
     let answer = server.admin.post_with("/v1/t/acme/ingest/auto", &third, b"{}").ok();
     assert_eq!((&answer["system"], &answer["accepted"]), (&json!("cloudevents"), &json!(1)), "{answer}");
+    // What they say is there for a mapping too, which knows what else is in such an event.
+    let rules = "name = \"doors\"\n[fields]\naction = \"/type\"\nactor.id = \"/data/who\"\n";
+    let rules = json!({ "system": "mapping", "kind": "push", "settings": { "mapping": rules } });
+    let made = server.admin.put("/v1/t/acme/sources/doors", &rules.to_string());
+    assert_eq!(made.status, 201, "{made}");
+    let answer = server.admin.post_with("/v1/t/acme/ingest/doors", &third, br#"{"who":"ann"}"#).ok();
+    assert_eq!((&answer["accepted"], &answer["unparsed"]), (&json!(1), &json!(0)), "{answer}");
     // Headers that make no event leave a record that is not understood, and kept.
     let answer = server.admin.post_with(path, &[("ce-specversion", "1.0")], b"\xff\x00").ok();
     assert_eq!((&answer["unparsed"], &answer["results"][0]["code"]), (&json!(1), &json!("missing_field")), "{answer}");

@@ -145,7 +145,7 @@ fn a_sender_of_cloud_events_asks_whether_it_may() {
         server.admin.anonymous().send(Method::OPTIONS, &path, origin, b"").unwrap()
     };
     let origin = ("webhook-request-origin", "events.example.com");
-    for name in ["cloudevents", "grid"] {
+    for name in ["cloudevents", "grid", "auto"] {
         let said = ask(name, &[origin, ("webhook-request-rate", "120")]);
         assert_eq!((said.status, said.header("allow")), (200, "POST"), "{said}");
         assert_eq!(said.header("webhook-allowed-origin"), "events.example.com");

@@ -2,7 +2,7 @@
 //!
 //! Owns the two routes' part of it; what is a question and what is signed is for `systems::asgardeo::websub` to say.
 
-use super::{HUB_SECRET, Push, accept, find, refused};
+use super::{HUB_SECRET, MAPPING, Push, accept, find, refused};
 use crate::app::App;
 use crate::native::Posted;
 use crate::problem::Problem;
@@ -65,7 +65,7 @@ pub async fn permission(
 ) -> Result<Response, Problem> {
     let origin = headers.get("webhook-request-origin").filter(|origin| (1..=MAX_ORIGIN).contains(&origin.len()));
     match (system(find(&app, &slug, &name)?.as_ref(), &name), origin) {
-        ("cloudevents", Some(origin)) => Ok((
+        ("cloudevents" | MAPPING | "auto", Some(origin)) => Ok((
             [(header::ALLOW, "POST")],
             [("webhook-allowed-origin", origin.clone())],
             [("webhook-allowed-rate", "*")],

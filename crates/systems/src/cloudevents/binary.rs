@@ -5,11 +5,12 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use event::json::write_string;
+use std::borrow::Cow;
 
 /// One event's JSON text out of a request in binary mode: its headers, by name and value, and its body. `None` where no
 /// header says `ce-specversion`, so that the request is none in binary mode.
 ///
-/// Values are percent-decoded as the HTTP binding asks. A JSON body becomes `data` as it is, other text `data` as
+/// Values are unquoted and percent-decoded, in that order, as the HTTP binding asks. A JSON body becomes `data` as it is, other text `data` as
 /// a text, and any other bytes `data_base64`. A header that stands twice counts once, as the first says.
 pub fn structured<'h>(headers: impl IntoIterator<Item = (&'h str, &'h [u8])>, body: &[u8]) -> Option<String> {
     let mut members: Vec<(String, String)> = Vec::new();
@@ -23,7 +24,9 @@ pub fn structured<'h>(headers: impl IntoIterator<Item = (&'h str, &'h [u8])>, bo
             None => continue,
         };
         if members.iter().all(|(known, _)| *known != name) {
-            members.push((name, percent_decoded(value)));
+            let value =
+                if name == "datacontenttype" { percent_decoded(value) } else { percent_decoded(&unquoted(value)) };
+            members.push((name, value));
         }
     }
     members.iter().find(|(name, _)| name == "specversion")?;
@@ -59,6 +62,17 @@ pub fn structured<'h>(headers: impl IntoIterator<Item = (&'h str, &'h [u8])>, bo
 fn is_json(content_type: &str) -> bool {
     let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     kind.ends_with("/json") || kind.ends_with("+json")
+}
+
+/// What stands in the quotes of a value that has them, a backslash before a character taken away.
+fn unquoted(value: &[u8]) -> Cow<'_, [u8]> {
+    let Some(inside) = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")) else { return value.into() };
+    let mut bytes = inside.iter();
+    let mut out = Vec::with_capacity(inside.len());
+    while let Some(byte) = bytes.next() {
+        out.push(if *byte == b'\\' { *bytes.next().unwrap_or(byte) } else { *byte });
+    }
+    out.into()
 }
 
 /// `Euro%20%E2%82%AC` → `Euro €`; what is no such escape stays, and what is no UTF-8 becomes U+FFFD.

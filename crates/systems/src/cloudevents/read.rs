@@ -45,17 +45,22 @@ fn id<'a>(native: &mut Object<'a>) -> Result<Cow<'a, str>, Reason> {
 }
 
 /// Base64 hides from redaction what is in it, so JSON and text take their place in `data`, where they say the same. Other bytes stay.
-/// Tells whether they did.
+/// Before version 1.0 it is `data` itself that is in it, and `datacontentencoding` says so. Tells whether they did.
 pub(super) fn open_data(native: &mut Object<'_>) -> bool {
-    let Some(text) = native.text("data_base64").and_then(|text| object::from_base64(&text)) else { return false };
-    if native.has("data") {
+    let old = native.text("datacontentencoding").is_some_and(|coding| coding.eq_ignore_ascii_case("base64"));
+    let member = if old { "data" } else { "data_base64" };
+    let Some(text) = native.text(member).and_then(|text| object::from_base64(&text)) else { return false };
+    if !old && native.has("data") {
         return false;
     }
     let json = serde_json::from_str::<&serde_json::value::RawValue>(&text).is_ok();
     if !json && text.chars().any(|c| c.is_control() && !c.is_whitespace()) {
         return false;
     }
-    native.take("data_base64");
+    native.take(member);
+    if old {
+        native.take("datacontentencoding");
+    }
     native.add_opened("data", text, json);
     true
 }

@@ -110,6 +110,13 @@ fn what_base64_hides_is_opened_for_redaction() {
         assert_ne!(stored.at("attributes.data_base64"), "", "{bytes:?}");
     }
     let mut sent = event();
+    // Before 1.0 it was said beside it.
+    let data = base64::engine::general_purpose::STANDARD.encode(r#"{"password":"hunter2","actor":{"id":"ann"}}"#);
+    let mut old = json!({"specversion": "0.3", "type": "t", "source": "s", "id": "1", "datacontentencoding": "Base64", "data": data});
+    let stored = one(NAME, &old.to_string());
+    stored.expect(&[("actor.id", "ann"), ("attributes.data.password", "***"), ("attributes.datacontentencoding", "")]);
+    old["data"] = json!("/wA=");
+    one(NAME, &old.to_string()).expect(&[("attributes.data", "/wA="), ("attributes.datacontentencoding", "Base64")]);
     sent["data_base64"] = json!("e30=");
     one(NAME, &sent.to_string()).expect(&[("attributes.data_base64", "e30="), ("actor.id", "ann")]);
 }
@@ -135,6 +142,12 @@ fn binary_mode_becomes_structured_mode() {
         ("attributes.id", "A-1"),
         ("attributes.datacontenttype", "application/json; charset=utf-8"),
     ]);
+    let quoted =
+        [("ce-specversion", &b"1.0"[..]), ("ce-subject", br#""a \"b\" %22c%22""#), ("ce-id", b"\"1"), ("ce-x", b"\"")];
+    assert_eq!(
+        structured(quoted, b"").unwrap(),
+        r#"{"specversion":"1.0","subject":"a \"b\" \"c\"","id":"\"1","x":"\""}"#
+    );
     let data = |body: &[u8]| -> Value { serde_json::from_str(&structured(headers.clone(), body).unwrap()).unwrap() };
     assert_eq!(data(b"no json")["data"], "no json");
     assert_eq!(data(b"\xff\x00")["data_base64"], "/wA=");

@@ -54,7 +54,8 @@ impl System for Kanidm {
     }
 
     fn says_none(&self, text: &str) -> bool {
-        split::records(text).iter().any(|piece| piece.text.as_deref().is_ok_and(read::says_nothing))
+        let pieces = split::records(text);
+        pieces.iter().all(|piece| piece.text.as_deref().is_ok_and(read::says_nothing)) && !text.trim().is_empty()
     }
 
     fn read<'a>(&self, text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
