@@ -13,6 +13,7 @@
 use crate::app::App;
 use crate::auth;
 use crate::intake::MAX_BATCH;
+use crate::otlp;
 use crate::problem::Problem;
 use crate::push;
 use crate::room::{BODIES, Held, Room, WHOSE, Whose};
@@ -102,7 +103,7 @@ pub async fn counted_both(State(app): State<App>, request: Request, next: Next) 
     } else {
         match read(&app, &whose, body, most).await {
             Ok(bytes) => Body::from(bytes),
-            Err(problem) => return last(problem.into_response()),
+            Err(problem) => return last(otlp::unread(parts.uri.path(), &parts.headers, problem)),
         }
     };
     let response = WHOSE.scope(whose.clone(), next.run(Request::from_parts(parts, body))).await;

@@ -204,6 +204,20 @@ fn said(taken: &Taken) -> String {
     parts.join("; ")
 }
 
+/// What is answered to a request whose body was not read, in the form that its sender reads. A body that comes too slowly is told to
+/// come later: exporters throw away what got a 408.
+pub(crate) fn unread(path: &str, headers: &HeaderMap, problem: Problem) -> Response {
+    let ours = matches!(path, "/v1/logs" | "/v1/traces")
+        || path.starts_with("/v1/t/") && (path.ends_with("/otlp/v1/logs") || path.ends_with("/otlp/v1/traces"));
+    match Form::of(headers).filter(|_| ours) {
+        None => problem.into_response(),
+        Some(form) if problem.status() == StatusCode::REQUEST_TIMEOUT => {
+            failure(form, Problem::busy(problem.detail().to_owned(), 1))
+        }
+        Some(form) => failure(form, problem),
+    }
+}
+
 /// A problem as `google.rpc.Status`, which is what exporters show. Headers stay.
 fn failure(form: Form, problem: Problem) -> Response {
     let code: u64 = match problem.status() {

@@ -280,6 +280,12 @@ fn errors_are_a_status_in_the_form_of_the_request() {
         let reader = server.tenant_key("acme", &["read"]).post_with(TRACES, &[("content-type", kind)], b"{}");
         expect(&reader, kind, 403, 7, "missing_scope: ");
     }
+    let large = vec![b'x'; (16 << 20) + 1];
+    for (kind, path) in
+        [("application/x-protobuf", LOGS), ("application/json", TRACES), ("application/json", "/v1/logs")]
+    {
+        expect(&server.admin.post_with(path, &[("content-type", kind)], &large), kind, 413, 8, "batch_too_large: ");
+    }
     for kind in ["text/plain", "application/grpc", ""] {
         server.admin.post_with(TRACES, &[("content-type", kind)], b"{}").problem(415, "unsupported_media_type");
     }

@@ -108,6 +108,19 @@ fn a_body_that_does_not_arrive_in_time_is_refused_and_nothing_of_it_is_stored() 
     assert_eq!(server.metric("indelible_request_bytes"), 0.0);
 }
 
+/// An exporter throws away what got any other answer than one that says when to come back.
+#[test]
+fn a_body_of_an_exporter_that_does_not_arrive_is_told_to_come_later() {
+    let server = impatient();
+    server.admin.put("/v1/t/acme", "{}");
+    let mut raw = Raw::open(&server);
+    let more = "Content-Length: 5000\r\nContent-Type: application/json\r\n";
+    raw.header(&server, "POST /v1/t/acme/otlp/v1/logs", more).send("{\"re");
+    let said = raw.rest();
+    assert!(said.starts_with("HTTP/1.1 503 ") && said.contains("retry-after: 1"), "{said}");
+    assert!(said.contains("content-type: application/json") && said.contains("\"code\":14"), "{said}");
+}
+
 #[test]
 fn a_client_that_takes_nothing_of_its_answer_is_cut_off_and_its_memory_let_go() {
     let server = impatient();
