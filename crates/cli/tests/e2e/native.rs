@@ -349,7 +349,7 @@ fn cloudevents_come_in_binary_mode_structured_and_in_batches() {
     let found = server.admin.page(
         "acme",
         "records",
-        &[("q", "action:com.example.door.opened"), ("from", "2000-01-01T00:00:00Z")],
+        &[("q", "action:com.example.door.opened source:cloudevents"), ("from", "2000-01-01T00:00:00Z")],
     );
     assert_eq!(found["items"].as_array().unwrap().len(), 3, "{found}");
     assert!(found.to_string().contains("door 7") && !found.to_string().contains("hunter2"), "{found}");

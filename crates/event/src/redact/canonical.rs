@@ -516,11 +516,11 @@ fn value_in(key: &str, member: &Range<usize>) -> Range<usize> {
 
 /// Writes the mark in place of a value that is written already. Tells whether it held anything.
 fn mask(value: Range<usize>, out: &mut String) -> bool {
-    let masked = format!("\"{MARK}\"");
     // Nothing secret fits in the others.
-    let holds = out.get(value.clone()).is_some_and(|was| !matches!(was, "null" | "true" | "false") && was != masked);
+    let holds =
+        out.get(value.clone()).is_some_and(|was| !matches!(was, "null" | "true" | "false") && !secret::is_marked(was));
     if holds {
-        out.replace_range(value, &masked);
+        out.replace_range(value, &format!("\"{MARK}\""));
     }
     holds
 }

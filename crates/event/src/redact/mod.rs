@@ -19,6 +19,8 @@ use std::borrow::Cow;
 
 /// What a removed value reads as.
 pub const MARK: &str = "***";
+/// That, and what ory-nestjs and Ory write in the place of what they take out.
+pub(crate) const MARKS: [&str; 4] = [MARK, "[redacted]", "[REDACTED_TOKEN]", "<redacted>"];
 
 /// One redaction: where, and by which rule.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -77,10 +77,11 @@ fn is_name_byte(b: u8) -> bool {
 fn value<'a>(text: &'a str, open: &mut [bool; 2]) -> Option<(Option<Cow<'a, str>>, &'a str)> {
     for (quote, open) in ['"', '\''].into_iter().zip(open) {
         let Some(inside) = text.strip_prefix(quote).filter(|_| !*open) else { continue };
-        // A quote ends the value unless it is escaped, and only where the next field or the end follows.
+        // A quote ends the value unless it is escaped, and only where the next field or the end follows. Backslashes are not escaped, so
+        // one before it may be the value's last character: no quote within a value stands without one, as that of the next value does.
         let end = inside.match_indices(quote).map(|(at, _)| at).find(|at| {
             let escaped = inside.get(..*at).is_some_and(|before| before.ends_with('\\'));
-            !escaped && inside.get(at + 1..).is_some_and(ends)
+            inside.get(at + 1..).is_some_and(|rest| if escaped { ends_before(rest, quote) } else { ends(rest) })
         });
         let Some(end) = end else {
             *open = true;
@@ -106,6 +107,13 @@ fn ends(rest: &str) -> bool {
     let name = |next: &str| next.bytes().take_while(|b| is_name_byte(*b)).count();
     rest.is_empty()
         || rest.strip_prefix(", ").is_some_and(|next| name(next) > 0 && next.as_bytes().get(name(next)) == Some(&b'='))
+}
+
+/// The same where the next value has to be in quotes too.
+fn ends_before(rest: &str, quote: char) -> bool {
+    let name = |next: &str| next.bytes().take_while(|b| is_name_byte(*b)).count();
+    let value = rest.strip_prefix(", ").and_then(|next| next.get(name(next)..)?.strip_prefix('='));
+    ends(rest) && value.is_none_or(|value| value.starts_with(quote))
 }
 
 impl<'a> Line<'a> {
@@ -188,6 +196,19 @@ mod tests {
                 some("realmId", "r"),
                 some("username", "a\", userId=\"admin"),
                 some("redirect_uri", "https://x/?a=b, c=d")
+            ]
+        );
+        // What a person typed ends in a backslash, which is not escaped.
+        assert_eq!(
+            pairs(r#"type="LOGIN", realmId="r", username="eve\", authSessionParentId="p1", x="a\", y=\"b", z="c\""#)
+                .unwrap(),
+            [
+                some("type", "LOGIN"),
+                some("realmId", "r"),
+                some("username", "eve\\"),
+                some("authSessionParentId", "p1"),
+                some("x", "a\", y=\"b"),
+                some("z", "c\\")
             ]
         );
         for other in [

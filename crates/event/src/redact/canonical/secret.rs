@@ -2,10 +2,53 @@
 //!
 //! Not here: which values are secret (`keys`), and all others (`super`).
 
-use super::super::{KeyRule, MARK};
+use super::super::{KeyRule, MARK, MARKS};
 use super::{Canonical, Pass};
-use crate::json::{self, JsonError, Next};
+use crate::json::{self, JsonError, Next, Reader};
 use std::borrow::Cow;
+
+/// The rule for passwords.
+const PASSWORD: &str = "password";
+/// Digits of a number in the settings of passwords: so few are no secret.
+const DIGITS: usize = 3;
+
+/// Whether a JSON text is the mark of somebody who took a secret out, ourselves or another ([`MARKS`]): it says that, and stays.
+pub(super) fn is_marked(raw: &str) -> bool {
+    raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).is_some_and(|text| MARKS.contains(&text))
+}
+
+/// Whether an object says what passwords have to be like, and is none itself: `{"minLength": 12, "requireDigit": true}`. No text is in
+/// it and no list, and no number that is long.
+fn is_settings(raw: &str) -> bool {
+    let all = |r: &mut Reader<'_>| -> Result<bool, JsonError> {
+        r.open(b'{')?;
+        let (mut open, mut first) = (1, true);
+        while open > 0 {
+            if r.key(first)?.is_none() {
+                (open, first) = (open - 1, false);
+                continue;
+            }
+            first = false;
+            match r.next_kind()? {
+                Next::Null => r.null()?,
+                Next::Bool => drop(r.boolean()?),
+                Next::Number => {
+                    let number = r.number()?;
+                    if number.len() > DIGITS || !number.bytes().all(|b| b.is_ascii_digit()) {
+                        return Ok(false);
+                    }
+                }
+                Next::Object => {
+                    r.open(b'{')?;
+                    (open, first) = (open + 1, true);
+                }
+                Next::String | Next::Array => return Ok(false),
+            }
+        }
+        Ok(true)
+    };
+    all(&mut Reader::new(raw)).unwrap_or(false)
+}
 
 impl<'a> Pass<'a, '_> {
     /// Writes what is kept of a secret value. The value is still checked: redaction is no way around the
@@ -34,13 +77,13 @@ impl<'a> Pass<'a, '_> {
                 let from = out.len();
                 self.apart(depth, out)?;
                 let was = out.get(from..).unwrap_or_default();
-                let already = was == format!("\"{MARK}\"");
+                let settings = kind == Next::Object && rule.clone().name() == PASSWORD && is_settings(was);
+                if settings || is_marked(was) {
+                    return Ok(());
+                }
                 out.truncate(from);
                 self.marks.truncate(marks);
                 json::write_string(out, MARK);
-                if already {
-                    return Ok(());
-                }
             }
         }
         self.copied = self.reader.at();

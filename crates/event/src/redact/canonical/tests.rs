@@ -214,6 +214,36 @@ fn a_value_that_is_there_many_times_is_refused_in_time() {
 }
 
 #[test]
+fn what_passwords_have_to_be_like_is_no_password() {
+    for text in [
+        r#"{"password":{"checkHibp":true,"minLength":12,"pattern":null,"require":{"digit":1}}}"#,
+        r#"{"a":[{"name":"password","value":"[redacted]"}],"password":{}}"#,
+    ] {
+        assert_eq!(run(text, Context::default()), (text.to_owned(), Vec::new()));
+    }
+    for secret in
+        [r#"{"value":"x"}"#, r#"{"a":{"b":[1]}}"#, r#"{"pin":1234}"#, r#"{"n":-12}"#, r#"{"n":1.5}"#, "[1]", "12"]
+    {
+        let (out, marks) = run(&format!(r#"{{"password":{secret}}}"#), Context::default());
+        assert_eq!((out.as_str(), marks.len()), (r#"{"password":"***"}"#, 1), "{secret}");
+    }
+    let (out, _) = run(r#"{"token":{"n":1}}"#, Context::default());
+    assert_eq!(out, r#"{"token":"***"}"#, "of no other name");
+    let (_, marks) = run(r#"{"password":{"otp":7,"n":1}}"#, Context::default());
+    assert_eq!(marks.len(), 1, "what is secret in it by its own name");
+}
+
+#[test]
+fn the_marks_of_others_stay() {
+    for mark in ["***", "[redacted]", "[REDACTED_TOKEN]", "<redacted>"] {
+        let text =
+            format!(r#"{{"cookie":"{mark}","headers":[["Cookie","{mark}"]],"x":{{"name":"token","value":"{mark}"}}}}"#);
+        assert_eq!(run(&text, Context::default()), (text, Vec::new()));
+    }
+    assert_eq!(run(r#"{"token":"[redacted] S"}"#, Context::default()).0, r#"{"token":"***"}"#);
+}
+
+#[test]
 fn duplicate_keys_in_any_order_are_refused() {
     for text in [r#"{"a":1,"a":2}"#, r#"{"b":1,"a":2,"b":3}"#, r#"{"x":{"a":1,"\u0061":2}}"#] {
         let err = plain("new", Context::default()).write(text, &mut vec![], &mut String::new());
