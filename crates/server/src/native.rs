@@ -40,6 +40,10 @@ const SURE: u8 = 50;
 /// And how much surer than of any other.
 const SURER: u8 = 10;
 
+/// The header in which Ory's Actions have an id that is the same at each try, and its longest.
+const TRIGGER: &str = "ory-webhook-trigger-id";
+const MAX_TRIGGER: usize = 128;
+
 /// What is remembered per tenant, from record to record.
 pub struct Memories(Mutex<LruCache<u32, Arc<Memory>>>);
 
@@ -98,12 +102,14 @@ pub struct Reader {
     pub zone: TimeZone,
     /// Where in a record its number is, if the source numbers them.
     pub sequence: Option<Arc<str>>,
+    /// The project whose events the source sends, where it may leave that out.
+    pub project: Option<Arc<str>>,
 }
 
 impl Reader {
     /// A system's adapter.
     pub fn known(system: &'static dyn System, zone: TimeZone) -> Reader {
-        Reader { system: Adapter::Known(system), zone, sequence: None }
+        Reader { system: Adapter::Known(system), zone, sequence: None, project: None }
     }
 
     /// Reads the records of a body from this one on (from 0), as many as may be held at once, and hands them on.
@@ -148,7 +154,7 @@ impl Reader {
 
     /// A tenant's own rules.
     pub fn mapped(mapping: Mapping, zone: TimeZone) -> Reader {
-        Reader { system: Adapter::Mapped(Arc::new(mapping)), zone, sequence: None }
+        Reader { system: Adapter::Mapped(Arc::new(mapping)), zone, sequence: None, project: None }
     }
 }
 
@@ -160,6 +166,8 @@ pub struct Posted {
     kind: String,
     /// The headers of a CloudEvent in binary mode; empty where it is none.
     event: Vec<(String, Vec<u8>)>,
+    /// What its sender calls the request, the same at each try.
+    request: Option<String>,
     /// What is known of its sender's signature.
     signature: Option<&'static str>,
     /// Who sent it; `None` where it was fetched.
@@ -177,14 +185,17 @@ impl Posted {
         let of_event = |name: &str| binary && (name.starts_with("ce-") || name == "content-type");
         let event = headers.iter().filter(|(name, _)| of_event(name.as_str()));
         let event = event.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
-        Posted { body, encoding: intake::encoding(headers), kind, event, signature: None, from: None, fetched: false }
+        let request =
+            headers.get(TRIGGER).and_then(|id| id.to_str().ok()).filter(|id| (1..=MAX_TRIGGER).contains(&id.len()));
+        let (encoding, request) = (intake::encoding(headers), request.map(str::to_owned));
+        Posted { body, encoding, kind, event, request, signature: None, from: None, fetched: false }
     }
 
     /// A body that came inside another, such as the message in an envelope.
     pub fn inside(text: String) -> Posted {
         let kind = "application/json".to_owned();
-        let (encoding, event, signature, from) = (None, Vec::new(), None, None);
-        Posted { body: Bytes::from(text), encoding, kind, event, signature, from, fetched: false }
+        let (encoding, event, request, signature, from) = (None, Vec::new(), None, None, None);
+        Posted { body: Bytes::from(text), encoding, kind, event, request, signature, from, fetched: false }
     }
 
     /// The same, sent to this source, or as this system, by this sender.
@@ -267,7 +278,13 @@ impl<'t> Natives<'t> {
         let mut natives = Natives { system, filled, list, count, from, next, bare, hollow, name, by_content, signed };
         if count <= parts::MOST {
             let (filled, list) = (&mut natives.filled, &mut natives.list);
-            let origin = Origin { content_type: &posted.kind, zone: &reader.zone, signature: posted.signature };
+            let origin = Origin {
+                content_type: &posted.kind,
+                zone: &reader.zone,
+                signature: posted.signature,
+                project: reader.project.as_deref(),
+                request: posted.request.as_deref(),
+            };
             systems::fill(&*reader.system, pieces, &origin, memory, filled, &mut |_, read| list.push(read));
             natives.in_time();
         }

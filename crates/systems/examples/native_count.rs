@@ -17,6 +17,9 @@ use std::hint::black_box;
 use std::path::Path;
 use systems::{Filled, Memory, Origin, System, convert, decode, fill};
 
+/// The zone of times without one.
+static UTC: TimeZone = TimeZone::UTC;
+
 /// Records of the body, about.
 const RECORDS: usize = 1000;
 
@@ -34,7 +37,7 @@ fn envelopes(parser: &Parser<'_>, body: &str, rows: &mut Vec<u8>) -> usize {
 
 fn natives(parser: &Parser<'_>, system: &dyn System, body: &str, rows: &mut Vec<u8>) -> Option<usize> {
     let text = decode(system, body.as_bytes(), "").ok()?;
-    let origin = Origin { content_type: "", zone: &TimeZone::UTC, signature: None };
+    let origin = Origin::new("", &UTC);
     let (mut filled, mut list) = (Filled::with_capacity(text.len() * 2), Vec::new());
     fill(system, text.part(system, 0), &origin, &Memory::default(), &mut filled, &mut |_, read| list.push(read));
     let places = list.iter().filter_map(|read| read.envelope.as_ref().ok());

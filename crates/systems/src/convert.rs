@@ -46,7 +46,7 @@ pub fn convert(
     zone: &TimeZone,
     take: &mut dyn FnMut(Converted<'_>),
 ) -> Result<(), Reason> {
-    convert_from(system, body, &Origin { content_type, zone, signature: None }, memory, take)
+    convert_from(system, body, &Origin::new(content_type, zone), memory, take)
 }
 
 /// What is known of a body beside its bytes.
@@ -58,6 +58,17 @@ pub struct Origin<'o> {
     pub zone: &'o TimeZone,
     /// What is known of its sender's signature; each record is marked with it.
     pub signature: Option<&'static str>,
+    /// As [`Context`] has it.
+    pub project: Option<&'o str>,
+    /// As [`Context`] has it.
+    pub request: Option<&'o str>,
+}
+
+impl<'o> Origin<'o> {
+    /// A body of which no more is known.
+    pub fn new(content_type: &'o str, zone: &'o TimeZone) -> Origin<'o> {
+        Origin { content_type, zone, signature: None, project: None, request: None }
+    }
 }
 
 /// As [`convert()`], with all that may be known.
@@ -203,7 +214,7 @@ pub fn fill<'t>(
     filled: &mut Filled,
     take: &mut dyn FnMut(&mut Filled, Read<'t>),
 ) {
-    let context = Context { memory, zone: origin.zone };
+    let context = Context { memory, zone: origin.zone, project: origin.project, request: origin.request };
     for (_, text) in pieces.texts() {
         system.foresee(text, &context);
     }
@@ -265,7 +276,7 @@ pub fn again(
 ) -> Result<(), Reason> {
     // What other records say is left aside: it may not be the same next time.
     let memory = Memory::default();
-    let context = Context { memory: &memory, zone };
+    let context = Context::new(&memory, zone);
     let mut envelope = Envelope::new(system.name());
     system.read(native, &context, &mut envelope)?;
     sessions::fill(system.name(), &mut envelope);

@@ -39,6 +39,8 @@ pub struct Envelope<'a> {
     twin: Option<String>,
     /// The id of the record that was kept because this one was not understood at first.
     kept_as: Option<String>,
+    /// The project whose event it is, where the record does not say it in its own place.
+    project: Option<String>,
     /// Whether its sender's signature held.
     signature: Option<&'static str>,
     by_content: bool,
@@ -71,6 +73,7 @@ impl<'a> Envelope<'a> {
             shape: None,
             twin: None,
             kept_as: None,
+            project: None,
             signature: None,
             by_content: false,
             change: None,
@@ -410,6 +413,11 @@ impl<'a> Envelope<'a> {
         self.created = Some(event::time::format(at));
     }
 
+    /// Says whose event it is, where the record does not say it in its own place.
+    pub fn project(&mut self, project: &str) {
+        self.project = Some(project.to_owned());
+    }
+
     /// Says what is known of its sender's signature, which is not kept itself.
     pub fn signature(&mut self, known: &'static str) {
         self.signature = Some(known);
@@ -461,6 +469,7 @@ impl<'a> Envelope<'a> {
         let marks = [
             ("created_at", self.created.as_deref()),
             ("id", id_from),
+            ("project", self.project.as_deref()),
             ("shape", self.shape),
             (SIGNATURE, self.signature),
             ("time", self.time_from),

@@ -200,12 +200,23 @@ pub trait System: Sync {
 }
 
 /// What a record is read in the light of.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Context<'m> {
     /// What is remembered of the tenant's earlier records.
     pub memory: &'m Memory,
     /// The zone of times that name none: the source's clock, as configured; UTC if nobody said.
     pub zone: &'m jiff::tz::TimeZone,
+    /// The project whose events these are, as configured, for systems that may leave it out.
+    pub project: Option<&'m str>,
+    /// What the request that brought the record is called by its sender, where a header says that.
+    pub request: Option<&'m str>,
+}
+
+impl<'m> Context<'m> {
+    /// One that says no more than that.
+    pub fn new(memory: &'m Memory, zone: &'m jiff::tz::TimeZone) -> Context<'m> {
+        Context { memory, zone, project: None, request: None }
+    }
 }
 
 /// What a JSON text is, in words.

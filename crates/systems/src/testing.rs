@@ -169,13 +169,15 @@ fn open(mut record: Value) -> Value {
     record
 }
 
+static UTC: TimeZone = TimeZone::UTC;
+
 /// Fails where a body's records are others when their fields are handed over than when their text is.
 #[track_caller]
 pub(crate) fn both_ways(system: &str, body: &[u8]) {
     let system = find(system).unwrap();
     let rules = Rules::default();
     let parser = Parser { rules: &rules, tenant: "acme", now: NOW };
-    let origin = crate::Origin { content_type: "", zone: &TimeZone::UTC, signature: None };
+    let origin = crate::Origin::new("", &UTC);
     let mut texts = Vec::new();
     convert(system, body, "", &Memory::default(), &TimeZone::UTC, &mut |piece: Converted<'_>| {
         let because = piece.unparsed.or(piece.envelope.err()).cloned();

@@ -302,6 +302,32 @@ fn a_key_may_come_as_the_password_of_any_user() {
 }
 
 #[test]
+fn a_source_and_a_header_say_what_the_record_does_not() {
+    let server = Server::start(&[]);
+    let stream = json!({ "system": "ory-network", "kind": "push", "settings": { "project": "p-1" } });
+    let made = server.admin.put("/v1/t/acme", "{}");
+    assert!(made.status < 300, "{made}");
+    assert_eq!(server.admin.put("/v1/t/acme/sources/stream", &stream.to_string()).status, 201);
+    for settings in [json!({ "project": "" }), json!({ "project": 1 })] {
+        let wrong = json!({ "system": "ory-network", "kind": "push", "settings": settings });
+        server.admin.put("/v1/t/acme/sources/wrong", &wrong.to_string()).problem(400, "invalid_source");
+    }
+    let other = json!({ "system": "okta", "kind": "push", "settings": { "project": "p-1" } });
+    server.admin.put("/v1/t/acme/sources/wrong", &other.to_string()).problem(400, "invalid_source");
+    let event = r#"{"name":"SessionIssued","version":"1","timestamp":"2026-11-20T12:00:00Z","eventAttributes":{"SessionID":"s"}}"#;
+    assert_eq!(server.admin.post("/v1/t/acme/ingest/stream", event).ok()["accepted"], 1);
+    // Each try of a webhook has the same trigger, which the traces name as well.
+    let action = r#"{"flow":{"id":"f"},"event":"login","identity":{"id":"i"}}"#;
+    let trigger = [("ory-webhook-trigger-id", "t-1"), ("ory-webhook-request-id", "r-1")];
+    assert_eq!(server.admin.post_with("/v1/t/acme/ingest/ory", &trigger, action).ok()["accepted"], 1);
+    assert_eq!(server.admin.post_with("/v1/t/acme/ingest/ory", &trigger, action).ok()["duplicate"], 1);
+    for q in ["attributes._indelible.project:p-1", "request_id:t-1", "actionId:SessionIssued", "action_id:login"] {
+        let found = server.admin.page("acme", "records", &[("q", q), ("from", "2000-01-01T00:00:00Z")]);
+        assert_eq!(found["items"].as_array().unwrap().len(), 1, "{q}: {found}");
+    }
+}
+
+#[test]
 fn cloudevents_come_in_binary_mode_structured_and_in_batches() {
     let server = Server::start(&[]);
     let path = "/v1/t/acme/ingest/cloudevents";

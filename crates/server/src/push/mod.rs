@@ -71,6 +71,8 @@ pub struct Settings {
     sequence: Option<String>,
     /// How long a number is waited for before its absence is a gap.
     settle_seconds: Option<i64>,
+    /// The project whose stream this is, for events that do not say it.
+    project: Option<String>,
     /// Whatever people want to remember.
     #[serde(rename = "note")]
     _note: Option<Value>,
@@ -123,6 +125,12 @@ pub fn check(system: &str, settings: &Value, secret: impl Fn(&str) -> Option<Sec
             )));
         }
     }
+    if let Some(project) = &settings.project {
+        only(system == "ory-network", "project", "ory-network")?;
+        if project.is_empty() || project.len() > 200 || project.contains('\0') {
+            return Err(bad("`settings.project` is the project's id, 1 to 200 bytes".into()));
+        }
+    }
     if let Some(keys) = &settings.jwks {
         only(system == "set", "jwks", "set")?;
         Keys::parse(keys).map_err(|e| bad(format!("`settings.jwks`: {}", e.detail)))?;
@@ -155,7 +163,8 @@ pub fn reader(source: &Source) -> Result<Reader, Problem> {
             .map(|system| Reader::known(system, zone))
             .ok_or_else(|| damaged(&"there is no such system any more"))?,
     };
-    Ok(Reader { sequence: settings.sequence.as_deref().map(Arc::from), ..reader })
+    let (sequence, project) = (settings.sequence.as_deref().map(Arc::from), settings.project.as_deref().map(Arc::from));
+    Ok(Reader { sequence, project, ..reader })
 }
 
 /// Where a source's records have their numbers, and how many seconds one is waited for; `None` where they have none.

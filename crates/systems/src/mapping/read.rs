@@ -23,7 +23,7 @@ pub struct Applied {
 
 pub(super) fn apply(mapping: &Mapping, text: &str, zone: &jiff::tz::TimeZone) -> Result<Applied, Reason> {
     let memory = Memory::default();
-    let context = Context { memory: &memory, zone };
+    let context = Context::new(&memory, zone);
     let mut out = Envelope::new(mapping.name.as_str());
     let empty = read(mapping, text, &context, &mut out)?;
     let mut envelope = String::with_capacity(text.len() + 256);

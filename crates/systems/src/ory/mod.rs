@@ -22,7 +22,8 @@
 //! * An attribute that is set twice is there twice; the last one counts, as in the OpenTelemetry SDK, and the others stay as
 //!   `name#1`.
 //! * An Action's body does not say when it happened, and only by its address which flow it was. Before a flow there is no
-//!   identity in it: then how it ended is unknown. The webhook's own ids are in headers and never get here.
+//!   identity in it: then how it ended is unknown. Of the webhook's own ids, which are in headers, that of the trigger becomes `request_id`,
+//!   as it is in the traces.
 //! * An Action after a sign-in is sent on the side and may come after the session was ended. It has the time of the sign-in,
 //!   `session.authenticated_at`, so that it begins the session and never begins it again.
 //! * An Action after a sign-in may be made before the session is stored: its id is then all zeros, and no session's.

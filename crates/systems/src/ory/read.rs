@@ -80,6 +80,9 @@ fn action<'a>(
     } else {
         out.set(Field::Outcome, "unknown");
     }
+    if let Some(request) = context.request {
+        out.set(Field::RequestId, request.to_owned());
+    }
     identity(native, text, context, out);
     // Before a new session is stored its id is all zeros; that is nobody's.
     if native.text("session.id").is_some_and(|id| id != NO_ID) {

@@ -3,6 +3,7 @@
 //! Owns: which attribute fills which field in which event. Not here: where a record has its attributes.
 
 use super::NAME;
+use crate::Context;
 use crate::catalog::{self, Entry};
 use crate::change::{Change, Says};
 use crate::envelope::{Envelope, text_at};
@@ -11,6 +12,7 @@ use crate::native::Native;
 use crate::object::Object;
 use crate::sessions;
 use event::Field;
+use event::json::write_string;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -175,13 +177,26 @@ pub(crate) fn fill<'a>(name: &str, place: &str, attributes: &mut Object<'a>, out
     }
 }
 
-/// The project that an event is about, where no attribute names it: the one whose stream it is.
-pub(super) fn project(name: &str, native: &mut Object<'_>, out: &mut Envelope<'_>) {
-    if family(name, catalog::of(NAME).get_loose(name)).target != PROJECT || !out.is_empty(Field::TargetId) {
-        return;
-    }
-    if let Some(id) = native.raw("projectId").filter(|raw| raw.starts_with('"') && raw.len() > 2) {
-        out.infer(Field::TargetId, id.as_ref().to_owned());
+/// The project whose event it is: as it says, as an attribute does, or as the stream's own configuration has it. Of events about a
+/// project it is what they are about, where no attribute names that.
+pub(super) fn project(name: &str, place: &str, native: &mut Object<'_>, context: &Context<'_>, out: &mut Envelope<'_>) {
+    let own = native.text("projectId").filter(|id| !id.is_empty()).map(Cow::into_owned);
+    let project = match own {
+        Some(own) => own,
+        None => {
+            let attribute = native.inner(place).and_then(|attributes| said("ProjectID", attributes));
+            let target =
+                || out.text(Field::TargetId).filter(|_| out.text(Field::TargetType).is_some_and(|t| t == PROJECT));
+            let found = attribute.or_else(target).map(Cow::into_owned);
+            let Some(found) = found.or_else(|| context.project.map(str::to_owned)) else { return };
+            out.project(&found);
+            found
+        }
+    };
+    if family(name, catalog::of(NAME).get_loose(name)).target == PROJECT && out.is_empty(Field::TargetId) {
+        let mut raw = String::new();
+        write_string(&mut raw, &project);
+        out.infer(Field::TargetId, raw);
         out.set(Field::TargetType, PROJECT);
     }
 }

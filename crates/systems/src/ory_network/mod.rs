@@ -7,8 +7,8 @@
 //! What makes it special:
 //! * There is no event id, and the same event may come more than once: the id is a hash of the record.
 //! * `timestamp` is documented as ISO 8601 and shown as `2025-05-16 11:18:56`. Both are UTC, whatever zone is configured.
-//! * `projectId` is documented and missing in Ory's own example. `eventAttributes.ProjectID` may say it; else the stream is the
-//!   one that the caller configured. It fills no field, so that it stays where it was said.
+//! * `projectId` is documented and missing in Ory's own example. `eventAttributes.ProjectID` may say it; else it is
+//!   the one that the source is configured for. It fills no field, so that it stays where it was said; from elsewhere it is a mark.
 //! * Every value is a text, also `true`, `403` and `48.13`. Times and lengths of time are Go's.
 //! * Attributes differ in spelling from page to page (`ScimClient`, `SCIMError Detail`): names are matched without case and
 //!   spaces. A value found under another spelling stays there as well.

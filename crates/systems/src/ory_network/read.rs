@@ -12,14 +12,14 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     let mut native = Object::parse(text)?;
     let name = native.needed("name")?;
     out.id_by_content(text);
-    let utc = Context { memory: context.memory, zone: &TimeZone::UTC };
+    let utc = Context { zone: &TimeZone::UTC, ..*context };
     out.time(&mut native, "timestamp", Stamp::Micros, &utc)?;
     out.take(&mut native, "name", Field::Action);
     match native.inner(ATTRIBUTES) {
         Some(attributes) => events::fill(&name, ATTRIBUTES, attributes, out),
         None => events::fill(&name, ATTRIBUTES, &mut Object::default(), out),
     }
-    events::project(&name, &mut native, out);
+    events::project(&name, ATTRIBUTES, &mut native, context, out);
     out.rest(native);
     Ok(())
 }

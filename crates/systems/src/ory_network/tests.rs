@@ -95,8 +95,35 @@ fn a_time_without_a_zone_is_utc_whatever_is_configured() {
 #[test]
 fn a_project_that_is_missing_may_stand_in_the_attributes() {
     let sent = r#"{"name":"SessionIssued","version":"1","timestamp":"2026-11-20T12:00:00Z","eventAttributes":{"ProjectID":"p"}}"#;
-    one(NAME, sent).expect(&[("attributes.projectId", ""), ("attributes.eventAttributes.ProjectID", "p")]);
+    let stored = one(NAME, sent);
+    stored.expect(&[("attributes.projectId", ""), ("attributes.eventAttributes.ProjectID", "p")]);
+    stored.expect(&[("attributes._indelible.project", "p")]);
     comes_back(NAME, sent);
+}
+
+/// What Ory's own example leaves out is what the stream is configured for.
+#[test]
+fn a_project_that_is_nowhere_is_that_of_the_stream() {
+    let project = |sent: &str| {
+        let zone = jiff::tz::TimeZone::UTC;
+        let origin = crate::Origin { project: Some("stream"), ..crate::Origin::new("", &zone) };
+        let mut out = String::new();
+        let system = crate::find(NAME).unwrap();
+        crate::convert::convert_from(system, sent.as_bytes(), &origin, &crate::Memory::default(), &mut |record| {
+            out = record.envelope.unwrap().to_owned();
+        })
+        .unwrap();
+        let envelope: Value = serde_json::from_str(&out).unwrap();
+        (envelope["attributes"]["_indelible"]["project"].clone(), envelope["target"]["id"].clone())
+    };
+    let event = |name: &str, more: &str| {
+        format!(r#"{{"name":"{name}","version":"1","timestamp":"2026-11-20T12:00:00Z",{more}"eventAttributes":{{}}}}"#)
+    };
+    assert_eq!(project(&event("SessionIssued", "")), (json!("stream"), Value::Null));
+    assert_eq!(project(&event("SessionIssued", r#""projectId":"own","#)), (Value::Null, Value::Null));
+    assert_eq!(project(&event("SessionIssued", r#""projectId":"","#)), (json!("stream"), Value::Null));
+    assert_eq!(project(&event("ProjectUpdated", "")), (json!("stream"), json!("stream")));
+    assert_eq!(project(&event("ProjectUpdated", r#""projectId":"own","#)), (Value::Null, json!("own")));
 }
 
 #[test]

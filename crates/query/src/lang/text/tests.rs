@@ -19,6 +19,7 @@ fn every_spelling_means_what_the_contract_says() {
         ("", "[]"),
         ("event_type:login", r#"[["event_type","is","login"]]"#),
         ("eventType:login", r#"[["event_type","is","login"]]"#),
+        ("actionId:login", r#"[["event_type","is","login"]]"#),
         (r#""Event Type":login"#, r#"[["event_type","is","login"]]"#),
         (r#"client:"auth ui""#, r#"[["client_name","is","auth ui"]]"#),
         ("-provider:google", r#"[["provider_name","is_not","google"]]"#),

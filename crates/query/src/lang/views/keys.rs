@@ -53,18 +53,23 @@ impl View {
             .or_else(|| by_name(&tables::RECORDS))
     }
 
-    /// Other names people use for a column, squashed.
+    /// Other names people use for a column, squashed. `actionId` is what Asgardeo's guide calls the action, and its records `action`.
     fn aliases(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            View::Records => {
-                &[("timestamp", "time"), ("ipaddress", "ip"), ("eventtype", "action"), ("details", "attributes")]
-            }
+            View::Records => &[
+                ("timestamp", "time"),
+                ("ipaddress", "ip"),
+                ("eventtype", "action"),
+                ("actionid", "action"),
+                ("details", "attributes"),
+            ],
             View::AuditLogs => &[
                 ("ip", "ip_address"),
                 ("created", "timestamp"),
                 ("createdat", "timestamp"),
                 ("time", "timestamp"),
                 ("client", "client_actor"),
+                ("actionid", "action"),
             ],
             View::EventLogs => &[
                 ("client", "client_name"),
@@ -76,6 +81,7 @@ impl View {
                 ("time", "created_on"),
                 ("action", "event_type"),
                 ("type", "event_type"),
+                ("actionid", "event_type"),
             ],
             View::JobLogs => &[
                 ("status", "latest_status"),
