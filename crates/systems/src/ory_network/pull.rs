@@ -1,8 +1,7 @@
 //! Ory Network's project events. Their schemas are published and their path is not, so the path is a setting.
 //!
 //! A queried event has its attributes as a list of pairs where a streamed one has a map, and has neither `version` nor
-//! `projectId`. It is written as a streamed one here, so that the same adapter reads it; its id is made from its content,
-//! which is not that of the streamed form.
+//! `projectId`. It is written as a streamed one here, so that the same adapter reads it; what came in both ways is one record.
 
 use crate::moment::Stamp;
 use crate::object::{Object, at, decode};

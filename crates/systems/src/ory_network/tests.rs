@@ -277,6 +277,27 @@ fn the_same_event_twice_is_the_same_record() {
     let (a, b) = (one(NAME, &sent), one(NAME, &sent));
     assert_eq!((a.at("id").len(), a.at("id")), (64, b.at("id")));
     assert_ne!(a.at("id"), one(NAME, &event("SessionIssued", &json!({"SessionID": "t"}))).at("id"));
+    // As a query answers it: without version and project, the attributes a list in some order.
+    let streamed = r#"{"name":"SessionIssued","version":"1","timestamp":"2026-11-20T12:00:00.5Z","projectId":"p","eventAttributes":{"SessionID":"s","IdentityID":"i"}}"#;
+    let id = |sent: &str| one(NAME, sent).at("id").to_owned();
+    let known = id(streamed);
+    for same in [
+        r#"{"events":[{"name":"SessionIssued","timestamp":"2026-11-20T12:00:00.5Z","attributes":[{"key":"IdentityID","value":"i"},{"key":"SessionID","value":"s"}]}]}"#,
+        r#"{ "timestamp": "2026-11-20 12:00:00.500", "name": "SessionIssued", "eventAttributes": { "IdentityID": "i", "SessionID": "s" } }"#,
+    ] {
+        assert_eq!(id(same), known, "{same}");
+    }
+    for (was, other) in [
+        (":00.5Z", ":00.500001Z"),
+        ("SessionIssued", "SessionChanged"),
+        (r#""SessionID":"s""#, r#""SessionID":"t""#),
+        (r#","IdentityID":"i""#, ""),
+        (r#""IdentityID""#, r#""identityID""#),
+        (r#""version":"1""#, r#""sequence":7"#),
+        (r#""eventAttributes":{"#, r#""eventAttributes":{"x":null,"#),
+    ] {
+        assert_ne!(id(&streamed.replace(was, other)), known, "{other}");
+    }
 }
 
 #[test]
