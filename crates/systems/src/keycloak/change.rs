@@ -28,8 +28,18 @@ const OWN: &[&str] = &[
     "path",
 ];
 
-/// What an admin event that did not fail says.
-pub(super) fn of(operation: &str, resource: &str, path: &str, realm: &str) -> Option<Change> {
+/// What a role's representation says of which role it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Role<'t> {
+    /// Its name.
+    pub(super) name: Option<&'t str>,
+    /// The client that has it, where one does.
+    pub(super) client: Option<&'t str>,
+}
+
+/// What an admin event that did not fail says. Keycloak leads to a role by its name or by its id, and which of the two a client
+/// chooses says nothing of the role: it is known by its name, of which `shown` tells where the path has the id.
+pub(super) fn of(operation: &str, resource: &str, path: &str, realm: &str, shown: Role<'_>) -> Option<Change> {
     let steps: Vec<&str> = path.split('/').filter(|step| !step.is_empty()).collect();
     let (entity, whole) = match (steps.as_slice(), resource) {
         // The settings of events are members of the realm, and an update of the realm names them alike.
@@ -44,7 +54,16 @@ pub(super) fn of(operation: &str, resource: &str, path: &str, realm: &str) -> Op
             (format!("client-scopes/{id}"), rest.is_empty() && resource == "CLIENT_SCOPE")
         }
         (["roles", name, rest @ ..], _) => (format!("roles/{name}"), rest.is_empty() && resource == "REALM_ROLE"),
-        (["roles-by-id", id, rest @ ..], _) => (format!("roles-by-id/{id}"), rest.is_empty()),
+        (["roles-by-id", id, rest @ ..], _) => {
+            let entity = match (resource, shown) {
+                ("REALM_ROLE", Role { name: Some(name), .. }) if rest.is_empty() => format!("roles/{name}"),
+                ("CLIENT_ROLE", Role { name: Some(name), client: Some(client) }) if rest.is_empty() => {
+                    format!("clients/{client}/roles/{name}")
+                }
+                _ => format!("roles-by-id/{id}"),
+            };
+            (entity, rest.is_empty())
+        }
         (["identity-provider", "instances", alias, rest @ ..], _) => {
             (format!("identity-provider/{alias}"), rest.is_empty() && resource == "IDENTITY_PROVIDER")
         }
@@ -103,5 +122,9 @@ pub(super) fn of_stored(envelope: &Value) -> Option<Change> {
         return of_person(attribute("realmId").unwrap_or_default(), text_at(envelope, "actor.id")?);
     }
     let (operation, resource) = action.split_once(' ')?;
-    of(operation, resource, attribute("resourcePath").unwrap_or_default(), attribute("realmId").unwrap_or_default())
+    let state = envelope.get(if operation == "DELETE" { "old" } else { "new" });
+    let said = |name| state.and_then(|state| text_at(state, name));
+    let shown = Role { name: said("name"), client: said("containerId") };
+    let path = attribute("resourcePath").unwrap_or_default();
+    of(operation, resource, path, attribute("realmId").unwrap_or_default(), shown)
 }

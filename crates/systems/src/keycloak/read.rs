@@ -3,7 +3,7 @@
 use super::{ADMIN, NAME, USER, change, line};
 use crate::envelope::Envelope;
 use crate::moment::{self, Stamp};
-use crate::object::Object;
+use crate::object::{Object, decode};
 use crate::shipped::uncoloured;
 use crate::{Context, Reason, catalog, sessions};
 use event::Field;
@@ -132,10 +132,10 @@ fn admin<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Re
     let state = if operation == "DELETE" { Field::Old } else { Field::New };
     let path = native.text("resourcePath").unwrap_or_default();
     let realm = native.text("realmId").unwrap_or_default();
-    let change = change::of(&operation, &resource, &path, &realm);
     let (target, subject) = entities(&path);
     let role = role_of_client(&path).filter(|_| resource == "CLIENT_ROLE");
-    let mut role_id = None;
+    let by_id = path.starts_with("roles-by-id/");
+    let (mut role_id, mut shown) = (None, [None, None]);
     let target = match path.trim_matches('/') {
         "" | "events/config" if resource == "REALM" => Some(realm.as_ref()),
         _ => target,
@@ -146,9 +146,17 @@ fn admin<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Re
         if let Some(called) = text_in(&text, change::NAMES) {
             out.set_raw(name, called);
         }
-        role_id = role.and_then(|_| text_in(&text, &["id"]));
+        // A realm's role, too, has an id beside the name that may be in its path.
+        let realms = resource == "REALM_ROLE" && path.strip_prefix("roles/").is_some_and(|name| !name.contains('/'));
+        role_id = text_in(&text, &["id"]).filter(|_| role.is_some() || realms);
+        if by_id {
+            shown = ["name", "containerId"]
+                .map(|name| text_in(&text, &[name]).and_then(|raw| decode(&raw)).map(Cow::into_owned));
+        }
         out.take_decoded(native, "representation", text, state);
     }
+    let [name, client] = shown.each_ref().map(Option::as_deref);
+    let change = change::of(&operation, &resource, &path, &realm, change::Role { name, client });
     // Failures to sign in are those of a user.
     let of_user = resource == "USER_LOGIN_FAILURE";
     out.set(Field::TargetType, if of_user { "USER".into() } else { resource.clone() });
@@ -156,6 +164,10 @@ fn admin<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Re
         Some((client, role)) => {
             out.set(Field::SubjectType, "CLIENT");
             (Some(role), Some(client))
+        }
+        None if by_id && resource == "CLIENT_ROLE" && client.is_some() => {
+            out.set(Field::SubjectType, "CLIENT");
+            (target, client)
         }
         None => (target, subject),
     };

@@ -185,7 +185,9 @@ fn a_role_of_a_client_is_the_target_and_not_its_client() {
     // Its mappings are the user's, and what else is under a client the client's.
     one(NAME, &admin("CREATE", "PROTOCOL_MAPPER", "clients/u1/protocol-mappers/models/m", &json!({"id": "m"})))
         .expect(&[("target.id", "u1"), ("subject.id", "")]);
-    let entity = |path: &str| super::change::of("UPDATE", "CLIENT_ROLE", path, "r").unwrap().entity;
+    let entity = |path: &str| {
+        super::change::of("UPDATE", "CLIENT_ROLE", path, "r", super::change::Role::default()).unwrap().entity
+    };
     assert_ne!(entity("clients/u1/roles/a"), entity("clients/u1/roles/b"), "each has a state of its own");
     assert_eq!(entity("clients/u1/roles/a/composites"), entity("clients/u1/roles/a"));
 }
@@ -376,7 +378,10 @@ fn admin_events_say_what_state_an_entity_has() {
         ("UPDATE", "CLIENT", "clients/c1", "r clients/c1", Some(Says::Part)),
         ("UPDATE", "CLIENT_ROLE", "clients/c1/roles/x", "r clients/c1/roles/x", Some(Says::Part)),
         ("UPDATE", "PROTOCOL_MAPPER", "clients/c1/protocol-mappers/models/m", "r clients/c1", Some(Says::Nothing)),
-        ("UPDATE", "REALM_ROLE", "roles-by-id/x", "r roles-by-id/x", Some(Says::Part)),
+        ("UPDATE", "REALM_ROLE", "roles/x", "r roles/x", Some(Says::Part)),
+        ("UPDATE", "REALM_ROLE", "roles-by-id/rrrr", "r roles/x", Some(Says::Part)),
+        ("UPDATE", "CLIENT_ROLE", "roles-by-id/rrrr", "r roles-by-id/rrrr", Some(Says::Part)),
+        ("CREATE", "REALM_ROLE", "roles-by-id/rrrr/composites", "r roles-by-id/rrrr", Some(Says::Nothing)),
         (
             "UPDATE",
             "IDENTITY_PROVIDER",
@@ -388,7 +393,8 @@ fn admin_events_say_what_state_an_entity_has() {
         ("UPDATE", "REALM", "events/config", "r realm", Some(Says::Part)),
         ("UPDATE", "COMPONENT", "components/x", "", None),
     ] {
-        let change = super::change::of(operation, resource, path, "r");
+        let shown = super::change::Role { name: Some("x"), client: None };
+        let change = super::change::of(operation, resource, path, "r", shown);
         assert_eq!(change.as_ref().map(|c| c.says), says, "{operation} {path}");
         assert_eq!(change.as_ref().map_or("", |c| &c.entity), entity, "{operation} {path}");
         let stored = one(NAME, &admin(operation, resource, path, &json!({"name": "x"})));
@@ -397,6 +403,24 @@ fn admin_events_say_what_state_an_entity_has() {
     let mut failed: Value = serde_json::from_str(&admin("UPDATE", "USER", "users/u7", &json!({}))).unwrap();
     failed["error"] = json!("conflict");
     assert_eq!(super::change::of_stored(&one(NAME, &failed.to_string()).envelope), None, "it changed nothing");
+}
+
+/// The console changes a role by its id, and what made it named it.
+#[test]
+fn a_role_is_one_whichever_path_leads_to_it() {
+    let entity = |stored: &crate::testing::Stored| super::change::of_stored(&stored.envelope).unwrap().entity;
+    let realms = json!({"id": "rrrr", "name": "editor", "clientRole": false, "containerId": "realm-id"});
+    let own = json!({"id": "q1", "name": "cr", "clientRole": true, "containerId": "cccc"});
+    for (resource, role, named, by_id) in [
+        ("REALM_ROLE", &realms, "roles/editor", "roles-by-id/rrrr"),
+        ("CLIENT_ROLE", &own, "clients/cccc/roles/cr", "roles-by-id/q1"),
+    ] {
+        let [named, by_id] = [named, by_id].map(|path| one(NAME, &admin("UPDATE", resource, path, role)));
+        assert_eq!(entity(&named), entity(&by_id));
+        for path in ["target.id", "target.name", "subject.id", "subject.type"] {
+            assert_eq!(named.at(path), by_id.at(path), "{path}");
+        }
+    }
 }
 
 #[test]
