@@ -1,7 +1,7 @@
 //! What of a source was looked at: spans of time that were compared.
 //!
-//! Owns the table `source_span`. Spans are half open, `from <= time < to`. Checked spans that touch are one row, so there
-//! are as many rows as there are holes between them. Gaps are in `gaps`; those that were written up to version 3 are rows of
+//! Owns the table `source_span`. Spans are half open, `from <= time < to`, and none has a part of another. Those that touch and were
+//! looked at at about the same time are one row. Gaps are in `gaps`; those that were written up to version 3 are rows of
 //! this table, and are read from it. Not here: comparing.
 
 use rusqlite::{Connection, Row, Transaction};
@@ -50,8 +50,8 @@ macro_rules! select {
 }
 
 impl Catalog {
-    /// Adds a span, durably. It is joined with those it touches: it says from then on what the newest look
-    /// said, and counts add up. Says `false` where the source
+    /// Adds a span, durably. It says from then on what the newest look said of all that it covers, and what was known of the rest
+    /// stays. Says `false` where the source
     /// is gone, or is not the one that was `made` then (its `created_at`; `None` means whichever has the name).
     ///
     /// # Errors
@@ -71,8 +71,9 @@ impl Catalog {
                 return Ok(false);
             }
             let mut span = span.clone();
-            join(tx, &mut span)?;
-            put(tx, &Stored { span, gap: None })?;
+            cut(tx, &mut span)?;
+            put(tx, &Stored { span: span.clone(), gap: None })?;
+            fade(tx, &span)?;
             Ok(true)
         })
     }
@@ -137,20 +138,57 @@ fn overlapping(conn: &Connection, tenant: u32, name: &str, from: i64, to: i64) -
     Ok(all)
 }
 
-/// Takes in the checked spans that this one touches, and removes their rows.
-fn join(tx: &Transaction<'_>, span: &mut SourceSpan) -> Step<()> {
-    let (from, to) = (span.from.saturating_sub(1), span.to.saturating_add(1));
-    let looked_at = span.from..=span.to;
-    for old in checked(tx, span.tenant, &span.name, from, to)? {
-        span.from = span.from.min(old.from);
-        span.to = span.to.max(old.to);
-        // Of what was not looked at again it is known as of then, and one row has one moment.
-        if !(looked_at.contains(&old.from) && looked_at.contains(&old.to)) {
-            span.checked_at = span.checked_at.min(old.checked_at);
-        }
-        span.records = span.records.saturating_add(old.records);
-        span.filled = span.filled.saturating_add(old.filled);
+/// Spans that touch are one row where they were looked at within that time of each other, or within an eighth of the time that has
+/// passed since: so a year of hourly looks is some hundred rows, and the older a look is the less it matters when it was.
+const ALIKE: i64 = 3_600_000_000;
+const FADES: i64 = 8;
+/// Rows before a new one that are looked at for such.
+const FADING: usize = 256;
+
+/// Makes room for a span: of those that it has a part of, what it does not cover stays as it was.
+fn cut(tx: &Transaction<'_>, span: &mut SourceSpan) -> Step<()> {
+    for old in checked(tx, span.tenant, &span.name, span.from, span.to)? {
         remove(tx, (old.tenant, &old.name), CHECKED, old.from)?;
+        let left = SourceSpan { to: old.to.min(span.from), ..old.clone() };
+        let right = SourceSpan { from: old.from.max(span.to), ..old.clone() };
+        let mut counts = Some((old.records, old.filled));
+        // What was counted is counted once: by what is left of the row, or by the new one.
+        for part in [left, right].into_iter().filter(|part| part.from < part.to) {
+            let (records, filled) = counts.take().unwrap_or_default();
+            put(tx, &Stored { span: SourceSpan { records, filled, ..part }, gap: None })?;
+        }
+        let (records, filled) = counts.unwrap_or_default();
+        span.records = span.records.saturating_add(records);
+        span.filled = span.filled.saturating_add(filled);
+    }
+    Ok(())
+}
+
+/// Joins rows up to this span that touch and were looked at at about the same time: what is known of them is as of the earlier look.
+fn fade(tx: &Transaction<'_>, span: &SourceSpan) -> Step<()> {
+    let mut rows = checked(tx, span.tenant, &span.name, i64::MIN, i64::MAX)?;
+    let behind = rows.partition_point(|row| row.from <= span.to);
+    rows.truncate(behind);
+    let mut rows = rows.split_off(behind.saturating_sub(FADING)).into_iter();
+    let Some(mut last) = rows.next() else { return Ok(()) };
+    for next in rows {
+        let apart = last.checked_at.abs_diff(next.checked_at);
+        let since = span.checked_at.saturating_sub(last.checked_at.max(next.checked_at)).max(0);
+        if last.to != next.from || apart > ALIKE.max(since / FADES).unsigned_abs() {
+            last = next;
+            continue;
+        }
+        for old in [&last, &next] {
+            remove(tx, (old.tenant, &old.name), CHECKED, old.from)?;
+        }
+        last = SourceSpan {
+            to: next.to,
+            checked_at: last.checked_at.min(next.checked_at),
+            records: last.records.saturating_add(next.records),
+            filled: last.filled.saturating_add(next.filled),
+            ..last
+        };
+        put(tx, &Stored { span: last.clone(), gap: None })?;
     }
     Ok(())
 }

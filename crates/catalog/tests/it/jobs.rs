@@ -96,6 +96,45 @@ fn spans_that_touch_are_one() {
 }
 
 #[test]
+fn each_part_was_looked_at_when_it_was() {
+    const HOUR: i64 = 3_600_000_000;
+    let folder = Folder::new();
+    let catalog = with_source(&folder);
+    let add = |from: i64, to: i64, at: i64| {
+        catalog.add_span(&SourceSpan { checked_at: at, ..span(from, to) }, None).unwrap();
+    };
+    let all = || -> Vec<_> {
+        let all = catalog.spans(1, "kc", 0, i64::MAX).unwrap();
+        all.into_iter().map(|s| (s.from, s.to, s.checked_at, s.records)).collect()
+    };
+    add(0, 100, 5 * HOUR);
+    add(100, 200, 8 * HOUR);
+    assert_eq!(all(), [(0, 100, 5 * HOUR, 1), (100, 200, 8 * HOUR, 1)]);
+    // Looked at again, from the middle of the one to the middle of the other.
+    add(50, 150, 12 * HOUR);
+    assert_eq!(all(), [(0, 50, 5 * HOUR, 1), (50, 150, 12 * HOUR, 1), (150, 200, 8 * HOUR, 1)]);
+    // Inside of one.
+    add(90, 110, 20 * HOUR);
+    let parts = [(0, 50, 5 * HOUR, 1), (50, 90, 12 * HOUR, 1), (90, 110, 20 * HOUR, 1), (110, 150, 12 * HOUR, 0)];
+    assert_eq!(all(), [&parts[..], &[(150, 200, 8 * HOUR, 1)]].concat());
+    // All of it.
+    add(0, 200, 30 * HOUR);
+    assert_eq!(all(), [(0, 200, 30 * HOUR, 5)]);
+    // Three months of looks, an hour each: rows are few, those of late as they were, and none says more than it may.
+    let hours = 90 * 24;
+    for n in 1..=hours {
+        add(200 + (n - 1) * HOUR, 200 + n * HOUR, (30 + n) * HOUR);
+    }
+    let rows = all();
+    assert!(rows.len() < 100, "{}", rows.len());
+    assert!(rows.windows(2).all(|pair| pair[0].1 == pair[1].0 && pair[0].2 < pair[1].2), "{rows:?}");
+    let last = rows.last().unwrap();
+    assert!(last.2 >= (28 + hours) * HOUR, "{last:?}");
+    assert_eq!(rows.iter().map(|row| row.3).sum::<u64>(), 5 + hours as u64);
+    assert!(catalog.check().unwrap().is_empty());
+}
+
+#[test]
 fn what_was_compared_is_forgotten_where_something_else_stands_behind_the_name() {
     let folder = Folder::new();
     let catalog = with_source(&folder);

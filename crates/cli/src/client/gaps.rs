@@ -49,6 +49,27 @@ struct OfSource {
     /// Gaps that were filled later. A server of before has none.
     #[serde(default)]
     filled: Vec<Filled>,
+    /// What was compared, and when last. A server of before has none.
+    #[serde(default)]
+    compared: Vec<Compared>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Compared {
+    checked_at: String,
+}
+
+impl OfSource {
+    /// As of when it is known: what came to the source later is not.
+    fn as_of(&self) -> Option<String> {
+        // RFC 3339 in UTC with as many digits each sorts by time.
+        let times = || self.compared.iter().map(|part| part.checked_at.as_str());
+        let (first, last) = (times().min()?, times().max()?);
+        Some(match first == last {
+            true => format!("as compared at {first}"),
+            false => format!("as compared from {first} to {last}"),
+        })
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -105,7 +126,8 @@ fn lines(answer: &Answer) -> Vec<String> {
             "no" => "records are missing",
             _ => "it cannot be known whether anything is missing",
         };
-        out.push(format!("{} ({}): {says}", source.source, source.system));
+        let as_of = source.as_of().map_or(String::new(), |as_of| format!(", {as_of}"));
+        out.push(format!("{} ({}): {says}{as_of}", source.source, source.system));
         for (what, parts) in [("missing", &source.gaps), ("not known", &source.unknown)] {
             for part in parts {
                 out.push(format!("  {what}  {} to {}  {}", part.from, part.to, part.why));
@@ -127,10 +149,11 @@ mod tests {
     fn every_part_is_told_with_its_reason() {
         let answer = r#"{"from":"a","to":"b","complete":"no","sources":[{"source":"kc","system":"keycloak","complete":"no",
             "gaps":[{"from":"c","to":"d","why":"lost"}],"unknown":[{"from":"e","to":"f","why":"early"}],
+            "compared":[{"checked_at":"2026-11-20T12:00:00Z"},{"checked_at":"2026-11-19T12:00:00Z"}],
             "filled":[{"from":"g","to":"h","why":"late","gap":"gap:kc:1:2","filled_at":"i","filled_by":"its number 4 came"}]}]}"#;
         let told = lines(&serde_json::from_str(answer).unwrap()).join("\n");
         for part in [
-            "kc (keycloak): records are missing",
+            "kc (keycloak): records are missing, as compared from 2026-11-19T12:00:00Z to 2026-11-20T12:00:00Z",
             "missing  c to d  lost",
             "not known  e to f  early",
             "filled  g to h  late; here since i: its number 4 came",

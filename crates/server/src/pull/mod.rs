@@ -36,6 +36,7 @@ use axum::response::Response;
 use catalog::{Job, Scopes, SecretText, Source, Tenant};
 use event::time;
 use plan::{Plan, Position, SECOND};
+use query::lang::{Clock, time as when};
 use saved::Saved;
 pub(crate) use saved::Unsaved;
 use serde::Deserialize;
@@ -317,7 +318,19 @@ fn span_of(job: &Job) -> Option<Window> {
 
 async fn due(walk: &mut Walk, span: Window, turn: usize, total: &mut Took) -> Result<(), End> {
     check::compare(walk, span, total).await?;
+    if let Some(before) = a_day_before(span, walk.plan.since.max(walk.kept())) {
+        check::compare(walk, before, total).await?;
+    }
     check::look_again(walk, turn, total).await
+}
+
+/// What is compared once more with a span: that of a day before, as far as it was compared by itself. Records come late, and some come
+/// after the first look.
+fn a_day_before(span: Window, earliest: i64) -> Option<Window> {
+    const DAY: i64 = 86_400 * SECOND;
+    let from = span.from.saturating_sub(DAY).max(earliest);
+    let to = span.to.saturating_sub(DAY).min(span.from);
+    (from < to).then_some(Window { from, to })
 }
 
 /// The span that is to be compared by itself now, if it is time, and how many comparisons were before it.
@@ -529,11 +542,12 @@ pub async fn check_now(
             Problem::bad("invalid_json", format!("the body is {{\"from\", \"to\"}}, or there is none: {e}"))
         })?
     };
+    let clock = Clock::utc(app.store().now());
     let at = |name: &str, text: &Option<String>| match text {
         None => Ok(None),
-        Some(text) => time::parse(text)
-            .map(Some)
-            .ok_or_else(|| Problem::bad("invalid_time", format!("`{name}` is not a time as RFC 3339 writes it"))),
+        Some(text) => when::parse(text, &clock)
+            .map(|moment| Some(moment.start))
+            .map_err(|e| Problem::from(query::Error::Query(e.at(name)))),
     };
     let mut input = json!({ "source": name });
     match (at("from", &span.from)?, at("to", &span.to)?) {

@@ -47,3 +47,14 @@ fn a_system_that_cannot_be_asked_is_refused_by_name() {
     let refused = validate("auth0", &Map::new(), &BTreeMap::new()).unwrap_err();
     assert!(refused.detail().contains("keycloak"), "{}", refused.detail());
 }
+
+#[test]
+fn what_was_compared_a_day_before_is_compared_once_more() {
+    const DAY: i64 = 86_400 * SECOND;
+    let again = |from, to, earliest| a_day_before(Window { from, to }, earliest).map(|w| (w.from, w.to));
+    assert_eq!(again(5 * DAY, 5 * DAY + 60, 0), Some((4 * DAY, 4 * DAY + 60)));
+    assert_eq!(again(5 * DAY, 9 * DAY, 0), Some((4 * DAY, 5 * DAY)), "not what was only now compared");
+    assert_eq!(again(5 * DAY, 9 * DAY, 4 * DAY + 7), Some((4 * DAY + 7, 5 * DAY)));
+    assert_eq!(again(0, 9 * DAY, 0), None, "the first comparison of all");
+    assert_eq!(again(DAY / 2, DAY, 0), None);
+}

@@ -32,6 +32,8 @@ use tokio::sync::OwnedSemaphorePermit;
 /// Tries of one page, and how long is waited for it within a run, seconds.
 const TRIES: u32 = 4;
 const SHORT_WAIT: u64 = 60;
+/// A wait of so many seconds is told of: in less time nobody looks.
+const TOLD: u64 = 3;
 /// And how long where the system says to come back so late, seconds: twice the longest time that it is believed.
 const LONG_WAIT: u64 = 7200;
 /// Pages without any record, or with those of the page before, that are asked for one after another. A system may look through its log
@@ -225,8 +227,11 @@ impl Walk {
                         return Err(End::Trouble(Trouble::Later(None, why.into())));
                     }
                 },
-                Trouble::Later(after, _) if tries < TRIES && after.unwrap_or(0) <= SHORT_WAIT => {
-                    self.wait(after.unwrap_or(1 << (tries - 1)), after.is_some()).await?;
+                Trouble::Later(after, why) if tries < TRIES && after.unwrap_or(0) <= SHORT_WAIT => {
+                    match after.filter(|seconds| *seconds >= TOLD) {
+                        Some(seconds) => self.wait_long(seconds, &why).await?,
+                        None => self.wait(after.unwrap_or(1 << (tries - 1)), after.is_some()).await?,
+                    }
                 }
                 Trouble::Later(Some(seconds), why) if seconds > SHORT_WAIT && waited + seconds <= LONG_WAIT => {
                     waited += seconds;
