@@ -105,6 +105,8 @@ pub struct Inner {
     pub stopping: watch::Sender<bool>,
     /// Revocations being done.
     pub revocations: Arc<Semaphore>,
+    /// Revocations of which more may become known.
+    pub open_revocations: Arc<revoke::Open>,
     /// Room for bodies.
     pub bodies: Budget,
     /// Since when the server runs.
@@ -149,6 +151,7 @@ impl App {
             tails: Arc::new(Semaphore::new(TAILS_AT_ONCE)),
             stopping: watch::Sender::new(false),
             revocations: Arc::new(Semaphore::new(REVOCATIONS_AT_ONCE)),
+            open_revocations: Arc::default(),
             bodies: Budget::default(),
             started: Instant::now(),
             metrics,

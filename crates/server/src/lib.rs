@@ -56,7 +56,8 @@ pub use push::Fetch;
 /// Looks after every source until `stop`: fetches from those that are asked, and writes what was heard of the others. Called
 /// once; [`finish`] comes after it and after the last request.
 pub async fn run_background(app: App, stop: tokio::sync::watch::Receiver<bool>) {
-    tokio::join!(pull::run(app.clone(), stop.clone()), heard::run(app, stop));
+    let (fetching, hearing) = (pull::run(app.clone(), stop.clone()), heard::run(app.clone(), stop.clone()));
+    tokio::join!(fetching, hearing, revoke::watch(app, stop));
 }
 
 /// Lower-case hexadecimal.

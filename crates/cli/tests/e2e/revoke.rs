@@ -282,7 +282,7 @@ fn one_that_says_nothing_is_not_confirmed_and_one_that_fails_is_told_so() {
     let waited = server.admin.page("acme", "records", &[("q", "action:indelible.revoke.not_confirmed")]);
     let open = &waited["items"][0]["attributes"]["unconfirmed"];
     assert!(open[0].as_str().unwrap().contains("s1"), "which it was: {waited}");
-    // Its word comes late: it is confirmed from then on, and what was recorded stays.
+    // Its word comes late: it is confirmed from then on, which is a step of its own, and what was recorded stays.
     says(&server.admin, &[ory("SessionRevoked", &json!({ "IdentityID": "i1", "SessionID": "s1" }))]);
     let late = server.admin.get(&path).ok();
     assert_eq!((&late["state"], &late["connectors"][0]["state"]), (&json!("confirmed"), &json!("confirmed")), "{late}");
@@ -292,7 +292,42 @@ fn one_that_says_nothing_is_not_confirmed_and_one_that_fails_is_told_so() {
     for action in ["SessionIssued", "SessionRevoked", "indelible.revoke.requested", "indelible.revoke.ended"] {
         assert!(found.contains(action), "{action}: {found}");
     }
-    assert_eq!((steps(&server, &operation), status("s1")), (all.map(str::to_owned).to_vec(), vec!["revoked".into()]));
+    assert_eq!(status("s1"), ["revoked"]);
+    eventually("it is written down", || steps(&server, &operation).last().is_some_and(|step| step == "confirmed"));
+    assert_eq!(steps(&server, &operation), [&all[..], &["confirmed"]].concat());
+    let confirmed = server.admin.page("acme", "records", &[("q", "action:indelible.revoke.confirmed")]);
+    let confirmed = &confirmed["items"][0];
+    assert_eq!((&confirmed["target"]["id"], &confirmed["attributes"]["connector"]), (&json!("s1"), &json!("kratos")));
+    assert!(
+        confirmed["actor"]["id"].is_string() && confirmed["attributes"]["detail"].as_str().unwrap().contains("later")
+    );
+    assert_eq!(server.admin.get(&path).ok()["state"], "confirmed");
+}
+
+/// Nobody waits any more after a stop: what became of it is written down all the same.
+#[test]
+fn a_revocation_that_a_kill_cut_off_ends_after_the_start() {
+    let server = Server::start(&[]);
+    signed_in(&server);
+    let peer = Peer::start(|_| done(204), |_: &Asked| {});
+    connector(&server, "kratos", "kratos", &json!({ "url": peer.url }), "token");
+    let answer = server.admin.post("/v1/t/acme/sessions/s1/revoke", "");
+    let operation = answer.json()["operation"].clone();
+    eventually("it was answered", || steps(&server, &operation).contains(&"answered".to_owned()));
+    let server = server.kill().start();
+    eventually("it ends", || steps(&server, &operation).contains(&"ended".to_owned()));
+    let path = format!("/v1/t/acme/revocations/{}", operation.as_str().unwrap());
+    let cut = server.admin.get(&path).ok();
+    assert_eq!((&cut["state"], &cut["upstream"]), (&json!("not_confirmed"), &json!(true)), "{cut}");
+    assert!(cut["detail"].as_str().unwrap().contains("cut"), "{cut}");
+    says(&server.admin, &[ory("SessionRevoked", &json!({ "IdentityID": "i1", "SessionID": "s1" }))]);
+    eventually("its late word is written down", || steps(&server, &operation).contains(&"confirmed".to_owned()));
+    assert_eq!(server.admin.get(&path).ok()["state"], "confirmed");
+    // Not once more with the next start.
+    let before = steps(&server, &operation);
+    let server = server.kill().start();
+    std::thread::sleep(Duration::from_secs(6));
+    assert_eq!(steps(&server, &operation), before);
 }
 
 #[test]

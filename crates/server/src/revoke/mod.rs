@@ -5,12 +5,16 @@
 //! matter.
 //!
 //! Every step is a record of the tenant, made before the step where the step could not be taken back. The records are the
-//! only memory of an operation: a restart loses none of what was done, and says of what was not ended that it is not known.
+//! only memory of an operation: a restart loses none of what was done, and writes down the end of what was cut off (`afterwards`), as it
+//! does where a source confirms something late.
 
+mod afterwards;
 mod aim;
 mod operation;
 mod published;
 
+pub use afterwards::Open;
+pub(crate) use afterwards::run as watch;
 pub use operation::show;
 pub use published::published;
 

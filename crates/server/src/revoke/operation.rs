@@ -202,6 +202,9 @@ impl Operation {
         if let Err(problem) = self.step(app, "ended", outcome, details.clone()).await {
             tracing::error!(?problem, operation = self.id, "the end of a revocation could not be recorded");
         }
+        if state == "not_confirmed" {
+            app.open_revocations.add(&self.tenant, &self.id, app.store().now());
+        }
         let mut out = self.running();
         if let (Some(out), Value::Object(details)) = (out.as_object_mut(), details) {
             out.extend(details);
@@ -383,7 +386,7 @@ fn cut_off(records: &[Value]) -> Value {
         },
         |worst| (worst["state"].clone(), worst["detail"].clone()),
     );
-    json!({ "state": state, "detail": detail, "connectors": connectors })
+    json!({ "state": state, "detail": detail, "upstream": !connectors.is_empty(), "connectors": connectors })
 }
 
 /// The end of an operation as it reads now: what was not confirmed in time may be by an event that came since.
@@ -411,6 +414,57 @@ async fn by_now(app: &App, tenant: &Arc<Tenant>, records: &[Value], ended: &mut 
         }
     }
     Ok(())
+}
+
+/// Connectors of an ended operation that were confirmed since, and whether all are by now.
+pub(super) async fn late(
+    app: &App,
+    tenant: &Arc<Tenant>,
+    records: &[Value],
+    ended: &Value,
+) -> Result<(Vec<Value>, bool), Problem> {
+    let mut now = ended.clone();
+    by_now(app, tenant, records, &mut now).await?;
+    let before = ended["connectors"].as_array().into_iter().flatten();
+    let connectors = now["connectors"].as_array().cloned().unwrap_or_default();
+    let changed = connectors.iter().zip(before).filter(|(now, before)| now["state"] != before["state"]);
+    let confirmed = changed.map(|(now, _)| now.clone()).collect();
+    Ok((confirmed, connectors.iter().all(|connector| connector["state"] != "not_confirmed")))
+}
+
+/// The end of an operation that nobody waits for any more, though it has none; `None` where somebody may still.
+pub(super) async fn cut_off_by(app: &App, tenant: &Arc<Tenant>, records: &[Value]) -> Result<Option<Value>, Problem> {
+    let at = records.last().and_then(|last| last["time"].as_str()).and_then(event::time::parse).unwrap_or_default();
+    // Nobody waits any more for what began before this process did.
+    let since_start = i64::try_from(app.started.elapsed().as_micros()).unwrap_or(i64::MAX);
+    if app.store().now().saturating_sub(at) <= CUT_OFF.min(since_start) {
+        return Ok(None);
+    }
+    let mut ended = cut_off(records);
+    by_now(app, tenant, records, &mut ended).await?;
+    Ok(Some(ended))
+}
+
+/// The records of an operation, in their order.
+pub(super) async fn records_of(app: &App, tenant: &Arc<Tenant>, operation: &str) -> Result<Vec<Value>, Problem> {
+    let clock = Clock::utc(app.store().now());
+    let id = operation.replace('\\', "\\\\").replace('"', "\\\"");
+    let mut query = query::Query::new(View::Records);
+    query.filter =
+        text::parse(&format!("source:indelible request_id:\"{id}\" action:indelible.revoke.*"), View::Records, &clock)
+            .map_err(query::Error::Query)?;
+    query.limit = Some(query::MAX_LIMIT);
+    let tenant = Arc::clone(tenant);
+    let page =
+        crate::turns::blocking(app, move |app, _| app.engine.page(&tenant, &query, Access { bodies: false })).await?;
+    let mut records: Vec<Value> = page.items.iter().filter_map(|item| serde_json::from_str(item).ok()).collect();
+    records.sort_by_key(|record| record["index"].as_u64());
+    Ok(records)
+}
+
+/// Which step a record is.
+pub(super) fn word(record: &Value) -> &str {
+    record["action"].as_str().unwrap_or_default().trim_start_matches("indelible.revoke.")
 }
 
 fn agent() -> ureq::Agent {
@@ -503,23 +557,8 @@ pub async fn show(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let caller = auth::caller(&app, &headers, &slug, Scopes::READ)?;
-    let clock = Clock::utc(app.store().now());
-    let id = id.replace('\\', "\\\\").replace('"', "\\\"");
-    let mut query = query::Query::new(View::Records);
-    query.filter =
-        text::parse(&format!("source:indelible request_id:\"{id}\" action:indelible.revoke.*"), View::Records, &clock)
-            .map_err(query::Error::Query)?;
-    query.limit = Some(query::MAX_LIMIT);
-    let tenant = Arc::clone(&caller.tenant);
-    let page =
-        crate::turns::blocking(&app, move |app, _| app.engine.page(&tenant, &query, Access { bodies: false })).await?;
-    let mut records: Vec<Value> = page.items.iter().filter_map(|item| serde_json::from_str(item).ok()).collect();
-    records.sort_by_key(|record| record["index"].as_u64());
+    let records = records_of(&app, &caller.tenant, &id).await?;
     let (Some(first), Some(last)) = (records.first(), records.last()) else { return Err(Problem::not_found()) };
-    let word = |record: &Value| {
-        let action = record["action"].as_str().unwrap_or_default();
-        action.trim_start_matches("indelible.revoke.").to_owned()
-    };
     let mut out = serde_json::Map::new();
     for name in ["kind", "session_id", "grant_id", "user_id", "client_id"] {
         if let Some(value) = first["attributes"].get(name).filter(|value| !value.is_null()) {
@@ -527,24 +566,22 @@ pub async fn show(
         }
     }
     out.insert("operation".into(), first["request_id"].clone());
-    if word(last) == "ended" {
-        let mut ended = last["attributes"].clone();
-        by_now(&app, &caller.tenant, &records, &mut ended).await?;
-        for name in ["state", "detail", "upstream", "connectors"] {
-            out.insert(name.to_owned(), ended[name].clone());
-        }
-    } else {
-        let at = last["time"].as_str().and_then(event::time::parse).unwrap_or_default();
-        // Nobody waits any more for what began before this process did.
-        let since_start = i64::try_from(app.started.elapsed().as_micros()).unwrap_or(i64::MAX);
-        let age = app.store().now().saturating_sub(at);
-        if age > CUT_OFF.min(since_start) {
-            let mut ended = cut_off(&records);
+    let ended = match records.iter().find(|record| word(record) == "ended") {
+        Some(ended) => {
+            let mut ended = ended["attributes"].clone();
             by_now(&app, &caller.tenant, &records, &mut ended).await?;
-            for name in ["state", "detail", "connectors"] {
-                out.insert(name.to_owned(), ended[name].clone());
-            }
-        } else {
+            Some(ended)
+        }
+        None => cut_off_by(&app, &caller.tenant, &records).await?,
+    };
+    match ended {
+        Some(ended) => {
+            let told = ["state", "detail", "upstream", "connectors"].map(|name| (name, ended[name].clone()));
+            out.extend(
+                told.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.to_owned(), value)),
+            );
+        }
+        None => {
             out.insert("state".into(), word(last).into());
         }
     }
