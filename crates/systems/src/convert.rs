@@ -356,6 +356,48 @@ mod tests {
         assert_eq!(read_again("cloudevents", "{}", &TimeZone::UTC), Err("missing_field"));
     }
 
+    #[test]
+    fn a_name_that_is_in_no_catalogue_is_shown_as_unknown() {
+        for (system, native, known, guessed) in [
+            ("keycloak", r#"{"type":"NAME","realmId":"r","time":1}"#, "LOGIN", false),
+            ("contember", r#"{"id":"1","type":"NAME","success":true}"#, "login", false),
+            (
+                "asgardeo",
+                r#"{"id":"1","recordedAt":"2026-11-20T12:00:00Z","initiatorType":"User","action":"NAME"}"#,
+                "add-user",
+                false,
+            ),
+            (
+                "okta",
+                r#"{"uuid":"1","eventType":"NAME","published":"2026-11-20T12:00:00Z"}"#,
+                "user.session.start",
+                false,
+            ),
+            ("auth0", r#"{"log_id":"1","date":"2026-11-20T12:00:00Z","type":"NAME"}"#, "s", true),
+            (
+                "ory-nestjs",
+                r#"{"event":"NAME","timestamp":"2026-11-20T12:00:00Z","result":"success"}"#,
+                "auth.success",
+                false,
+            ),
+            (
+                "ory-network",
+                r#"{"name":"NAME","timestamp":"2026-11-20T12:00:00Z","eventAttributes":{}}"#,
+                "SessionIssued",
+                true,
+            ),
+            ("authentik", r#"{"pk":"1","action":"NAME","created":"2026-11-20T12:00:00Z"}"#, "login", false),
+        ] {
+            for (name, unknown) in [(known, false), ("Frobnicated", true)] {
+                let made = read_again(system, &native.replace("NAME", name), &TimeZone::UTC).unwrap();
+                let marks = &made["attributes"]["_indelible"];
+                assert_eq!(marks["unknown"] == "action", unknown, "{made}");
+                let inferred = marks["inferred"].as_array().is_some_and(|all| all.contains(&json!("outcome")));
+                assert!(inferred || !(unknown && guessed), "{made}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn reading_again_never_panics(n in 0..crate::SYSTEMS.len(), text in "\\PC{0,120}", object in "\\{\"[a-z]{1,8}\":[\\PC]{0,40}\\}") {

@@ -39,6 +39,8 @@ pub struct Envelope<'a> {
     twin: Option<String>,
     /// The id of the record that was kept because this one was not understood at first.
     kept_as: Option<String>,
+    /// The name of what happened is in no catalogue.
+    unknown: bool,
     /// The project whose event it is, where the record does not say it in its own place.
     project: Option<String>,
     /// Whether its sender's signature held.
@@ -73,6 +75,7 @@ impl<'a> Envelope<'a> {
             shape: None,
             twin: None,
             kept_as: None,
+            unknown: false,
             project: None,
             signature: None,
             by_content: false,
@@ -413,6 +416,19 @@ impl<'a> Envelope<'a> {
         self.created = Some(event::time::format(at));
     }
 
+    /// Says whether the name of what happened is in the catalogue of its system: one that is not is shown as unknown.
+    pub fn known(&mut self, known: bool) {
+        self.unknown = !known;
+    }
+
+    /// The same of a name that says how it ended: of one that is not known that is concluded, and marked so.
+    pub fn known_with_outcome(&mut self, known: bool) {
+        self.known(known);
+        if !known {
+            self.inferred.push(Field::Outcome.spec().path);
+        }
+    }
+
     /// Says whose event it is, where the record does not say it in its own place.
     pub fn project(&mut self, project: &str) {
         self.project = Some(project.to_owned());
@@ -474,6 +490,7 @@ impl<'a> Envelope<'a> {
             (SIGNATURE, self.signature),
             ("time", self.time_from),
             ("twin", self.twin.as_deref()),
+            ("unknown", self.unknown.then_some("action")),
             ("unparsed", self.kept_as.as_deref()),
         ];
         let listed = !self.inferred.is_empty() || !self.ends.is_empty() || !self.sessions.is_empty();

@@ -129,6 +129,7 @@ fn v2<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>
     }
     let names = catalog::of(NAME);
     let known = names.get(&name).or_else(|| names.get_squeezed(&squeezed));
+    out.known(known.is_some());
     out.set(Field::Log, known.map_or("audit", |entry| entry.log.as_str()));
     out.set(Field::Level, level(known, false));
     out.infer(Field::Outcome, "\"success\"");
@@ -162,6 +163,7 @@ pub(crate) fn legacy<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &m
         recorded(native, context, out)?;
     }
     let known = catalog::of(NAME).get_loose(&name);
+    out.known(known.is_some());
     out.set(Field::Log, known.map_or("audit", |entry| entry.log.as_str()));
     let failed = result(native, out);
     out.set(Field::Level, level(known, failed));
@@ -221,6 +223,7 @@ fn diagnostic<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Enve
     out.id(native, if searched { "id" } else { "logId" });
     recorded(native, context, out)?;
     let known = catalog::of(NAME).get_loose(&name);
+    out.known(known.is_some());
     out.set(Field::Log, known.map_or("event", |entry| entry.log.as_str()));
     let outcome = match native.text("resultStatus").as_deref() {
         Some("SUCCESS") => "success",

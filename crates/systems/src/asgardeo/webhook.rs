@@ -60,6 +60,7 @@ pub(super) fn read<'a>(
     }
     let failed = name.ends_with("Failed");
     let known = catalog::of(NAME).get_loose(name);
+    out.known(known.is_some());
     out.set(Field::Log, known.map_or("event", |entry| entry.log.as_str()));
     out.set(Field::Level, if failed { "warn" } else { "info" });
     out.set(Field::Outcome, if failed { "failure" } else { "success" });

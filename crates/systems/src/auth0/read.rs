@@ -57,6 +57,7 @@ fn entry<'a>(entry: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'
     let kind = entry.needed("type")?;
     out.time(entry, "date", Stamp::Millis, context)?;
     let known = catalog::of(NAME).get(&kind);
+    out.known_with_outcome(known.is_some());
     out.set(Field::Log, known.map_or("event", |entry| entry.log.as_str()));
     let outcome = outcome(&kind);
     out.set(Field::Outcome, outcome);

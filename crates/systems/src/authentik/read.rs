@@ -39,6 +39,7 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     out.id(&mut native, "pk");
     out.time(&mut native, "created", Stamp::Micros, context)?;
     let known = catalog::of(NAME).get(&action);
+    out.known(known.is_some());
     out.set(Field::Log, known.map_or("event", |entry| entry.log.as_str()));
     out.set(Field::Level, known.map_or("info", |entry| entry.level.as_str()));
     let outcome = match action.as_ref() {

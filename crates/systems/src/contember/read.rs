@@ -32,6 +32,7 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     out.id(&mut native, "id");
     out.time(&mut native, shape.created_at, Stamp::Millis, context)?;
     let known = catalog::of(NAME).get(&kind);
+    out.known(known.is_some());
     out.set(Field::Log, known.map_or("event", |entry| entry.log.as_str()));
     let (outcome, level) = match native.raw("success").map(AsRef::as_ref) {
         // As PostgreSQL prints it, and what is made of that; it stays, then.

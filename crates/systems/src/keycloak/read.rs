@@ -86,6 +86,7 @@ fn user<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Rea
     let kind = native.needed("type")?;
     let base = kind.strip_suffix("_ERROR");
     let known = catalog::of(NAME).get(base.unwrap_or(&kind));
+    out.known(known.is_some());
     out.set(Field::Log, "event");
     out.set(Field::Level, known.map_or("info", |entry| entry.level.as_str()));
     let (member, status) = match kind.as_ref() {

@@ -52,7 +52,9 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     let kind = native.needed("eventType")?;
     out.id(&mut native, "uuid");
     out.time(&mut native, "published", Stamp::Millis, context)?;
-    let log = match catalog::of(NAME).get(&kind) {
+    let known = catalog::of(NAME).get(&kind);
+    out.known(known.is_some());
+    let log = match known {
         Some(entry) => entry.log.as_str(),
         None if EVENTS.iter().any(|family| kind.starts_with(family)) => "event",
         None => "audit",

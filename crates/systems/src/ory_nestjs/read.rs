@@ -19,6 +19,7 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     out.id_by_content(own);
     out.time(&mut native, "timestamp", Stamp::Millis, context)?;
     let known = catalog::of(NAME).get(&name);
+    out.known(known.is_some());
     outcome(&mut native, known, out);
     let log = known.map_or_else(|| log_of(&name), |entry| entry.log.as_str());
     out.set(Field::Log, log);

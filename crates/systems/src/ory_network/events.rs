@@ -121,6 +121,7 @@ impl Family {
 /// They stand under `place` in the record.
 pub(crate) fn fill<'a>(name: &str, place: &str, attributes: &mut Object<'a>, out: &mut Envelope<'a>) {
     let known = catalog::of(NAME).get_loose(name);
+    out.known_with_outcome(known.is_some());
     let family = family(name, known);
     let (outcome, level) = outcome(known.map_or(name, |entry| entry.name.as_str()));
     out.set(Field::Log, known.map_or("event", |entry| entry.log.as_str()));

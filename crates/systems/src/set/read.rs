@@ -46,6 +46,7 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     }
     time(&mut native, event, context, out)?;
     let known = catalog::of(NAME).get(&uri);
+    out.known(known.is_some());
     out.set(Field::Log, known.map_or("event", |entry| entry.log.as_str()));
     out.set(Field::Level, known.map_or("info", |entry| entry.level.as_str()));
     // A token states what is so; how an attempt ended is not what it is about.

@@ -37,6 +37,7 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     id(&mut native, &said, text, out);
     out.time(&mut native, said.time, Stamp::Micros, context)?;
     let known = catalog::of(NAME).get(kind);
+    out.known_with_outcome(known.is_some());
     out.set(Field::Log, known.map_or_else(|| log_of(kind), |entry| entry.log.as_str()));
     let failed = kind.ends_with(".failed");
     out.set(Field::Outcome, if failed { "failure" } else { "success" });
