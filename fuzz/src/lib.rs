@@ -170,7 +170,8 @@ fn as_fields(system: &dyn systems::System, body: &[u8]) {
     let rules = event::redact::Rules::default();
     let parser = event::parse::Parser { rules: &rules, tenant: "acme", now: NOW };
     let Ok(text) = systems::decode(system, body, "") else { return };
-    let origin = systems::Origin { content_type: "", zone: &jiff::tz::TimeZone::UTC, signature: None };
+    let zone = jiff::tz::TimeZone::UTC;
+    let origin = systems::Origin::new("", &zone);
     let (mut filled, memory) = (systems::Filled::default(), systems::Memory::default());
     systems::fill(system, text.part(system, 0), &origin, &memory, &mut filled, &mut |filled, read| {
         let Ok(place) = read.envelope else { return };

@@ -125,9 +125,9 @@ fn address(text: &str) -> Option<IpAddr> {
             lines.push(list);
         }
         let lines: Vec<_> = lines.into_iter().filter_map(|raw| decode(&Cow::Borrowed(raw))).collect();
-        let addresses =
+        let mut addresses =
             lines.iter().flat_map(|line| line.split(',')).filter_map(|one| one.trim().parse::<IpAddr>().ok());
-        addresses.filter(|address| !is_private(address)).last()
+        addresses.rfind(|address| !is_private(address))
     })
 }
 
