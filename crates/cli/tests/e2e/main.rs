@@ -7,6 +7,7 @@
 mod access;
 mod bad_input;
 mod changes;
+mod cloudevents;
 mod contember_table;
 mod counting;
 mod crash;

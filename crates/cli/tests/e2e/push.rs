@@ -9,7 +9,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use ureq::http::Method;
 
 fn audit(server: &Server) -> Vec<Value> {
     let page = server.admin.page("acme", "records", &[("q", "log:audit source:indelible"), ("limit", "1000")]);
@@ -132,33 +131,6 @@ fn okta_asks_whether_the_address_is_ours() {
     assert_eq!(ask("/v1/t/acme/ingest/okta", "my \"challenge\"").ok(), json!({ "verification": "my \"challenge\"" }));
     ask("/v1/t/acme/ingest/keycloak", "c").problem(404, "not_found");
     ask("/v1/t/acme/ingest/okta", &"c".repeat(300)).problem(404, "not_found");
-}
-
-#[test]
-fn a_sender_of_cloud_events_asks_whether_it_may() {
-    let server = Server::start(&[]);
-    server.admin.put("/v1/t/acme", "{}");
-    let hook = json!({ "system": "cloudevents", "kind": "push" });
-    assert!(put(&server, "acme", "grid", &hook).status < 300);
-    let ask = |name: &str, origin: &[(&str, &str)]| {
-        let path = format!("/v1/t/acme/ingest/{name}");
-        server.admin.anonymous().send(Method::OPTIONS, &path, origin, b"").unwrap()
-    };
-    let origin = ("webhook-request-origin", "events.example.com");
-    for name in ["cloudevents", "grid", "auto"] {
-        let said = ask(name, &[origin, ("webhook-request-rate", "120")]);
-        assert_eq!((said.status, said.header("allow")), (200, "POST"), "{said}");
-        assert_eq!(said.header("webhook-allowed-origin"), "events.example.com");
-        assert_eq!(said.header("webhook-allowed-rate"), "*");
-    }
-    // Whether it may send is still for its key to say.
-    let event = r#"{"specversion":"1.0","type":"t","source":"s","id":"1"}"#;
-    server.admin.anonymous().post("/v1/t/acme/ingest/cloudevents", event).problem(401, "unauthorized");
-    for (name, origin) in [("okta", &[origin][..]), ("cloudevents", &[]), ("grid", &[("webhook-request-origin", "")])] {
-        let said = ask(name, origin);
-        assert!(said.header("allow").contains("POST"), "{said}");
-        said.problem(405, "method_not_allowed");
-    }
 }
 
 const SHARED: &str = "a shared secret of thirty-two bytes and more";
