@@ -15,8 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Between two looks, and for how long there are any (microseconds).
+/// Between two looks; for one that was noticed long ago an eighth of the time since, since there may be many. For so long there are any
+/// (microseconds).
 const EVERY: Duration = Duration::from_secs(5);
+const RARER: i64 = 8;
 const DAY: i64 = 86_400 * 1_000_000;
 /// Operations that are looked at, at most; of those past that it is known by who asks.
 const MOST: usize = 1000;
@@ -30,6 +32,8 @@ struct Waiting {
     operation: String,
     /// When it was noticed, microseconds.
     since: i64,
+    /// When it is looked at next.
+    next: i64,
 }
 
 impl Open {
@@ -37,7 +41,7 @@ impl Open {
     pub(super) fn add(&self, tenant: &Arc<Tenant>, operation: &str, since: i64) {
         let mut all = self.0.lock();
         if all.len() < MOST {
-            all.push(Waiting { tenant: Arc::clone(tenant), operation: operation.to_owned(), since });
+            all.push(Waiting { tenant: Arc::clone(tenant), operation: operation.to_owned(), since, next: since });
         }
     }
 }
@@ -54,12 +58,22 @@ pub(crate) async fn run(app: App, mut stop: watch::Receiver<bool>) {
         }
         let all = std::mem::take(&mut *app.open_revocations.0.lock());
         let mut left = Vec::new();
-        for waiting in all {
+        for mut waiting in all {
+            if *stop.borrow() {
+                return;
+            }
+            let now = app.store().now();
+            if now < waiting.next {
+                left.push(waiting);
+                continue;
+            }
             let done = look(&app, &waiting).await.unwrap_or_else(|problem| {
                 tracing::warn!(?problem, operation = waiting.operation, "a revocation could not be looked at");
                 false
             });
-            if !done && app.store().now().saturating_sub(waiting.since) < DAY {
+            let age = now.saturating_sub(waiting.since);
+            if !done && age < DAY {
+                waiting.next = now.saturating_add(age / RARER);
                 left.push(waiting);
             }
         }
