@@ -176,8 +176,8 @@ pub trait System: Sync {
     fn plain(&self, _attributes: &mut Map<String, Value>, _shape: &str, _id: &str) {}
 
     /// What the system takes out of its records or words anew, so that a record that comes again says less, or the same otherwise.
-    fn forgets(&self) -> shapes::Forgotten {
-        shapes::Forgotten::default()
+    fn amends(&self) -> shapes::Amended {
+        shapes::Amended::default()
     }
 
     /// What a stored envelope says about the state of an entity: what [`read`](System::read) put into

@@ -5,6 +5,7 @@
 //! envelope).
 
 mod inside;
+mod sorted;
 
 pub use inside::{at, each, has_list, members, pick};
 

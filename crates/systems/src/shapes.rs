@@ -58,7 +58,7 @@ fn within(sent: &Value, stored: &Value) -> bool {
 
 /// What a system does to its records: it takes out what they name once that is gone, or writes in one shape what another has as it was.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Forgotten {
+pub struct Amended {
     /// Fields of the envelope that it takes out.
     pub fields: &'static [Field],
     /// Members that no field holds, the same.
@@ -67,7 +67,7 @@ pub struct Forgotten {
     pub reworded: &'static [Field],
 }
 
-impl Forgotten {
+impl Amended {
     /// Whether all that is stored is sent as well, but for what the system forgot.
     fn alone(self, mut stored: Row<'_>, sent: &Row<'_>) -> bool {
         if self.fields.is_empty() {
@@ -82,15 +82,15 @@ impl Forgotten {
 /// Whether two rows with one id are one event, in two shapes or with less in it than before, and all that `sent` says is stored already.
 pub fn same(system: &dyn System, stored: &[u8], sent: &[u8]) -> bool {
     let (Some(stored), Some(sent)) = (Row::new(system, stored), Row::new(system, sent)) else { return false };
-    let (forgets, shapes) = (system.forgets(), stored.shape != sent.shape);
+    let (amends, shapes) = (system.amends(), stored.shape != sent.shape);
     let told = |field: &Stored<'_>| match field.field {
         Field::Time if sent.arrived => true,
-        other if shapes && forgets.reworded.contains(&other) => stored.fields.iter().any(|own| own.field == other),
+        other if shapes && amends.reworded.contains(&other) => stored.fields.iter().any(|own| own.field == other),
         _ => stored.has(field),
     };
     let known = sent.fields.iter().all(told)
         && within(&Value::Object(sent.attributes.clone()), &Value::Object(stored.attributes.clone()));
-    known && (shapes || forgets.alone(stored, &sent))
+    known && (shapes || amends.alone(stored, &sent))
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ mod tests;
 
 use crate::detect::Sample;
 use crate::envelope::Envelope;
-use crate::shapes::Forgotten;
+use crate::shapes::Amended;
 use crate::split::{self, Piece};
 use crate::{Context, Reason, System};
 use event::Field;
@@ -77,8 +77,8 @@ impl System for Auth0 {
     }
 
     /// The pull API writes `Chrome 100 / Mac` where the stream has what the browser said.
-    fn forgets(&self) -> Forgotten {
-        Forgotten { reworded: &[Field::UserAgent], ..Forgotten::default() }
+    fn amends(&self) -> Amended {
+        Amended { reworded: &[Field::UserAgent], ..Amended::default() }
     }
 
     /// The inner object, without the id that either shape says once more.

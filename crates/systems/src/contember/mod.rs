@@ -23,7 +23,7 @@ mod tests;
 
 use crate::detect::Sample;
 use crate::envelope::Envelope;
-use crate::shapes::Forgotten;
+use crate::shapes::Amended;
 use crate::split::{self, Piece};
 use crate::{Context, Reason, System};
 use event::Field;
@@ -193,8 +193,8 @@ impl System for Contember {
     }
 
     /// Its foreign keys are set to null where what they name is deleted.
-    fn forgets(&self) -> Forgotten {
-        Forgotten {
+    fn amends(&self) -> Amended {
+        Amended {
             fields: &[
                 Field::ActorId,
                 Field::ActorIdentityId,
@@ -205,7 +205,7 @@ impl System for Contember {
                 Field::SessionUserId,
             ],
             members: &["person_token_id", ROW.person, ROW.target, ROW.invoked_by, ROW.provider],
-            ..Forgotten::default()
+            ..Amended::default()
         }
     }
 

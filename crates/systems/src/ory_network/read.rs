@@ -7,7 +7,6 @@ use crate::object::Object;
 use crate::{Context, Reason};
 use event::Field;
 use jiff::tz::TimeZone;
-use std::borrow::Cow;
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
@@ -31,23 +30,16 @@ const LEFT_OUT: &[&str] = &["version", "projectId", "timestamp", ATTRIBUTES];
 /// There is no event id. Streamed or queried, an event has the same name, time and attributes, in whatever order; and all else that it
 /// says, should Ory ever say more.
 fn id<'a>(native: &mut Object<'a>, text: &str, out: &mut Envelope<'a>) {
-    let (Some(at), Some(attributes)) = (out.at(), native.inner(ATTRIBUTES).map(members)) else {
-        return out.id_by_content(text);
-    };
-    let mut own = members(native);
-    own.retain(|(name, _)| !LEFT_OUT.contains(&name.as_ref()));
+    native.inner(ATTRIBUTES);
+    let own = native.sorted();
+    let attributes = native.looked_into(ATTRIBUTES).map(Object::sorted);
+    let (Some(at), Some(attributes)) = (out.at(), attributes) else { return out.id_by_content(text) };
     let at = at.to_string();
     let mut parts = vec!["event", at.as_str()];
     for (what, members) in [("member", &own), ("attribute", &attributes)] {
-        members.iter().for_each(|(name, raw)| parts.extend([what, name, raw]));
+        let counts = |name: &str| what == "attribute" || !LEFT_OUT.contains(&name);
+        let members = members.iter().filter(|(name, _)| counts(name));
+        members.for_each(|(name, raw)| parts.extend([what, name, raw]));
     }
     out.id_by_contents(&parts);
-}
-
-/// Names and JSON texts, by name.
-fn members<'a>(object: &mut Object<'a>) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
-    let names: Vec<Cow<'a, str>> = object.keys().collect();
-    let mut all: Vec<_> = names.into_iter().filter_map(|name| object.json(&name).map(|raw| (name, raw))).collect();
-    all.sort_unstable();
-    all
 }

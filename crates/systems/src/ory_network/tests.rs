@@ -300,6 +300,13 @@ fn the_same_event_twice_is_the_same_record() {
     }
 }
 
+/// Looking for each by its name took seconds. Nothing here measures that: who brings it back waits.
+#[test]
+fn an_event_with_very_many_attributes_is_read() {
+    let attributes: serde_json::Map<String, Value> = (0..70_000).map(|n| (format!("a{n:05}"), json!(""))).collect();
+    one(NAME, &event("SessionIssued", &Value::Object(attributes))).expect(&[("action", "SessionIssued")]);
+}
+
 #[test]
 fn what_sns_wraps_is_unwrapped() {
     let wrapped = include_str!("../../samples/ory-network/sns.json");
