@@ -3,7 +3,8 @@
 //! Owns looking at those operations for a day and writing down what became of them, so that what is sealed says the same as what is
 //! answered. Not here: how an operation stands by its records (`operation`).
 
-use super::operation::{cut_off_by, late, records_of, word};
+use super::operation::{cut_off_by, late};
+use super::steps::{self, records_of, word};
 use crate::app::App;
 use crate::problem::Problem;
 use catalog::Tenant;
@@ -141,21 +142,13 @@ async fn write(
         attributes.extend(details.clone());
     }
     let connector = details["connector"].as_str().unwrap_or_default();
-    let mut record = json!({
-        "id": format!("{}.{step}.{connector}", waiting.operation), "log": "audit", "source": "indelible",
-        "action": format!("indelible.revoke.{step}"), "outcome": outcome,
-        "level": if outcome == "success" { "info" } else { "warn" },
-        "actor": first["actor"], "target": first["target"], "request_id": waiting.operation, "attributes": attributes,
-    });
-    if first["subject"].is_object() {
-        record["subject"] = first["subject"].clone();
-    }
-    let taken = crate::intake::take_own(app, Arc::clone(&waiting.tenant), record.to_string()).await?;
-    match taken.refused.first() {
-        // Written down before.
-        None | Some((_, "id_conflict", ..)) => Ok(()),
-        Some((_, code, _, detail)) => {
-            Err(Problem::internal("a step of the revocation could not be recorded", &format!("{code}: {detail}")))
+    let mut record = steps::record(step, outcome, &waiting.operation);
+    record["id"] = format!("{}.{step}.{connector}", waiting.operation).into();
+    for name in ["actor", "target", "subject"] {
+        if first[name].is_object() {
+            record[name] = first[name].clone();
         }
     }
+    record["attributes"] = attributes;
+    steps::write(app, &waiting.tenant, &record).await
 }

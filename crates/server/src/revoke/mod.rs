@@ -12,6 +12,7 @@ mod afterwards;
 mod aim;
 mod operation;
 mod published;
+mod steps;
 
 pub use afterwards::Open;
 pub(crate) use afterwards::run as watch;

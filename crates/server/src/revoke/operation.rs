@@ -3,6 +3,7 @@
 //!
 //! Owns the steps, the calls and the states they end in. Not here: what is asked of which system, and what was meant (`aim`).
 
+use super::steps::{record, records_of, word, write};
 use crate::app::App;
 use crate::auth::{self, Caller};
 use crate::problem::{self, Problem};
@@ -131,11 +132,10 @@ impl Operation {
                 attributes.insert("http_request_id".into(), request.as_str().into());
             }
         }
-        let mut record = json!({
-            "log": "audit", "source": "indelible", "action": format!("indelible.revoke.{step}"), "outcome": outcome,
-            "level": if outcome == "success" { "info" } else { "warn" },
-            "actor": self.actor, "target": { "id": id, "type": kind }, "request_id": self.id, "attributes": attributes,
-        });
+        let mut record = record(step, outcome, &self.id);
+        record["actor"] = self.actor.clone();
+        record["target"] = json!({ "id": id, "type": kind });
+        record["attributes"] = attributes;
         // Whose session or grant it is, where the target is not that user.
         if let Some(user) = self.aim.user().filter(|_| kind != "user") {
             record["subject"] = json!({ "id": user, "type": "user" });
@@ -146,13 +146,7 @@ impl Operation {
                 record["session"]["user_id"] = user.into();
             }
         }
-        let taken = crate::intake::take_own(app, Arc::clone(&self.tenant), record.to_string()).await?;
-        match taken.refused.first() {
-            None => Ok(()),
-            Some((_, code, _, detail)) => {
-                Err(Problem::internal("a step of the revocation could not be recorded", &format!("{code}: {detail}")))
-            }
-        }
+        write(app, &self.tenant, &record).await
     }
 
     /// Writes down that it was asked for, which also publishes it.
@@ -443,28 +437,6 @@ pub(super) async fn cut_off_by(app: &App, tenant: &Arc<Tenant>, records: &[Value
     let mut ended = cut_off(records);
     by_now(app, tenant, records, &mut ended).await?;
     Ok(Some(ended))
-}
-
-/// The records of an operation, in their order.
-pub(super) async fn records_of(app: &App, tenant: &Arc<Tenant>, operation: &str) -> Result<Vec<Value>, Problem> {
-    let clock = Clock::utc(app.store().now());
-    let id = operation.replace('\\', "\\\\").replace('"', "\\\"");
-    let mut query = query::Query::new(View::Records);
-    query.filter =
-        text::parse(&format!("source:indelible request_id:\"{id}\" action:indelible.revoke.*"), View::Records, &clock)
-            .map_err(query::Error::Query)?;
-    query.limit = Some(query::MAX_LIMIT);
-    let tenant = Arc::clone(tenant);
-    let page =
-        crate::turns::blocking(app, move |app, _| app.engine.page(&tenant, &query, Access { bodies: false })).await?;
-    let mut records: Vec<Value> = page.items.iter().filter_map(|item| serde_json::from_str(item).ok()).collect();
-    records.sort_by_key(|record| record["index"].as_u64());
-    Ok(records)
-}
-
-/// Which step a record is.
-pub(super) fn word(record: &Value) -> &str {
-    record["action"].as_str().unwrap_or_default().trim_start_matches("indelible.revoke.")
 }
 
 fn agent() -> ureq::Agent {
