@@ -5,7 +5,7 @@
 
 use crate::app::App;
 use crate::problem::Problem;
-use crate::states::{Known, State, key};
+use crate::states::{Before, Known, State};
 use catalog::Tenant;
 use event::Field;
 use event::encode::{fields, put};
@@ -89,10 +89,11 @@ impl Deriving {
             }
         };
         let said = Row::of(row);
-        let key = key(said.source, change);
-        let before = self.ahead.get(&key).cloned().or_else(|| known.lock().get(&key));
-        // The record that said it comes again, or one that happened before it comes late: what is known stays.
         let at = change.at.unwrap_or(said.at);
+        let Before { key, state: before, beside } = Before::of(said.source, change, at, said.id, &mut |key| {
+            self.ahead.get(key).cloned().or_else(|| known.lock().get(key))
+        });
+        // The record that said it comes again, or one that happened before it comes late: what is known stays.
         if before.as_ref().is_some_and(|known| known.at > at || *known.id == *said.id) {
             return Ok(None);
         }
@@ -109,9 +110,11 @@ impl Deriving {
         }
         if change.says != Says::Nothing {
             let hidden = if change.says == Says::Part { hidden.over(was_hidden) } else { hidden };
-            let state = State { at, id: said.id.into(), text: after.map(Arc::from), hidden };
-            self.ahead.insert(key.clone(), state.clone());
-            self.learned.push((place, key, state));
+            let state = State { at, id: said.id.into(), text: after.map(Arc::from), hidden, leads: None };
+            for (key, state) in beside.into_iter().chain([(key, state)]) {
+                self.ahead.insert(key.clone(), state.clone());
+                self.learned.push((place, key, state));
+            }
         }
         if said.old.is_some() || said.diff {
             (derived.old, derived.diff) = (None, None);

@@ -24,7 +24,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use systems::change::{self, Change};
+use systems::change::{self, Change, Says};
 
 /// Tenants whose states are remembered.
 const TENANTS: usize = 16;
@@ -116,6 +116,8 @@ pub(crate) struct State {
     pub(crate) text: Option<Arc<str>>,
     /// What was redacted in it. Empty where it was brought back from the records, which do not have it.
     pub(crate) hidden: Hidden,
+    /// The name under which the entity's state is, where this is only another name for it.
+    pub(crate) leads: Option<Arc<str>>,
 }
 
 /// One tenant's states, by source and entity.
@@ -134,8 +136,48 @@ impl Default for Known {
 }
 
 /// The name that a state is kept under.
-pub(crate) fn key(source: &str, change: &Change) -> String {
-    format!("{source} {}", change.entity)
+pub(crate) fn key(source: &str, entity: &str) -> String {
+    format!("{source} {entity}")
+}
+
+/// What is known before a record, and under which name it goes on.
+pub(crate) struct Before {
+    /// The name of its state from now on.
+    pub(crate) key: String,
+    /// The state before; that of another name where the record gives the entity a new one.
+    pub(crate) state: Option<State>,
+    /// What else is so once the record is sealed: where its other name leads, and that it has an old one no more.
+    pub(crate) beside: Vec<(String, State)>,
+}
+
+impl Before {
+    /// What `get` knows of the entity of a change that the record `id` of a source tells, at `at`.
+    pub(crate) fn of(
+        source: &str,
+        change: &Change,
+        at: i64,
+        id: &str,
+        get: &mut dyn FnMut(&str) -> Option<State>,
+    ) -> Before {
+        let mut key = key(source, &change.entity);
+        let mut state = get(&key);
+        if let Some(name) = state.as_ref().and_then(|state| state.leads.clone()) {
+            state = get(&name);
+            key = name.to_string();
+        }
+        let mut beside = Vec::new();
+        let other = |leads| State { at, id: id.into(), text: None, hidden: Hidden::default(), leads };
+        if let Some(alias) = change.alias.as_deref().filter(|_| change.says != Says::Nothing) {
+            let alias = self::key(source, alias);
+            let led = get(&alias).filter(|known| known.at <= at).and_then(|known| known.leads);
+            if let Some(old) = led.filter(|old| **old != *key && change.says == Says::Part) {
+                state = state.filter(|known| known.text.is_some()).or_else(|| get(&old));
+                beside.push((old.to_string(), other(None)));
+            }
+            beside.push((alias, other(Some(key.as_str().into()))));
+        }
+        Before { key, state, beside }
+    }
 }
 
 impl States {
@@ -227,7 +269,8 @@ impl Known {
 }
 
 fn size(key: &str, state: &State) -> usize {
-    OVERHEAD + key.len() + state.id.len() + state.text.as_ref().map_or(0, |text| text.len()) + state.hidden.size()
+    let text = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |text| text.len());
+    OVERHEAD + key.len() + state.id.len() + text(&state.text) + text(&state.leads) + state.hidden.size()
 }
 
 /// The members of a stored envelope that say a state.
@@ -261,7 +304,7 @@ fn bring_back(app: &App, tenant: &Arc<Tenant>, rules: &Arc<Rules>, known: &mut K
             seen += page.items.len();
             for item in &page.items {
                 let Ok(envelope) = serde_json::from_str::<Value>(item) else { continue };
-                let Some(change) = system.change(&envelope).filter(|c| c.says != change::Says::Nothing) else {
+                let Some(change) = system.change(&envelope).filter(|c| c.says != Says::Nothing) else {
                     continue;
                 };
                 let Ok(said) = serde_json::from_str::<Said>(item) else { continue };
@@ -278,15 +321,17 @@ fn bring_back(app: &App, tenant: &Arc<Tenant>, rules: &Arc<Rules>, known: &mut K
         found.sort_by_key(|(at, _, said)| (*at, said.index));
         for (at, change, said) in found {
             let new = said.new.as_ref().and_then(|new| redacted(new.get(), rules));
-            let key = key(&said.source, &change);
-            let before = known.get(&key).and_then(|state| state.text);
+            let Before { key, state, beside } =
+                Before::of(&said.source, &change, at, &said.id, &mut |key| known.get(key));
+            let before = state.and_then(|state| state.text);
             let new = match change.words {
                 Some(words) => new.and_then(|new| words.state(&new)),
                 None => new,
             };
             let (text, _) = change::follow(&change, before.as_deref(), new.as_deref(), &[]);
             let text = text.map(Arc::from);
-            known.put(key, State { at, id: said.id.into(), text, hidden: Hidden::default() });
+            beside.into_iter().for_each(|(key, state)| known.put(key, state));
+            known.put(key, State { at, id: said.id.into(), text, hidden: Hidden::default(), leads: None });
         }
     }
     tracing::debug!(
@@ -310,7 +355,7 @@ mod tests {
     use super::*;
 
     fn state(at: i64, id: &str, text: &str) -> State {
-        State { at, id: id.into(), text: Some(text.into()), hidden: Hidden::default() }
+        State { at, id: id.into(), text: Some(text.into()), hidden: Hidden::default(), leads: None }
     }
 
     #[test]

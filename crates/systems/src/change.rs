@@ -23,6 +23,8 @@ pub use words::Words;
 pub struct Change {
     /// The entity, unique within the source: `realm users/7f…`. States are kept under it.
     pub entity: String,
+    /// Another name for it, where the record says both: one that comes later may have only that.
+    pub alias: Option<String>,
     /// What the record's `new` is.
     pub says: Says,
     /// Members of the state that are objects and are changed member by member as well.
@@ -401,7 +403,8 @@ mod tests {
 
     fn change(says: Says) -> Change {
         let names = &["username", "name"];
-        Change { entity: "r users/1".into(), says, inside: &["attributes"], own: &["id"], names, at: None, words: None }
+        let (entity, inside): (_, &[_]) = ("r users/1".into(), &["attributes"]);
+        Change { entity, alias: None, says, inside, own: &["id"], names, at: None, words: None }
     }
 
     fn derive<'a>(says: Says, known: &'a str, new: Option<&'a str>) -> Derived<'a> {

@@ -149,6 +149,40 @@ fn the_event_settings_of_a_realm_read_from_what_to_what() {
     assert_eq!(record(&server, "e3")["diff"], json!({ "eventsEnabled": { "__old": false, "__new": true } }));
 }
 
+/// The console leads to a role by its id, and says no more than that of one that it deletes.
+#[test]
+fn a_role_keeps_its_states_by_its_id_through_a_new_name_and_to_its_end() {
+    let server = Server::start(&[]);
+    let role =
+        |id: &str, at, operation: &str, path: &str, new: Value| admin(id, at, operation, "REALM_ROLE", path, &new);
+    let of = |name: &str, description: &str| json!({ "id": "rrrr", "name": name, "description": description });
+    send(
+        &server,
+        &[
+            role("r1", 1, "CREATE", "roles/editor", json!({ "name": "editor" })),
+            role("r2", 2, "UPDATE", "roles-by-id/rrrr", of("editor", "edits")),
+            role("r3", 3, "UPDATE", "roles/editor", json!({ "name": "editor", "description": "edits all" })),
+        ],
+    );
+    let server = server.kill().start();
+    send(
+        &server,
+        &[
+            role("r4", 4, "UPDATE", "roles-by-id/rrrr", of("writer", "edits all")),
+            role("r5", 5, "DELETE", "roles-by-id/rrrr", Value::Null),
+            role("r6", 6, "DELETE", "roles-by-id/rrrr", Value::Null),
+        ],
+    );
+    assert_eq!(record(&server, "r2")["diff"], json!({ "description__added": "edits" }));
+    assert_eq!(record(&server, "r3")["diff"], json!({ "description": { "__old": "edits", "__new": "edits all" } }));
+    let renamed = record(&server, "r4");
+    assert_eq!(renamed["diff"], json!({ "name": { "__old": "editor", "__new": "writer" } }), "{renamed}");
+    let deleted = record(&server, "r5");
+    assert_eq!(deleted["old"], of("writer", "edits all"), "{deleted}");
+    assert_eq!(deleted["target"]["name"], "writer", "{deleted}");
+    assert_eq!(record(&server, "r6")["old"], Value::Null, "it was gone");
+}
+
 #[test]
 fn each_event_by_itself_and_across_kills_comes_to_the_same() {
     let mut home = Home::new(&[]);

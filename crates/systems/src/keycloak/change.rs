@@ -31,6 +31,8 @@ const OWN: &[&str] = &[
 /// What a role's representation says of which role it is.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Role<'t> {
+    /// Its id.
+    pub(super) id: Option<&'t str>,
     /// Its name.
     pub(super) name: Option<&'t str>,
     /// The client that has it, where one does.
@@ -38,7 +40,8 @@ pub(super) struct Role<'t> {
 }
 
 /// What an admin event that did not fail says. Keycloak leads to a role by its name or by its id, and which of the two a client
-/// chooses says nothing of the role: it is known by its name, of which `shown` tells where the path has the id.
+/// chooses says nothing of the role: it is known by its name, of which `shown` tells where the path has the id. Where one is
+/// deleted by its id nothing tells: what told both before does.
 pub(super) fn of(operation: &str, resource: &str, path: &str, realm: &str, shown: Role<'_>) -> Option<Change> {
     let steps: Vec<&str> = path.split('/').filter(|step| !step.is_empty()).collect();
     let (entity, whole) = match (steps.as_slice(), resource) {
@@ -57,7 +60,7 @@ pub(super) fn of(operation: &str, resource: &str, path: &str, realm: &str, shown
         (["roles-by-id", id, rest @ ..], _) => {
             let entity = match (resource, shown) {
                 ("REALM_ROLE", Role { name: Some(name), .. }) if rest.is_empty() => format!("roles/{name}"),
-                ("CLIENT_ROLE", Role { name: Some(name), client: Some(client) }) if rest.is_empty() => {
+                ("CLIENT_ROLE", Role { name: Some(name), client: Some(client), .. }) if rest.is_empty() => {
                     format!("clients/{client}/roles/{name}")
                 }
                 _ => format!("roles-by-id/{id}"),
@@ -76,7 +79,14 @@ pub(super) fn of(operation: &str, resource: &str, path: &str, realm: &str, shown
         _ => Says::Nothing,
     };
     let inside: &[&str] = if matches!(resource, "CLIENT" | "REALM") { &["attributes"] } else { &[] };
-    Some(Change { entity: [realm, " ", &entity].concat(), says, inside, own: OWN, names: NAMES, at: None, words: None })
+    let named = matches!(resource, "REALM_ROLE" | "CLIENT_ROLE") && whole;
+    let id = match steps.as_slice() {
+        ["roles-by-id", id] => Some(*id),
+        _ => shown.id,
+    };
+    let id = id.filter(|_| named).map(|id| format!("roles-by-id/{id}")).filter(|id| *id != entity);
+    let (entity, alias) = ([realm, " ", &entity].concat(), id.map(|id| [realm, " ", &id].concat()));
+    Some(Change { entity, alias, says, inside, own: OWN, names: NAMES, at: None, words: None })
 }
 
 /// What the details of a person's own change call the members of its representation.
@@ -92,8 +102,8 @@ pub(super) const OF_PERSONS: &[&str] = &["UPDATE_EMAIL", "UPDATE_PROFILE"];
 pub(super) fn of_person(realm: &str, user: &str) -> Option<Change> {
     (!user.is_empty()).then_some(())?;
     let entity = [realm, " users/", user].concat();
-    let says = Says::Part;
-    Some(Change { entity, says, inside: &["attributes"], own: OWN, names: NAMES, at: None, words: Some(&OWN_WORDS) })
+    let (says, inside): (_, &[_]) = (Says::Part, &["attributes"]);
+    Some(Change { entity, alias: None, says, inside, own: OWN, names: NAMES, at: None, words: Some(&OWN_WORDS) })
 }
 
 /// What a person's own change was from and to: `details.previous_…` and `details.updated_…`. They stay where they are.
@@ -124,7 +134,7 @@ pub(super) fn of_stored(envelope: &Value) -> Option<Change> {
     let (operation, resource) = action.split_once(' ')?;
     let state = envelope.get(if operation == "DELETE" { "old" } else { "new" });
     let said = |name| state.and_then(|state| text_at(state, name));
-    let shown = Role { name: said("name"), client: said("containerId") };
+    let shown = Role { id: said("id"), name: said("name"), client: said("containerId") };
     let path = attribute("resourcePath").unwrap_or_default();
     of(operation, resource, path, attribute("realmId").unwrap_or_default(), shown)
 }

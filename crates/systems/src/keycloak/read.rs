@@ -136,7 +136,7 @@ fn admin<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Re
     let (target, subject) = entities(&path);
     let role = role_of_client(&path).filter(|_| resource == "CLIENT_ROLE");
     let by_id = path.starts_with("roles-by-id/");
-    let (mut role_id, mut shown) = (None, [None, None]);
+    let (mut role_id, mut shown) = (None, [None, None, None]);
     let target = match path.trim_matches('/') {
         "" | "events/config" if resource == "REALM" => Some(realm.as_ref()),
         _ => target,
@@ -150,14 +150,14 @@ fn admin<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Re
         // A realm's role, too, has an id beside the name that may be in its path.
         let realms = resource == "REALM_ROLE" && path.strip_prefix("roles/").is_some_and(|name| !name.contains('/'));
         role_id = text_in(&text, &["id"]).filter(|_| role.is_some() || realms);
-        if by_id {
-            shown = ["name", "containerId"]
+        if matches!(resource.as_ref(), "REALM_ROLE" | "CLIENT_ROLE") {
+            shown = ["id", "name", "containerId"]
                 .map(|name| text_in(&text, &[name]).and_then(|raw| decode(&raw)).map(Cow::into_owned));
         }
         out.take_decoded(native, "representation", text, state);
     }
-    let [name, client] = shown.each_ref().map(Option::as_deref);
-    let change = change::of(&operation, &resource, &path, &realm, change::Role { name, client });
+    let [id, name, client] = shown.each_ref().map(Option::as_deref);
+    let change = change::of(&operation, &resource, &path, &realm, change::Role { id, name, client });
     // Failures to sign in are those of a user.
     let of_user = resource == "USER_LOGIN_FAILURE";
     out.set(Field::TargetType, if of_user { "USER".into() } else { resource.clone() });

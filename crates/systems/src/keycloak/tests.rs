@@ -393,7 +393,7 @@ fn admin_events_say_what_state_an_entity_has() {
         ("UPDATE", "REALM", "events/config", "r realm", Some(Says::Part)),
         ("UPDATE", "COMPONENT", "components/x", "", None),
     ] {
-        let shown = super::change::Role { name: Some("x"), client: None };
+        let shown = super::change::Role { id: None, name: Some("x"), client: None };
         let change = super::change::of(operation, resource, path, "r", shown);
         assert_eq!(change.as_ref().map(|c| c.says), says, "{operation} {path}");
         assert_eq!(change.as_ref().map_or("", |c| &c.entity), entity, "{operation} {path}");

@@ -229,6 +229,7 @@ pub(crate) fn change(name: &str, identity: &str) -> Option<Change> {
     };
     Some(Change {
         entity: format!("identities/{identity}"),
+        alias: None,
         says,
         inside: &[],
         own: &[],
