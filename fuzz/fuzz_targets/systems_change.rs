@@ -9,6 +9,7 @@ fuzz_target!(|texts: (&str, &str)| {
     for says in [Says::Begin, Says::Part, Says::Gone, Says::Nothing] {
         let change = Change {
             entity: "r users/1".into(),
+            alias: None,
             says,
             inside: &["attributes"],
             own: &["id"],
