@@ -216,7 +216,7 @@ fn suspicious(key: &str) -> bool {
 pub(super) fn harmless(key: &str) -> bool {
     let [.., before, last] = key.as_bytes() else { return false };
     let with = LAST[0][usize::from(*last)];
-    if may_be_ory(key) || with == u64::MAX {
+    if may_be_ory(key) || with == u64::MAX || (matches!(last, b'd' | b'0'..=b'9') && inner(key).is_some()) {
         // A last one that may be nothing in the name leaves the place to the one before it.
         return false;
     }
@@ -225,6 +225,23 @@ pub(super) fn harmless(key: &str) -> bool {
 
 /// The rule for a key, built-in ones first.
 pub(super) fn rule(key: &str, rules: &Rules) -> Option<KeyRule> {
+    rule_of(key, rules).or_else(|| rule_of(inner(key)?, rules))
+}
+
+/// The name in a key that says one thing more of it, which makes what stands there no less secret: that it came or went by a difference
+/// (`client_secret__added`), that it is the one before (Keycloak's `client.secret.rotated`), which of several it is (`password2`).
+fn inner(key: &str) -> Option<&str> {
+    let unchanged = key.strip_suffix("__added").or_else(|| key.strip_suffix("__deleted"));
+    let name = unchanged.unwrap_or(key);
+    let name = name.strip_suffix(".rotated").or_else(|| name.strip_suffix("_rotated")).unwrap_or(name);
+    let letters = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    // A number behind anything else is no part of the name.
+    let joined = letters.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    let name = if joined { letters } else { name };
+    (name.len() < key.len()).then_some(name)
+}
+
+fn rule_of(key: &str, rules: &Rules) -> Option<KeyRule> {
     if suspicious(key)
         && let Some(rule) = built_in(&normal(key), rules).or_else(|| built_in(&normal(own_name(key)?), rules))
     {
@@ -363,6 +380,17 @@ mod tests {
             "urn:example:claims:pin",
             "your code",
             "Your-Code",
+            "clientSecret__added",
+            "password__deleted",
+            "otp__added",
+            "traits__deleted",
+            "Password (new)__added",
+            "ory_kratos_session__deleted",
+            "client.secret.rotated",
+            "client.secret.rotated__deleted",
+            "password1",
+            "new_password_2",
+            "clientSecret2",
         ] {
             assert!(rules.key(key).is_some(), "{key}");
         }
@@ -402,6 +430,13 @@ mod tests {
             "passed (pin)",
             "your code was used",
             "our code",
+            "tokens_issued__added",
+            "email__deleted",
+            "client.secret.rotated.creation.time",
+            "ipv4",
+            "line2",
+            "sha256",
+            "password_added",
         ] {
             assert_eq!(rules.key(key), None, "{key}");
         }
@@ -424,7 +459,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn what_is_not_suspicious_is_no_secret(
-            key in "(ory_|Ory-)?[a-z\u{212a}\u{130}]{0,3}[_-]?(to[k\u{212a}]en|Secret|api[-_]?key|cod|otp|traits|config|jwt)?[-_a-zA-Z\u{130}s]{0,2}",
+            key in "(ory_|Ory-)?[a-z\u{212a}\u{130}]{0,3}[_-]?(to[k\u{212a}]en|Secret|api[-_]?key|cod|otp|traits|config|jwt)?[-_a-zA-Z\u{130}s]{0,2}(__added|__deleted|_added|[.]rotated|2)?",
         ) {
             proptest::prop_assert!(suspicious(&key) || built_in(&normal(&key), &Rules::default()).is_none(), "{key}");
             proptest::prop_assert!(!harmless(&key) || rule(&key, &Rules::default()).is_none(), "{key}");
@@ -437,6 +472,7 @@ mod tests {
         assert_eq!(rules.key("traits"), None);
         assert!(rules.key("employee_number").is_some());
         assert!(rules.key("http://example.org/claims/employeeNumber").is_some());
+        assert!(rules.key("employeeNumber__deleted").is_some());
         assert!(rules.key("password").is_some(), "built-in rules stay");
         assert!(Rules::new(false, &["--".into()], &[]).is_err());
         assert!(Rules::new(false, &[], &["(".into()]).is_err());
