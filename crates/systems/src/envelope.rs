@@ -6,16 +6,14 @@
 use crate::change::Change;
 use crate::filled::{Filled, Place, comma};
 use crate::moment::{self, Stamp};
-use crate::object::{Glance, Object, Said, unescaped, unquoted};
+use crate::object::{Object, Said, unescaped, unquoted};
 use crate::{Context, Reason};
-use event::fields::{FIELDS, Spec};
 use event::json::write_string;
 use event::parse::is_id;
 use event::redact::Known;
 use event::{Field, FieldMap, Kind};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
-use std::sync::LazyLock;
 
 /// The one member of `attributes` that is ours and not the source's: what we added, and how the record came.
 pub const MARKS: &str = "_indelible";
@@ -167,26 +165,6 @@ impl<'a> Envelope<'a> {
             }
         } else if raw.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
             self.set(field, raw);
-        }
-    }
-
-    /// Moves the texts that are named as fields of the envelope, for senders that use its words: `actor.id`, `ip`, `outcome`.
-    /// A word that its field does not know stays; so do an id, a time and a source, which the system has its own of.
-    pub fn take_named(&mut self, native: &mut Object<'a>) {
-        for (name, glance, specs) in NAMED.iter() {
-            if !native.may_have(*glance) || !native.has(name) {
-                continue;
-            }
-            for spec in specs {
-                let known =
-                    |said: Option<Cow<'_, str>>, words: &[&str]| said.is_some_and(|t| words.contains(&t.as_ref()));
-                if event::parse::allowed(spec.field).is_none_or(|words| known(native.text(spec.path), words)) {
-                    self.take(native, spec.path, spec.field);
-                }
-            }
-        }
-        for (path, field) in [("old", Field::Old), ("new", Field::New)] {
-            self.take_json(native, path, field);
         }
     }
 
@@ -543,24 +521,6 @@ fn write_list<'t>(name: &str, texts: impl Iterator<Item = &'t str>, out: &mut St
         write_string(out, text);
     }
     out.push(']');
-}
-
-/// The fields that a sender may name, by the first name of their paths: most records have none that begins with most of these.
-static NAMED: LazyLock<Vec<(&str, Glance, Vec<&Spec>)>> = LazyLock::new(|| {
-    let mut all: Vec<(&str, Glance, Vec<&Spec>)> = Vec::new();
-    for spec in nameable() {
-        let name = spec.path.split_once('.').map_or(spec.path, |(name, _)| name);
-        match all.iter_mut().find(|(known, ..)| *known == name) {
-            Some((.., specs)) => specs.push(spec),
-            None => all.push((name, Glance::of(name), vec![spec])),
-        }
-    }
-    all
-});
-
-/// The fields that senders may fill by the envelope's own names: texts, but not what each system has its own of.
-pub(crate) fn nameable() -> impl Iterator<Item = &'static Spec> {
-    FIELDS.iter().filter(|s| s.kind == Kind::Text && !matches!(s.field, Field::Id | Field::Source))
 }
 
 /// SHA-256 in hex.

@@ -35,6 +35,7 @@ pub mod keycloak;
 pub mod mapping;
 pub mod memory;
 pub mod moment;
+mod named;
 pub mod native;
 pub mod object;
 pub mod okta;

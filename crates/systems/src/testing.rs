@@ -103,7 +103,15 @@ pub(crate) fn envelope(row: &[u8]) -> Value {
         for name in spec.path.split('.') {
             place = &mut place[name];
         }
-        *place = value;
+        // Of a list each element is one.
+        *place = match place.take() {
+            Value::Null => value,
+            Value::Array(mut list) => {
+                list.push(value);
+                list.into()
+            }
+            one => json!([one, value]),
+        };
     }
     out
 }

@@ -2,6 +2,7 @@
 
 use super::NO_SUBJECT;
 use crate::moment::Stamp;
+use crate::named::holding;
 use crate::native::Native;
 use event::fields::FIELDS;
 use event::{Field, Kind};
@@ -25,21 +26,25 @@ pub(super) fn to_native(envelope: &Value) -> Value {
     });
     for spec in taken {
         if let Some(text) = native.said(spec.field) {
-            put(native.members.entry("data").or_insert_with(|| Value::Object(Map::new())), spec.path, text);
+            put(native.members.entry("data").or_insert_with(|| Value::Object(Map::new())), spec.path, text.into());
         }
     }
-    native.json("data.old", Field::Old);
-    native.json("data.new", Field::New);
+    for spec in holding() {
+        let value = spec.path.split('.').try_fold(envelope, |value, name| value.get(name));
+        if let Some(value) = value.filter(|_| !native.concluded(spec.path)) {
+            put(native.members.entry("data").or_insert_with(|| Value::Object(Map::new())), spec.path, value.clone());
+        }
+    }
     native.finish()
 }
 
-/// Puts a text at a dotted path, unless something stands in the way.
-fn put(place: &mut Value, path: &str, text: &str) {
+/// Puts a value at a dotted path, unless something stands in the way.
+fn put(place: &mut Value, path: &str, value: Value) {
     let Some(members) = place.as_object_mut() else { return };
     match path.split_once('.') {
         None => {
-            members.entry(path).or_insert_with(|| text.into());
+            members.entry(path).or_insert(value);
         }
-        Some((name, rest)) => put(members.entry(name).or_insert_with(|| Value::Object(Map::new())), rest, text),
+        Some((name, rest)) => put(members.entry(name).or_insert_with(|| Value::Object(Map::new())), rest, value),
     }
 }

@@ -92,6 +92,31 @@ fn only_words_that_a_field_knows_fill_it() {
     one(NAME, &sent.to_string()).expect(&[("trace_id", ""), ("attributes.traceparent", "00-xyz")]);
 }
 
+/// So that whoever may not read claims and bodies does not find them elsewhere.
+#[test]
+fn what_a_field_holds_that_is_no_text_fills_it_too() {
+    let mut sent = event();
+    let data = json!({
+        "log": "session", "irreversible": true, "session": {"id": "S", "status": "active", "claims": {"a": 1}, "scopes": ["x"]},
+        "notification": {"body": "b", "recipient": ["a@example.com", "b@example.com"], "cc": "one", "bcc": [1]}, "grant": {"claims": "text"},
+    });
+    sent["data"] = data.clone();
+    let stored = one(NAME, &sent.to_string());
+    for (path, wanted) in [
+        ("irreversible", json!(true)),
+        ("session.claims", json!({"a": 1})),
+        ("session.scopes", json!(["x"])),
+        ("notification.recipient", json!(["a@example.com", "b@example.com"])),
+    ] {
+        assert_eq!(stored.value(path), &wanted, "{path}");
+    }
+    assert_eq!(
+        stored.value("attributes.data"),
+        &json!({"grant": {"claims": "text"}, "notification": {"bcc": [1]}, "session": {}})
+    );
+    assert_eq!(crate::find(NAME).unwrap().to_native(&stored.envelope).unwrap()["data"], data);
+}
+
 #[test]
 fn what_base64_hides_is_opened_for_redaction() {
     let with = |data: &[u8]| {

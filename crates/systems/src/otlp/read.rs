@@ -1,8 +1,9 @@
 //! A log record with its resource and scope → envelope.
 
 use super::attributes;
-use crate::envelope::{Envelope, nameable};
+use crate::envelope::Envelope;
 use crate::moment::Stamp;
+use crate::named::{holding, holds, nameable};
 use crate::object::{Inside, Object};
 use crate::{Context, Reason};
 use event::Field;
@@ -156,6 +157,14 @@ fn named<'a>(attributes: &mut Object<'a>, out: &mut Envelope<'a>) {
             .is_none_or(|words| attributes.member_text(name).is_some_and(|text| words.contains(&text.as_ref())));
         if known {
             out.take_member(attributes, name, field);
+        }
+    }
+    for spec in holding() {
+        if out.is_empty(spec.field)
+            && attributes.member(spec.path).is_some_and(|raw| holds(spec.kind, raw))
+            && let Some(raw) = attributes.take_member(spec.path)
+        {
+            out.set_raw(spec.field, raw);
         }
     }
 }
