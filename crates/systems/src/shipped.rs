@@ -1,7 +1,8 @@
 //! What a console or a log shipper adds to a line of a log: colours, and words before it.
 //!
-//! Owns: taking colours out. Not here: where a system's own line begins (each system's folder).
+//! Owns: taking colours out, and finding the line in a shipper's object. Not here: where a system's own line begins (each system's folder).
 
+use crate::object::{Object, decode};
 use std::borrow::Cow;
 
 const ESCAPE: char = '\u{1b}';
@@ -25,6 +26,18 @@ pub(crate) fn uncoloured(line: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
+}
+
+/// Members of a shipper's object that are looked at for a line. They have a handful; each is looked up among all of the object's.
+const LOOKED_AT: usize = 64;
+
+/// The member in which a shipper passes a line on: `{"log": "…", "time": …}`, `{"message": "…"}`.
+pub(crate) fn carried<'a>(object: &mut Object<'a>, is_line: impl Fn(&str) -> bool) -> Option<Cow<'a, str>> {
+    let names: Vec<Cow<'a, str>> = object.keys().take(LOOKED_AT).collect();
+    names.into_iter().find(|name| {
+        let text = object.member(name).and_then(decode);
+        text.is_some_and(|text| is_line(&uncoloured(&text)))
+    })
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ const IRREGULAR: &[(&str, &str)] = &[
     ("pla", "unknown"),
     ("pwd_leak", "deny"),
     ("reset_pwd_leak", "deny"),
+    ("signup_pwd_leak", "deny"),
     ("ss_sso_info", "unknown"),
 ];
 
@@ -58,7 +59,9 @@ fn entry<'a>(entry: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'
     out.time(entry, "date", Stamp::Millis, context)?;
     let known = catalog::of(NAME).get(&kind);
     out.known_with_outcome(known.is_some());
-    out.set(Field::Log, known.map_or("event", |entry| entry.log.as_str()));
+    // A call of the Management API that failed, which is in no list of Auth0's.
+    let unlisted = if kind == "fapi" { "audit" } else { "event" };
+    out.set(Field::Log, known.map_or(unlisted, |entry| entry.log.as_str()));
     let outcome = outcome(&kind);
     out.set(Field::Outcome, outcome);
     let went_wrong = matches!(outcome, "failure" | "deny");

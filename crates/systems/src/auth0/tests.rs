@@ -149,3 +149,10 @@ proptest! {
         outcome(&kind);
     }
 }
+
+#[test]
+fn codes_that_are_in_no_list_of_auth0s() {
+    let of = |kind: &str| one(NAME, &json!({"_id": "x", "date": "2026-11-20T12:00:00.000Z", "type": kind}).to_string());
+    of("fapi").expect(&[("log", "audit"), ("outcome", "failure")]);
+    of("signup_pwd_leak").expect(&[("outcome", "deny")]);
+}

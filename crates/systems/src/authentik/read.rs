@@ -45,6 +45,7 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     let outcome = match action.as_ref() {
         "login_failed" | "configuration_error" => "failure",
         "suspicious_request" => "deny",
+        "policy_execution" if native.raw("context.result.passing").is_some_and(|passing| passing == "false") => "deny",
         exception if exception.ends_with("_exception") => "failure",
         // A site's own action says nothing of how it ended.
         custom if known.is_none() || custom.starts_with("custom_") => "unknown",

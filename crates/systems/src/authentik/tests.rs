@@ -202,3 +202,11 @@ proptest! {
         survives(NAME, text.as_bytes());
     }
 }
+
+#[test]
+fn a_policy_that_was_not_passed_is_a_denial() {
+    for (passing, outcome) in [(true, "success"), (false, "deny")] {
+        let sent = json!({"pk": "p", "action": "policy_execution", "created": "2026-11-20T12:00:00Z", "context": {"result": {"passing": passing}}});
+        one(NAME, &sent.to_string()).expect(&[("outcome", outcome)]);
+    }
+}

@@ -263,12 +263,20 @@ const SYNONYMS: &[(&str, &[&str])] = &[
     ("cancelled", &["canceled"]),
 ];
 
+/// What others call how something ended, without their case and what is no letter.
+const ENDED: &[(&str, &[&str])] = &[
+    ("success", &["ok", "succeeded", "successful", "completed", "passed", "allowed", "granted", "true", "yes"]),
+    ("failure", &["fail", "failed", "error", "unsuccessful", "invalid", "false", "no"]),
+    ("deny", &["denied", "blocked", "rejected", "refused", "forbidden"]),
+];
+
 /// A word that the field knows, in whatever case, or a usual one for the same; another one stays.
 fn word<'a>(native: &mut Object<'a>, name: &str, field: Field, out: &mut Envelope<'a>) {
     let Some(given) = native.text(name) else { return };
     let lower = squeeze(&given);
+    let usual = if field == Field::Outcome { ENDED } else { SYNONYMS };
     let meant =
-        SYNONYMS.iter().find(|(_, others)| others.contains(&lower.as_ref())).map_or(lower.as_ref(), |(own, _)| own);
+        usual.iter().find(|(_, others)| others.contains(&lower.as_ref())).map_or(lower.as_ref(), |(own, _)| own);
     let words = event::parse::allowed(field).unwrap_or_default();
     if let Some(known) = words.iter().find(|word| **word == meant) {
         out.set(field, *known);
@@ -431,6 +439,16 @@ fn body<'a>(labels: &Labels<'_>, native: &mut Object<'a>, out: &mut Envelope<'a>
 fn outcome<'a>(log: &Log, labels: &Labels<'_>, native: &mut Object<'a>, out: &mut Envelope<'a>) {
     if let Some(name) = labels.name("outcome") {
         word(native, name, Field::Outcome, out);
+        let said = native.raw(name).map_or("null", |raw| raw.as_ref());
+        match said {
+            "true" => out.set(Field::Outcome, "success"),
+            "false" => out.set(Field::Outcome, "failure"),
+            // In a word that nobody knows: no guess is better than the record's own.
+            said if out.is_empty(Field::Outcome) && !matches!(said, "null" | "\"\"") => {
+                out.infer(Field::Outcome, "\"unknown\"");
+            }
+            _ => {}
+        }
     }
     let status = log.status.and_then(|field| out.text(field)).unwrap_or_default();
     let kind = out.text(Field::Action).unwrap_or_default().to_lowercase();

@@ -360,3 +360,27 @@ proptest! {
         prop_assert_eq!(all.matches('z').count(), rows.matches('z').count(), "{}", all);
     }
 }
+
+#[test]
+fn how_it_ended_is_what_the_record_says() {
+    for (said, wanted) in [
+        (json!("Failed"), "failure"),
+        (json!("error"), "failure"),
+        (json!(false), "failure"),
+        (json!("Denied"), "deny"),
+        (json!("blocked"), "deny"),
+        (json!("OK"), "success"),
+        (json!(true), "success"),
+        (json!("odd"), "unknown"),
+        (json!(""), "success"),
+        (json!(null), "success"),
+    ] {
+        let sent = json!({"Event Type": "login", "Created On": "2026-11-20T12:00:00Z", "Email": "a@example.com", "Outcome": said});
+        let stored = one(NAME, &sent.to_string());
+        stored.expect(&[
+            ("outcome", wanted),
+            ("level", if matches!(wanted, "failure" | "deny") { "warn" } else { "info" }),
+        ]);
+        assert_eq!(stored.value("attributes._indelible.inferred").is_null(), wanted != "unknown", "{sent}");
+    }
+}

@@ -28,7 +28,7 @@ const OWN: &[&str] = &[
     "path",
 ];
 
-/// What a role's representation says of which role it is.
+/// What the representation of a role, or of a group, says of which it is.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Role<'t> {
     /// Its id.
@@ -51,6 +51,13 @@ pub(super) fn of(operation: &str, resource: &str, path: &str, realm: &str, shown
         (["clients", client, "roles", role, rest @ ..], "CLIENT_ROLE") => {
             (["clients/", client, "/roles/", role].concat(), rest.is_empty())
         }
+        // What has an id of its own there is no part of what it is in, and nothing is known of it.
+        (["clients" | "client-scopes", _, "protocol-mappers", ..] | ["clients", _, "authz", _, _, ..], _) => {
+            return None;
+        }
+        (["identity-provider", "instances", _, "mappers", ..], _) => return None,
+        // But a group in another is a group as any.
+        (["groups", _, "children"], _) => (format!("groups/{}", shown.id?), resource == "GROUP"),
         (["clients", id, rest @ ..], _) => (format!("clients/{id}"), rest.is_empty() && resource == "CLIENT"),
         (["groups", id, rest @ ..], _) => (format!("groups/{id}"), rest.is_empty() && resource == "GROUP"),
         (["client-scopes", id, rest @ ..], _) => {

@@ -162,8 +162,26 @@ impl<'a> Line<'a> {
             let whole = !digit(at + form.len()) && !at.checked_sub(1).is_some_and(digit);
             whole && window.iter().zip(form).all(fits)
         })?;
-        Some((at, self.prefix.get(at..at + form.len())?))
+        let end = at + form.len();
+        Some((at, self.prefix.get(at..end + zone(self.prefix.get(end..)?))?))
     }
+}
+
+/// How many bytes of a text are the zone of the time before it: `Z`, `+0200`, ` +02:00`.
+fn zone(text: &str) -> usize {
+    let sign = text.strip_prefix(' ').unwrap_or(text);
+    if text.starts_with('Z') {
+        return 1;
+    }
+    let Some(digits) = sign.strip_prefix(['+', '-']) else { return 0 };
+    let fits = |form: &str| {
+        let mut bytes = digits.bytes();
+        let all =
+            form.bytes().all(|f| bytes.next().is_some_and(|b| if f == b'0' { b.is_ascii_digit() } else { b == f }));
+        all && !bytes.next().is_some_and(|b| b.is_ascii_digit())
+    };
+    let length = ["00:00", "0000"].into_iter().find(|form| fits(form)).map(str::len);
+    length.map_or(0, |length| text.len() - digits.len() + length)
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ mod tests;
 use crate::change::Change;
 use crate::detect::Sample;
 use crate::envelope::Envelope;
+use crate::shipped::carried;
 use crate::{Context, Reason, System};
 use event::Field;
 use serde_json::Value;
@@ -80,7 +81,9 @@ impl System for Keycloak {
             return 98;
         }
         if !sample.has(&["type", "realmId"]) {
-            return 0;
+            let mut object = sample.object.clone().filter(|object| !read::known(object));
+            let line = object.as_mut().and_then(|object| carried(object, |text| line::parse(text).is_some()));
+            return if line.is_some() { 95 } else { 0 };
         }
         let kind = sample
             .text("type")

@@ -4,17 +4,18 @@ use super::{ADMIN, NAME, USER, change, line};
 use crate::envelope::Envelope;
 use crate::moment::{self, Stamp};
 use crate::object::{Object, decode};
-use crate::shipped::uncoloured;
+use crate::shipped::{self, uncoloured};
 use crate::{Context, Reason, catalog, sessions};
 use event::Field;
 use std::borrow::Cow;
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     if !text.trim_start().starts_with('{') {
-        return match uncoloured(text) {
-            Cow::Borrowed(text) => of_line(text, |object| object, context, out),
-            Cow::Owned(text) => of_line(&text, Object::into_owned, context, out),
+        match uncoloured(text) {
+            Cow::Borrowed(text) => of_line(text, |object| object, context, out)?,
+            Cow::Owned(text) => of_line(&text, Object::into_owned, context, out)?,
         };
+        return Ok(());
     }
     let mut native = Object::parse(text)?;
     // The server's log as JSON: the same line, as the message.
@@ -38,16 +39,45 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
         }
         return Ok(());
     }
+    if !known(&native)
+        && let Some(name) = shipped::carried(&mut native, |text| line::parse(text).is_some())
+    {
+        let line = native.take_member(&name).as_ref().and_then(decode).map(Cow::into_owned).unwrap_or_default();
+        let timed = of_line(
+            &uncoloured(&line),
+            |line| {
+                let mut line = line.into_owned();
+                line.add_object("log", native.clone());
+                line
+            },
+            context,
+            out,
+        )?;
+        if !timed {
+            // The line's text alone may be two acts.
+            out.id_by_content(text);
+            let at = ["@timestamp", "timestamp", "time"].into_iter().find_map(|name| native.text(name));
+            if let (None, Some((at, zoned))) = (out.at(), at.and_then(|at| moment::text(&at, context.zone))) {
+                out.set_line_time(at, zoned);
+            }
+        }
+        return Ok(());
+    }
     event(native, None, context, out)
 }
 
-/// Reads a line; `keep` makes its members last as long as the record does.
+/// Whether an object is an event itself.
+pub(super) fn known(native: &Object<'_>) -> bool {
+    native.names().any(|name| matches!(name, "type" | "operationType"))
+}
+
+/// Reads a line, and tells whether it has a time; `keep` makes its members last as long as the record does.
 fn of_line<'l, 'a>(
     text: &'l str,
     keep: impl Fn(Object<'l>) -> Object<'a>,
     context: &Context<'_>,
     out: &mut Envelope<'a>,
-) -> Result<(), Reason> {
+) -> Result<bool, Reason> {
     let text = text.trim();
     let line = line::parse(text)
         .ok_or_else(|| Reason::new("not_an_event", "the line is none that Keycloak's event listener writes"))?;
@@ -57,7 +87,7 @@ fn of_line<'l, 'a>(
     if let Some((begin, _)) = time {
         out.id_by_content(text.get(begin..).unwrap_or(text));
     }
-    Ok(())
+    Ok(time.is_some())
 }
 
 /// Reads an event in its JSON form. `line_time` is that of the line it came in.
@@ -134,6 +164,7 @@ fn admin<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Re
     let path = native.text("resourcePath").unwrap_or_default();
     let realm = native.text("realmId").unwrap_or_default();
     let (target, subject) = entities(&path);
+    let nested = nested(&path);
     let role = role_of_client(&path).filter(|_| resource == "CLIENT_ROLE");
     let by_id = path.starts_with("roles-by-id/");
     let (mut role_id, mut shown) = (None, [None, None, None]);
@@ -142,15 +173,15 @@ fn admin<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Re
         _ => target,
     };
     // A path that ends in another entity comes with that one's representation.
-    let name = if subject.is_some() { Field::SubjectName } else { Field::TargetName };
+    let name = if subject.is_some() && nested.is_none() { Field::SubjectName } else { Field::TargetName };
     if let Some(text) = native.text("representation") {
         if let Some(called) = text_in(&text, change::NAMES) {
             out.set_raw(name, called);
         }
         // A realm's role, too, has an id beside the name that may be in its path.
         let realms = resource == "REALM_ROLE" && path.strip_prefix("roles/").is_some_and(|name| !name.contains('/'));
-        role_id = text_in(&text, &["id"]).filter(|_| role.is_some() || realms);
-        if matches!(resource.as_ref(), "REALM_ROLE" | "CLIENT_ROLE") {
+        role_id = text_in(&text, &["id", "_id"]).filter(|_| role.is_some() || realms || nested.is_some());
+        if matches!(resource.as_ref(), "REALM_ROLE" | "CLIENT_ROLE" | "GROUP") {
             shown = ["id", "name", "containerId"]
                 .map(|name| text_in(&text, &[name]).and_then(|raw| decode(&raw)).map(Cow::into_owned));
         }
@@ -165,6 +196,11 @@ fn admin<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Re
         Some((client, role)) => {
             out.set(Field::SubjectType, "CLIENT");
             (Some(role), Some(client))
+        }
+        None if nested.is_some() => {
+            let (kind, outer, inner) = nested.unwrap_or_default();
+            out.set(Field::SubjectType, kind);
+            (inner, Some(outer))
         }
         None if by_id && resource == "CLIENT_ROLE" && client.is_some() => {
             out.set(Field::SubjectType, "CLIENT");
@@ -214,6 +250,23 @@ fn entities(path: &str) -> (Option<&str>, Option<&str>) {
     let subject =
         steps.next().filter(|_| matches!(inner, Some("groups" | "members" | "federated-identity" | "organizations")));
     (target, subject)
+}
+
+/// What a path leads to inside another entity, where that is one of its own: what the other is, its id, and the id of what is inside.
+fn nested(path: &str) -> Option<(&'static str, &str, Option<&str>)> {
+    let steps: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let (kind, outer, inner) = match *steps.as_slice() {
+        ["clients", outer, "protocol-mappers", "models", id] => ("CLIENT", outer, Some(id)),
+        ["clients", outer, "protocol-mappers", _] => ("CLIENT", outer, None),
+        ["clients", outer, "authz", "resource-server", _, .., id] => ("CLIENT", outer, Some(id)),
+        ["client-scopes", outer, "protocol-mappers", "models", id] => ("CLIENT_SCOPE", outer, Some(id)),
+        ["client-scopes", outer, "protocol-mappers", _] => ("CLIENT_SCOPE", outer, None),
+        ["identity-provider", "instances", outer, "mappers", id] => ("IDENTITY_PROVIDER", outer, Some(id)),
+        ["identity-provider", "instances", outer, "mappers"] => ("IDENTITY_PROVIDER", outer, None),
+        ["groups", outer, "children"] => ("GROUP", outer, None),
+        _ => return None,
+    };
+    Some((kind, outer, inner))
 }
 
 /// The client and the role's name in a path that leads to a role of a client: `clients/{id}/roles/{name}`. The role is what was

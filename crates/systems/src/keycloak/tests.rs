@@ -182,9 +182,54 @@ fn a_role_of_a_client_is_the_target_and_not_its_client() {
     event("CREATE", "clients/u1/roles/a/composites", &json!([{"id": "r9", "name": "x"}]))
         .expect(&[("target.id", "a"), ("subject.name", "")]);
     event("CREATE", "clients/u1/roles", &json!({"name": "a"})).expect(&[("target.id", ""), ("target.name", "a")]);
-    // Its mappings are the user's, and what else is under a client the client's.
-    one(NAME, &admin("CREATE", "PROTOCOL_MAPPER", "clients/u1/protocol-mappers/models/m", &json!({"id": "m"})))
-        .expect(&[("target.id", "u1"), ("subject.id", "")]);
+    // Its mappings are the user's. What has an id of its own is not what it is in.
+    for (resource, path, new, kind, outer, id) in [
+        (
+            "PROTOCOL_MAPPER",
+            "clients/u1/protocol-mappers/models/m",
+            json!({"id": "m", "name": "n"}),
+            "CLIENT",
+            "u1",
+            "m",
+        ),
+        (
+            "PROTOCOL_MAPPER",
+            "client-scopes/s1/protocol-mappers/models",
+            json!({"id": "m", "name": "n"}),
+            "CLIENT_SCOPE",
+            "s1",
+            "m",
+        ),
+        (
+            "AUTHORIZATION_POLICY",
+            "clients/u1/authz/resource-server/policy/role/p",
+            json!({"name": "n"}),
+            "CLIENT",
+            "u1",
+            "p",
+        ),
+        (
+            "IDENTITY_PROVIDER_MAPPER",
+            "identity-provider/instances/google/mappers/m",
+            json!({"name": "n"}),
+            "IDENTITY_PROVIDER",
+            "google",
+            "m",
+        ),
+        ("GROUP", "groups/g1/children", json!({"id": "g2", "name": "n"}), "GROUP", "g1", "g2"),
+    ] {
+        one(NAME, &admin("CREATE", resource, path, &new)).expect(&[
+            ("target.id", id),
+            ("target.name", "n"),
+            ("target.type", resource),
+            ("subject.id", outer),
+            ("subject.type", kind),
+            ("subject.name", ""),
+        ]);
+    }
+    let child = super::change::Role { id: Some("g2"), ..Default::default() };
+    let child = super::change::of("CREATE", "GROUP", "groups/g1/children", "r", child).unwrap();
+    assert_eq!((child.entity.as_str(), child.says), ("r groups/g2", crate::change::Says::Begin));
     let entity = |path: &str| {
         super::change::of("UPDATE", "CLIENT_ROLE", path, "r", super::change::Role::default()).unwrap().entity
     };
@@ -377,7 +422,14 @@ fn admin_events_say_what_state_an_entity_has() {
         ("CREATE", "REALM_ROLE_MAPPING", "users/u7/role-mappings/realm", "r users/u7", Some(Says::Nothing)),
         ("UPDATE", "CLIENT", "clients/c1", "r clients/c1", Some(Says::Part)),
         ("UPDATE", "CLIENT_ROLE", "clients/c1/roles/x", "r clients/c1/roles/x", Some(Says::Part)),
-        ("UPDATE", "PROTOCOL_MAPPER", "clients/c1/protocol-mappers/models/m", "r clients/c1", Some(Says::Nothing)),
+        ("UPDATE", "PROTOCOL_MAPPER", "clients/c1/protocol-mappers/models/m", "", None),
+        (
+            "CREATE",
+            "CLIENT_SCOPE_CLIENT_MAPPING",
+            "clients/c1/scope-mappings/realm",
+            "r clients/c1",
+            Some(Says::Nothing),
+        ),
         ("UPDATE", "REALM_ROLE", "roles/x", "r roles/x", Some(Says::Part)),
         ("UPDATE", "REALM_ROLE", "roles-by-id/rrrr", "r roles/x", Some(Says::Part)),
         ("UPDATE", "CLIENT_ROLE", "roles-by-id/rrrr", "r roles-by-id/rrrr", Some(Says::Part)),
@@ -435,4 +487,42 @@ fn a_realm_is_its_own_target_and_a_group_is_not_its_members_name() {
         ("subject.id", "g1"),
         ("subject.name", "buyers"),
     ]);
+}
+
+#[test]
+fn a_line_may_say_its_zone_and_may_stand_in_a_shippers_object() {
+    let line = |time: &str| {
+        format!(
+            r#"{time} DEBUG [org.keycloak.events] (e) type="LOGOUT", realmId="r", clientId="null", userId="u1", sessionId="s1", ipAddress="192.0.2.4""#
+        )
+    };
+    for (time, wanted, zoned) in [
+        ("2026-05-14 10:21:33,512", "10:21:33.512000Z", false),
+        ("2026-05-14 10:21:33,512+0200", "08:21:33.512000Z", true),
+        ("2026-05-14T10:21:33,512 +02:00", "08:21:33.512000Z", true),
+        ("2026-05-14 10:21:33.512Z", "10:21:33.512000Z", true),
+        ("2026-05-14 10:21:33,512 -1", "10:21:33.512000Z", false),
+    ] {
+        let stored = one(NAME, &line(time));
+        stored.expect(&[("time", &format!("2026-05-14T{wanted}"))]);
+        assert_eq!(stored.value("attributes._indelible.time").is_null(), zoned, "{time}");
+    }
+    let line = line("2026-05-14 10:21:33,512+0200");
+    let bare = one(NAME, &line);
+    let body = json!({"log": format!("{line}\n"), "stream": "stdout", "time": "2026-05-14T08:21:34Z"}).to_string();
+    assert_eq!(crate::detect(body.as_bytes()).first().map(|found| found.0), Some(NAME));
+    let carried = one(NAME, &body);
+    carried.expect(&[
+        ("action", "LOGOUT"),
+        ("time", bare.at("time")),
+        ("id", bare.at("id")),
+        ("attributes.log.stream", "stdout"),
+    ]);
+    let message = r#"type="LOGIN_ERROR", realmId="r", clientId="c", userId="u1", ipAddress="192.0.2.4", error="x""#;
+    one(
+        NAME,
+        &json!({"@timestamp": "2026-05-14T08:21:34Z", "message": message, "log.logger": "org.keycloak.events"})
+            .to_string(),
+    )
+    .expect(&[("action", "LOGIN_ERROR"), ("outcome", "failure"), ("time", "2026-05-14T08:21:34.000000Z")]);
 }

@@ -195,11 +195,17 @@ fn word(field: Field, place: &str, value: &Value) -> Result<String> {
     }
 }
 
+/// Places that one field may come from: a record lacks few of its names, and each is looked for in every record.
+const MOST: usize = 32;
+
 fn pointers(place: &str, value: &Value) -> Result<Vec<Pointer>> {
     let all = match value {
         Value::Array(all) if !all.is_empty() => all.iter().collect(),
         one => vec![one],
     };
+    if all.len() > MOST {
+        return fail(place, format!("is a list of {} pointers; it has {MOST} at most", all.len()));
+    }
     all.into_iter()
         .map(|one| match one {
             Value::String(text) => pointer(place, text),

@@ -136,13 +136,14 @@ fn targets<'a>(log: &str, native: &mut Object<'a>, out: &mut Envelope<'a>) {
     if listed && list.open(b'[').is_err() {
         return;
     }
+    let mut all: Vec<[Option<&str>; 4]> = Vec::with_capacity(TARGETS);
     for position in 0..if listed { TARGETS } else { 1 } {
         // A list that breaks off is found out once it stands in the envelope.
         if listed && !list.element(position == 0).unwrap_or(false) {
             break;
         }
         let mut ahead = list.clone();
-        let [id, kind, name, changed] = match pick(&mut ahead, ["id", "type", "displayName", "changeDetails"]) {
+        let found = match pick(&mut ahead, ["id", "type", "displayName", "changeDetails"]) {
             Ok(found) => {
                 list = ahead;
                 found
@@ -151,6 +152,15 @@ fn targets<'a>(log: &str, native: &mut Object<'a>, out: &mut Envelope<'a>) {
             Err(_) if list.skip(1).is_ok() => [None; 4],
             Err(_) => break,
         };
+        all.push(found);
+    }
+    // A person's account in an application is not who it is, where that is said as well: then it is the person's.
+    let place_of = |wanted| all.iter().position(|[_, kind, ..]| *kind == Some(wanted));
+    if let (Some(account), Some(person)) = (place_of("\"AppUser\""), place_of("\"User\"")) {
+        all.swap(account, person);
+        all.remove(person);
+    }
+    for [id, kind, name, changed] in all {
         let fields = if log == "event" && kind == Some("\"AppInstance\"") {
             [Some(Field::ClientId), None, Some(Field::ClientName)]
         } else {

@@ -125,6 +125,13 @@ fn targets_are_named_and_stay_a_list() {
         ("target.id", "00u2"),
         ("subject.id", ""),
     ]);
+    // As Okta writes them when somebody is given an application.
+    sent["eventType"] = json!("application.user_membership.add");
+    sent["target"] = json!([
+        {"id": "0ua3", "type": "AppUser", "displayName": "Bob"}, {"id": "0oa1", "type": "AppInstance", "displayName": "Shop"},
+        {"id": "00u2", "type": "User", "displayName": "Bob"},
+    ]);
+    one(NAME, &sent.to_string()).expect(&[("target.id", "00u2"), ("target.type", "User"), ("subject.id", "0oa1")]);
     for none in [json!(null), json!([]), json!("x"), json!([7])] {
         sent["target"] = none;
         one(NAME, &sent.to_string()).expect(&[("target.id", ""), ("client.id", "")]);

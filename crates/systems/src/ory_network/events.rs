@@ -262,12 +262,15 @@ fn address(attributes: &mut Object<'_>, out: &mut Envelope<'_>) {
 /// What an event says about the identity it names: not much more than whether it is active.
 fn identity(name: &str, attributes: &mut Object<'_>, out: &mut Envelope<'_>) {
     let Some(id) = out.text(Field::TargetId).map(Cow::into_owned) else { return };
-    match said("IdentityActive", attributes).as_deref() {
+    let change = change(name, &id);
+    // Of one that is gone that is what it was, of which more may be known.
+    let gone = change.as_ref().is_some_and(|change| change.says == Says::Gone);
+    match said("IdentityActive", attributes).filter(|_| !gone).as_deref() {
         Some("true") => out.infer(Field::New, r#"{"active":true}"#),
         Some("false") => out.infer(Field::New, r#"{"active":false}"#),
         _ => {}
     }
-    out.change(change(name, &id));
+    out.change(change);
 }
 
 /// Attributes that are spelled in another way, and what they fill where nothing in the usual spelling does. Every spelling of such

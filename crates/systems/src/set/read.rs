@@ -15,6 +15,8 @@ const NAMES: &[&str] = &["sub", "id", "email", "phone_number", "uri", "url"];
 const PARTS: &[&str] = &["user", "session", "device", "application", "group", "tenant", "org_unit"];
 /// Members of a session's subject that name it, beside [`NAMES`].
 const SESSION_NAMES: &[&str] = &["jti", "assertion_id"];
+/// Digits of a time in seconds, up to the year 5138.
+const SECONDS: usize = 11;
 /// Events that say that sessions were revoked.
 const REVOKED: [&str; 2] = [
     "https://schemas.openid.net/secevent/caep/event-type/session-revoked",
@@ -52,7 +54,10 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     // A token states what is so; how an attempt ended is not what it is about.
     out.set(Field::Outcome, "success");
     subject(&mut native, event, out);
-    session(&uri, &mut native, event, out);
+    // Of several facets the one that ends sessions may be another than the first.
+    let revokes = REVOKED.into_iter().find_map(|uri| Some((uri, object::at(events, &[uri])?)));
+    let (ending, its) = revokes.unwrap_or((&uri, event));
+    session(ending, &mut native, its, out);
     if let Some(by) = object::at(event, &["initiating_entity"]) {
         out.copy_raw(by, Field::ActorType);
     }
@@ -72,7 +77,10 @@ fn time<'a>(native: &mut Object<'a>, event: &str, context: &Context<'_>, out: &m
         return out.time(native, "toe", Stamp::UnixSeconds, context);
     }
     if let Some(raw) = object::at(event, &["event_timestamp"]) {
-        let (at, _) = crate::moment::read(raw, Stamp::UnixSeconds, context.zone)
+        // Older drafts of CAEP had milliseconds, which as seconds are a time nobody lives in.
+        let in_millis = raw.trim_matches('"').split('.').next().is_some_and(|whole| whole.len() > SECONDS);
+        let stamp = if in_millis { Stamp::UnixMillis } else { Stamp::UnixSeconds };
+        let (at, _) = crate::moment::read(raw, stamp, context.zone)
             .ok_or_else(|| Reason::time("event_timestamp", raw, Stamp::UnixSeconds.wanted()))?;
         out.set_line_time(at, true);
         return Ok(());

@@ -248,3 +248,19 @@ proptest! {
         survives(NAME, format!(r#"{{"events":{{"urn:a":{event}}}}}"#).as_bytes());
     }
 }
+
+#[test]
+fn milliseconds_of_older_drafts_and_the_second_of_two_facets() {
+    let revoked = "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
+    let subject = json!({"format": "email", "email": "ann@example.com"});
+    let token = |events: serde_json::Value| {
+        json!({"iss": "i", "jti": "j", "iat": 1795176000, "sub_id": subject, "events": events}).to_string()
+    };
+    for at in [json!(1795176000123i64), json!("1795176000123")] {
+        one(NAME, &token(json!({revoked: {"event_timestamp": at}}))).expect(&[("time", "2026-11-20T12:00:00.123000Z")]);
+    }
+    let two = json!({"https://schemas.openid.net/secevent/risc/event-type/account-enabled": {}, revoked: {}});
+    let alone = one(NAME, &token(json!({revoked: {}})));
+    assert_eq!(one(NAME, &token(two)).value("attributes._indelible.ends"), alone.value("attributes._indelible.ends"));
+    assert!(!alone.value("attributes._indelible.ends").is_null());
+}

@@ -70,6 +70,11 @@ impl<'a> Line<'a> {
                 "Tenant:" => &mut self.domain,
                 "" if is_time(value) && self.time.is_none() => &mut self.time,
                 "" if self.time.is_some() && self.request.is_none() => &mut self.request,
+                // A layout may have the application or the server there, or nothing.
+                "" if self.time.is_none() => {
+                    rest = after;
+                    continue;
+                }
                 _ => return,
             };
             *place = Some(value).filter(|value| !value.is_empty());

@@ -5,7 +5,7 @@ use super::line::{self, Line};
 use crate::asgardeo::{pair, read as asgardeo};
 use crate::envelope::{Envelope, hash};
 use crate::object::{Object, decode};
-use crate::shipped::uncoloured;
+use crate::shipped::{self, uncoloured};
 use crate::{Context, Reason, catalog, moment};
 use event::Field;
 use std::borrow::Cow;
@@ -82,20 +82,13 @@ fn either<'a>(
     legacy(line, native, context, out)
 }
 
-/// Members of a shipper's object that are looked at for a line. They have a handful; each is looked up among all of the object's.
-const SHIPPED: usize = 64;
-
 /// The member in which a shipper passes a line on: `{"log": "…", "time": …}`, `{"message": "…"}`. `None` where the object is a record
 /// itself, or has no such line.
 pub(super) fn carried<'a>(object: &mut Object<'a>) -> Option<Cow<'a, str>> {
     if ["action", "actionId", "initiatorId", "events"].iter().any(|name| object.has(name)) {
         return None;
     }
-    let names: Vec<Cow<'a, str>> = object.keys().take(SHIPPED).collect();
-    names.into_iter().find(|name| {
-        let text = object.member(name).and_then(decode);
-        text.is_some_and(|text| Line::parse(&uncoloured(&text)).is_some())
-    })
+    shipped::carried(object, |text| Line::parse(text).is_some())
 }
 
 /// A line that is not v2.

@@ -413,3 +413,13 @@ proptest! {
         survives(NAME, format!("{prefix}{message}\n{}\n{}", v2("r", "1"), old("r")).as_bytes());
     }
 }
+
+#[test]
+fn a_layout_may_have_more_in_brackets_before_the_time() {
+    for before in ["", "[] ", "[IS] ", "[api/scim2] [] "] {
+        let line = format!(
+            "TID: [-1234] {before}[2026-11-20 12:00:00,298] [corr]  INFO {{AUDIT_LOG}} - Initiator : a | Action : Add User | Target : c | Data : {{}} | Result : Success"
+        );
+        one(NAME, &line).expect(&[("time", "2026-11-20T12:00:00.298000Z"), ("request_id", "corr")]);
+    }
+}

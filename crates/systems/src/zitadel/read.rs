@@ -19,6 +19,16 @@ const EDITOR: &[(&str, Field)] =
 const INSIDE: &[Inside] =
     &[Inside("aggregate", &[Inside("type", &[])]), Inside("editor", &[]), Inside("type", &[Inside("localized", &[])])];
 
+/// Where the payload has its user's address and browser: of a login by way of the hosted pages, and of a session by way of the API.
+const CLIENT: &[(&[&str], Field)] = &[
+    (&["browserInfo", "remoteIP"], Field::Ip),
+    (&["browserInfo", "userAgent"], Field::UserAgent),
+    (&["user_agent", "ip"], Field::Ip),
+    (&["userAgent", "ip"], Field::Ip),
+    (&["user_agent", "description"], Field::UserAgent),
+    (&["userAgent", "description"], Field::UserAgent),
+];
+
 /// What decides what an event means, and where the rest of it is in its shape.
 struct Said<'a> {
     kind: Option<Cow<'a, str>>,
@@ -48,6 +58,13 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
         out.set(Field::SessionId, id);
     }
     open_payload(&mut native);
+    if let Some(payload) = native.raw(said.payload).cloned() {
+        for (path, field) in CLIENT {
+            if let Some(raw) = object::at(&payload, path) {
+                out.copy_raw(raw, *field);
+            }
+        }
+    }
     // A session begins as nobody's; whose it is is said once its user was found.
     if kind == "session.user.checked"
         && let Some(owner) = native.raw(said.payload).and_then(|payload| object::at(payload, &["userID"]))

@@ -212,3 +212,15 @@ proptest! {
         survives(NAME, pushed("x", &payload).to_string().as_bytes());
     }
 }
+
+#[test]
+fn address_and_browser_are_in_the_payload() {
+    for payload in [
+        json!({"browserInfo": {"userAgent": "Mozilla", "remoteIP": "192.0.2.7"}}),
+        json!({"user_agent": {"ip": "192.0.2.7", "description": "Mozilla"}}),
+    ] {
+        let sent = json!({"aggregate": {"id": "1", "type": {"type": "user"}}, "sequence": "1", "creationDate": "2026-11-20T12:00:00Z",
+            "type": {"type": "user.human.password.check.failed"}, "payload": payload});
+        one(NAME, &sent.to_string()).expect(&[("ip", "192.0.2.7"), ("user_agent", "Mozilla")]);
+    }
+}
