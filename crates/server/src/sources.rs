@@ -188,10 +188,11 @@ pub async fn remove(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Whether another system, or another part of it, is meant now: how far the old one was read says nothing of it.
+/// Whether another system, or another part of it, is meant now, or more of it: how far the old one was read says nothing of that.
 fn is_another(old: &Source, settings: &Value) -> bool {
     let before: Value = serde_json::from_str(&old.settings).unwrap_or_default();
     ["url", "realm", "path", "schema"].iter().any(|name| before[*name] != settings[*name])
+        || ["events", "admin_events"].iter().any(|name| before[*name] == false && settings[*name] != false)
 }
 
 /// A member of the body: its name, whether it has to be there, what it is, and whether a value is that.

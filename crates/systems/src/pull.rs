@@ -10,6 +10,7 @@
 use crate::object::Object;
 use crate::split;
 use crate::{Reason, moment};
+use event::json::Reader;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -418,6 +419,17 @@ pub fn good(answer: &Answer<'_>, now: i64) -> Result<(), Trouble> {
         )),
         _ => Err(Trouble::Refused(format!("the request was not understood there (status {status}); check `url`"))),
     }
+}
+
+/// That the body of an answer is there to its end. A list is read up to where it ends, and what would say that more pages follow
+/// stands behind it.
+///
+/// # Errors
+/// [`Trouble::Later`]: it was cut off.
+pub(crate) fn whole(text: &str) -> Result<(), Trouble> {
+    let mut r = Reader::new(text);
+    let read = r.skip_whole().and_then(|_| r.end());
+    read.map_err(|_| Trouble::Later(None, "the answer is no JSON to its end; it may have been cut off".into()))
 }
 
 /// Seconds to wait, by `Retry-After` or `x-rate-limit-reset`, an hour at most.

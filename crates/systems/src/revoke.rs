@@ -308,9 +308,12 @@ pub(crate) fn revoked(session: &str) -> String {
     format!("({} OR {}) session.status:revoked", is("session_id", session), is("session.id", session))
 }
 
-/// One filter per session that is known, at most a hundred.
+/// Sessions, or grants, of one user that are dealt with one by one: as many as are known of anybody ([`Aim`]).
+pub const MOST: usize = 1_000;
+
+/// One filter per session that is known.
 pub(crate) fn all_revoked(known: &[String]) -> Vec<String> {
-    known.iter().take(100).map(|session| revoked(session)).collect()
+    known.iter().take(MOST).map(|session| revoked(session)).collect()
 }
 
 /// The header with the time that was signed, in seconds since 1970.
@@ -343,7 +346,12 @@ fn webhook(connector: &Connector<'_>, aim: &Aim, operation: &Operation<'_>) -> R
         Aim::Session { id, .. } => vec![revoked(id)],
         Aim::Grant { id, .. } => vec![format!("{} grant.status:revoked", is("grant.id", id))],
         Aim::Sessions { known, .. } => all_revoked(known),
-        Aim::Grants { user, .. } => vec![format!("{} grant.status:revoked", is("grant.user_id", user))],
+        Aim::Grants { user, known } => {
+            let of_user = format!("{} grant.status:revoked", is("grant.user_id", user));
+            let one =
+                |client: &String| format!("{of_user} ({} OR {})", is("client.id", client), is("client.name", client));
+            if known.is_empty() { vec![of_user] } else { known.iter().take(MOST).map(one).collect() }
+        }
     };
     Ok(Plan {
         access: Access::Open,
@@ -401,6 +409,18 @@ pub(crate) mod tests {
         // printf 'v1.1.a.{}' | openssl dgst -sha256 -hmac Jefe
         let known = "v1=8aad71fa86c5edacb7f56d4e0b10753d46c1ff82d7d74170cf193b336a1ebdd8";
         assert_eq!(signature("Jefe", 1, "a", "{}"), known);
+    }
+
+    #[test]
+    fn each_of_a_users_grants_and_sessions_has_to_be_confirmed() {
+        let known: Vec<String> = (0..150).map(|n| format!("c{n}")).collect();
+        let user = || "u".to_owned();
+        let confirm = |aim: &Aim| planned("webhook", &json!({"url": "https://x.example"}), aim).unwrap().confirm;
+        let grants = confirm(&Aim::Grants { user: user(), known: known.clone() });
+        assert_eq!(grants.len(), 150);
+        assert!(grants[7].contains(r#"client.id:"c7""#) && grants[7].contains(r#"grant.user_id:"u""#), "{}", grants[7]);
+        assert_eq!(confirm(&Aim::Grants { user: user(), known: Vec::new() }).len(), 1);
+        assert_eq!(confirm(&Aim::Sessions { user: user(), known }).len(), 150);
     }
 
     #[test]

@@ -520,6 +520,39 @@ fn what_cannot_be_had_is_a_gap_with_its_bounds_signed_into_the_ledger() {
 }
 
 #[test]
+fn what_a_system_says_of_a_secret_is_not_said_again() {
+    let peer = Peer::start(|_| Said::ok(json!({ "errors": [{ "message": "no such thing for Bearer hush-hush" }] })));
+    let server = with_tenant();
+    let body = json!({ "system": "contember", "kind": "pull", "settings": { "url": peer.url, "interval_seconds": 1, "since": at(-3600) },
+        "secrets": { "token": "hush-hush" } });
+    put(&server, "acme", "audit", &body);
+    eventually("it is told", || source(&server, "audit")["last_error"].is_string());
+    let shown = source(&server, "audit");
+    assert!(shown["last_error"].as_str().unwrap().contains("no such thing"), "{shown}");
+    let jobs = server.admin.get("/v1/t/acme/jobs").ok();
+    for told in [shown, jobs] {
+        assert!(!told.to_string().contains("hush-hush"), "{told}");
+    }
+}
+
+/// Of a list that was not asked for before nothing was compared.
+#[test]
+fn a_list_that_is_asked_for_from_now_on_is_read_from_the_beginning() {
+    let events = (0..3).map(|n| login_event(n, millis(-1800) + n as i64)).collect();
+    let realm = Arc::new(Mutex::new(Realm { events, ..Realm::default() }));
+    let peer = keycloak(&realm);
+    let server = with_tenant();
+    put(&server, "acme", "kc", &keycloak_source(&peer, json!({ "admin_events": false })));
+    eventually("the events are here", || stored(&server, "keycloak").0 == 3);
+    run(&server, "kc/check", &json!({ "from": at(-3000), "to": at(-900) }).to_string());
+    let range = format!("/v1/t/acme/completeness?from={}&to={}", at(-2900), at(-1000));
+    assert_eq!(server.admin.get(&range).ok()["complete"], "yes");
+    put(&server, "acme", "kc", &keycloak_source(&peer, json!({ "paused": true })));
+    let answer = server.admin.get(&range).ok();
+    assert_eq!(answer["complete"], "unknown", "{answer}");
+}
+
+#[test]
 fn what_a_source_does_not_keep_so_long_is_a_gap() {
     let peer = okta(10, millis(-600), Duration::ZERO);
     let (server, _) = with_short_memory(&peer);

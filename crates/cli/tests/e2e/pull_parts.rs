@@ -257,3 +257,16 @@ fn open_gaps_are_looked_at_again_with_every_comparison() {
     eventually("it is found to be here", || of(&server)["complete"] == "yes");
     server.stop().verify().ok();
 }
+
+#[test]
+fn answers_that_are_all_too_large_are_a_failure_and_not_a_gap_for_each_millisecond() {
+    let body = format!("[\"{}\"]", "x".repeat(17 << 20));
+    let peer = Peer::start(move |_| Said::Answer(200, Vec::new(), body.clone()));
+    let server = with_tenant();
+    put(&server, "acme", "okta", &okta_source(&peer, "hush-hush"));
+    eventually("it is told", || source(&server, "okta")["failures"].as_u64().is_some_and(|failures| failures > 0));
+    let shown = source(&server, "okta");
+    assert!(shown["last_error"].as_str().unwrap().contains("every answer is larger"), "{shown}");
+    let told = server.admin.page("acme", "audit-logs", &[("q", "action:indelible.gap")]);
+    assert!(told["items"].as_array().unwrap().len() <= 6, "{told}");
+}

@@ -242,6 +242,39 @@ fn keycloak_by_its_service_account() {
     assert!(peer.asked()[0].body.contains(&format!("client_secret={SECRET}")));
 }
 
+#[test]
+fn of_many_grants_one_that_is_gone_keeps_no_other_from_being_withdrawn() {
+    let server = Server::start(&[]);
+    let grants: Vec<String> = ["app1", "app2", "app3"]
+        .map(|app| {
+            json!({ "time": jiff_millis(), "type": "GRANT_CONSENT", "realmId": "shop", "userId": "u1", "clientId": app,
+                "details": { "granted_client": app } })
+            .to_string()
+        })
+        .to_vec();
+    server.admin.post("/v1/t/acme/ingest/keycloak", grants.join("\n")).ok();
+    let peer = Peer::start(
+        |asked| match asked.line.as_str() {
+            line if line.starts_with("POST") => {
+                Answer { status: 200, body: r#"{"access_token":"t"}"#, after: Duration::ZERO }
+            }
+            line if line.ends_with("app1") || line.ends_with("app2") => done(404),
+            _ => done(204),
+        },
+        |_| {},
+    );
+    let settings = json!({ "url": peer.url, "realm": "shop", "client_id": "indelible" });
+    connector(&server, "kc", "keycloak", &settings, "client_secret");
+    let answer = server.admin.post("/v1/t/acme/grants/revoke?wait=20", json!({ "user_id": "u1" }).to_string()).ok();
+    assert_eq!(answer["state"], "failed", "{answer}");
+    let asked = peer.lines();
+    for app in ["app1", "app2", "app3"] {
+        assert!(asked.iter().any(|line| line.ends_with(&format!("consents/{app}"))), "{app}: {asked:?}");
+    }
+    let told = answer["connectors"][0]["detail"].as_str().unwrap();
+    assert!(told.contains("404") && told.contains("1 of 3"), "{told}");
+}
+
 #[expect(clippy::disallowed_methods, reason = "a source has a clock of its own")]
 fn jiff_millis() -> i64 {
     jiff::Timestamp::now().as_millisecond()

@@ -7,7 +7,7 @@
 use super::plan::SECOND;
 use super::walk::{End, Walk};
 use crate::intake::MAX_BATCH;
-use systems::pull::{Page, Pull, Window, size};
+use systems::pull::{Page, Pull, Trouble, Window, size};
 
 /// The shortest window: systems know no smaller part of time.
 const SHORTEST: i64 = 1_000;
@@ -19,11 +19,16 @@ pub(super) struct Large {
     window: i64,
     /// Records of a page, where fewer than usual can be asked for, and usually.
     page: Option<(usize, usize)>,
+    /// Windows left out since the last page that could be read.
+    skipped: u32,
 }
+
+/// Windows that are left out one after another. More are no records that are too large: everything that is answered is.
+const MOST_SKIPPED: u32 = 3;
 
 impl Large {
     pub(super) fn of(pull: &dyn Pull) -> Large {
-        Large { window: full(pull), page: pull.most().map(|most| (most, most)) }
+        Large { window: full(pull), page: pull.most().map(|most| (most, most)), skipped: 0 }
     }
 }
 
@@ -61,6 +66,11 @@ impl Walk {
 
     /// Leaves out a window that cannot be made any shorter. Says where it ends.
     pub(super) async fn skip(&mut self, window: Window) -> Result<i64, End> {
+        if self.large.skipped >= MOST_SKIPPED {
+            let why = "every answer is larger than 16 MiB; check `url`, and what stands before the system";
+            return Err(End::Trouble(Trouble::Later(None, why.into())));
+        }
+        self.large.skipped += 1;
         let from = floor(window.from);
         let lost = Window { from, to: window.to.max(from.saturating_add(SHORTEST)) };
         self.gap(lost, "a record of this millisecond is larger than 16 MiB, the most that is read of one answer")
@@ -93,6 +103,7 @@ impl Walk {
 
     /// The page; where it was a small one, the next has twice as many records.
     pub(super) fn grown(&mut self, page: Page) -> Page {
+        self.large.skipped = 0;
         let Some((last, usual)) = self.large.page else { return page };
         let next = page.next.as_deref().map(|next| size::of(Some(next), usual));
         let most = next.map_or(last, |(most, _)| most);

@@ -17,6 +17,7 @@ use crate::native;
 use crate::problem::Problem;
 use axum::http::StatusCode;
 use catalog::{Source, SourceCounts, SourceNews, Tenant};
+use event::redact::{MARK, Rules};
 use event::time;
 use ledger::Outcome;
 use serde_json::{Value, json};
@@ -39,6 +40,8 @@ const LONG_WAIT: u64 = 7200;
 /// Pages without any record, or with those of the page before, that are asked for one after another. A system may look through its log
 /// bit by bit and answer with what little it found; one that never finds anything is going in circles.
 const EMPTY_PAGES: u32 = 100;
+/// Secrets shorter than this would take half of any sentence with them.
+const SECRET: usize = 4;
 /// A token is not used in its last seconds.
 const TOKEN_MARGIN: i64 = 10 * SECOND;
 
@@ -213,7 +216,7 @@ impl Walk {
                 Err(end) => return Err(end),
             };
             self.turn = None;
-            match trouble {
+            match self.discreet(trouble) {
                 // A token may have been revoked before its time.
                 Trouble::Login(_) if !logged_in_again && self.app.pulls.drop_token(&self.source) => {
                     logged_in_again = true;
@@ -246,6 +249,23 @@ impl Walk {
                     return Err(End::Trouble(trouble));
                 }
             }
+        }
+    }
+
+    /// What went wrong, without what nobody may read: a system may say in its answer what it was asked with.
+    fn discreet(&self, trouble: Trouble) -> Trouble {
+        let clean = |why: String| {
+            let token = self.app.pulls.token(&self.source, i64::MIN);
+            let secrets = self.config.secrets.values().map(String::as_str).chain(token.as_deref());
+            let hidden =
+                secrets.filter(|secret| secret.len() >= SECRET).fold(why, |why, secret| why.replace(secret, MARK));
+            Rules::default().text(&hidden, &mut |_| {}).unwrap_or(hidden)
+        };
+        match trouble {
+            Trouble::Login(why) => Trouble::Login(clean(why)),
+            Trouble::Refused(why) => Trouble::Refused(clean(why)),
+            Trouble::Later(after, why) => Trouble::Later(after, clean(why)),
+            Trouble::TooLarge => Trouble::TooLarge,
         }
     }
 

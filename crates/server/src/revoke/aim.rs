@@ -10,10 +10,7 @@ use query::{Access, Standing, View};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use systems::revoke::Aim;
-
-/// Sessions or grants of a user that are looked at.
-const MOST: usize = 1000;
+use systems::revoke::{Aim, MOST};
 
 /// What was found.
 pub(super) struct Found {

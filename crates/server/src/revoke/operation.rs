@@ -16,7 +16,7 @@ use query::{Access, View};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use systems::revoke::{Access as How, Aim, Call, Plan, Shown};
+use systems::revoke::{Access as How, Aim, Call, MOST, Plan, Shown};
 use tokio::time::Instant;
 
 /// How long the source's confirming event is waited for.
@@ -29,8 +29,6 @@ const FETCH: Duration = Duration::from_secs(3);
 const CALL: Duration = Duration::from_secs(10);
 /// The longest answer that is read: to a request for a token, and to the look afterwards.
 const MAX_ANSWER: u64 = 64 << 10;
-/// So many sessions of a user are written down as ended, one by one.
-const MAX_ENDED: usize = 100;
 /// An operation whose last step is older than this, and no end, was cut off: calls and patience are over by then.
 const CUT_OFF: i64 = 120 * 1_000_000;
 
@@ -225,14 +223,14 @@ impl Operation {
         }
         let plan = planned.plan.clone();
         let sent = tokio::task::spawn_blocking(move || send(&plan)).await;
-        let sent = sent.unwrap_or_else(|_| Err("the call was cut off".into()));
+        let sent = sent.unwrap_or_else(|_| Err((Vec::new(), "the call was cut off".into())));
         let (outcome, details) = match &sent {
             Ok(statuses) => ("success", json!({ "statuses": statuses })),
-            Err(why) => ("failure", json!({ "error": why })),
+            Err((statuses, why)) => ("failure", json!({ "error": why, "statuses": statuses })),
         };
         // The call is made: that its answer cannot be recorded changes nothing of it.
         let recorded = self.step(app, "answered", outcome, named(details)).await;
-        if let Err(why) = sent {
+        if let Err((_, why)) = sent {
             return End::Failed(why);
         }
         if recorded.is_err() {
@@ -253,7 +251,7 @@ impl Operation {
         let mut details = json!({ "detail": end.detail() });
         if !open.is_empty() {
             // Of many sessions it says which.
-            details["unconfirmed"] = open.into_iter().take(MAX_ENDED).collect();
+            details["unconfirmed"] = open.into_iter().take(MOST).collect();
         }
         if self.step(app, step, outcome, named(details)).await.is_err() {
             tracing::error!(operation = self.id, "the end of a revocation could not be recorded");
@@ -281,7 +279,7 @@ impl Operation {
             Aim::Sessions { known, .. } => known,
             Aim::Grant { .. } | Aim::Grants { .. } => &[],
         };
-        let mut steps: Vec<Option<&str>> = sessions.iter().take(MAX_ENDED).map(|id| Some(id.as_str())).collect();
+        let mut steps: Vec<Option<&str>> = sessions.iter().take(MOST).map(|id| Some(id.as_str())).collect();
         if steps.is_empty() {
             steps.push(None);
         }
@@ -469,22 +467,37 @@ fn look(access: &How, shown: &Shown) -> Result<bool, String> {
     Ok(shown.says(status, &body.map_err(|e| format!("its answer cannot be read: {e}"))?))
 }
 
-/// Sends a plan's requests one after the other. Gives their statuses, or why not all were done; never a secret.
-fn send(plan: &Plan) -> Result<Vec<u16>, String> {
+/// Sends a plan's requests one after the other. Gives their statuses; and why not all were done, if so: never a secret. That one of
+/// them is not done keeps none of the others from being asked for, unless nobody is there or we are not let in.
+fn send(plan: &Plan) -> Result<Vec<u16>, (Vec<u16>, String)> {
     let agent = agent();
-    let token = bearer(&agent, &plan.access)?;
-    let mut statuses = Vec::new();
+    let token = bearer(&agent, &plan.access).map_err(|why| (Vec::new(), why))?;
+    let (mut statuses, mut first) = (Vec::new(), None);
     for call in &plan.calls {
-        let status = ask(&agent, call, token.as_deref())?.status().as_u16();
+        let status = match ask(&agent, call, token.as_deref()) {
+            Ok(response) => response.status().as_u16(),
+            Err(why) => return Err((statuses, why)),
+        };
         statuses.push(status);
-        match status {
-            200..=299 => {}
-            404 => return Err("answered 404: it knows no such session, grant or user, or not any more".into()),
-            401 | 403 => return Err(format!("answered {status}: the connector's credentials do not let it do this")),
-            _ => return Err(format!("answered {status}; whether it was done is not known")),
-        }
+        let why = match status {
+            200..=299 => continue,
+            404 => "answered 404: it knows no such session, grant or user, or not any more".into(),
+            401 | 403 => {
+                return Err((
+                    statuses,
+                    format!("answered {status}: the connector's credentials do not let it do this"),
+                ));
+            }
+            _ => format!("answered {status}; whether it was done is not known"),
+        };
+        first.get_or_insert(why);
     }
-    Ok(statuses)
+    let Some(mut why) = first else { return Ok(statuses) };
+    let done = statuses.iter().filter(|status| (200..=299).contains(*status)).count();
+    if done > 0 {
+        why.push_str(&format!(" ({done} of {} requests were done)", statuses.len()));
+    }
+    Err((statuses, why))
 }
 
 fn token(agent: &ureq::Agent, call: &Call) -> Result<String, String> {

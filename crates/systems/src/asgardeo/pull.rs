@@ -86,6 +86,7 @@ impl Pull for AsgardeoSearch {
         pull::good(answer, now)?;
         let (most, page) = size::of(page, LIMIT);
         let text = split::text(answer.body);
+        pull::whole(&text)?;
         let list = at(&text, &["logs"])
             .ok_or_else(|| Trouble::Refused("the answer has no `logs`; the log search is unofficial".into()))?;
         let cut = pull::cut(list, window, "recordedAt", Stamp::Micros)?;

@@ -58,6 +58,7 @@ impl Pull for ContemberAuthLog {
     fn read(&self, window: Window, page: Option<&str>, answer: &Answer<'_>, now: i64) -> Result<Page, Trouble> {
         pull::good(answer, now)?;
         let text = split::text(answer.body);
+        pull::whole(&text)?;
         let Some(list) = at(&text, &["data", "authLog", "entries"]) else {
             let message = at(&text, &["errors", "0", "message"]).map(Cow::Borrowed);
             return Err(match message.as_ref().and_then(decode) {
@@ -77,7 +78,12 @@ impl Pull for ContemberAuthLog {
         let cut = pull::cut(list, asked, "createdAt", Stamp::Millis)?;
         let passed = cut.oldest.map(|oldest| window.to.saturating_sub(oldest).max(0));
         let mut out = Page { body: cut.body, count: cut.count, passed, ..Page::default() };
-        if at(&text, &["data", "authLog", "hasMore"]) == Some("true") {
+        let more = match at(&text, &["data", "authLog", "hasMore"]) {
+            Some("true") => true,
+            Some("false") => false,
+            _ => return Err(Trouble::Later(None, "the answer does not say whether there is more (`hasMore`)".into())),
+        };
+        if more {
             // Taken for the last page, what follows would be missing without a word.
             let Some(oldest) = cut.oldest else {
                 let why = "the answer says that there is more, and has no entry with a time";

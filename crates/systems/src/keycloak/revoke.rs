@@ -4,7 +4,7 @@
 //! `realm`, `client_id`, and `auth_realm` where the client is in another realm; its secret is `client_secret`.
 //! Keycloak says what it did with an admin event, if these are recorded in the realm.
 
-use crate::revoke::{Access, Aim, Call, Cannot, Connector, Plan, call, encode, is, revoked};
+use crate::revoke::{Access, Aim, Call, Cannot, Connector, MOST, Plan, call, encode, is, revoked};
 
 pub(crate) fn plan(connector: &Connector<'_>, aim: &Aim) -> Result<Plan, Cannot> {
     let (url, realm) = (connector.url()?, connector.text("realm")?);
@@ -38,7 +38,7 @@ pub(crate) fn plan(connector: &Connector<'_>, aim: &Aim) -> Result<Plan, Cannot>
             return Err(Cannot::NotIts("Keycloak withdraws consents one by one, and none of this user is known"));
         }
         Aim::Grants { user, known } => {
-            let (calls, confirm) = known.iter().take(100).map(|client| consent(user, client)).unzip();
+            let (calls, confirm) = known.iter().take(MOST).map(|client| consent(user, client)).unzip();
             (calls, confirm, "the consents that are known are gone; each client has to ask again")
         }
     };

@@ -60,6 +60,7 @@ impl Pull for OryEvents {
         pull::good(answer, now)?;
         let (most, page) = size::of(page, SIZE);
         let text = split::text(answer.body);
+        pull::whole(&text)?;
         let list = at(&text, &["events"]).ok_or_else(|| Trouble::Refused("the answer has no `events`".into()))?;
         let cut = pull::cut(list, window, "timestamp", Stamp::Micros)?;
         let next = at(&text, &["page_token"]).map(Cow::Borrowed).and_then(|raw| decode(&raw).map(Cow::into_owned));

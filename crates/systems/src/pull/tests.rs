@@ -388,3 +388,32 @@ proptest! {
         }
     }
 }
+
+/// Where no length stands before a body, its end is where the connection ends.
+#[test]
+fn a_body_that_was_cut_off_is_no_last_page() {
+    let window = Window { from: NOW - 1_000 * MS, to: NOW };
+    for (system, body) in [
+        (
+            "ory-network",
+            json!({ "events": [{ "name": "LoginSucceeded", "timestamp": event::time::format(NOW - MS) }], "page_token": "t" }),
+        ),
+        ("asgardeo", json!({ "logs": [{ "id": "1", "recordedAt": event::time::format(NOW - MS) }], "nextToken": "t" })),
+        (
+            "contember",
+            json!({ "data": { "authLog": { "entries": [{ "id": "1", "createdAt": event::time::format(NOW - MS) }], "hasMore": true } } }),
+        ),
+    ] {
+        let pull = find(system, &Map::new()).unwrap();
+        let body = body.to_string();
+        assert!(pull.read(window, None, &answer(200, &[], &body), NOW).unwrap().next.is_some(), "{body}");
+        let list = body.find("}]").unwrap() + 2;
+        for end in list..body.len() {
+            let cut = pull.read(window, None, &answer(200, &[], &body[..end]), NOW);
+            assert!(matches!(cut, Err(Trouble::Later(..))), "{}", &body[..end]);
+        }
+    }
+    let silent = r#"{"data":{"authLog":{"entries":[]}}}"#;
+    let read = find("contember", &Map::new()).unwrap().read(window, None, &answer(200, &[], silent), NOW);
+    assert!(matches!(read, Err(Trouble::Later(..))), "it does not say whether there is more");
+}
