@@ -15,6 +15,8 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use systems::change::{self, Change, Derived, Says};
+use systems::envelope::{KEPT, MARKS};
+use systems::object;
 
 /// The states as they are for one batch: what is known, and what the batch's own records say.
 pub(crate) struct Deriving {
@@ -156,7 +158,14 @@ fn with(row: &[u8], attributes: Option<&str>, derived: &Derived<'_>) -> Option<V
     Some(out)
 }
 
-/// A row's fields without what was derived, and what is known of a signature: what its sender sent. `time` leaves the time out as well.
+/// Whether a row was not understood when it came first.
+pub(crate) fn was_kept(row: &[u8]) -> bool {
+    let attributes = fields(row).map_while(Result::ok).find(|s| s.field == Field::Attributes);
+    let marks = attributes.and_then(|s| object::at(s.text()?, &[MARKS, KEPT]));
+    marks.is_some()
+}
+
+/// A row's fields without what was derived, what is known of a signature, and what it was kept as: what its sender sent. `time` leaves the time out as well.
 pub(crate) fn as_sent(row: &[u8], time: bool) -> Vec<(Field, Vec<u8>)> {
     let stored = fields(row).map_while(Result::ok);
     let attributes = stored.clone().find(|s| s.field == Field::Attributes).and_then(|s| s.text());

@@ -22,6 +22,7 @@ mod heard;
 mod ids;
 mod intake;
 mod jobs;
+mod kept;
 mod log;
 mod native;
 mod openapi;

@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::auth;
 use crate::heard::{self, Said};
 use crate::intake::{self, MAX_RECORDS, On, Options, Taken};
+use crate::kept;
 use crate::parts;
 use crate::prepare::{self, Prepared};
 use crate::problem::Problem;
@@ -39,6 +40,9 @@ const MEMORIES: usize = 256;
 const SURE: u8 = 50;
 /// And how much surer than of any other.
 const SURER: u8 = 10;
+
+/// What is said in place of a system's name where that is to be found out.
+pub(crate) const AUTO: &str = "auto";
 
 /// The header in which Ory's Actions have an id that is the same at each try, and its longest.
 const TRIGGER: &str = "ory-webhook-trigger-id";
@@ -351,7 +355,7 @@ pub async fn post(
     let asked = options.check()?;
     let posted = Posted::new(&headers, body);
     let mut more = Map::new();
-    let reader = if name == "auto" {
+    let reader = if name == AUTO {
         let (system, sure) = detect(&posted.content(true)?)?;
         more.insert("confidence".into(), sure.into());
         Reader::known(system, TimeZone::UTC)
@@ -359,7 +363,11 @@ pub async fn post(
         reader(&app, &caller.tenant, &name)?
     };
     more.insert("system".into(), reader.system.name().into());
-    let source = if name == "auto" { reader.system.name().to_owned() } else { name };
+    let posted = match reader.system.name() == "set" && systems::set::is_token(&posted.content(false)?) {
+        true => posted.not_checked(),
+        false => posted,
+    };
+    let source = if name == AUTO { reader.system.name().to_owned() } else { name };
     let posted = posted.of(&source, &caller.principal.key_id);
     let taken = take(&app, &caller.tenant, reader, posted, Empty::Refused).await?;
     more.insert("unparsed".into(), taken.unparsed.len().into());
@@ -458,6 +466,7 @@ pub async fn take(
         }
         next = more;
     }
+    kept::known(app, tenant, reader.clone(), posted.clone(), &mut taken).await?;
     if reader.system.writes_twice() {
         twins::rest(app, tenant, reader, posted, &mut taken).await?;
     }

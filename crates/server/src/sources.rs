@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::auth::{self, Caller};
 use crate::heard;
 use crate::intake::record_use;
+use crate::native;
 use crate::problem::Problem;
 use crate::pull;
 use crate::push;
@@ -153,6 +154,10 @@ pub async fn put(
         crate::revoke::check(&put.system, &settings, &secrets)?;
     }
     let text = settings.to_string();
+    if name == native::AUTO {
+        let detail = "`auto` is where records are sent whose system is to be found out; give the source another name";
+        return Err(Problem::bad("invalid_source", detail));
+    }
     let spec = SourceSpec { name: &name, system: &put.system, kind: &put.kind, settings: &text, secrets: &secrets };
     spec.check()?;
     let after = json!({

@@ -8,7 +8,7 @@
 //! members that the request had. So a derived old state has only members that the record speaks of too. A member that was never heard
 //! of before reads as added, but where it says no more than its absence would, or the system fills it in by itself.
 
-use crate::envelope::{MARKS, SIGNATURE};
+use crate::envelope::{KEPT, MARKS, SIGNATURE};
 use crate::object::{Object, decode};
 use event::json::{Reader, key_order, write_string};
 use std::borrow::Cow;
@@ -125,15 +125,15 @@ pub fn mark(attributes: &str, paths: &[&str]) -> Option<String> {
 /// The name of the mark inside [`MARKS`].
 pub const DERIVED: &str = "derived";
 
-/// Takes away again what was marked of the way the record came: what was derived, and what is known of its sender's signature. The
-/// attributes as they were, and the paths that were derived; `None` where nothing of it is marked.
+/// Takes away again what was marked of the way the record came: what was derived, what is known of its sender's signature, and that it
+/// was not understood at first. The attributes as they were, and the paths that were derived; `None` where nothing of it is marked.
 pub fn unmark(attributes: &str) -> Option<(String, Vec<String>)> {
     let mut all = Object::parse(attributes).ok()?;
     let marks = all.inner(MARKS)?;
-    let (derived, signed) = (marks.take(DERIVED), marks.take(SIGNATURE).is_some());
+    let (derived, came) = (marks.take(DERIVED), [SIGNATURE, KEPT].map(|mark| marks.take(mark).is_some()));
     let paths: Vec<String> = match derived {
         Some(paths) => serde_json::from_str(&paths).ok()?,
-        None if signed => Vec::new(),
+        None if came.contains(&true) => Vec::new(),
         None => return None,
     };
     if marks.is_empty() {

@@ -21,6 +21,9 @@ pub const MARKS: &str = "_indelible";
 /// The mark of what is known of the sender's signature. The same record may come once with one and once by a key.
 pub const SIGNATURE: &str = "signature";
 
+/// The mark of a record that was not understood at first: the id of the one that it was kept as.
+pub const KEPT: &str = "unparsed";
+
 /// What the marks say of a time that was read in the configured zone.
 const NO_ZONE: &str = "no zone in the source";
 
@@ -469,7 +472,7 @@ impl<'a> Envelope<'a> {
             ("time", self.time_from),
             ("twin", self.twin.as_deref()),
             ("unknown", self.unknown.then_some("action")),
-            ("unparsed", self.kept_as.as_deref()),
+            (KEPT, self.kept_as.as_deref()),
         ];
         let listed = !self.inferred.is_empty() || !self.ends.is_empty() || !self.sessions.is_empty();
         let marked = listed || marks.iter().any(|(_, value)| value.is_some());

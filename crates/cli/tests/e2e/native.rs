@@ -359,6 +359,13 @@ fn what_was_not_understood_is_listed_and_read_again_once() {
         "it refers to it: {record}"
     );
 
+    // Where it belongs it is known, and with other content refused as ever.
+    let answer = server.admin.post("/v1/t/acme/ingest/keycloak", login.to_string()).ok();
+    assert_eq!((&answer["accepted"], &answer["duplicate"]), (&json!(0), &json!(1)), "{answer}");
+    let mut other = login.clone();
+    other["ipAddress"] = json!("192.0.2.99");
+    server.admin.post("/v1/t/acme/ingest/keycloak", other.to_string()).problem(409, "id_conflict");
+
     // By pages, and with what is wrong with a request.
     let page = replay(&json!({ "with": "keycloak", "limit": 1 })).ok();
     assert_eq!(page["read"], 1, "{page}");

@@ -202,6 +202,10 @@ fn security_event_tokens_are_pushed_as_rfc_8935_has_it() {
     assert_eq!(mark("attributes.jti:t-3"), "verified");
     let forged = token(&json!({ "alg": "HS256" }), &claims("t-4"), |s| hmac(b"another", s));
     err(&push(&nobody, path, &forged), "authentication_failed");
+    // By whatever name it is sent.
+    err(&server.admin.post(path, forged.clone()), "authentication_failed");
+    server.admin.post("/v1/t/acme/ingest/set", shared(&claims("t-9"))).ok();
+    assert_eq!(mark("attributes.jti:t-9"), "not checked");
     err(&push(&server.admin, path, &forged), "authentication_failed");
     err(&push(&nobody, path, &token(&json!({ "alg": "none" }), &claims("t-4"), |_| Vec::new())), "invalid_key");
     let mut other = claims("t-4");

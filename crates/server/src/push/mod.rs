@@ -218,7 +218,7 @@ impl Push {
     }
 
     /// What the request brings of what this source signs with.
-    fn proof(&self, headers: &HeaderMap) -> Option<Proof> {
+    fn proof(&self, headers: &HeaderMap, body: &Bytes) -> Option<Proof> {
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default().to_owned());
         if !self.settings.sns_topics.is_empty() && headers.contains_key("x-amz-sns-message-type") {
             return Some(Proof::Sns);
@@ -228,7 +228,8 @@ impl Push {
         {
             return Some(Proof::Hub(signature));
         }
-        (self.keyed() && is_token(headers)).then_some(Proof::Token)
+        // A token is one by whatever name it is sent.
+        (self.keyed() && (is_token(headers) || systems::set::is_token(body))).then_some(Proof::Token)
     }
 }
 
@@ -251,7 +252,7 @@ pub async fn take(
     body: &Bytes,
 ) -> Result<Option<Response>, Problem> {
     let push = find(app, slug, name)?;
-    match push.as_ref().and_then(|push| push.proof(headers).map(|proof| (push, proof))) {
+    match push.as_ref().and_then(|push| push.proof(headers, body).map(|proof| (push, proof))) {
         Some((push, Proof::Sns)) => sns::take(app, push, peer, body).await.map(Some),
         Some((push, Proof::Hub(signature))) => websub::take(app, push, peer, headers, body, &signature).await.map(Some),
         Some((push, Proof::Token)) => Ok(Some(set::take_signed(app, push, peer, headers, body).await)),

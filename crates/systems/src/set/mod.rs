@@ -70,6 +70,12 @@ impl System for Set {
     }
 }
 
+/// Whether a body is one compact token.
+pub fn is_token(body: &[u8]) -> bool {
+    // Its header is an object in base64.
+    body.trim_ascii_start().starts_with(b"ey") && payload(&split::text(body)).is_some()
+}
+
 /// The payload of a compact token, not verified; `None` for what is none.
 pub fn payload(token: &str) -> Option<String> {
     let mut parts = token.trim().split('.');
