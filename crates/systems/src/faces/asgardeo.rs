@@ -32,9 +32,11 @@ pub(super) fn render(record: Record<'_>, _: &Given<'_>) -> Value {
     let mut out = Map::new();
     let mut placed = Vec::new();
     let initiator = people::initiator(record, kind);
+    // Others have other words for somebody who signed in.
+    let person = record.text(Field::ActorType).is_some_and(people::is_user);
     let of_initiator = [
         ("initiatorId", Some(initiator.id())),
-        ("initiatorType", (initiator == Place::Actor).then_some(Field::ActorType)),
+        ("initiatorType", (initiator == Place::Actor && !person).then_some(Field::ActorType)),
     ];
     let members = MEMBERS.iter().map(|(member, field)| (*member, Some(*field))).chain(of_initiator);
     for (member, field) in members {
@@ -53,6 +55,12 @@ pub(super) fn render(record: Record<'_>, _: &Given<'_>) -> Value {
     {
         out.insert("initiatorId".to_owned(), identity.into());
         placed.push(Field::ActorIdentityId);
+    }
+    // And of some only a name. It stays beside it, as what it is.
+    if !out.contains_key("initiatorId")
+        && let Some(name) = people::actors_name(record, kind)
+    {
+        out.insert("initiatorId".to_owned(), name.into());
     }
     let unsaid = if out.contains_key("initiatorId") { USER } else { SYSTEM };
     out.entry("initiatorId").or_insert_with(|| SYSTEM.into());

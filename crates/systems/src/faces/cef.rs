@@ -9,7 +9,7 @@
 //! backslash before them; in the extension `=` and `\` have, and the ends of lines are `\n` and `\r`. Any other control
 //! character is `\uXXXX`, also in the header, where the format has no way to write one.
 
-use super::{Given, Record, escape};
+use super::{Given, Record, escape, kind, people};
 use crate::catalog;
 use event::Field;
 use std::fmt::Write;
@@ -77,6 +77,11 @@ pub(super) fn render(record: Record<'_>, given: &Given<'_>) -> String {
             put(key, text);
             placed.push(*field);
         }
+    }
+    // The key is for what somebody is called; the field it is from has its own key as well.
+    let name = people::actors_name(record, kind::of(record)).filter(|_| record.text(Field::ActorName).is_none());
+    if let Some(name) = name {
+        put("suser", name);
     }
     for (key, label, field) in LABELLED {
         if let Some(text) = record.text(*field) {

@@ -46,7 +46,10 @@ pub(super) fn render(record: Record<'_>, _: &Given<'_>) -> Value {
     row.column("person_id", &[person]);
     // Where the person's own column holds the target, there is no other one for it.
     let target = if person == Field::TargetId { Field::SubjectId } else { Field::TargetId };
-    row.column("target_person_id", &[target]);
+    // The column is of persons only.
+    let place = if target == Field::TargetId { Place::Target } else { Place::Second };
+    let target = people::may_be_person(record, place).then_some(target);
+    row.column("target_person_id", target.as_slice());
     row.column("invoked_by_id", &[columns.invoked_by]);
     row.column("person_input_identifier", &[Field::Identifier, Field::Email, Field::Username]);
     for (column, field) in COLUMNS {

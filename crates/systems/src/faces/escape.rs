@@ -1,5 +1,6 @@
 //! What both text faces share: characters that could end a line, or look as if they did.
 
+use super::{kind, people};
 use std::fmt::Write;
 
 /// Whether a character must not stand in a line as it is: every control character, and the two separators of Unicode that
@@ -22,7 +23,7 @@ pub(super) fn token(text: &str, most: usize) -> String {
 /// A sentence for people: what was said, or what happened, who did it, and to what.
 pub(super) fn sentence(record: super::Record<'_>) -> String {
     use event::Field::{
-        ActorEmail, ActorId, ActorName, Comments, Email, Identifier, Message, Outcome, TargetId, TargetName, Username,
+        ActorId, ActorIdentityId, Comments, ImpersonatorId, ImpersonatorName, Message, Outcome, TargetId, TargetName,
     };
     if let Some(said) = record.first(&[Message, Comments]) {
         return said.to_owned();
@@ -31,8 +32,16 @@ pub(super) fn sentence(record: super::Record<'_>) -> String {
     if let Some(outcome) = record.text(Outcome).filter(|outcome| *outcome != "unknown") {
         let _ = write!(out, " ({outcome})");
     }
-    if let Some(who) = record.first(&[ActorName, ActorEmail, Username, Email, Identifier, ActorId]) {
-        let _ = write!(out, " by {who}");
+    let who = people::actors_name(record, kind::of(record)).or_else(|| record.first(&[ActorId, ActorIdentityId]));
+    // Who really did it comes before whom they did it as.
+    match (record.first(&[ImpersonatorName, ImpersonatorId]), who) {
+        (Some(who), Some(whom)) => {
+            let _ = write!(out, " by {who} as {whom}");
+        }
+        (None, Some(who)) | (Some(who), None) => {
+            let _ = write!(out, " by {who}");
+        }
+        (None, None) => {}
     }
     if let Some(what) = record.first(&[TargetName, TargetId]) {
         let _ = write!(out, " on {what}");

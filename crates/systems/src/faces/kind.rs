@@ -186,6 +186,9 @@ fn part_of_an_entity(record: Record<'_>, source: &str, action: &str) -> Option<&
     let (entity, _, part) = (steps.next()?, steps.next()?, steps.next()?);
     Some(match (entity, part) {
         ("users", "federated-identity") => "user-update",
+        ("users", "execute-actions-email" | "send-verify-email") => "notification",
+        ("roles" | "roles-by-id", "composites") => "role-update",
+        ("clients", "roles") if path.ends_with("/composites") => "role-update",
         ("users", "reset-password") => "password-reset",
         ("users", "logout") => "session-end",
         ("users", "impersonation") => "impersonate",

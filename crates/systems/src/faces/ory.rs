@@ -25,6 +25,8 @@ pub(super) fn render(record: Record<'_>, given: &Given<'_>) -> Value {
         let field = match (attribute, field) {
             // Ory's event has one person, whom it is about; who acts has a field of the envelope.
             (_, Field::ActorId) | ("IdentityID", Field::TargetId) => people::one_person(record, kind),
+            // Whoever else is an application is no SCIM client.
+            ("SCIMClient", _) => None,
             ("SCIMGroupID", _) => Some(people::group(record).id()),
             ("SCIMGroupDisplayName", _) => people::group(record).name(),
             _ => Some(field),

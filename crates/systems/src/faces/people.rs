@@ -86,8 +86,9 @@ pub(super) fn what<'r>(record: Record<'r>, place: Place) -> Option<&'r str> {
     }
 }
 
-fn is_user(kind: &str) -> bool {
-    matches!(kind.to_lowercase().as_str(), "user" | "person" | "identity" | "subject" | "account" | "admin" | "member")
+pub(super) fn is_user(kind: &str) -> bool {
+    const WORDS: [&str; 8] = ["user", "person", "identity", "subject", "hashed subject", "account", "admin", "member"];
+    WORDS.contains(&kind.to_lowercase().as_str())
 }
 
 /// Whether somebody is named in a place who is said to be a user.
@@ -120,6 +121,27 @@ pub(super) fn one_person(record: Record<'_>, kind: &Kind) -> Option<Field> {
     is_one.then(|| place.id())
 }
 
+/// Whether the names and addresses that stand beside who acts are its own: of an event about somebody else they are that one's.
+pub(super) fn has_own_names(record: Record<'_>, kind: &Kind) -> bool {
+    let invited = record.is_of("contember") && crate::contember::people(record.action()).person == Field::TargetId;
+    !invited && user(record, kind).is_none_or(|user| user == Actor)
+}
+
+/// What somebody is called, the best first: what is said of the actor alone, and what may be another's.
+const OWN_NAMES: &[Field] = &[Field::ActorName, Field::ActorEmail];
+const NAMES: &[Field] = &[Field::Username, Field::Identifier, Field::Email];
+
+/// What who acts is called, if anything.
+pub(super) fn actors_name<'r>(record: Record<'r>, kind: &Kind) -> Option<&'r str> {
+    let others = || record.first(NAMES).filter(|_| has_own_names(record, kind));
+    record.first(OWN_NAMES).or_else(others)
+}
+
+/// Whether what stands in a place is a person, or not said to be anything else.
+pub(super) fn may_be_person(record: Record<'_>, place: Place) -> bool {
+    what(record, place).is_none_or(is_account)
+}
+
 /// Who signs in, for kinds that are a sign-in: one's own act, whoever wrote it down. Else who acts.
 pub(super) fn initiator(record: Record<'_>, kind: &Kind) -> Place {
     let signs_in = (kind.name == "sign-in").then(|| user(record, kind)).flatten();
@@ -141,7 +163,8 @@ fn session_owner(record: Record<'_>, kind: &Kind) -> Option<Place> {
     if of_session && !kind.is("sign-") {
         return None;
     }
-    let untyped = what(record, Target).is_none();
+    // What an audit trail names beside an action is as often a component as a person.
+    let untyped = what(record, Target).is_none() && record.text(Field::Log) != Some("audit");
     [Actor, Target].into_iter().find(|place| place.is_named(record) && (*place == Actor || untyped))
 }
 

@@ -498,6 +498,18 @@ fn another_systems_record_goes_in_again_and_comes_out_as_it_went_in() {
                 let others: &[Field] = match field {
                     Field::Identifier => &[Field::Email, Field::Username],
                     Field::SessionId => &[Field::SessionRefId],
+                    // An initiator of whom no more is known than what somebody typed.
+                    Field::ActorId if reader == "asgardeo" && nobody => &[
+                        Field::ActorIdentityId,
+                        Field::TargetId,
+                        Field::SubjectId,
+                        Field::SessionUserId,
+                        Field::ActorName,
+                        Field::ActorEmail,
+                        Field::Username,
+                        Field::Email,
+                        Field::Identifier,
+                    ],
                     // And whom it is about, whoever acts.
                     Field::ActorId | Field::TargetId if reader != "cloudevents" => &[
                         Field::ActorId,

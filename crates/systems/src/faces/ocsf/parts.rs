@@ -9,6 +9,10 @@ use event::Field;
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
 
+/// What a person is called, and the addresses: the actor's own first.
+const NAMES: &[Field] = &[Field::ActorName, Field::Username, Field::Identifier];
+const EMAILS: &[Field] = &[Field::ActorEmail, Field::Email];
+
 /// A record that is taken apart; what nothing takes is unmapped.
 pub(super) struct Parts<'r> {
     pub(super) record: Record<'r>,
@@ -77,12 +81,11 @@ impl<'r> Parts<'r> {
 
     fn acting_user(&mut self) -> Option<Value> {
         let kind = self.take(Field::ActorType);
-        self.user(
-            &[Field::ActorId, Field::ActorIdentityId],
-            &[Field::ActorName, Field::Username, Field::Identifier],
-            &[Field::ActorEmail, Field::Email],
-            kind,
-        )
+        let (names, emails) = match people::has_own_names(self.record, self.kind) {
+            true => (NAMES, EMAILS),
+            false => (&NAMES[..1], &EMAILS[..1]),
+        };
+        self.user(&[Field::ActorId, Field::ActorIdentityId], names, emails, kind)
     }
 
     fn nobody() -> Value {
@@ -101,7 +104,13 @@ impl<'r> Parts<'r> {
             return self.acting_user();
         }
         let kind = people::what(self.record, place);
-        let user = self.user(&[place.id()], place.name().as_slice(), &[], kind)?;
+        // What stands beside an actor who did it to somebody else is that one's.
+        let (mut names, mut emails) = (place.name().into_iter().collect::<Vec<_>>(), Vec::new());
+        if !people::has_own_names(self.record, self.kind) {
+            names.extend(&NAMES[1..]);
+            emails.extend(&EMAILS[1..]);
+        }
+        let user = self.user(&[place.id()], &names, &emails, kind)?;
         self.take_said(place);
         Some(user)
     }
@@ -127,7 +136,9 @@ impl<'r> Parts<'r> {
         if let Some(user) = user {
             put("user", user);
         }
-        if let Some(session) = self.session() {
+        // A session that somebody else ended is not the one it was ended from.
+        let ended = self.kind.name == "session-end" && people::user(self.record, self.kind) != Some(Place::Actor);
+        if let Some(session) = if ended { None } else { self.session() } {
             put("session", session);
         }
         if let Some(idp) = self.named(Field::ProviderId, Field::ProviderName) {

@@ -292,3 +292,38 @@ fn a_line_of_cef_names_a_product_always() {
     let line = super::shown("cef", &json!({ "action": "login" }));
     assert!(line.starts_with("CEF:0|Indelible|unknown|"), "{line}");
 }
+
+/// Whom an event is about and who did it are two, and neither is a component or a session.
+#[test]
+fn names_are_those_of_whom_they_are() {
+    let of = |face: &str, system: &str, body: &str| super::shown(face, &one(system, body).envelope);
+    let json = |text: String| serde_json::from_str::<Value>(&text).unwrap();
+    // Invited by somebody else.
+    let invite = r#"{"id":"e1","created_at":"2026-11-20T12:00:00Z","type":"person_invite","success":true,"invoked_by_id":"i","person_id":null,
+        "person_input_identifier":"new@example.com"}"#;
+    assert_eq!(json(of("ocsf", "contember", invite))["actor"]["user"]["name"], Value::Null);
+    assert!(of("syslog", "contember", invite).contains("by i"), "{}", of("syslog", "contember", invite));
+    // Disabled by nobody who is named.
+    let disabled = r#"{"iss":"i","jti":"q","iat":1795176000,"sub_id":{"format":"email","email":"bob@example.com"},
+        "events":{"https://schemas.openid.net/secevent/risc/event-type/account-disabled":{"initiating_entity":"admin"}}}"#;
+    let ocsf = json(of("ocsf", "set", disabled));
+    assert_eq!(ocsf["user"]["email_addr"], "bob@example.com", "{ocsf}");
+    assert!(ocsf["actor"]["user"]["email_addr"].is_null() && ocsf["actor"]["user"]["name"].is_null(), "{ocsf}");
+    assert!(!of("syslog", "set", disabled).contains("by bob"), "{}", of("syslog", "set", disabled));
+    // A component is nobody.
+    let component = "TID: [-1234] [2026-11-20 12:00:00,214] []  INFO {AUDIT_LOG} - Initiator : null | Action : Login | Target : ApplicationAuthenticationFramework | Data : {} | Result : Failed";
+    assert_eq!(json(of("contember", "wso2", component))["person_id"], Value::Null);
+    // A session that an administrator ended is not the administrator's, and no person.
+    let ended = r#"{"id":"a","time":1795176000000,"realmId":"r","operationType":"DELETE","resourceType":"USER_SESSION","resourcePath":"sessions/s77",
+        "authDetails":{"realmId":"r","clientId":"adm","userId":"boss"}}"#;
+    assert_eq!(json(of("ocsf", "keycloak", ended))["actor"]["session"], Value::Null);
+    assert_eq!(json(of("contember", "keycloak", ended))["target_person_id"], Value::Null);
+    // A client is no SCIM client, who failed to sign in no system, and has a name in CEF.
+    let update = r#"{"id":"b","time":1795176000000,"realmId":"r","operationType":"UPDATE","resourceType":"USER","resourcePath":"users/u1",
+        "authDetails":{"realmId":"r","clientId":"adm","userId":"boss"}}"#;
+    assert_eq!(json(of("ory-network", "keycloak", update))["eventAttributes"]["SCIMClient"], Value::Null);
+    let failed = r#"{"id":"c","time":1795176000000,"realmId":"r","type":"LOGIN_ERROR","error":"x","details":{"username":"ann"}}"#;
+    let v2 = json(of("asgardeo", "keycloak", failed));
+    assert_eq!((&v2["initiatorId"], &v2["initiatorType"]), (&json!("ann"), &json!("User")), "{v2}");
+    assert!(of("cef", "keycloak", failed).contains(" suser=ann "), "{}", of("cef", "keycloak", failed));
+}
