@@ -1,7 +1,6 @@
 //! Fetching: what a system has is here once, whatever happens on the way; and what is missing is told.
 
 use crate::peer::{Asked, Peer, Said};
-use crate::pull_parts::with_short_memory;
 use crate::server::{Server, at, eventually};
 use crate::sources::put;
 use base64::Engine as _;
@@ -519,22 +518,6 @@ fn what_cannot_be_had_is_a_gap_with_its_bounds_signed_into_the_ledger() {
     server.stop().verify().ok();
 }
 
-#[test]
-fn what_a_system_says_of_a_secret_is_not_said_again() {
-    let peer = Peer::start(|_| Said::ok(json!({ "errors": [{ "message": "no such thing for Bearer hush-hush" }] })));
-    let server = with_tenant();
-    let body = json!({ "system": "contember", "kind": "pull", "settings": { "url": peer.url, "interval_seconds": 1, "since": at(-3600) },
-        "secrets": { "token": "hush-hush" } });
-    put(&server, "acme", "audit", &body);
-    eventually("it is told", || source(&server, "audit")["last_error"].is_string());
-    let shown = source(&server, "audit");
-    assert!(shown["last_error"].as_str().unwrap().contains("no such thing"), "{shown}");
-    let jobs = server.admin.get("/v1/t/acme/jobs").ok();
-    for told in [shown, jobs] {
-        assert!(!told.to_string().contains("hush-hush"), "{told}");
-    }
-}
-
 /// Of a list that was not asked for before nothing was compared.
 #[test]
 fn a_list_that_is_asked_for_from_now_on_is_read_from_the_beginning() {
@@ -553,16 +536,6 @@ fn a_list_that_is_asked_for_from_now_on_is_read_from_the_beginning() {
 }
 
 #[test]
-fn what_a_source_does_not_keep_so_long_is_a_gap() {
-    let peer = okta(10, millis(-600), Duration::ZERO);
-    let (server, _) = with_short_memory(&peer);
-    let answer =
-        server.admin.get(&format!("/v1/t/acme/completeness?from={}&to={}", at(-10 * 86_400), at(-5 * 86_400))).ok();
-    assert_eq!(answer["complete"], "no", "{answer}");
-    assert!(answer["sources"][0]["gaps"][0]["why"].as_str().unwrap().contains("does not keep"), "{answer}");
-}
-
-#[test]
 fn another_address_is_another_system_and_is_read_from_the_beginning() {
     let first = Peer::start(|_| Said::ok(json!([okta_event(1, millis(-60))])));
     let second = Peer::start(|_| Said::ok(json!([okta_event(2, millis(-1800))])));
@@ -578,22 +551,6 @@ fn another_address_is_another_system_and_is_read_from_the_beginning() {
     assert_eq!(answer["complete"], "unknown", "{answer}");
     run(&server, "okta/fetch", "");
     assert_eq!(stored(&server, "okta"), (2, 2));
-}
-
-#[test]
-fn a_job_of_a_source_that_is_gone_ends() {
-    let peer = okta(4000, millis(-3500), Duration::from_millis(30));
-    let server = with_tenant();
-    put(&server, "acme", "okta", &okta_source(&peer, "hush-hush"));
-    eventually("a part is here", || stored(&server, "okta").0 >= 100);
-    let waits = server.admin.post("/v1/t/acme/sources/okta/fetch", "").json();
-    assert_eq!(server.admin.delete("/v1/t/acme/sources/okta").status, 204);
-    let job = ended(&server, waits["id"].as_str().unwrap());
-    assert_eq!(job["status"], "failed", "{job}");
-    assert!(job["message"].as_str().unwrap().contains("no such source"), "{job}");
-    let all = server.admin.get("/v1/t/acme/jobs").ok();
-    let before = all["items"].as_array().unwrap().iter().find(|j| j["id"] != waits["id"]).unwrap().clone();
-    assert_eq!(ended(&server, before["id"].as_str().unwrap())["status"], "cancelled");
 }
 
 #[test]

@@ -208,7 +208,7 @@ fn a_gap_is_filled_by_a_push_of_the_record_and_by_the_source_itself() {
 }
 
 /// A server that has what Okta has of the thirty days it was asked for, of which that keeps two; the source as it was put, too.
-pub fn with_short_memory(peer: &Peer) -> (Server, Value) {
+fn with_short_memory(peer: &Peer) -> (Server, Value) {
     let server = with_tenant();
     let mut body = okta_source(peer, "hush-hush");
     body["settings"]["since"] = at(-30 * 86_400).into();
@@ -269,4 +269,46 @@ fn answers_that_are_all_too_large_are_a_failure_and_not_a_gap_for_each_milliseco
     assert!(shown["last_error"].as_str().unwrap().contains("every answer is larger"), "{shown}");
     let told = server.admin.page("acme", "audit-logs", &[("q", "action:indelible.gap")]);
     assert!(told["items"].as_array().unwrap().len() <= 6, "{told}");
+}
+
+#[test]
+fn what_a_system_says_of_a_secret_is_not_said_again() {
+    let peer = Peer::start(|_| Said::ok(json!({ "errors": [{ "message": "no such thing for Bearer hush-hush" }] })));
+    let server = with_tenant();
+    let body = json!({ "system": "contember", "kind": "pull", "settings": { "url": peer.url, "interval_seconds": 1, "since": at(-3600) },
+        "secrets": { "token": "hush-hush" } });
+    put(&server, "acme", "audit", &body);
+    eventually("it is told", || source(&server, "audit")["last_error"].is_string());
+    let shown = source(&server, "audit");
+    assert!(shown["last_error"].as_str().unwrap().contains("no such thing"), "{shown}");
+    let jobs = server.admin.get("/v1/t/acme/jobs").ok();
+    for told in [shown, jobs] {
+        assert!(!told.to_string().contains("hush-hush"), "{told}");
+    }
+}
+
+#[test]
+fn what_a_source_does_not_keep_so_long_is_a_gap() {
+    let peer = okta(10, millis(-600), Duration::ZERO);
+    let (server, _) = with_short_memory(&peer);
+    let answer =
+        server.admin.get(&format!("/v1/t/acme/completeness?from={}&to={}", at(-10 * 86_400), at(-5 * 86_400))).ok();
+    assert_eq!(answer["complete"], "no", "{answer}");
+    assert!(answer["sources"][0]["gaps"][0]["why"].as_str().unwrap().contains("does not keep"), "{answer}");
+}
+
+#[test]
+fn a_job_of_a_source_that_is_gone_ends() {
+    let peer = okta(4000, millis(-3500), Duration::from_millis(30));
+    let server = with_tenant();
+    put(&server, "acme", "okta", &okta_source(&peer, "hush-hush"));
+    eventually("a part is here", || stored(&server, "okta").0 >= 100);
+    let waits = server.admin.post("/v1/t/acme/sources/okta/fetch", "").json();
+    assert_eq!(server.admin.delete("/v1/t/acme/sources/okta").status, 204);
+    let job = ended(&server, waits["id"].as_str().unwrap());
+    assert_eq!(job["status"], "failed", "{job}");
+    assert!(job["message"].as_str().unwrap().contains("no such source"), "{job}");
+    let all = server.admin.get("/v1/t/acme/jobs").ok();
+    let before = all["items"].as_array().unwrap().iter().find(|j| j["id"] != waits["id"]).unwrap().clone();
+    assert_eq!(ended(&server, before["id"].as_str().unwrap())["status"], "cancelled");
 }

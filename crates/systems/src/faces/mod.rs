@@ -24,7 +24,13 @@ mod tests;
 pub use ocsf::Schema;
 pub use record::Record;
 
+use crate::convert::convert;
+use crate::envelope::text_at;
+use crate::memory::Memory;
+use crate::native::Native;
 use crate::{SYSTEMS, System};
+use event::Field;
+use jiff::tz::TimeZone;
 use record::set;
 use serde_json::{Value, json};
 
@@ -111,7 +117,7 @@ impl Face {
     /// Whether a reader of this face can take what came from its own system. What was not understood may be no event at all, and no
     /// object even: it is shown as a record of any other system is, with its text inside.
     fn may_show(&self, native: &Value, record: Record<'_>) -> bool {
-        let unparsed = record.text(event::Field::Action) == Some("unparsed");
+        let unparsed = record.text(Field::Action) == Some("unparsed");
         !unparsed || self.only().is_some() || (native.is_object() && !matches!(self, Face::CloudEvents))
     }
 
@@ -148,10 +154,41 @@ fn owns() -> impl Iterator<Item = &'static dyn System> {
 
 /// What a system sent. One that was not understood was kept as it came.
 fn original(system: &dyn System, record: Record<'_>) -> Option<Value> {
-    if record.text(event::Field::Action) == Some("unparsed") {
+    if record.text(Field::Action) == Some("unparsed") {
         return record.attribute("native").cloned();
     }
-    system.to_native(record.envelope())
+    system.to_native(record.envelope()).filter(|native| says_the_same(system, native, record))
+}
+
+/// What has a place in every system's records that have it at all.
+const TOLD: &[Field] = &[
+    Field::Action,
+    Field::Outcome,
+    Field::ActorId,
+    Field::ActorName,
+    Field::TargetId,
+    Field::TargetName,
+    Field::Message,
+    Field::Ip,
+    Field::SessionId,
+    Field::RequestId,
+];
+
+/// Whether a system's own record says what ours does. It does not where somebody gave the system's name to an envelope of theirs, which
+/// has no more of its shape than the name.
+fn says_the_same(system: &dyn System, native: &Value, record: Record<'_>) -> bool {
+    let ours = Native::new(record.envelope());
+    let told = |envelope: &Value| {
+        let said = TOLD.iter().filter(|field| !ours.concluded(field.spec().path));
+        said.map(|field| text_at(envelope, field.spec().path).unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    let mut read = Vec::new();
+    let body = native.to_string();
+    let converted = convert(system, body.as_bytes(), "", &Memory::default(), &TimeZone::UTC, &mut |one| {
+        let envelope = one.envelope.ok().filter(|_| one.unparsed.is_none());
+        read.push(envelope.and_then(|text| serde_json::from_str::<Value>(text).ok()));
+    });
+    converted.is_ok() && matches!(read.as_slice(), [Some(envelope)] if told(envelope) == told(record.envelope()))
 }
 
 /// What is said around the records of an answer.

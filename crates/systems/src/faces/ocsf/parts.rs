@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use std::net::IpAddr;
 
 /// What a person is called, and the addresses: the actor's own first.
-const NAMES: &[Field] = &[Field::ActorName, Field::Username, Field::Identifier];
-const EMAILS: &[Field] = &[Field::ActorEmail, Field::Email];
+const NAMES: [Field; 3] = [Field::ActorName, Field::Username, Field::Identifier];
+const EMAILS: [Field; 2] = [Field::ActorEmail, Field::Email];
 
 /// A record that is taken apart; what nothing takes is unmapped.
 pub(super) struct Parts<'r> {
@@ -81,11 +81,10 @@ impl<'r> Parts<'r> {
 
     fn acting_user(&mut self) -> Option<Value> {
         let kind = self.take(Field::ActorType);
-        let (names, emails) = match people::has_own_names(self.record, self.kind) {
-            true => (NAMES, EMAILS),
-            false => (&NAMES[..1], &EMAILS[..1]),
-        };
-        self.user(&[Field::ActorId, Field::ActorIdentityId], names, emails, kind)
+        let most = if people::has_own_names(self.record, self.kind) { NAMES.len() } else { 1 };
+        let names: Vec<Field> = NAMES.into_iter().take(most).collect();
+        let emails: Vec<Field> = EMAILS.into_iter().take(most).collect();
+        self.user(&[Field::ActorId, Field::ActorIdentityId], &names, &emails, kind)
     }
 
     fn nobody() -> Value {
@@ -107,8 +106,8 @@ impl<'r> Parts<'r> {
         // What stands beside an actor who did it to somebody else is that one's.
         let (mut names, mut emails) = (place.name().into_iter().collect::<Vec<_>>(), Vec::new());
         if !people::has_own_names(self.record, self.kind) {
-            names.extend(&NAMES[1..]);
-            emails.extend(&EMAILS[1..]);
+            names.extend(NAMES.into_iter().skip(1));
+            emails.extend(EMAILS.into_iter().skip(1));
         }
         let user = self.user(&[place.id()], &names, &emails, kind)?;
         self.take_said(place);

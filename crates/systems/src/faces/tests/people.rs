@@ -327,3 +327,17 @@ fn names_are_those_of_whom_they_are() {
     assert_eq!((&v2["initiatorId"], &v2["initiatorType"]), (&json!("ann"), &json!("User")), "{v2}");
     assert!(of("cef", "keycloak", failed).contains(" suser=ann "), "{}", of("cef", "keycloak", failed));
 }
+
+/// Somebody's own envelope that has a system's name as its source is not of that system's shape.
+#[test]
+fn an_envelope_with_a_systems_name_loses_nothing_in_that_systems_face() {
+    let mut envelope = json!({"id": "e1", "time": "2026-11-20T12:00:00.000000Z", "log": "audit", "action": "login", "outcome": "failure",
+        "actor": {"id": "a1", "name": "Ann"}, "target": {"id": "t1"}, "message": "what was said"});
+    for system in ["cloudevents", "asgardeo", "contember", "ory-network"] {
+        envelope["source"] = json!(system);
+        let shown = super::shown(system, &envelope);
+        assert!(shown.contains("what was said") && shown.contains("a1") && shown.contains("t1"), "{system}: {shown}");
+    }
+    envelope["source"] = json!("cloudevents");
+    assert_eq!(shown("cloudevents", &envelope)["specversion"], "1.0");
+}
