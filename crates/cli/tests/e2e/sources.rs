@@ -78,5 +78,7 @@ fn a_bad_source_is_refused_with_what_to_do() {
     }
     let refused = put(&server, "acme", "Not-a-name", &json!({ "system": "keycloak", "kind": "push" }));
     assert_eq!(refused.status, 400, "{refused}");
+    let refused = put(&server, "acme", "auto", &json!({ "system": "keycloak", "kind": "push" }));
+    assert!(refused.status == 400 && refused.text().contains("another name"), "{refused}");
     assert_eq!(server.admin.get("/v1/t/acme/sources").json()["items"], json!([]));
 }

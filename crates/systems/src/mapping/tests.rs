@@ -267,3 +267,14 @@ proptest! {
         let _ = mapping(FILE).apply(&file, &TimeZone::UTC);
     }
 }
+
+#[test]
+fn a_field_has_so_many_places_and_no_more() {
+    let file = |most: usize| {
+        let places: Vec<String> = (0..most).map(|n| format!("'/p{n}'")).collect();
+        format!("name = 'x'\n[fields]\naction = [{}]", places.join(","))
+    };
+    assert!(Mapping::parse(&file(32)).is_ok());
+    let error = Mapping::parse(&file(33)).unwrap_err().to_string();
+    assert!(error.contains("33") && error.contains("32 at most"), "{error}");
+}
