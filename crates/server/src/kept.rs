@@ -15,6 +15,9 @@ use ledger::Outcome;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// Rows that are read at once: each may have a mebibyte.
+const RUN: usize = 64;
+
 /// Takes records of the body `posted` that were refused as others of the same id, and are the same, for what they are.
 ///
 /// # Errors
@@ -50,10 +53,15 @@ fn same(
     posted: &Posted,
     others: &[(usize, u64)],
 ) -> Result<Vec<(usize, String, Outcome)>, Problem> {
+    let mut others = others.to_vec();
+    others.sort_unstable_by_key(|(_, index)| *index);
     let mut kept = HashMap::new();
-    for (line, index) in others {
-        let row = app.store().rows(tenant, *index..*index + 1)?.into_iter().next();
-        kept.extend(row.filter(|row| was_kept(&row.row)).map(|row| (*line, (*index, row))));
+    // What was read again together stands together.
+    for run in others.chunk_by(|a, b| a.1 + 1 == b.1).flat_map(|run| run.chunks(RUN)) {
+        let [(_, first), ..] = run else { continue };
+        let rows = app.store().rows(tenant, *first..*first + run.len() as u64)?;
+        let rows = run.iter().zip(rows).filter(|(_, row)| was_kept(&row.row));
+        kept.extend(rows.map(|((line, index), row)| (*line, (*index, row))));
     }
     if kept.is_empty() {
         return Ok(Vec::new());
