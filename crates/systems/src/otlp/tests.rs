@@ -49,6 +49,17 @@ fn a_record_with_its_resource_and_scope() {
     assert_eq!(stored.value("attributes.resource")["attributes"]["service.name"], "shop");
 }
 
+/// So that whoever may not read claims does not find them in the attributes.
+#[test]
+fn claims_fill_their_field() {
+    let mut sent = record();
+    let claims = json!({"key": "session.claims", "value": {"kvlistValue": {"values": [text("role", "editor")]}}});
+    sent["attributes"].as_array_mut().unwrap().push(claims);
+    let stored = one(NAME, &request(&json!([sent])).to_string());
+    assert_eq!(stored.value("session.claims"), &json!({"role": "editor"}));
+    assert!(!stored.value("attributes").to_string().contains("editor"), "{}", stored.envelope);
+}
+
 #[test]
 fn the_session_of_the_convention_is_the_one_something_happened_in() {
     let mut sent = record();
