@@ -138,8 +138,9 @@ fn overlapping(conn: &Connection, tenant: u32, name: &str, from: i64, to: i64) -
     Ok(all)
 }
 
-/// Spans that touch are one row where they were looked at within a minute of each other, as one comparison does window by window, or within an eighth of the time that has
-/// passed since: so a year of hourly looks is some hundred rows, and the older a look is the less it matters when it was.
+/// Spans that touch are one row where they were looked at within a minute of each other, as one comparison does window by window, or
+/// within an eighth of the time that has passed since: so a year of hourly looks is some hundred rows, and the older a look is the less
+/// it matters when it was.
 const ALIKE: i64 = 60_000_000;
 const FADES: i64 = 8;
 /// Rows before a new one that are looked at for such.

@@ -161,11 +161,11 @@ fn with(row: &[u8], attributes: Option<&str>, derived: &Derived<'_>) -> Option<V
 /// Whether a row was not understood when it came first.
 pub(crate) fn was_kept(row: &[u8]) -> bool {
     let attributes = fields(row).map_while(Result::ok).find(|s| s.field == Field::Attributes);
-    let marks = attributes.and_then(|s| object::at(s.text()?, &[MARKS, KEPT]));
-    marks.is_some()
+    attributes.and_then(|s| object::at(s.text()?, &[MARKS, KEPT])).is_some()
 }
 
-/// A row's fields without what was derived, what is known of a signature, and what it was kept as: what its sender sent. `time` leaves the time out as well.
+/// A row's fields without what was derived, what is known of a signature, and what it was kept as: what its sender sent. `time` leaves
+/// the time out as well.
 pub(crate) fn as_sent(row: &[u8], time: bool) -> Vec<(Field, Vec<u8>)> {
     let stored = fields(row).map_while(Result::ok);
     let attributes = stored.clone().find(|s| s.field == Field::Attributes).and_then(|s| s.text());

@@ -192,21 +192,20 @@ fn admin<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Re
     // Failures to sign in are those of a user.
     let of_user = resource == "USER_LOGIN_FAILURE";
     out.set(Field::TargetType, if of_user { "USER".into() } else { resource.clone() });
-    let (target, subject) = match role {
-        Some((client, role)) => {
+    let (target, subject) = match (role, nested) {
+        (Some((client, role)), _) => {
             out.set(Field::SubjectType, "CLIENT");
             (Some(role), Some(client))
         }
-        None if nested.is_some() => {
-            let (kind, outer, inner) = nested.unwrap_or_default();
+        (None, Some((kind, outer, inner))) => {
             out.set(Field::SubjectType, kind);
             (inner, Some(outer))
         }
-        None if by_id && resource == "CLIENT_ROLE" && client.is_some() => {
+        (None, None) if by_id && resource == "CLIENT_ROLE" && client.is_some() => {
             out.set(Field::SubjectType, "CLIENT");
             (target, client)
         }
-        None => (target, subject),
+        (None, None) => (target, subject),
     };
     for (field, id) in [(Field::TargetId, target), (Field::SubjectId, subject)] {
         if let Some(id) = id.filter(|id| !id.is_empty()) {
