@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 pub const CSV: &str = include_str!("../catalog.csv");
 
 /// One event of one system.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
     /// The system's name, as in [`crate::System::name`].
     pub system: String,
@@ -187,7 +187,7 @@ pub fn of(system: &str) -> &'static Names {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     #[test]
     fn every_row_is_whole_and_in_order() {
@@ -209,7 +209,7 @@ mod tests {
         }
         let keys: Vec<(&str, &str)> = entries().iter().map(|e| (e.system.as_str(), e.name.as_str())).collect();
         assert!(keys.is_sorted_by(|a, b| a < b), "sorted, and each once");
-        let meanings: std::collections::BTreeSet<(&str, &str)> =
+        let meanings: BTreeSet<(&str, &str)> =
             entries().iter().map(|e| (e.system.as_str(), e.meaning.as_str())).collect();
         assert_eq!(meanings.len(), entries().len(), "no two events of a system read the same");
     }
@@ -257,12 +257,18 @@ mod tests {
         // Known only where the request's sign-in came before.
         ("ory-nestjs", "iam.network.project.purge", &["actor.id"]),
         ("asgardeo", "TerminateSession", &["actor.id", "target.id"]),
-        // WSO2's older lines have no types.
-        ("asgardeo", "add-user", &["actor.type", "target.type"]),
-        ("asgardeo", "delete-user", &["actor.type", "target.type"]),
+        // WSO2's older lines have neither types nor a request.
+        ("asgardeo", "add-user", &["actor.type", "target.type", "request_id"]),
+        ("asgardeo", "delete-user", &["actor.type", "target.type", "request_id"]),
+        // The server's log has no representation.
+        ("keycloak", "CREATE GROUP_MEMBERSHIP", &["new", "subject.name"]),
+        // Known only where an earlier record said what it was.
+        ("keycloak", "UPDATE USER", &["old", "diff"]),
         ("guide", "login", &["username"]),
         ("guide", "create User", &["comments"]),
-        ("set", "https://schemas.openid.net/secevent/risc/event-type/account-disabled", &["target.type"]),
+        ("set", "https://schemas.openid.net/secevent/risc/event-type/account-disabled", &["target.type", "request_id"]),
+        // Actions tell less than the search.
+        ("zitadel", "user.human.added", &["actor.name", "client_actor.name", "message"]),
         ("contember", "project_membership_update", &["actor.id", "ip", "user_agent"]),
     ];
 
@@ -296,5 +302,46 @@ mod tests {
             }
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    /// What every record has, and what is of a delivery, or of whoever acts for another, and not of the event.
+    const EVERYWHERE: [&str; 13] = [
+        "id",
+        "time",
+        "action",
+        "log",
+        "level",
+        "outcome",
+        "source",
+        "attributes",
+        "redactions",
+        "forwarder_ip",
+        "forwarder_user_agent",
+        "impersonator.id",
+        "impersonator.name",
+    ];
+
+    #[test]
+    fn what_a_sample_fills_is_said() {
+        let mut filled: BTreeMap<&Entry, BTreeSet<&str>> = BTreeMap::new();
+        for (system, _, bytes) in crate::testing::samples() {
+            for stored in crate::testing::take_with(&crate::Memory::default(), &system, &bytes) {
+                let Some(entry) = find(&system, stored.at("action")).filter(|e| e.log == stored.at("log")) else {
+                    continue;
+                };
+                let has = event::FIELDS.iter().map(|spec| spec.path).filter(|path| !stored.value(path).is_null());
+                let has: BTreeSet<&str> = has.filter(|path| !EVERYWHERE.contains(path)).collect();
+                // Of several records of a name, what all of them have.
+                filled.entry(entry).and_modify(|all| all.retain(|path| has.contains(path))).or_insert(has);
+            }
+        }
+        let unsaid: Vec<String> = filled
+            .iter()
+            .map(|(entry, paths)| (entry, paths.iter().filter(|path| entry.fills.iter().all(|said| said != *path))))
+            .map(|(entry, paths)| (entry, paths.collect::<Vec<_>>()))
+            .filter(|(_, paths)| !paths.is_empty())
+            .map(|(entry, paths)| format!("{} {}: {paths:?}", entry.system, entry.name))
+            .collect();
+        assert!(unsaid.is_empty(), "{}", unsaid.join("\n"));
     }
 }

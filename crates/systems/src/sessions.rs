@@ -214,6 +214,24 @@ mod tests {
     }
 
     #[test]
+    fn the_catalogue_says_what_they_fill() {
+        for (systems, events) in super::EVENTS {
+            for (name, does) in *events {
+                let fills: &[&str] = match does {
+                    super::Grants | super::Withdraws => &["grant.id", "grant.status", "grant.user_id"],
+                    super::Lives | super::EndsAll(_) => &["session.status", "session.user_id"],
+                    super::GoesOn | super::Ends | super::Expires => &["session.status"],
+                };
+                for entry in systems.iter().filter_map(|system| catalog::of(system).get_loose(name)) {
+                    let unsaid = |field: &&&str| !entry.fills.iter().any(|said| said == **field);
+                    let unsaid: Vec<_> = fills.iter().filter(unsaid).collect();
+                    assert!(unsaid.is_empty(), "{} {name}: {unsaid:?}", entry.system);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn keycloak() {
         let user = |kind: &str, more: serde_json::Value| {
             let mut event =
