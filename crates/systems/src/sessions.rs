@@ -60,6 +60,8 @@ const EVENTS: &[Row] = &[
         &["keycloak"],
         &[
             ("LOGIN", Lives),
+            // An administrator's session as somebody else, without a sign-in of that person.
+            ("IMPERSONATE", Lives),
             ("LOGOUT", Ends),
             ("DELETE_ACCOUNT", EndsAll(Field::ActorId)),
             ("USER_SESSION_DELETED", Ends),
@@ -243,6 +245,11 @@ mod tests {
             ("session.status", "active"),
             ("session.user_id", "u1"),
             ("session.protocol", "openid-connect"),
+            ("session_id", "s1"),
+        ]);
+        user("IMPERSONATE", json!({"details": {"impersonator": "admin"}})).expect(&[
+            ("session.status", "active"),
+            ("session.user_id", "u1"),
             ("session_id", "s1"),
         ]);
         user("LOGIN_ERROR", json!({"error": "x"})).expect(&[("session.status", "")]);

@@ -243,6 +243,18 @@ fn fetched_it_is_not_filled_by_being_asked_says_what_it_does_not_save_and_confir
     let change = |old: &str, new: &str| json!({ "__old": old, "__new": new });
     assert_eq!(diffs, [&change("Anne", "Annie"), &change("Anna", "Anne"), &change("Ann", "Anna")], "{updates}");
 
+    // An administrator's session as ann began without a sign-in of hers, and is hers all the same.
+    let acted = keycloak.admin().post(&format!("{path}/impersonation"), "");
+    assert_eq!(acted.status, 200, "{acted}");
+    let mut hers = Value::Null;
+    eventually("the session of whoever acts as ann is here", || {
+        hers = server.admin.page("acme", "sessions", &[("q", &format!("NOT session_id:{session}"))]);
+        hers["items"].as_array().unwrap().len() == 1
+    });
+    let said = ["status", "user_id"].map(|name| hers["items"][0][name].as_str().unwrap().to_owned());
+    let ann = path.rsplit('/').next().unwrap().to_owned();
+    assert_eq!(said, ["active".to_owned(), ann], "{hers}");
+
     // Some looks later it was signed in once.
     std::thread::sleep(Duration::from_secs(5));
     let logins = keycloak.admin().get("/admin/realms/shop/events?type=CLIENT_LOGIN").ok();
