@@ -5,7 +5,7 @@
 //! will be. Not here: installing a mapping (`PUT /v1/t/{tenant}/sources/{name}`).
 
 use crate::client::output::Console;
-use crate::client::{Exit, Failure, Outcome};
+use crate::client::{Exit, Failure, Outcome, ingest};
 use crate::serve;
 use event::parse::Parser;
 use event::redact::Rules;
@@ -31,7 +31,7 @@ enum Command {
         /// The mapping file, TOML or JSON
         #[arg(value_name = "FILE")]
         file: PathBuf,
-        /// Records as the system sends them: an object, an array, or one per line; - reads stdin
+        /// Records as the system sends them: an object, an array, or one per line, plain, gzip or zstd; - reads stdin
         #[arg(value_name = "SAMPLE")]
         sample: PathBuf,
         /// Write one JSON object per record
@@ -99,13 +99,8 @@ fn mapping(file: &Path) -> Result<Mapping, Failure> {
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     use std::io::Read as _;
     let mut out = Vec::new();
-    let read = |out: &mut Vec<u8>| -> std::io::Result<()> {
-        if path.as_os_str() == "-" {
-            return std::io::stdin().lock().take(MAX_SAMPLE + 1).read_to_end(out).map(drop);
-        }
-        std::fs::File::open(path)?.take(MAX_SAMPLE + 1).read_to_end(out).map(drop)
-    };
-    read(&mut out).map_err(|e| Failure::file("read", path, &e))?;
+    let mut reader = ingest::reader(path)?.take(MAX_SAMPLE + 1);
+    reader.read_to_end(&mut out).map_err(|e| Failure::file("read", path, &e))?;
     if out.len() as u64 > MAX_SAMPLE {
         return Err(Failure::other(format!(
             "{} is longer than {MAX_SAMPLE} bytes; a sample is a part of it",

@@ -95,7 +95,14 @@ fn group(table: &Map<String, Value>, prefix: &str, rules: &mut Vec<Rule>) -> Res
             (None, Value::Object(inside)) if FIELDS.iter().any(|s| s.path.starts_with(&format!("{path}."))) => {
                 group(inside, &path, rules)?;
             }
-            (None, _) => return fail(&place, format!("is no field of the envelope{}", suggestion(&path))),
+            (None, value) => {
+                // `actr.id` is a table in a table.
+                let inside = value.as_object().and_then(|table| table.keys().next());
+                let whole = inside.map(|key| format!("{path}.{key}"));
+                let hint = whole.map(|path| suggestion(&path)).filter(|hint| !hint.is_empty());
+                let hint = hint.unwrap_or_else(|| suggestion(&path));
+                return fail(&place, format!("is no field of the envelope{hint}"));
+            }
         }
     }
     Ok(())

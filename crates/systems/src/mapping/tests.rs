@@ -194,6 +194,7 @@ fn mistakes_are_named_with_what_to_write() {
             "`fields.action`: is missing; an audit or event record says what happened",
         ),
         (&with("actor.idd = '/x'"), "`fields.actor.idd`: is no field of the envelope; did you mean `actor.id`?"),
+        (&with("actr.id = '/x'"), "`fields.actr`: is no field of the envelope; did you mean `actor.id`?"),
         (&with("wholly_else = '/x'"), "`fields.wholly_else`: is no field of the envelope"),
         (&with("source = '/x'"), "`fields.source`: is the mapping's `name`; leave it out"),
         (&with("attributes = '/x'"), "`fields.attributes`: is filled by us, with all that no rule takes; leave it out"),

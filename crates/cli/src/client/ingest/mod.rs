@@ -16,7 +16,7 @@ mod state;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::{BufRead, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -34,6 +34,14 @@ use super::http::{Client, tenant_path};
 use super::interrupt::Stop;
 use super::output::Console;
 use super::{Connect, Exit, Failure, Outcome, bars_wanted, note};
+
+/// What a file holds, decompressed and as UTF-8, or what comes over stdin for `-`: for those who read it whole.
+///
+/// # Errors
+/// It cannot be opened.
+pub fn reader(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
+    open::open(path).map(|input| input.reader)
+}
 
 /// Records in a batch, and its bytes.
 const BATCH_RECORDS: usize = 1000;
