@@ -325,9 +325,9 @@ fn a_token_is_kept_from_look_to_look_and_asked_for_anew_when_it_is_refused() {
     assert_eq!(put(&server, "acme", "kc", &keycloak_source(&peer, json!({ "overlap_seconds": 60 }))).status, 200);
     looks(2);
     assert_eq!(realm.lock().unwrap().tokens, 9);
-    // A look that brings nothing is no job: one for the event, and one comparison.
+    // A look that brings nothing is no job: one for the event, and a comparison at the start and after the change.
     let jobs = server.admin.get("/v1/t/acme/jobs").ok();
-    assert_eq!(jobs["items"].as_array().unwrap().len(), 2, "{jobs}");
+    assert_eq!(jobs["items"].as_array().unwrap().len(), 3, "{jobs}");
     assert!(!server.home.logs().contains("token-"), "it is told nowhere");
 }
 

@@ -181,7 +181,8 @@ fn forget(app: &App, sources: &[Source]) {
 /// How far behind each system's slowest source is.
 fn lag(app: &App, sources: &[Source]) {
     let now = app.store().now();
-    let mut worst: BTreeMap<&'static str, f64> = BTreeMap::new();
+    // A system of which no source is left, or only paused ones, is behind nothing.
+    let mut worst: BTreeMap<&'static str, f64> = app.pulls.lagged.lock().iter().map(|system| (*system, 0.0)).collect();
     for source in sources {
         if let Some((pull, until, plan)) = until(source)
             && !plan.paused
@@ -190,6 +191,7 @@ fn lag(app: &App, sources: &[Source]) {
             worst.entry(pull.system()).and_modify(|w| *w = w.max(behind)).or_insert(behind);
         }
     }
+    app.pulls.lagged.lock().extend(worst.keys());
     for (system, behind) in worst {
         metrics::gauge!("indelible_source_lag_seconds", "system" => system).set(behind);
     }

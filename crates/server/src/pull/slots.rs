@@ -4,7 +4,7 @@ use super::AT_ONCE;
 use catalog::{Job, SecretText, Source};
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Notify, Semaphore};
@@ -13,6 +13,8 @@ use tokio::sync::{Notify, Semaphore};
 pub struct Pulls {
     pub(super) slots: Mutex<HashMap<(u32, String), Slot>>,
     pub(super) list: Mutex<(i64, Vec<Source>)>,
+    /// The systems of which it was said how far behind they are.
+    pub(super) lagged: Mutex<BTreeSet<&'static str>>,
     pub(super) wake: Notify,
     pub(super) turns: Arc<Semaphore>,
     pub(super) stopping: AtomicBool,
@@ -23,6 +25,7 @@ impl Default for Pulls {
         Pulls {
             slots: Mutex::default(),
             list: Mutex::new((i64::MIN, Vec::new())),
+            lagged: Mutex::default(),
             wake: Notify::new(),
             turns: Arc::new(Semaphore::new(AT_ONCE)),
             stopping: AtomicBool::new(false),
@@ -82,10 +85,12 @@ impl Slot {
 }
 
 impl Pulls {
-    /// A source was made, changed or removed: the list is read anew, and the source looked at now, whatever it waited for.
+    /// A source was made, changed or removed: the list is read anew, and the source looked at and compared now, whatever it waited for.
     pub(crate) fn changed(&self, tenant: u32, name: &str) {
         if let Some(slot) = self.slots.lock().get_mut(&(tenant, name.to_owned())) {
             (slot.due, slot.token, slot.changed) = (0, None, slot.running);
+            // It may be another system now, which has what nobody compared.
+            slot.compared = 0;
         }
         self.list.lock().0 = i64::MIN;
         self.wake.notify_one();
@@ -166,10 +171,10 @@ mod tests {
         let pulls = Pulls::default();
         let key = (1, "kc".to_owned());
         for (running, failures, due) in [(true, 0, 0), (true, 3, 0), (false, 0, 77)] {
-            let slot = Slot { running, failures, due: 5, ..Slot::default() };
+            let slot = Slot { running, failures, due: 5, compared: 4, ..Slot::default() };
             pulls.slots.lock().insert(key.clone(), slot);
             pulls.changed(1, "kc");
-            assert_eq!(pulls.slots.lock()[&key].due, 0);
+            assert_eq!(pulls.slots.lock().get(&key).map(|slot| (slot.due, slot.compared)), Some((0, 0)));
             pulls.slots.lock().get_mut(&key).unwrap().ended(77);
             assert_eq!(pulls.slots.lock()[&key].due, due, "running {running}, failures {failures}");
         }
