@@ -381,17 +381,10 @@ pub async fn post(
 pub(crate) async fn take_fetched(
     app: &App,
     tenant: &Arc<Tenant>,
-    system: &'static dyn System,
+    reader: Reader,
     body: String,
 ) -> Result<Taken, Problem> {
-    take(
-        app,
-        tenant,
-        Reader::known(system, TimeZone::UTC),
-        Posted { fetched: true, ..Posted::inside(body) },
-        Empty::Refused,
-    )
-    .await
+    take(app, tenant, reader, Posted { fetched: true, ..Posted::inside(body) }, Empty::Refused).await
 }
 
 /// Who reads what is sent under this name: one of the tenant's sources, or a system.

@@ -340,6 +340,9 @@ mod tests {
             let alike = json!(["source", "/eventAttributes/OAuth2ConsentRequestID"]);
             assert_eq!(asked.value("attributes._indelible.ends"), &alike);
         }
+        // A request that is named and empty is none: others' grants may have none either.
+        let all = event("OAuth2ConsentRevoked", json!({"OAuth2Subject": "i1", "OAuth2ConsentRequestID": ""}));
+        assert_eq!(all.value("attributes._indelible.ends"), &json!(["grant.user_id"]));
         let asked = json!({"OAuth2Subject": "i1", "OAuth2ClientID": "c", "OAuth2ConsentRequestID": "r1"});
         event("OAuth2ConsentRevoked", asked)
             .expect(&[("grant.id", accepted.at("grant.id")), ("attributes._indelible.ends", "")]);

@@ -6,10 +6,8 @@ use crate::native::{Posted, Reader};
 use catalog::Tenant;
 use event::Field;
 use event::parse::Found;
-use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use systems::System;
 use systems::pull::Window;
 
 /// Of so many records a window has a gap each; of more the rest is one gap.
@@ -32,12 +30,11 @@ pub(super) struct Refused {
 pub(super) fn of(
     app: &App,
     tenant: &Tenant,
-    system: &'static dyn System,
+    reader: &Reader,
     body: String,
     refused: &[&(usize, &'static str, String, String)],
 ) -> Vec<Refused> {
     let mut seen: BTreeMap<usize, (Option<i64>, Option<String>)> = BTreeMap::new();
-    let reader = Reader::known(system, TimeZone::UTC);
     let read = reader.read(app, tenant, &Posted::inside(body), 0, |natives| {
         for (n, read) in natives.list.iter().enumerate() {
             if let Ok(place) = &read.envelope

@@ -13,12 +13,13 @@ use super::saved::Saved;
 use crate::app::App;
 use crate::gap;
 use crate::jobs::{self, Task};
-use crate::native;
+use crate::native::{self, Reader};
 use crate::problem::Problem;
 use axum::http::StatusCode;
 use catalog::{Source, SourceCounts, SourceNews, Tenant};
 use event::redact::{MARK, Rules};
 use event::time;
+use jiff::tz::TimeZone;
 use ledger::Outcome;
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -426,11 +427,13 @@ impl Walk {
             return Ok(took);
         }
         let system = systems::find(self.pull.system()).ok_or_else(|| End::Ours("the system is not known".into()))?;
+        let project = self.config.text("project").map(Arc::from);
+        let reader = Reader { project, ..Reader::known(system, TimeZone::UTC) };
         let body = std::mem::take(&mut page.body);
         let mut tries = 0;
         let taken = loop {
             tries += 1;
-            match native::take_fetched(&self.app, &self.tenant, system, body.clone()).await {
+            match native::take_fetched(&self.app, &self.tenant, reader.clone(), body.clone()).await {
                 Ok(taken) => break taken,
                 Err(p) if p.status() == StatusCode::SERVICE_UNAVAILABLE && tries < TRIES => self.wait(1, false).await?,
                 Err(p) => return Err(End::Ours(format!("its records could not be taken in: {}", p.detail()))),
@@ -442,7 +445,7 @@ impl Walk {
         let refused: Vec<_> = taken.refused.iter().filter(|r| r.1 != "id_conflict").collect();
         took.refused = refused.len() as u64;
         if self.tells_refused && !refused.is_empty() {
-            self.refused.extend(refused::of(&self.app, &self.tenant, system, body, &refused));
+            self.refused.extend(refused::of(&self.app, &self.tenant, &reader, body, &refused));
         }
         metrics::counter!("indelible_fetched_records_total", "system" => self.pull.system()).increment(took.theirs);
         Ok(took)

@@ -32,6 +32,9 @@ const COMMON: &[(&str, Field)] = &[
 const OLD_REASON: &str = "Reason";
 const OLD_REASON_MARK: &str = "reason";
 
+/// The id of what is not stored yet: nobody's.
+pub(crate) const NO_ID: &str = "00000000-0000-0000-0000-000000000000";
+
 /// What events about projects are about.
 const PROJECT: &str = "project";
 
@@ -133,6 +136,9 @@ pub(crate) fn fill<'a>(name: &str, place: &str, attributes: &mut Object<'a>, out
     let machine = said("OAuth2GrantType", attributes).is_some_and(|grant| grant == "client_credentials");
     let others = other_spellings(family, attributes);
     for (attribute, field) in family.table() {
+        if attributes.raw(attribute).is_some_and(|raw| raw.trim_matches('"') == NO_ID) {
+            continue;
+        }
         // A number fills the field as well, and stays: as text it is none any more.
         if others.iter().any(|(_, filled)| *filled == field) || !out.take(attributes, attribute, field) {
             out.copy(attributes, attribute, field);
@@ -185,10 +191,9 @@ pub(super) fn project(name: &str, place: &str, native: &mut Object<'_>, context:
     let project = match own {
         Some(own) => own,
         None => {
-            let attribute = native.inner(place).and_then(|attributes| said("ProjectID", attributes));
             let target =
                 || out.text(Field::TargetId).filter(|_| out.text(Field::TargetType).is_some_and(|t| t == PROJECT));
-            let found = attribute.or_else(target).map(Cow::into_owned);
+            let found = project_of(place, native).or_else(|| target().map(Cow::into_owned));
             let Some(found) = found.or_else(|| context.project.map(str::to_owned)) else { return };
             out.project(&found);
             found
@@ -202,14 +207,29 @@ pub(super) fn project(name: &str, place: &str, native: &mut Object<'_>, context:
     }
 }
 
+/// The project that an event names, itself or among its attributes.
+pub(super) fn project_of(place: &str, native: &mut Object<'_>) -> Option<String> {
+    let own = native.text("projectId").filter(|id| !id.is_empty()).map(Cow::into_owned);
+    own.or_else(|| {
+        native
+            .inner(place)
+            .and_then(|attributes| said("ProjectID", attributes))
+            .filter(|id| !id.is_empty())
+            .map(Cow::into_owned)
+    })
+}
+
 /// A withdrawal that names the subject alone is of everything that the subject had consented to. One that names a request is of what was
 /// consented to in that, where the consent said in which it was.
-fn withdrawn(attributes: &Object<'_>, place: &str, out: &mut Envelope<'_>) {
+fn withdrawn(attributes: &mut Object<'_>, place: &str, out: &mut Envelope<'_>) {
     let subject = out.text(Field::ActorId).map(Cow::into_owned);
     if !out.is_empty(Field::ClientId) && subject.is_some() {
         return;
     }
-    if let Some(name) = attributes.names().find(|name| same("OAuth2ConsentRequestID", name)) {
+    let request = attributes.names().find(|name| same("OAuth2ConsentRequestID", name)).map(str::to_owned);
+    // One that is named and empty is none: whatever has none would be withdrawn with it.
+    let request = request.filter(|name| attributes.member(name).is_some_and(|raw| raw.len() > 2 && raw != "null"));
+    if let Some(name) = request {
         let pointer = format!("/{place}/{name}");
         out.set(Field::GrantStatus, "revoked");
         out.ends([Field::Source.spec().path.to_owned(), pointer]);

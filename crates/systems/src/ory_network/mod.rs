@@ -5,7 +5,8 @@
 //! ```
 //!
 //! What makes it special:
-//! * There is no event id, and the same event may come more than once, streamed and queried: the id is a hash of what both forms say.
+//! * There is no event id, and the same event may come more than once, streamed and queried: the id is a hash of what both forms say, and
+//!   of the project, which a query leaves to its source.
 //! * `timestamp` is documented as ISO 8601 and shown as `2025-05-16 11:18:56`. Both are UTC, whatever zone is configured.
 //! * `projectId` is documented and missing in Ory's own example. `eventAttributes.ProjectID` may say it; else it is
 //!   the one that the source is configured for. It fills no field, so that it stays where it was said; from elsewhere it is a mark.

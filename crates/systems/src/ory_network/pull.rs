@@ -22,7 +22,7 @@ impl Pull for OryEvents {
     }
 
     fn check(&self, config: &Config) -> Result<(), Reason> {
-        pull::only(config, &["path"], &["token"])?;
+        pull::only(config, &["path", "project"], &["token"])?;
         config.base()?;
         pull::path(config, None)?;
         config.secret("token").map(drop)

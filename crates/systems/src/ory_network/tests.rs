@@ -103,19 +103,24 @@ fn a_project_that_is_missing_may_stand_in_the_attributes() {
     comes_back(NAME, sent);
 }
 
+/// The envelope of an event of a source that is set to this project.
+fn of_project(project: &str, sent: &str) -> Value {
+    let zone = jiff::tz::TimeZone::UTC;
+    let origin = crate::Origin { project: Some(project), ..crate::Origin::new("", &zone) };
+    let mut out = String::new();
+    let system = crate::find(NAME).unwrap();
+    crate::convert::convert_from(system, sent.as_bytes(), &origin, &crate::Memory::default(), &mut |record| {
+        out = record.envelope.unwrap().to_owned();
+    })
+    .unwrap();
+    serde_json::from_str(&out).unwrap()
+}
+
 /// What Ory's own example leaves out is what the stream is configured for.
 #[test]
 fn a_project_that_is_nowhere_is_that_of_the_stream() {
     let project = |sent: &str| {
-        let zone = jiff::tz::TimeZone::UTC;
-        let origin = crate::Origin { project: Some("stream"), ..crate::Origin::new("", &zone) };
-        let mut out = String::new();
-        let system = crate::find(NAME).unwrap();
-        crate::convert::convert_from(system, sent.as_bytes(), &origin, &crate::Memory::default(), &mut |record| {
-            out = record.envelope.unwrap().to_owned();
-        })
-        .unwrap();
-        let envelope: Value = serde_json::from_str(&out).unwrap();
+        let envelope = of_project("stream", sent);
         (envelope["attributes"]["_indelible"]["project"].clone(), envelope["target"]["id"].clone())
     };
     let event = |name: &str, more: &str| {
@@ -279,7 +284,7 @@ fn the_same_event_twice_is_the_same_record() {
     let (a, b) = (one(NAME, &sent), one(NAME, &sent));
     assert_eq!((a.at("id").len(), a.at("id")), (64, b.at("id")));
     assert_ne!(a.at("id"), one(NAME, &event("SessionIssued", &json!({"SessionID": "t"}))).at("id"));
-    // As a query answers it: without version and project, the attributes a list in some order.
+    // As a query answers it: without version and project, the attributes a list in some order; the source names the project.
     let streamed = r#"{"name":"SessionIssued","version":"1","timestamp":"2026-11-20T12:00:00.5Z","projectId":"p","eventAttributes":{"SessionID":"s","IdentityID":"i"}}"#;
     let id = |sent: &str| one(NAME, sent).at("id").to_owned();
     let known = id(streamed);
@@ -287,8 +292,15 @@ fn the_same_event_twice_is_the_same_record() {
         r#"{"events":[{"name":"SessionIssued","timestamp":"2026-11-20T12:00:00.5Z","attributes":[{"key":"IdentityID","value":"i"},{"key":"SessionID","value":"s"}]}]}"#,
         r#"{ "timestamp": "2026-11-20 12:00:00.500", "name": "SessionIssued", "eventAttributes": { "IdentityID": "i", "SessionID": "s" } }"#,
     ] {
-        assert_eq!(id(same), known, "{same}");
+        assert_eq!(of_project("p", same)["id"], known, "{same}");
+        // Another project may have an event that says the same in the same second.
+        assert_ne!(of_project("q", same)["id"], known, "{same}");
+        assert_ne!(id(same), known, "{same}");
     }
+    assert_ne!(id(&streamed.replace(r#""projectId":"p""#, r#""projectId":"q""#)), known);
+    let attribute =
+        streamed.replace(r#""projectId":"p","#, "").replace("Attributes\":{", "Attributes\":{\"ProjectID\":\"p\",");
+    assert_eq!(id(&attribute), of_project("q", &attribute)["id"], "what it says itself counts");
     for (was, other) in [
         (":00.5Z", ":00.500001Z"),
         ("SessionIssued", "SessionChanged"),
