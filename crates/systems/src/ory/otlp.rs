@@ -180,7 +180,7 @@ fn broken(e: JsonError) -> Reason {
     Reason::new(e.code, e.to_string())
 }
 
-const LISTS: Lists = Lists { resources: TRACES, scopes: "scopeSpans", items: "spans" };
+const LISTS: Lists = Lists { resources: TRACES, scopes: ["scopeSpans", "instrumentationLibrarySpans"], items: "spans" };
 
 /// A span that has events, as JSON text.
 struct Span<'t> {

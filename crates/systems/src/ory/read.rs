@@ -5,7 +5,7 @@ use crate::change::Change;
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
 use crate::object::{self, Inside, Object, decode};
-use crate::ory_network::events;
+use crate::ory_network::events::{self, NO_ID};
 use crate::{Context, Reason, moment, sessions};
 use event::Field;
 use event::json::Reader;
@@ -22,9 +22,6 @@ const FORWARDED: &str = "X-Forwarded-For";
 /// Self-service flows, and those of them that end in a session. The others happen within one.
 const FLOWS: &[&str] = &["login", "registration", "recovery", "verification", "settings"];
 const BEGINS: &[&str] = &["login", "registration", "recovery"];
-
-/// The id of what has none yet.
-const NO_ID: &str = "00000000-0000-0000-0000-000000000000";
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse_into(text, &[Inside("attributes", &[])])?;
@@ -46,7 +43,12 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
 fn span_event<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let name = native.needed("name")?;
     out.shape(TRACE_MARK);
-    out.time(native, "timeUnixNano", Stamp::UnixNanos, context)?;
+    // What is 0 is not known: Protocol Buffers write no difference.
+    if native.raw("timeUnixNano").is_some_and(|raw| raw.trim_matches('"') == "0") {
+        out.no_time();
+    } else {
+        out.time(native, "timeUnixNano", Stamp::UnixNanos, context)?;
+    }
     out.take_all(native, &[("name", Field::Action), ("traceId", Field::TraceId), ("spanId", Field::SpanId)]);
     match native.inner("attributes") {
         Some(attributes) => events::fill(&name, "attributes", attributes, out),
@@ -65,7 +67,7 @@ fn action<'a>(
 ) -> Result<(), Reason> {
     out.shape(ACTION_MARK);
     out.time(native, "timestamp", Stamp::Millis, context)?;
-    let mut flow = native.text("request_url").and_then(|url| flow_of(&url));
+    let mut flow = native.text("request_url").and_then(|url| flow_of(&url)).or_else(|| flow_behind(native));
     if out.take(native, "event", Field::Action) {
         let event = out.text(Field::Action).unwrap_or_default();
         flow = FLOWS.iter().find(|flow| **flow == event).copied().or(flow);
@@ -75,7 +77,9 @@ fn action<'a>(
     }
     out.set(Field::Log, "event");
     out.set(Field::Level, "info");
-    if object::at(text, &["identity"]).is_some_and(|identity| identity.starts_with('{')) {
+    // Before an identity is stored its id is all zeros, and whether it will be nobody knows.
+    let stored = object::at(text, &["identity", "id"]).is_none_or(|raw| raw.trim_matches('"') != NO_ID);
+    if stored && object::at(text, &["identity"]).is_some_and(|identity| identity.starts_with('{')) {
         out.infer(Field::Outcome, "\"success\"");
     } else {
         out.set(Field::Outcome, "unknown");
@@ -99,15 +103,24 @@ fn action<'a>(
     if let Some(address) = address(text) {
         out.set(Field::Ip, address.to_string());
     }
-    let agents = [header(text, "User-Agent"), object::at(text, &["session", "devices", "0", "user_agent"])];
+    let device = device(text);
+    let agents = [header(text, "User-Agent"), device.and_then(|device| object::at(device, &["user_agent"]))];
     agents.into_iter().flatten().for_each(|raw| out.copy_raw(raw, Field::UserAgent));
-    if let Some(raw) = object::at(text, &["session", "devices", "0", "ip_address"]) {
+    if let Some(raw) = device.and_then(|device| object::at(device, &["ip_address"])) {
         match decode(&Cow::Borrowed(raw)).and_then(|text| events::without_port(&text)) {
             Some(address) if out.is_empty(Field::Ip) => out.set(Field::Ip, address),
             _ => out.copy_raw(raw, Field::Ip),
         }
     }
     Ok(())
+}
+
+/// The device of the request: the last one that the session was used from, for a second factor or once more.
+fn device(text: &str) -> Option<&str> {
+    let mut last = None;
+    let mut r = Reader::new(object::at(text, &["session", "devices"])?);
+    let read = object::each(&mut r, &mut |r| r.skip(1).map(|device| last = Some(device)));
+    read.ok().and(last)
 }
 
 /// Whose request it was, as its headers say: what is no address says nothing.
@@ -191,6 +204,9 @@ fn identity<'a>(native: &mut Object<'a>, text: &str, context: &Context<'_>, out:
     let updated = object::at(text, &["identity", "updated_at"]);
     let updated = updated.and_then(|at| moment::read(at, Stamp::Micros, context.zone)).map(|(at, _)| at);
     let id = object::at(text, &["identity", "id"]).and_then(|raw| decode(&Cow::Borrowed(raw)).map(Cow::into_owned));
+    if id.as_deref() == Some(NO_ID) {
+        return;
+    }
     let action = out.text(Field::Action).map(Cow::into_owned).unwrap_or_default();
     if let Some(id) = id.filter(|id| !id.is_empty())
         && let Some(change) = events::change(&action, &id)
@@ -204,6 +220,20 @@ fn identity<'a>(native: &mut Object<'a>, text: &str, context: &Context<'_>, out:
     } else if out.take(native, "identity.id", Field::ActorId) {
         out.set(Field::ActorType, "identity");
     }
+}
+
+/// Which flow led to another system and back (`/self-service/methods/oidc/callback/google`): that address says nothing of it, and the
+/// flow's own one may be such an address as well, where it became a sign-up on the way; then it is known by what it has.
+fn flow_behind(native: &mut Object<'_>) -> Option<&'static str> {
+    let back = |url: &str| ["/self-service/methods/", "/self-service/fed-cm/"].iter().any(|path| url.contains(path));
+    native.text("request_url").filter(|url| back(url))?;
+    let begun = native.text("flow.request_url").and_then(|url| flow_of(&url));
+    begun.or_else(|| {
+        let flow = native.inner("flow")?;
+        let kinds =
+            [("requested_aal", "login"), ("refresh", "login"), ("identity", "settings"), ("ui", "registration")];
+        kinds.iter().find(|(name, _)| flow.has(name)).map(|(_, flow)| *flow)
+    })
 }
 
 /// Which flow a self-service address is of: `…/self-service/registration?flow=…`.

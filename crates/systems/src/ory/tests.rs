@@ -314,6 +314,14 @@ fn one_broken_event_does_not_keep_the_others_out() {
     assert_eq!(found, ["taken", "invalid_time", "taken"]);
 }
 
+/// What collectors before 2022 call the scopes.
+#[test]
+fn older_names_of_the_scopes_are_read() {
+    let event = json!([{"name": "LoginSucceeded", "timeUnixNano": "1795176000000000000", "attributes": []}]);
+    let sent = traces(&event).replace("scopeSpans", "instrumentationLibrarySpans");
+    one(NAME, &sent).expect(&[("action", "LoginSucceeded")]);
+}
+
 #[test]
 fn what_was_read_before_a_trace_breaks_off_is_taken() {
     let good = traces(&json!([{"timeUnixNano": "1795176000000000000", "name": "SessionIssued"}]));
@@ -397,6 +405,19 @@ fn an_action_that_names_no_event_is_named_by_its_address() {
         ]);
         assert_eq!(stored.value("attributes._indelible.inferred"), &json!(["action"]));
     }
+    // After a sign-in elsewhere the address is that of the way back: the flow's own says which it is, or what the flow has.
+    let begun = |path: &str| json!({"id": "f", "request_url": format!("https://x/self-service/{path}"), "ui": {}});
+    for (way, flow, action) in [
+        ("methods/oidc/callback/google?code=c&state=s", begun("login/browser"), "login"),
+        ("methods/saml/acs/okta", begun("registration/browser"), "registration"),
+        ("fed-cm/token", begun("settings/browser"), "settings"),
+        ("methods/oidc/callback/google", begun("methods/oidc/callback/google"), "registration"),
+        ("methods/oidc/callback/google", json!({"id": "f", "refresh": false, "ui": {}}), "login"),
+        ("methods/oidc/callback/google", json!({"id": "f", "identity": {}, "ui": {}}), "settings"),
+    ] {
+        let sent = json!({"flow": flow, "request_url": format!("https://x/self-service/{way}")});
+        one(NAME, &sent.to_string()).expect(&[("action", action)]);
+    }
     let sent = json!({"flow": {"id": "f"}, "request_method": "POST", "request_url": "https://x/self-service/loginx"});
     assert_eq!(reason(NAME, &sent.to_string()), "missing_field");
 }
@@ -409,6 +430,34 @@ fn a_header_is_a_list_or_a_text() {
             "session": {"id": "s", "devices": [{"ip_address": "192.0.2.1", "user_agent": "other"}]}});
         one(NAME, &sent.to_string()).expect(&[("ip", "192.0.2.9"), ("user_agent", "curl")]);
     }
+}
+
+/// Kratos adds one each time that a session is used to sign in once more.
+#[test]
+fn of_several_devices_the_last_is_that_of_the_request() {
+    let device = |address: &str, agent: &str| json!({"ip_address": address, "user_agent": agent});
+    let sent = json!({"flow": {"id": "f"}, "event": "login", "session": {"id": "s",
+        "devices": [device("192.0.2.1:4711", "Home"), device("198.51.100.9:4712", "Cafe")]}});
+    one(NAME, &sent.to_string()).expect(&[("ip", "198.51.100.9"), ("user_agent", "Cafe")]);
+}
+
+#[test]
+fn an_identity_that_is_not_stored_yet_is_nobody() {
+    let zeros = "00000000-0000-0000-0000-000000000000";
+    let sent = json!({"flow": {"id": "f"}, "event": "registration", "identity": {"id": zeros, "traits": {}}});
+    let stored = one(NAME, &sent.to_string());
+    stored.expect(&[("action", "registration"), ("outcome", "unknown"), ("actor.id", ""), ("target.id", "")]);
+    stored.expect(&[("attributes.identity.id", zeros)]);
+    assert_eq!(stored.value("new"), &Value::Null);
+    let event = json!([{"name": "LoginSucceeded", "timeUnixNano": "1795176000000000000",
+        "attributes": [attribute("SessionID", zeros), attribute("IdentityID", "i1")]}]);
+    let stored = one(NAME, &traces(&event));
+    stored.expect(&[
+        ("actor.id", "i1"),
+        ("session_id", ""),
+        ("session.status", ""),
+        ("attributes.attributes.SessionID", zeros),
+    ]);
 }
 
 /// In the order in which Ory itself believes them.
@@ -452,7 +501,7 @@ fn values_that_are_no_texts_fill_fields_too() {
 
 #[test]
 fn a_span_event_without_a_time_came_when_it_arrived() {
-    for time in ["null", "\"\""] {
+    for time in ["null", "\"\"", "0", "\"0\""] {
         let event = format!(r#"{{"name":"LoginSucceeded","timeUnixNano":{time},"attributes":null}}"#);
         let body = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{"events":[{event}]}}]}}]}}]}}"#);
         one(NAME, &body).expect(&[("action", "LoginSucceeded"), ("attributes._indelible.time", "arrival")]);
