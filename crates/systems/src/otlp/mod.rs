@@ -48,10 +48,10 @@ impl System for Otlp {
 
     fn decode<'a>(&self, body: &'a [u8], content_type: &str) -> Result<Cow<'a, str>, Reason> {
         let kind = content_type.split(';').next().unwrap_or_default().trim();
-        match kind {
-            "application/x-protobuf" | "application/protobuf" => protobuf::to_json(body).map(Cow::Owned),
-            _ => Ok(split::text(body)),
+        if kind.eq_ignore_ascii_case("application/x-protobuf") || kind.eq_ignore_ascii_case("application/protobuf") {
+            return protobuf::to_json(body).map(Cow::Owned);
         }
+        Ok(split::text(body))
     }
 
     fn split<'a>(&self, text: &'a str) -> Vec<Piece<'a>> {

@@ -44,9 +44,13 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     out.id_by_content(text);
     time(&mut record, context, out)?;
     out.take_all(&mut record, MEMBERS);
-    let severity = record.raw("severityNumber").and_then(|raw| raw.trim_matches('"').parse().ok()).unwrap_or(0u32);
-    let level = match severity {
-        0 => record.text("severityText").map_or("info", |word| level_of(&word)),
+    let number = record.raw("severityNumber").map(|raw| raw.trim_matches('"').to_owned()).unwrap_or_default();
+    let level = match number.parse().unwrap_or(0u32) {
+        // Some write the number's name, and some a word of their own alone.
+        0 => match number.strip_prefix("SEVERITY_NUMBER_").filter(|word| *word != "UNSPECIFIED") {
+            Some(word) => level_of(word),
+            None => record.text("severityText").map_or("info", |word| level_of(&word)),
+        },
         13..=16 => "warn",
         17.. => "error",
         _ => "info",

@@ -9,7 +9,8 @@ use event::json::{JsonError, Reader};
 /// What the lists of a request are called: those of resources, of scopes, and of the items themselves.
 pub(crate) struct Lists {
     pub(crate) resources: &'static str,
-    pub(crate) scopes: &'static str,
+    /// And what those were called before 2022, which collectors of that time still send.
+    pub(crate) scopes: [&'static str; 2],
     pub(crate) items: &'static str,
 }
 
@@ -53,7 +54,7 @@ pub(crate) fn walk<'t, T>(
                 match name {
                     "resource" => sent.resource = Some(r.skip(1)?),
                     "schemaUrl" => sent.url = Some(r.skip(1)?),
-                    name if name == lists.scopes => each(r, &mut |r| scope(r, lists, item, &mut sent.scopes))?,
+                    name if lists.scopes.contains(&name) => each(r, &mut |r| scope(r, lists, item, &mut sent.scopes))?,
                     _ => {
                         r.skip(1)?;
                     }

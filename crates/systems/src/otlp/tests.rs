@@ -109,6 +109,8 @@ fn a_level_may_be_a_word_and_a_user_a_number() {
         of(json!({"severityText": text, "severityNumber": 9})).expect(&[("level", "info")]);
     }
     of(json!({"severityNumber": "17"})).expect(&[("level", "error")]);
+    of(json!({"severityNumber": "SEVERITY_NUMBER_ERROR2"})).expect(&[("level", "error")]);
+    of(json!({"severityNumber": "SEVERITY_NUMBER_UNSPECIFIED", "severityText": "WARN"})).expect(&[("level", "warn")]);
     let user = |value: Value| of(json!({"attributes": [{"key": "user.id", "value": value}]}));
     for value in [json!({"intValue": "5"}), json!({"intValue": 5})] {
         let stored = user(value);
@@ -251,7 +253,7 @@ fn protobuf_becomes_the_json_form() {
     let record = &json["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0];
     assert_eq!(record["timeUnixNano"], "1795176000123456789");
     assert_eq!(record["attributes"][1], json!({"key": "n", "value": {"intValue": "-5"}}));
-    let decoded = Otlp.decode(&body, "application/x-protobuf").unwrap();
+    let decoded = Otlp.decode(&body, "Application/X-Protobuf; charset=x").unwrap();
     let stored = one(NAME, &decoded);
     stored.expect(&[
         ("time", "2026-11-20T12:00:00.123456Z"),

@@ -104,7 +104,8 @@ impl<'a> Made<'a> {
     }
 }
 
-const LISTS: Lists = Lists { resources: "resourceLogs", scopes: "scopeLogs", items: "logRecords" };
+const LISTS: Lists =
+    Lists { resources: "resourceLogs", scopes: ["scopeLogs", "instrumentationLibraryLogs"], items: "logRecords" };
 
 fn resources(request: &str, made: &mut Made<'_>) -> Result<(), JsonError> {
     walk(&mut Reader::new(request), &LISTS, &mut |r| r.skip(1), &mut |sent| {
