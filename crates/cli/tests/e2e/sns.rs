@@ -15,7 +15,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 const TOPIC: &str = "arn:aws:sns:eu-central-1:123456789012:ory";
 const HOST: &str = "sns.eu-central-1.amazonaws.com";
@@ -44,6 +44,8 @@ struct Amazon {
     proxy: u16,
     /// Connections that were asked for.
     asked: Arc<AtomicUsize>,
+    /// Nothing is let through.
+    closed: Arc<AtomicBool>,
 }
 
 impl Amazon {
@@ -89,8 +91,9 @@ impl Amazon {
             .unwrap();
         eventually("openssl listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
         let asked = Arc::new(AtomicUsize::new(0));
-        let proxy = proxy(port, Arc::clone(&asked));
-        Amazon { server, folder, proxy, asked }
+        let closed = Arc::new(AtomicBool::new(false));
+        let proxy = proxy(port, Arc::clone(&asked), Arc::clone(&closed));
+        Amazon { server, folder, proxy, asked, closed }
     }
 
     fn authority(&self) -> PathBuf {
@@ -114,13 +117,13 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// A proxy that takes `CONNECT` to Amazon's host only, and connects to `port` here.
-fn proxy(port: u16, asked: Arc<AtomicUsize>) -> u16 {
+/// A proxy that takes `CONNECT` to Amazon's host only while it is not `closed`, and connects to `port` here.
+fn proxy(port: u16, asked: Arc<AtomicUsize>, closed: Arc<AtomicBool>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let (mut stream, asked) = (stream.unwrap(), Arc::clone(&asked));
+            let (mut stream, asked, closed) = (stream.unwrap(), Arc::clone(&asked), Arc::clone(&closed));
             std::thread::spawn(move || {
                 let mut head = Vec::new();
                 let mut byte = [0];
@@ -128,7 +131,7 @@ fn proxy(port: u16, asked: Arc<AtomicUsize>) -> u16 {
                     head.push(byte[0]);
                 }
                 asked.fetch_add(1, Ordering::SeqCst);
-                if !head.starts_with(format!("CONNECT {HOST}:443 ").as_bytes()) {
+                if closed.load(Ordering::SeqCst) || !head.starts_with(format!("CONNECT {HOST}:443 ").as_bytes()) {
                     let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n");
                     return;
                 }
@@ -210,6 +213,17 @@ fn sns_over_https_is_let_in_by_its_signature_and_by_nothing_else() {
     assert_eq!(amazon.asked.load(Ordering::SeqCst), 2, "the certificate is fetched once, and the confirmation");
     let ended = sns(&server, &message("UnsubscribeConfirmation", "You have chosen to end", &json!({}))).ok();
     assert_eq!(ended, json!({ "ended": TOPIC }));
+    // What could not be confirmed is not said to be.
+    amazon.closed.store(true, Ordering::SeqCst);
+    let reply = sns(&server, &message("SubscriptionConfirmation", "You have chosen to subscribe", &json!({})));
+    assert_eq!(reply.status, 503, "{reply}");
+    assert!(!reply.to_string().contains("nothing was stored"), "{reply}");
+    amazon.closed.store(false, Ordering::SeqCst);
+    let steps = server.admin.page("acme", "audit_logs", &[("q", "action:indelible.sns.*")]);
+    let steps: Vec<_> = steps["items"].as_array().unwrap().iter().map(|r| (&r["action"], &r["outcome"])).collect();
+    let [confirm, end] = ["indelible.sns.confirm", "indelible.sns.ended"].map(Value::from);
+    let [done, failed] = ["success", "failure"].map(Value::from);
+    assert_eq!(steps, [(&confirm, &failed), (&end, &done), (&confirm, &done)]);
 
     // What is no event of Ory's is kept.
     let answer = sns(&server, &message("Notification", "hello", &json!({}))).ok();
@@ -253,6 +267,11 @@ fn sns_over_https_is_let_in_by_its_signature_and_by_nothing_else() {
     for (message, code) in &cases {
         sns(&server, message).problem(401, code);
     }
+    // Raw delivery has no envelope, and so no signature.
+    let raw = [("x-amz-sns-message-type", "Notification"), ("x-amz-sns-rawdelivery", "true")];
+    let reply = server.admin.anonymous().post_with("/v1/t/acme/ingest/ory", &raw, event);
+    reply.problem(401, "sns_signature");
+    assert!(reply.to_string().contains("turn raw message delivery off"), "{reply}");
     // Without a signature, which is no better than with one that does not hold.
     let mut unsigned = message("Notification", event, &json!({}));
     unsigned.as_object_mut().unwrap().remove("Signature");

@@ -253,7 +253,7 @@ pub async fn take(
 ) -> Result<Option<Response>, Problem> {
     let push = find(app, slug, name)?;
     match push.as_ref().and_then(|push| push.proof(headers, body).map(|proof| (push, proof))) {
-        Some((push, Proof::Sns)) => sns::take(app, push, peer, body).await.map(Some),
+        Some((push, Proof::Sns)) => sns::take(app, push, peer, headers, body).await.map(Some),
         Some((push, Proof::Hub(signature))) => websub::take(app, push, peer, headers, body, &signature).await.map(Some),
         Some((push, Proof::Token)) => Ok(Some(set::take_signed(app, push, peer, headers, body).await)),
         None if is_token(headers) && push.as_ref().map_or(name, |push| push.source.system.as_str()) == "set" => {

@@ -8,7 +8,7 @@ use crate::intake;
 use crate::native::Posted;
 use crate::problem::Problem;
 use axum::body::Bytes;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use lru::LruCache;
 use parking_lot::Mutex;
@@ -16,6 +16,7 @@ use serde_json::json;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use systems::Reason;
 use systems::sns::{Message, Step, UNSIGNED};
 
 /// Certificates that are kept: SNS has one per region, and a new one every year or so.
@@ -37,8 +38,21 @@ impl Default for Certificates {
     }
 }
 
+/// What SNS says of a message that it delivers without its envelope.
+const RAW: &str = "x-amz-sns-rawdelivery";
+
 /// Takes what SNS posted.
-pub async fn take(app: &App, push: &Push, peer: Option<IpAddr>, body: &Bytes) -> Result<Response, Problem> {
+pub async fn take(
+    app: &App,
+    push: &Push,
+    peer: Option<IpAddr>,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<Response, Problem> {
+    if headers.get(RAW).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true")) {
+        let detail = "the message came raw, without the envelope that has its signature; turn raw message delivery off";
+        return Err(refused::record(app, push, peer, &Reason::new(UNSIGNED, detail)).await);
+    }
     let message = match Message::parse(body) {
         Ok(message) => message,
         // Whoever leaves the signature out proves no more than who makes one up.
@@ -57,12 +71,16 @@ pub async fn take(app: &App, push: &Push, peer: Option<IpAddr>, body: &Bytes) ->
     match step {
         Step::Take { text, .. } => accept(app, push, Posted::inside(text)).await,
         Step::Confirm { topic, url } => {
-            note(app, push, "indelible.sns.confirm", &topic).await?;
-            fetch(app, url).await?;
+            let asked = fetch(app, url).await;
+            let outcome = if asked.is_ok() { "success" } else { "failure" };
+            note(app, push, "indelible.sns.confirm", outcome, &topic).await?;
+            asked.map_err(|_| {
+                Problem::busy("SNS could not be asked to confirm the subscription; have it ask again", 30)
+            })?;
             Ok(done(&json!({ "confirmed": topic })))
         }
         Step::Ended { topic, .. } => {
-            note(app, push, "indelible.sns.ended", &topic).await?;
+            note(app, push, "indelible.sns.ended", "success", &topic).await?;
             Ok(done(&json!({ "ended": topic })))
         }
     }
@@ -72,10 +90,10 @@ fn done(answer: &serde_json::Value) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], answer.to_string()).into_response()
 }
 
-/// A record of what SNS asked for and is done.
-async fn note(app: &App, push: &Push, action: &str, topic: &str) -> Result<(), Problem> {
+/// A record of what SNS asked for and how that went.
+async fn note(app: &App, push: &Push, action: &str, outcome: &str, topic: &str) -> Result<(), Problem> {
     let record = json!({
-        "log": "audit", "source": "indelible", "action": action, "outcome": "success",
+        "log": "audit", "source": "indelible", "action": action, "outcome": outcome,
         "target": { "id": push.source.name, "type": "source", "name": push.source.name },
         "request_id": crate::problem::request_id(), "attributes": { "topic": topic },
     });
@@ -114,5 +132,5 @@ async fn fetch(app: &App, url: String) -> Result<Vec<u8>, Problem> {
 
 /// SNS sends again after this.
 fn later() -> Problem {
-    Problem::busy("SNS could not be asked for its certificate or to confirm; nothing was stored, send it again", 30)
+    Problem::busy("SNS could not be asked for its certificate; nothing was stored, send it again", 30)
 }
