@@ -78,6 +78,21 @@ impl Catalog {
         })
     }
 
+    /// Removes, durably, what of a source was looked at later than now: the clock was ahead then, and what it said was settled was not.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be removed.
+    pub fn forget_spans(&self, tenant: u32, name: &str, now: i64) -> Result<()> {
+        self.db.write("forget what was looked at by another clock", |tx| {
+            tx.execute(
+                "DELETE FROM source_span WHERE tenant = ?1 AND name = ?2 AND verdict = ?3 AND checked_at > ?4",
+                (tenant, name, CHECKED, now),
+            )?;
+            Ok(())
+        })
+    }
+
     /// The spans of a source that have a part of `from..to`, by time.
     ///
     /// # Errors

@@ -82,7 +82,7 @@ pub(crate) async fn fill(
         "action": "indelible.gap.filled",
         "outcome": "success",
         "target": { "id": name, "type": "source", "name": name },
-        "message": format!("records of {name} from {from} to {to} were missing and are here now: {by}"),
+        "message": format!("the gap of {name} from {from} to {to} is filled: {by}"),
         "attributes": { "source": name, "system": source.system, "from": from, "to": to, "gap": gap.id, "cause": gap.cause, "by": by },
     });
     let taken = intake::take_own(app, Arc::clone(tenant), record.to_string()).await;

@@ -7,11 +7,12 @@
 //! **Invariants:** no answer leads to the page it is the answer of; a window's records are those with
 //! `from <= time < to`; no error quotes a secret or an answer's body.
 
-use crate::object::Object;
+use crate::object::{Object, decode};
 use crate::split;
 use crate::{Reason, moment};
 use event::json::Reader;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -504,12 +505,34 @@ pub(crate) fn cut(list: &str, window: Window, member: &str, stamp: moment::Stamp
     Ok(out)
 }
 
-/// The token of the next page, which is sent back encoded and may be any text. None where there is none, or the same came again.
+/// What a member that leads to the next page says; nothing where there is none.
 ///
 /// # Errors
-/// One that is too long to be sent back: what it leads to would be missing without a word.
-pub(crate) fn next_token(token: Option<String>, page: Option<&str>) -> Result<Option<String>, Trouble> {
-    match token.filter(|token| !token.is_empty() && Some(token.as_str()) != page) {
+/// It is no text: taking that for the end would leave out what follows without a word.
+pub(crate) fn token_of(raw: Option<&str>) -> Result<Option<String>, Trouble> {
+    match raw.filter(|raw| *raw != "null") {
+        None => Ok(None),
+        Some(raw) => match decode(&Cow::Borrowed(raw)) {
+            Some(token) => Ok(Some(token.into_owned())),
+            None => Err(Trouble::Later(
+                None,
+                "the token of the next page is no text; what follows cannot be asked for".into(),
+            )),
+        },
+    }
+}
+
+/// The token of the next page, which is sent back encoded and may be any text. None where there is none, or the same came again with an
+/// `empty` page: there is no more for now.
+///
+/// # Errors
+/// One that is too long to be sent back, or that led to this page and its records: what follows would be missing without a word.
+pub(crate) fn next_token(token: Option<String>, page: Option<&str>, empty: bool) -> Result<Option<String>, Trouble> {
+    let same = token.is_some() && token.as_deref() == page;
+    if same && !empty {
+        return Err(Trouble::Later(None, "the pages lead in a circle: one leads to itself".into()));
+    }
+    match token.filter(|token| !token.is_empty() && !same) {
         Some(token) if token.len() > MAX_TOKEN => Err(Trouble::Refused(format!(
             "the token of the next page has {} bytes, more than {MAX_TOKEN}; what follows cannot be asked for",
             token.len()

@@ -32,6 +32,7 @@ mod peer;
 mod postgres;
 mod proofs;
 mod pull;
+mod pull_clock;
 mod pull_parts;
 mod push;
 mod random;

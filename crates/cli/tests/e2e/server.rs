@@ -57,6 +57,12 @@ impl Home {
         self
     }
 
+    /// With another variable in the server's environment from the next start on.
+    pub fn env(mut self, name: &str, value: &str) -> Home {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     pub fn path(&self) -> &Path {
         self.dir.path()
     }

@@ -38,6 +38,7 @@ pub(super) async fn compare(walk: &mut Walk, span: Window, total: &mut Took) -> 
             let meter = Meter { span, window, nth, streams: streams.len(), before: *total };
             stream_of(walk, stream, &meter, &mut took).await?;
         }
+        walk.tell_left_out().await?;
         // Told here and not while fetching, which goes over the newest records again and again.
         walk.tell_refused(window).await?;
         // What is younger may still get records, and is looked at once more when it is settled.
@@ -118,7 +119,7 @@ async fn stream_of(walk: &mut Walk, name: &'static str, meter: &Meter, sum: &mut
         let part = Window { from, to: walk.end_of(from).min(meter.window.to) };
         from = match pages(walk, name, part, meter, sum).await {
             Err(End::TooLarge) if walk.narrow(part) => from,
-            Err(End::TooLarge) => walk.skip(part).await?,
+            Err(End::TooLarge) => walk.skip(part)?,
             ended => {
                 ended?;
                 walk.widen();
@@ -134,6 +135,7 @@ async fn pages(walk: &mut Walk, name: &'static str, window: Window, meter: &Mete
     loop {
         walk.go_on()?;
         let mut page = walk.page(name, window, next.as_deref()).await?;
+        walk.tell_skipped().await?;
         let took = walk.take(&mut page).await?;
         walk.tell_lost(&page).await?;
         walk.save(took, false)?;

@@ -9,6 +9,7 @@ use systems::pull::{Trouble, Window};
 
 /// Walks every stream of a source up to now.
 pub(super) async fn catch_up(walk: &mut Walk, total: &mut Took) -> Result<(), End> {
+    walk.set_right()?;
     walk.look_at_saving().await?;
     let mut way = Way::of(walk);
     for stream in walk.streams() {
@@ -90,17 +91,20 @@ async fn window(walk: &mut Walk, name: &'static str, way: &Way, total: &mut Took
         if matches!(asked, Err(End::TooLarge)) {
             (stream.page, stream.to) = (None, None);
             if !walk.narrow(window) {
-                stream.from = walk.skip(window).await?;
+                stream.from = walk.skip(window)?;
                 stream.until = stream.until.max(stream.from);
             }
             walk.position.streams.insert(name.to_owned(), stream);
-            walk.save(Took::default(), true)?;
+            if walk.skipped.is_empty() {
+                walk.save(Took::default(), true)?;
+            }
             return Ok(true);
         }
         let mut page = asked?;
+        walk.tell_skipped().await?;
         let took = walk.take(&mut page).await?;
         if took.fresh > 0 {
-            walk.ensure_task(FETCH, &format!("Fetch {}", walk.source.name)).await?;
+            walk.ensure_task(FETCH, &format!("Fetch {}", walk.source.name), None).await?;
         }
         walk.tell_lost(&page).await?;
         let at = if page.next.is_none() { to } else { stream.from.saturating_add(page.passed.unwrap_or(0)).min(to) };

@@ -19,17 +19,20 @@ pub(super) struct Large {
     window: i64,
     /// Records of a page, where fewer than usual can be asked for, and usually.
     page: Option<(usize, usize)>,
-    /// Windows left out since the last page that could be read.
-    skipped: u32,
 }
 
 /// Windows that are left out one after another. More are no records that are too large: everything that is answered is.
-const MOST_SKIPPED: u32 = 3;
+const MOST_SKIPPED: usize = 3;
 
 impl Large {
     pub(super) fn of(pull: &dyn Pull) -> Large {
-        Large { window: full(pull), page: pull.most().map(|most| (most, most)), skipped: 0 }
+        Large { window: full(pull), page: pull.most().map(|most| (most, most)) }
     }
+}
+
+fn all_too_large() -> End {
+    let why = "every answer is larger than 16 MiB; check `url`, and what stands before the system";
+    End::Trouble(Trouble::Later(None, why.into()))
 }
 
 fn full(pull: &dyn Pull) -> i64 {
@@ -64,18 +67,35 @@ impl Walk {
         parts > 1
     }
 
-    /// Leaves out a window that cannot be made any shorter. Says where it ends.
-    pub(super) async fn skip(&mut self, window: Window) -> Result<i64, End> {
-        if self.large.skipped >= MOST_SKIPPED {
-            let why = "every answer is larger than 16 MiB; check `url`, and what stands before the system";
-            return Err(End::Trouble(Trouble::Later(None, why.into())));
+    /// Leaves out a window that cannot be made any shorter. Says where it ends. It is told of with the next page that can be read: where
+    /// none can, it is no record that is too large.
+    pub(super) fn skip(&mut self, window: Window) -> Result<i64, End> {
+        if self.skipped.len() >= MOST_SKIPPED {
+            return Err(all_too_large());
         }
-        self.large.skipped += 1;
         let from = floor(window.from);
         let lost = Window { from, to: window.to.max(from.saturating_add(SHORTEST)) };
-        self.gap(lost, "a record of this millisecond is larger than 16 MiB, the most that is read of one answer")
-            .await?;
+        self.skipped.push(lost);
         Ok(lost.to)
+    }
+
+    /// A page could be read: tells of what was left out before it.
+    pub(super) async fn tell_skipped(&mut self) -> Result<(), End> {
+        self.readable = true;
+        self.tell_left_out().await
+    }
+
+    /// All that was to be read was: tells of what was left out at its end, unless nothing could be read at all.
+    pub(super) async fn tell_left_out(&mut self) -> Result<(), End> {
+        if !self.readable && !self.skipped.is_empty() {
+            return Err(all_too_large());
+        }
+        while let Some(lost) = self.skipped.first().copied() {
+            self.gap(lost, "a record of this millisecond is larger than 16 MiB, the most that is read of one answer")
+                .await?;
+            self.skipped.remove(0);
+        }
+        Ok(())
     }
 
     /// Whether it is the first page of a window.
@@ -103,7 +123,6 @@ impl Walk {
 
     /// The page; where it was a small one, the next has twice as many records.
     pub(super) fn grown(&mut self, page: Page) -> Page {
-        self.large.skipped = 0;
         let Some((last, usual)) = self.large.page else { return page };
         let next = page.next.as_deref().map(|next| size::of(Some(next), usual));
         let most = next.map_or(last, |(most, _)| most);

@@ -122,11 +122,16 @@ fn jitter(app: &App, most: u64) -> u64 {
 /// Looks after every source until `stop`. Called once.
 pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
     jobs::resume(&app);
+    let mut last = i64::MIN;
     loop {
         tokio::select! {
             () = tokio::time::sleep(TICK) => {}
             () = app.pulls.wake.notified() => {}
             () = async { let _ = stop.wait_for(|stop| *stop).await; } => break,
+        }
+        let now = app.store().now();
+        if now < std::mem::replace(&mut last, now).saturating_sub(SECOND) {
+            app.pulls.set_back();
         }
         let Some(sources) = sources(&app) else { continue };
         forget(&app, &sources);
@@ -187,7 +192,7 @@ fn lag(app: &App, sources: &[Source]) {
         if let Some((pull, until, plan)) = until(source)
             && !plan.paused
         {
-            let behind = now.saturating_sub(until) as f64 / SECOND as f64;
+            let behind = now.saturating_sub(until).max(0) as f64 / SECOND as f64;
             worst.entry(pull.system()).and_modify(|w| *w = w.max(behind)).or_insert(behind);
         }
     }
@@ -276,7 +281,7 @@ async fn work(app: &App, tenant: &Arc<Tenant>, name: &str, job: Option<Job>) -> 
     }
     if let Some((span, turn)) = due_comparison(&walk) {
         let mut total = Took::default();
-        let ended = match walk.ensure_task(CHECK, &format!("Compare {name}")).await {
+        let ended = match walk.ensure_task(CHECK, &format!("Compare {name}"), Some(span)).await {
             Ok(()) => due(&mut walk, span, turn, &mut total).await,
             Err(end) => Err(end),
         };
@@ -319,18 +324,24 @@ fn span_of(job: &Job) -> Option<Window> {
 }
 
 async fn due(walk: &mut Walk, span: Window, turn: usize, total: &mut Took) -> Result<(), End> {
+    // Until it was done it is owed: what was compared meanwhile tells nothing of it.
+    let again = *walk.position.again.get_or_insert(span.from.saturating_sub(DAY));
+    walk.save(Took::default(), true)?;
     check::compare(walk, span, total).await?;
-    if let Some(before) = a_day_before(span, walk.plan.since.max(walk.kept())) {
+    if let Some(before) = a_day_before(span, again, walk.plan.since.max(walk.kept())) {
         check::compare(walk, before, total).await?;
     }
+    walk.position.again = None;
+    walk.save(Took::default(), true)?;
     check::look_again(walk, turn, total).await
 }
 
-/// What is compared once more with a span: that of a day before, as far as it was compared by itself. Records come late, and some come
-/// after the first look.
-fn a_day_before(span: Window, earliest: i64) -> Option<Window> {
-    const DAY: i64 = 86_400 * SECOND;
-    let from = span.from.saturating_sub(DAY).max(earliest);
+const DAY: i64 = 86_400 * SECOND;
+
+/// What is compared once more with a span: that of a day before, from `again` on, as far as it was compared by itself. Records come
+/// late, and some come after the first look.
+fn a_day_before(span: Window, again: i64, earliest: i64) -> Option<Window> {
+    let from = again.max(earliest);
     let to = span.to.saturating_sub(DAY).min(span.from);
     (from < to).then_some(Window { from, to })
 }
@@ -350,19 +361,7 @@ fn due_comparison(walk: &Walk) -> Option<(Window, usize)> {
         slot.comparisons
     };
     let to = now.saturating_sub(walk.plan.settle.saturating_mul(SECOND));
-    let spans = walk.app.store().catalog().spans(walk.tenant.number, &walk.source.name, walk.plan.since, to).ok()?;
-    let gaps = walk.gaps(Window { from: walk.plan.since, to }).ok()?;
-    let mut known: Vec<(i64, i64)> = spans.iter().map(|span| (span.from, span.to)).collect();
-    known.extend(gaps.iter().map(|gap| (gap.from, gap.to)));
-    known.sort_unstable();
-    // From the end of what was compared without a hole since the beginning, or since what it still has.
-    let mut from = walk.plan.since.max(walk.kept());
-    for (begins, ends) in known {
-        if begins > from {
-            break;
-        }
-        from = from.max(ends);
-    }
+    let from = walk.compared_until(to).ok()?;
     (to > from).then_some((Window { from, to }, turn))
 }
 
@@ -401,7 +400,8 @@ async fn finish(walk: &mut Walk, kind: &str, ended: Result<(), End>, total: Took
             if let Some(task) = walk.task.take() {
                 task.cancelled(&format!("cancelled after {did}")).await;
             }
-            return None;
+            // Nor is anything compared: of a source that was changed or made anew the next run does that.
+            return Some(now.saturating_add(walk.plan.interval.saturating_mul(SECOND)));
         }
         Err(End::Ours(why)) => (why, None),
         Err(End::Trouble(Trouble::Later(after, why))) => (why, after),
@@ -413,7 +413,7 @@ async fn finish(walk: &mut Walk, kind: &str, ended: Result<(), End>, total: Took
     // One job for the first of several failures in a row; the source itself shows the last.
     if failures == 1 && walk.task.is_none() {
         let verb = if kind == CHECK { "Compare" } else { "Fetch" };
-        if let Err(End::Ours(why)) = walk.ensure_task(kind, &format!("{verb} {}", walk.source.name)).await {
+        if let Err(End::Ours(why)) = walk.ensure_task(kind, &format!("{verb} {}", walk.source.name), None).await {
             tracing::error!(why, "a failed run could not be recorded");
         }
     }
@@ -495,7 +495,7 @@ pub(crate) fn status(app: &App, source: &Source) -> Option<Map<String, Value>> {
     let now = app.store().now();
     let mut out = Map::new();
     out.insert("fetched_until".into(), time::format(until).into());
-    out.insert("lag_seconds".into(), (now.saturating_sub(until) / SECOND).into());
+    out.insert("lag_seconds".into(), (now.saturating_sub(until).max(0) / SECOND).into());
     if pull.saves().is_some() {
         let saved = Position::of(source).saved;
         let (word, detail) = saved.as_ref().map_or(("unknown", None), Saved::shown);

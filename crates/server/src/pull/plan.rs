@@ -77,6 +77,9 @@ pub(super) struct Position {
     /// Whether it saves its events, where it was asked.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub saved: Option<Saved>,
+    /// From when on the second comparison of a day later is still to be done, where one did not come to its end.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub again: Option<i64>,
 }
 
 /// How far one stream was read. Every record before all this is durable.

@@ -96,6 +96,14 @@ impl Pulls {
         self.wake.notify_one();
     }
 
+    /// The clock was set back: what was to be done at a time that is far ahead now is done at once.
+    pub(super) fn set_back(&self) {
+        for slot in self.slots.lock().values_mut() {
+            (slot.due, slot.compared) = (0, 0);
+        }
+        self.list.lock().0 = i64::MIN;
+    }
+
     /// Looks at these sources now, as somebody waits for what they will say. Not at one that fails: it has its own pace.
     pub(crate) fn hurry(&self, tenant: u32, names: &[String]) {
         let mut slots = self.slots.lock();

@@ -33,7 +33,7 @@ fn settings_have_defaults_and_limits() {
 #[test]
 fn a_position_is_read_as_it_was_written_and_a_broken_one_begins_again() {
     let stream = Stream { from: 1, to: Some(2), page: Some("p".into()), until: 1 };
-    let position = Position { streams: [("events".to_owned(), stream.clone())].into(), saved: None };
+    let position = Position { streams: [("events".to_owned(), stream.clone())].into(), saved: None, again: None };
     let text = serde_json::to_string(&position).unwrap();
     assert_eq!(serde_json::from_str::<Position>(&text).unwrap(), position);
     assert_eq!(position.stream("events", 0), stream);
@@ -51,10 +51,12 @@ fn a_system_that_cannot_be_asked_is_refused_by_name() {
 #[test]
 fn what_was_compared_a_day_before_is_compared_once_more() {
     const DAY: i64 = 86_400 * SECOND;
-    let again = |from, to, earliest| a_day_before(Window { from, to }, earliest).map(|w| (w.from, w.to));
+    let owed = |from, to, owed, earliest| a_day_before(Window { from, to }, owed, earliest).map(|w| (w.from, w.to));
+    let again = |from, to, earliest| owed(from, to, from - DAY, earliest);
     assert_eq!(again(5 * DAY, 5 * DAY + 60, 0), Some((4 * DAY, 4 * DAY + 60)));
     assert_eq!(again(5 * DAY, 9 * DAY, 0), Some((4 * DAY, 5 * DAY)), "not what was only now compared");
     assert_eq!(again(5 * DAY, 9 * DAY, 4 * DAY + 7), Some((4 * DAY + 7, 5 * DAY)));
     assert_eq!(again(0, 9 * DAY, 0), None, "the first comparison of all");
     assert_eq!(again(DAY / 2, DAY, 0), None);
+    assert_eq!(owed(5 * DAY, 5 * DAY + 60, 2 * DAY, 0), Some((2 * DAY, 4 * DAY + 60)), "what failed before as well");
 }

@@ -6,7 +6,7 @@
 use super::filled::Open;
 use super::http::{Got, Http};
 use super::large::Large;
-use super::plan::{Plan, Position, SECOND};
+use super::plan::{Plan, Position, SECOND, Stream};
 use super::postgres::Postgres;
 use super::refused::{self, Refused};
 use super::saved::Saved;
@@ -106,6 +106,10 @@ pub(super) struct Walk {
     led: HashSet<u64>,
     /// How large windows and pages are ([`large`](super::large)).
     pub large: Large,
+    /// Windows left out since the last page that could be read: not told of yet, and so no position behind them is saved.
+    pub skipped: Vec<Window>,
+    /// A page of this walk could be read.
+    pub readable: bool,
     /// Records that were refused since they were last told of, where they are to be told of.
     pub refused: Vec<Refused>,
     pub tells_refused: bool,
@@ -144,6 +148,8 @@ impl Walk {
             before: 0,
             led: HashSet::new(),
             large: Large::of(pull),
+            skipped: Vec::new(),
+            readable: false,
             refused: Vec::new(),
             tells_refused: false,
             open: Open::default(),
@@ -161,10 +167,15 @@ impl Walk {
     }
 
     /// The job of this run, begun when there is something to tell of.
-    pub(super) async fn ensure_task(&mut self, kind: &str, name: &str) -> Result<(), End> {
+    ///
+    /// One that compares a `span` goes on with that after a stop, and with no other.
+    pub(super) async fn ensure_task(&mut self, kind: &str, name: &str, span: Option<Window>) -> Result<(), End> {
         if self.task.is_none() {
             let ours = |_| End::Ours("the job could not be recorded".into());
-            let input = json!({ "source": self.source.name });
+            let mut input = json!({ "source": self.source.name });
+            if let Some(span) = span {
+                (input["from"], input["to"]) = (span.from.into(), span.to.into());
+            }
             let job = jobs::create(&self.app, &self.tenant, kind, name, &input).await.map_err(ours)?;
             self.task = jobs::begin(&self.app, &self.tenant, &job).await.map_err(ours)?;
         }
@@ -472,11 +483,55 @@ impl Walk {
         }
     }
 
+    /// Until when the source was compared without a hole, since the beginning or since what it still has, up to `to`.
+    pub(super) fn compared_until(&self, to: i64) -> Result<i64, End> {
+        let catalog = self.app.store().catalog();
+        let spans = catalog.spans(self.tenant.number, &self.source.name, self.plan.since, to);
+        let spans = spans.map_err(|e| End::Ours(format!("what was compared could not be read: {e}")))?;
+        let gaps = self.gaps(Window { from: self.plan.since, to })?;
+        let mut known: Vec<(i64, i64)> = spans.iter().map(|span| (span.from, span.to)).collect();
+        known.extend(gaps.iter().map(|gap| (gap.from, gap.to)));
+        known.sort_unstable();
+        let mut until = self.plan.since.max(self.kept());
+        for (begins, ends) in known {
+            if begins > until {
+                break;
+            }
+            until = until.max(ends);
+        }
+        Ok(until)
+    }
+
+    /// Where the source was read up to a time that is still to come, the clock was ahead and is set right: what it asked for then was
+    /// not yet there. From the end of what was compared by the right time everything is asked for again. Less than what each look goes
+    /// back lost nothing.
+    pub(super) fn set_right(&mut self) -> Result<(), End> {
+        let now = self.now();
+        let bound = now.saturating_add(self.plan.overlap.max(2).saturating_mul(SECOND));
+        let ahead = |stream: &Stream| stream.until > bound || stream.from > bound;
+        if !self.position.streams.values().any(ahead) {
+            return Ok(());
+        }
+        let forgot = self.app.store().catalog().forget_spans(self.tenant.number, &self.source.name, now);
+        forgot.map_err(|e| End::Ours(format!("what was compared could not be changed: {e}")))?;
+        let sure = self.compared_until(now)?.min(now);
+        tracing::warn!(
+            source = self.source.name,
+            "the clock was set back: the source is read again from what was compared"
+        );
+        for stream in self.position.streams.values_mut() {
+            let (from, until) = (stream.from.min(sure), stream.until.min(sure));
+            *stream = Stream { from, to: None, page: None, until };
+        }
+        self.save(Took::default(), true)
+    }
+
     /// Records that something is missing for good: an entry of its own kind in the ledger, and a row to look it up by.
     /// The same gap told again is the same entry.
     pub(super) async fn gap(&mut self, window: Window, cause: &str) -> Result<(), End> {
         self.open.still_missing(window);
-        let id = format!("gap:{}:{}:{}", self.source.name, window.from, window.to);
+        // A source that was made anew knows nothing of the gaps before, nor whether they were filled.
+        let id = format!("gap:{}:{}:{}:{}", self.source.name, self.source.created_at, window.from, window.to);
         gap::record(&self.app, &self.tenant, &self.source, id, window, cause)
             .await
             .map(drop)

@@ -5,12 +5,11 @@
 //! `nextToken`.
 
 use crate::moment::Stamp;
-use crate::object::{at, decode};
+use crate::object::at;
 use crate::pull::{self, Answer, Ask, Config, Page, Pull, Trouble, Window, size};
 use crate::{Reason, split};
 use memchr::memmem;
 use serde_json::json;
-use std::borrow::Cow;
 
 /// The search.
 #[derive(Debug)]
@@ -90,9 +89,9 @@ impl Pull for AsgardeoSearch {
         let list = at(&text, &["logs"])
             .ok_or_else(|| Trouble::Refused("the answer has no `logs`; the log search is unofficial".into()))?;
         let cut = pull::cut(list, window, "recordedAt", Stamp::Micros)?;
-        let next = at(&text, &["nextToken"]).map(Cow::Borrowed).and_then(|raw| decode(&raw).map(Cow::into_owned));
-        let next = pull::next_token(next, page)?.and_then(|token| size::with(most, LIMIT, Some(&token)));
         let (passed, empty) = (cut.passed(window), cut.all == 0);
+        let next = pull::next_token(pull::token_of(at(&text, &["nextToken"]))?, page, empty)?;
+        let next = next.and_then(|token| size::with(most, LIMIT, Some(&token)));
         Ok(Page { body: cut.body, count: cut.count, empty, next, passed, ..Page::default() })
     }
 }

@@ -58,7 +58,7 @@ impl Pull for OktaLogs {
         let (most, page) = size::of(page, MAX_PAGE);
         let text = split::text(answer.body);
         let cut = pull::cut(&text, window, "published", Stamp::Millis)?;
-        let next = pull::next_token(after(answer), page)?;
+        let next = pull::next_token(after(answer)?, page, cut.all == 0)?;
         if next.as_deref().is_some_and(|token| !token.bytes().all(in_query)) {
             return Err(Trouble::Refused("the link to the next page has an `after` that no address may have".into()));
         }
@@ -70,15 +70,37 @@ impl Pull for OktaLogs {
     }
 }
 
-/// The `after` of the link to the next page, as it stands there.
-fn after(answer: &Answer<'_>) -> Option<String> {
+/// The `after` of the link to the next page, as it stands there; `None` where there is no such link.
+///
+/// # Errors
+/// A link to the next page that has none: taking that for the end would leave out what follows without a word.
+fn after(answer: &Answer<'_>) -> Result<Option<String>, Trouble> {
     let links = answer.headers.iter().filter(|(name, _)| name == "link");
-    let next = links
-        .flat_map(|(_, value)| value.split(','))
-        .find(|link| link.split(';').skip(1).any(|p| matches!(p.trim(), "rel=\"next\"" | "rel=next")))?;
-    let url = next.split(';').next()?.trim().strip_prefix('<')?.strip_suffix('>')?;
-    let query = url.split_once('?')?.1;
-    query.split('&').find_map(|pair| pair.strip_prefix("after=")).map(str::to_owned)
+    let Some(url) = links.flat_map(|(_, value)| links_of(value)).find_map(|(url, next)| next.then_some(url)) else {
+        return Ok(None);
+    };
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let query = query.split_once('#').map_or(query, |(query, _)| query);
+    match query.split('&').find_map(|pair| pair.strip_prefix("after=")).filter(|after| !after.is_empty()) {
+        Some(after) => Ok(Some(after.to_owned())),
+        None => Err(Trouble::Later(
+            None,
+            "the link to the next page has no `after`; what follows cannot be asked for".into(),
+        )),
+    }
+}
+
+/// The links of a header (RFC 8288, section 3), and whether each leads to the next page. An address may have commas and semicolons.
+fn links_of(header: &str) -> impl Iterator<Item = (&str, bool)> {
+    header.split('<').skip(1).filter_map(|link| {
+        let (url, parameters) = link.split_once('>')?;
+        let next = |parameter: &str| {
+            let Some((name, value)) = parameter.split_once('=') else { return false };
+            let mut relations = value.trim().trim_end_matches(',').trim().trim_matches('"').split_whitespace();
+            name.trim().eq_ignore_ascii_case("rel") && relations.any(|one| one.eq_ignore_ascii_case("next"))
+        };
+        Some((url, parameters.split(';').any(next)))
+    })
 }
 
 /// What may stand in an address's query as it is (RFC 3986, section 3.4), but for what ends a part of it.

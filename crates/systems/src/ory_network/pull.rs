@@ -4,7 +4,7 @@
 //! `projectId`. It is written as a streamed one here, so that the same adapter reads it; what came in both ways is one record.
 
 use crate::moment::Stamp;
-use crate::object::{Object, at, decode};
+use crate::object::{Object, at};
 use crate::pull::{self, Answer, Ask, Config, Page, Pull, Trouble, Window, size};
 use crate::{Reason, pairs, split};
 use std::borrow::Cow;
@@ -63,9 +63,9 @@ impl Pull for OryEvents {
         pull::whole(&text)?;
         let list = at(&text, &["events"]).ok_or_else(|| Trouble::Refused("the answer has no `events`".into()))?;
         let cut = pull::cut(list, window, "timestamp", Stamp::Micros)?;
-        let next = at(&text, &["page_token"]).map(Cow::Borrowed).and_then(|raw| decode(&raw).map(Cow::into_owned));
-        let next = pull::next_token(next, page)?.and_then(|token| size::with(most, SIZE, Some(&token)));
         let (passed, empty) = (cut.passed(window), cut.all == 0);
+        let next = pull::next_token(pull::token_of(at(&text, &["page_token"]))?, page, empty)?;
+        let next = next.and_then(|token| size::with(most, SIZE, Some(&token)));
         Ok(Page { body: streamed(&cut.body), count: cut.count, empty, next, passed, ..Page::default() })
     }
 }

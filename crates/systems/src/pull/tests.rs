@@ -242,8 +242,22 @@ fn okta_follows_the_cursor_and_never_the_address() {
     assert_eq!((page.count, page.next.as_deref(), page.wait), (1, Some("17%3A4_a-b"), Some(10)));
     let ask = pull.ask(&enough("okta"), "", "log", window, page.next.as_deref()).unwrap();
     assert!(ask.url.starts_with("https://x.example/api/v1/logs?") && ask.url.ends_with("&after=17%3A4_a-b"));
-    // The same cursor again: done. One that would break out of its place is refused, and is no last page.
-    assert_eq!(pull.read(window, Some("17%3A4_a-b"), &answer(200, &next, &body), NOW).unwrap().next, None);
+    // The same cursor again with nothing: done. With records it leads in a circle, and is no last page.
+    let again = |body: &str| pull.read(window, Some("17%3A4_a-b"), &answer(200, &next, body), NOW);
+    assert_eq!(again("[]").unwrap().next, None);
+    assert!(matches!(again(&body), Err(Trouble::Later(None, why)) if why.contains("circle")));
+    // However it is written; without a cursor it is no last page either. One that would break out of its place is refused.
+    let read = |next: &str| pull.read(window, None, &answer(200, &link(next), &body), NOW);
+    for written in [
+        "<https://x.example/api/v1/logs?filter=a,b&after=c%2Cd>; rel=\"next\"",
+        "<https://x.example/?after=c%2Cd#top>; title=x; REL = next , <https://x.example/>; rel=\"last\"",
+        "<https://x.example/>; rel=\"self\", <https://x.example/?after=c%2Cd>; rel=\"more Next\"",
+    ] {
+        assert_eq!(read(written).unwrap().next.as_deref(), Some("c%2Cd"), "{written}");
+    }
+    for without in ["<https://x.example/?page=2>; rel=\"next\"", "<https://x.example/?after=>; rel=next"] {
+        assert!(matches!(read(without), Err(Trouble::Later(None, _))), "{without}");
+    }
     // A page with nothing on it is not the last where it leads on.
     let empty = pull.read(window, None, &answer(200, &next, "[]"), NOW).unwrap();
     assert_eq!((empty.count, empty.empty, empty.next.as_deref()), (0, true, Some("17%3A4_a-b")));
@@ -251,6 +265,25 @@ fn okta_follows_the_cursor_and_never_the_address() {
     assert!(matches!(pull.read(window, None, &answer(200, &odd, &body), NOW), Err(Trouble::Refused(_))));
     let colon = link("<https://x.example/?after=ts:25&limit=1>; rel=\"next\"");
     assert_eq!(pull.read(window, None, &answer(200, &colon, &body), NOW).unwrap().next.as_deref(), Some("ts:25"));
+}
+
+#[test]
+fn a_token_that_is_no_text_is_no_last_page() {
+    let window = Window { from: NOW - 1_000 * MS, to: NOW };
+    for (system, list, time, token) in
+        [("ory-network", "events", "timestamp", "page_token"), ("asgardeo", "logs", "recordedAt", "nextToken")]
+    {
+        let pull = find(system, &Map::new()).unwrap();
+        let body = |next: Value| json!({ list: [{ time: event::time::format(NOW - MS) }], token: next }).to_string();
+        let read = |page: Option<&str>, next: Value| pull.read(window, page, &answer(200, &[], &body(next)), NOW);
+        for none in [Value::Null, json!("")] {
+            assert_eq!(read(None, none).unwrap().next, None, "{system}");
+        }
+        for odd in [json!(12345), json!({}), json!(true)] {
+            assert!(matches!(read(None, odd.clone()), Err(Trouble::Later(None, _))), "{system} {odd}");
+        }
+        assert!(matches!(read(Some("same"), json!("same")), Err(Trouble::Later(None, _))), "{system}");
+    }
 }
 
 fn contember_entries(times: &[i64], more: bool) -> String {
