@@ -53,6 +53,8 @@ struct Note {
     events: Option<(i64, i64)>,
     senders: BTreeMap<String, Sender>,
     runs: Vec<Run>,
+    /// Of the numbers, those of records that were not here before.
+    fresh: Vec<Run>,
 }
 
 /// What a batch says of itself, gathered while it is prepared.
@@ -110,12 +112,17 @@ impl Heard {
 
     /// Notes a batch that is durable.
     pub(crate) fn note(&self, tenant: u32, from: &From, system: &str, said: &Said, taken: &Taken, now: i64) {
-        let fresh = taken.sealed.iter().filter(|s| matches!(s.2, Outcome::Sealed { .. })).count() as u64;
+        let sealed = taken.sealed.iter().filter(|s| matches!(s.2, Outcome::Sealed { .. }));
+        let new: HashSet<usize> =
+            if said.numbers.is_empty() { HashSet::new() } else { sealed.clone().map(|s| s.0).collect() };
+        let fresh = sealed.count() as u64;
         let received = (taken.sealed.len() + taken.refused.len()) as u64;
         let refused = taken.refused.iter().filter(|r| r.1 != "id_conflict");
         let missing: HashSet<usize> = refused.map(|r| r.0).collect();
         let runs = said.numbers.iter().filter(|(line, ..)| !missing.contains(line));
-        let runs = runs.map(|(_, n, at)| Run { low: *n, high: *n, from: *at, to: *at, seen: now });
+        let run = |(_, n, at): &(usize, u64, i64)| Run { low: *n, high: *n, from: *at, to: *at, seen: now };
+        let (first, again): (Vec<_>, Vec<_>) = runs.partition(|(line, ..)| new.contains(line));
+        let first: Vec<Run> = first.into_iter().map(run).collect();
         let mut notes = self.notes.lock();
         let note = notes.entry((tenant, from.name.clone())).or_default();
         note.system = system.to_owned();
@@ -127,9 +134,12 @@ impl Heard {
         let sender = note.senders.entry(from.sender.clone()).or_default();
         sender.received += received;
         sender.seen = sender.seen.max(now);
-        note.runs.extend(runs);
-        if note.runs.len() > RUNS {
-            note.runs = joined(std::mem::take(&mut note.runs));
+        note.runs.extend(again.into_iter().map(run).chain(first.iter().copied()));
+        note.fresh.extend(first);
+        for runs in [&mut note.runs, &mut note.fresh] {
+            if runs.len() > RUNS {
+                *runs = joined(std::mem::take(runs));
+            }
         }
     }
 }
@@ -227,6 +237,7 @@ async fn one(app: &App, key: &Key, note: Note, last: bool) -> Result<(), String>
         Some((pointer, settle)) => {
             let kept = state.sequence.take().filter(|s| s.pointer == pointer);
             let mut sequence = kept.unwrap_or_else(|| Sequence::of(&pointer));
+            sequence.look(&note.fresh);
             sequence.add(&note.runs);
             for told in sequence.filled() {
                 // One of a source that was made anew since is gone.
@@ -247,6 +258,9 @@ async fn one(app: &App, key: &Key, note: Note, last: bool) -> Result<(), String>
                     let window = Window { from: hole.from, to: hole.to };
                     let id = gap::record(app, &tenant, &source, id, window, &cause).await?;
                     sequence.tell(&hole, id);
+                } else {
+                    // It is no gap, and its numbers may still come.
+                    sequence.tell(&hole, String::new());
                 }
                 sequence.close(&hole);
             }

@@ -56,6 +56,10 @@ pub(crate) struct Sequence {
     /// Numbers whose absence was told of as a gap, and which of them came since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub told: Vec<Told>,
+    /// A number that another record had already, and the time of the record that has it as well: the sender began to count anew, and
+    /// from then on a number says nothing of what is here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<(u64, i64)>,
 }
 
 /// Numbers that were told of as a gap.
@@ -180,10 +184,28 @@ impl Sequence {
         Sequence { pointer: pointer.to_owned(), ..Sequence::default() }
     }
 
+    /// Looks whether one of these numbers, of records that were not here before, is another record's. Those of holes that were closed are
+    /// merely late.
+    pub(crate) fn look(&mut self, fresh: &[Run]) {
+        if self.again.is_some() {
+            return;
+        }
+        let late = |n: u64| self.told.iter().any(|told| (told.low..=told.high).contains(&n));
+        let twice = fresh.iter().find_map(|run| {
+            let known = self.runs.iter().find(|known| run.low <= known.high && run.high >= known.low)?;
+            let number = run.low.max(known.low);
+            (!late(number)).then_some((number, run.from))
+        });
+        self.again = twice;
+    }
+
     /// Adds numbers that came. Numbers below all others are from before it was counted, and begin nothing.
     pub(crate) fn add(&mut self, runs: &[Run]) {
         for told in &mut self.told {
             runs.iter().for_each(|run| told.add(run));
+        }
+        if self.again.is_some() {
+            return;
         }
         let first = self.runs.first().map(|run| run.low);
         self.runs.extend(runs.iter().filter(|run| first.is_none_or(|first| run.high >= first)));
@@ -214,7 +236,7 @@ impl Sequence {
 
     /// Goes on looking for the numbers of a hole that was told of under this id.
     pub(crate) fn tell(&mut self, hole: &Hole, id: String) {
-        self.told.retain(|told| told.id != id);
+        self.told.retain(|told| told.id.is_empty() || told.id != id);
         self.told.push(Told { id, low: hole.low, high: hole.high, came: Vec::new() });
         if self.told.len() > TOLD {
             self.told.remove(0);

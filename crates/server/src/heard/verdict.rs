@@ -47,7 +47,15 @@ pub(crate) fn unknown(source: &Source, from: i64, to: i64, now: i64) -> Vec<(i64
     for (a, b) in &sequence.unknown {
         add(*a, *b, &|| "counting was broken off there; records that came meanwhile are stored and not counted".into());
     }
-    let end = last.to.min(settled).max(first.from);
+    let mut end = last.to.min(settled).max(first.from);
+    if let Some((number, at)) = sequence.again {
+        add(end.min(at), i64::MAX, &|| {
+            format!(
+                "another record came with its number {number}, so it counts anew; remove the source and make it again to count with it"
+            )
+        });
+        end = i64::MAX;
+    }
     add(end, i64::MAX, &|| format!("newer than its number {}, the last that came; {heard}", last.high));
     out
 }
@@ -90,6 +98,27 @@ mod tests {
         assert_eq!((told[0].0, told[0].1, told.len()), (0, 50, 1));
         assert!(told[0].2.contains("7 records") && told[0].2.contains("1970-01-01T00:01:30"), "{told:?}");
         assert!(spans(&source("{}", None), 50)[0].2.contains("nothing came yet"));
+    }
+
+    #[test]
+    fn a_sender_that_counts_anew_is_known_up_to_then() {
+        let settings = r#"{"sequence":"/n","settle_seconds":10}"#;
+        let mut sequence = Sequence::of("/n");
+        sequence.add(&[run(1, 6), run(9, 9)]);
+        // One that is late is none that counts anew.
+        let hole = sequence.due(0).unwrap();
+        sequence.tell(&hole, "gap".into());
+        sequence.close(&hole);
+        sequence.look(&[run(7, 7)]);
+        assert_eq!(sequence.again, None);
+        let anew = Run { from: 20 * SECOND, to: 20 * SECOND, ..run(1, 1) };
+        sequence.look(&[anew]);
+        sequence.add(&[anew, Run { from: 40 * SECOND, to: 40 * SECOND, ..run(5, 5) }]);
+        let state = State { sequence: Some(sequence), ..State::default() };
+        let told = spans(&source(settings, Some(&state)), 50);
+        let bounds: Vec<_> = told.iter().map(|t| (t.0, t.1)).collect();
+        assert_eq!(bounds, [(0, 1), (9, 50)], "the numbers widen nothing any more");
+        assert!(told[1].2.contains("its number 1"), "{told:?}");
     }
 
     #[test]
