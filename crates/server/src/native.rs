@@ -48,6 +48,11 @@ pub(crate) const AUTO: &str = "auto";
 const TRIGGER: &str = "ory-webhook-trigger-id";
 const MAX_TRIGGER: usize = 128;
 
+/// The header in which a sender says what is the same at each try of a request, so that records without ids are known again; and its
+/// longest. The name is that of draft-ietf-httpapi-idempotency-key-header.
+const KEY: &str = "idempotency-key";
+const MAX_KEY: usize = 256;
+
 /// What is remembered per tenant, from record to record.
 pub struct Memories(Mutex<LruCache<u32, Arc<Memory>>>);
 
@@ -172,6 +177,8 @@ pub struct Posted {
     event: Vec<(String, Vec<u8>)>,
     /// What its sender calls the request, the same at each try.
     request: Option<String>,
+    /// What its sender says is the same at each try, and nothing more.
+    key: Option<String>,
     /// What is known of its sender's signature.
     signature: Option<&'static str>,
     /// Who sent it; `None` where it was fetched.
@@ -189,17 +196,19 @@ impl Posted {
         let of_event = |name: &str| binary && (name.starts_with("ce-") || name == "content-type");
         let event = headers.iter().filter(|(name, _)| of_event(name.as_str()));
         let event = event.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
-        let request =
-            headers.get(TRIGGER).and_then(|id| id.to_str().ok()).filter(|id| (1..=MAX_TRIGGER).contains(&id.len()));
-        let (encoding, request) = (intake::encoding(headers), request.map(str::to_owned));
-        Posted { body, encoding, kind, event, request, signature: None, from: None, fetched: false }
+        let said = |name: &str, most: usize| {
+            let said = headers.get(name).and_then(|id| id.to_str().ok()).filter(|id| (1..=most).contains(&id.len()));
+            said.map(str::to_owned)
+        };
+        let (encoding, request, key) = (intake::encoding(headers), said(TRIGGER, MAX_TRIGGER), said(KEY, MAX_KEY));
+        Posted { body, encoding, kind, event, request, key, signature: None, from: None, fetched: false }
     }
 
     /// A body that came inside another, such as the message in an envelope.
     pub fn inside(text: String) -> Posted {
         let kind = "application/json".to_owned();
         let (encoding, event, request, signature, from) = (None, Vec::new(), None, None, None);
-        Posted { body: Bytes::from(text), encoding, kind, event, request, signature, from, fetched: false }
+        Posted { body: Bytes::from(text), encoding, kind, event, request, key: None, signature, from, fetched: false }
     }
 
     /// The same, sent to this source, or as this system, by this sender.
@@ -251,7 +260,7 @@ pub struct Natives<'t> {
     pub bare: bool,
     /// The body is an answer whose list of records is empty, or a table without a row: its sender says that there is none.
     pub hollow: bool,
-    /// A name for the body, where it is more than one batch.
+    /// A name for the body, where it is more than one batch, or its sender says what is the same at each try.
     pub name: Option<String>,
     /// Records without an id are known by what they say.
     pub by_content: bool,
@@ -274,7 +283,11 @@ impl<'t> Natives<'t> {
         let (count, bare) = (pieces.count(), matches!(body.trim_ascii(), b"" | b"{}"));
         let hollow = count == 0 && system.says_none(&systems::split::text(body));
         let name = || systems::envelope::hash(&[system.name().as_bytes(), b"\0", body]);
-        let name = (MAX_RECORDS + 1..=parts::MOST).contains(&count).then(name);
+        let of_key = || {
+            let key = posted.key.as_deref()?;
+            Some(systems::envelope::hash(&[system.name().as_bytes(), b"\0key\0", key.as_bytes()]))
+        };
+        let name = if (MAX_RECORDS + 1..=parts::MOST).contains(&count) { Some(name()) } else { of_key() };
         let filled = Filled::with_capacity(text.len() * 2);
         let by_content = posted.fetched;
         let signed = posted.signature.is_some() || system.signs();

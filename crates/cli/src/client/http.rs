@@ -45,6 +45,8 @@ pub struct Ask<'a> {
     pub body: Option<(&'a str, &'a [u8])>,
     /// Where a stream is to go on.
     pub last_event_id: Option<&'a str>,
+    /// What is the same at each try of the request.
+    pub idempotency_key: Option<&'a str>,
     /// How long the answer's head may take.
     pub patience: Duration,
     /// How long the connection may be silent within the answer's body.
@@ -60,6 +62,7 @@ impl<'a> Ask<'a> {
             accept: "application/json",
             body: None,
             last_event_id: None,
+            idempotency_key: None,
             patience: Duration::from_secs(120),
             silence: Duration::from_secs(120),
         }
@@ -246,6 +249,9 @@ impl Client {
         }
         if let Some(id) = ask.last_event_id {
             request = request.header("last-event-id", id);
+        }
+        if let Some(key) = ask.idempotency_key {
+            request = request.header("idempotency-key", key);
         }
         if let Some((kind, _)) = ask.body {
             request = request.header("content-type", kind);

@@ -164,3 +164,27 @@ fn an_import_whose_client_and_server_are_killed_goes_on_and_doubles_nothing() {
     assert_eq!(stored(&server, count), (count as u64, count as u64));
     server.stop().verify().ok();
 }
+
+/// Two equal ones may be two acts, so their ids are made; of a request that is tried again they are the same.
+#[test]
+fn records_of_a_system_without_ids_are_in_once_however_often_a_file_is_sent() {
+    let server = Server::start(&[]);
+    server.admin.put("/v1/t/acme", "{}");
+    let event = |n: usize| json!({ "time": 1_795_176_000_000_u64 + n as u64 / 2, "type": "LOGIN", "realmId": "shop" });
+    let file: String = (0..2500).map(|n| format!("{}\n", event(n))).collect();
+    std::fs::write(server.home.path().join("events.ndjson"), file).unwrap();
+    let args = ["ingest", "events.ndjson", "--tenant", "acme", "--system", "keycloak", "--json", "--no-resume"];
+    for (accepted, duplicate) in [(2500, 0), (0, 2500)] {
+        let done: serde_json::Value = serde_json::from_str(&server.cli(&args).ok()).unwrap();
+        assert_eq!((&done["accepted"], &done["duplicate"]), (&json!(accepted), &json!(duplicate)), "{done}");
+    }
+    assert_eq!(size(&server), 2500, "equal ones of one file are two");
+    let send = |key: &str| {
+        let headers = [("content-type", "application/json"), ("idempotency-key", key)];
+        let body = json!([event(1), event(1)]).to_string();
+        server.admin.post_with("/v1/t/acme/ingest/keycloak", &headers, body).ok()
+    };
+    for (key, accepted) in [("one", 2), ("one", 0), ("two", 2), ("", 2), ("", 2)] {
+        assert_eq!(send(key)["accepted"], accepted, "{key}");
+    }
+}

@@ -1,6 +1,7 @@
 //! Batches to the server, several at a time, each until it is in or refused.
 //!
-//! Owns retries: a batch whose answer is lost is sent again, which is safe because ids are idempotency keys. Waits
+//! Owns retries: a batch whose answer is lost is sent again, which is safe because ids are idempotency keys, and those of a system's own
+//! records that have none are made of the batch's. Waits
 //! grow from one try to the next, honour `Retry-After`, and end after [`Target::patience`].
 
 use std::collections::hash_map::RandomState;
@@ -186,7 +187,9 @@ fn deliver(target: &Target, batch: Batch) -> Delivered {
         let start = from.checked_sub(1).and_then(|before| done.batch.sent.get(before)).map_or(0, |place| place.end);
         let end = sent.last().map_or(start, |place| place.end);
         let body = done.batch.body.get(start..end).unwrap_or_default();
-        match post(target, body, sent.len(), &mut done.counts) {
+        // The same of a run that is gone on with, as batches are made of the file alone.
+        let key = target.native.then(|| format!("{}-{from}-{to}", done.batch.chain.to_text()));
+        match post(target, body, key.as_deref(), sent.len(), &mut done.counts) {
             Ok(answer) => {
                 done.tree_size = answer.tree_size.or(done.tree_size);
                 done.detected = answer.system.clone().zip(answer.confidence).or(done.detected);
@@ -237,7 +240,13 @@ fn rejections(answer: &Answer, sent: &[Place]) -> Vec<Rejected> {
 }
 
 /// Sends one body until there is an answer that waiting does not change.
-fn post(target: &Target, body: &[u8], records: usize, counts: &mut Counts) -> Result<Answer, Trouble> {
+fn post(
+    target: &Target,
+    body: &[u8],
+    key: Option<&str>,
+    records: usize,
+    counts: &mut Counts,
+) -> Result<Answer, Trouble> {
     let begun = Instant::now();
     let mut wait = FIRST_WAIT;
     let mut uncertain = false;
@@ -246,6 +255,7 @@ fn post(target: &Target, body: &[u8], records: usize, counts: &mut Counts) -> Re
             method: Method::POST,
             body: Some(("application/x-ndjson", body)),
             patience: Duration::from_secs(120),
+            idempotency_key: key,
             ..Ask::get(&target.path)
         };
         let trouble = match target.client.call(&ask).and_then(|reply| reply.bytes(super::MAX_ANSWER)) {
