@@ -74,6 +74,15 @@ pub fn caller(app: &App, headers: &HeaderMap, slug: &str, scope: Scopes) -> Resu
     Ok(Caller { principal, tenant })
 }
 
+/// As [`caller`], for whoever has one of two scopes: `also` is that of those who may begin what is asked about.
+///
+/// # Errors
+/// As [`caller`].
+pub fn either(app: &App, headers: &HeaderMap, slug: &str, scope: Scopes, also: Scopes) -> Result<Caller, Problem> {
+    let has = principal(app, headers)?.scopes.contains(also);
+    caller(app, headers, slug, if has { also } else { scope })
+}
+
 /// As [`caller`], for writing: an administrator's first write makes the tenant.
 ///
 /// # Errors

@@ -268,7 +268,7 @@ pub async fn list(
     Query(params): Query<ListQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let caller = auth::caller(&app, &headers, &slug, Scopes::READ)?;
+    let caller = auth::either(&app, &headers, &slug, Scopes::READ, Scopes::ADMIN)?;
     let jobs = app.store().catalog().jobs(caller.tenant.number, params.cursor.as_deref(), PAGE)?;
     let next = jobs.last().filter(|_| jobs.len() == PAGE as usize).map(|j| j.id.clone());
     let items: Vec<Value> = jobs.iter().map(shown).collect();
@@ -285,7 +285,7 @@ pub async fn get(
     Path((slug, id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let caller = auth::caller(&app, &headers, &slug, Scopes::READ)?;
+    let caller = auth::either(&app, &headers, &slug, Scopes::READ, Scopes::ADMIN)?;
     let job = app.store().catalog().job(caller.tenant.number, &id)?.ok_or_else(Problem::not_found)?;
     Ok(answer(StatusCode::OK, &job))
 }

@@ -83,6 +83,18 @@ fn send(agent: &Agent, ask: Ask, request_id: &str) -> Result<Got, Trouble> {
     Ok(Got { status, headers, body })
 }
 
+/// How the standard library's errors of looking a host up begin; they have no kind of their own.
+const UNRESOLVED: &str = "failed to lookup address information";
+const NO_TLS: &str = "what answers there does not speak TLS; check `url`";
+
+/// What a handshake that failed says.
+fn no_tls(inside: Option<&(dyn std::error::Error + Send + Sync + 'static)>) -> &'static str {
+    match inside.and_then(|e| e.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::InvalidMessage(_)) => NO_TLS,
+        _ => "its certificate is not trusted here",
+    }
+}
+
 /// Only the sort of failure: an error's own text may quote the request.
 fn trouble(error: &ureq::Error) -> Trouble {
     let why = match error {
@@ -90,7 +102,9 @@ fn trouble(error: &ureq::Error) -> Trouble {
         ureq::Error::HostNotFound => "its host name is not known",
         ureq::Error::ConnectionFailed => "it cannot be connected to",
         ureq::Error::Io(e) if e.kind() == std::io::ErrorKind::ConnectionRefused => "it refuses connections",
-        ureq::Error::Io(e) if e.kind() == std::io::ErrorKind::InvalidData => "its certificate is not trusted here",
+        ureq::Error::Io(e) if e.to_string().starts_with(UNRESOLVED) => "its host name is not known",
+        ureq::Error::Io(e) if e.kind() == std::io::ErrorKind::InvalidData => no_tls(e.get_ref()),
+        ureq::Error::Rustls(rustls::Error::InvalidMessage(_)) => NO_TLS,
         ureq::Error::Io(_) | ureq::Error::Protocol(_) => "the connection broke off",
         ureq::Error::Tls(_) | ureq::Error::Rustls(_) => "its certificate is not trusted here",
         ureq::Error::BodyExceedsLimit(_) => return Trouble::TooLarge,

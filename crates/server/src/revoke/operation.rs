@@ -541,7 +541,7 @@ pub async fn show(
     Path((slug, id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let caller = auth::caller(&app, &headers, &slug, Scopes::READ)?;
+    let caller = auth::either(&app, &headers, &slug, Scopes::READ, Scopes::REVOKE)?;
     let records = records_of(&app, &caller.tenant, &id).await?;
     let (Some(first), Some(last)) = (records.first(), records.last()) else { return Err(Problem::not_found()) };
     let mut out = serde_json::Map::new();
