@@ -85,7 +85,14 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
 pub fn records(text: &str) -> Vec<Piece<'_>> {
     let start = text.trim_start_matches(SPACE);
     if start.starts_with('[') {
-        let List { mut pieces, behind } = list(start);
+        let List { mut pieces, mut behind } = list(start);
+        // Answers of several pages, one behind the other.
+        while behind.starts_with('[') {
+            let more = list(behind);
+            let counted = pieces.len();
+            pieces.extend(more.pieces.into_iter().map(|piece| Piece { line: counted + piece.line, ..piece }));
+            behind = more.behind;
+        }
         if !behind.is_empty() {
             let detail = "the list ends before this text; send one list, or one record per line";
             pieces.push(Piece::broken(pieces.len() + 1, behind, detail.into()));
@@ -300,6 +307,7 @@ mod tests {
             (r#"[{"a":1},{"b":"#, vec![r#"{"a":1}"#, r#"kept: {"b":"#]),
             (r#"[{"a":1},{"b":"x},{"c":1}]"#, vec![r#"{"a":1}"#, r#"kept: {"b":"x},{"c":1}]"#]),
             (r#"[{"a":1}"#, vec![r#"{"a":1}"#, "kept: "]),
+            ("[{\"a\":1}]\n[]\n[{\"b\":2},3]", vec![r#"{"a":1}"#, r#"{"b":2}"#, "3"]),
             (r#"[{"a":1}] {"b":2} "#, vec![r#"{"a":1}"#, r#"kept: {"b":2}"#]),
             ("[", vec!["kept: "]),
         ] {

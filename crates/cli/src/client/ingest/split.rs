@@ -120,15 +120,21 @@ impl<R: BufRead> Pieces<R> {
 
     /// The next record; `None` at the end.
     pub(super) fn next(&mut self) -> io::Result<Option<Piece>> {
-        if let Shape::Unknown = self.shape {
-            self.begin()?;
-        }
-        match self.shape {
-            Shape::Array(any) => self.element(any),
-            Shape::Done | Shape::Unknown => Ok(None),
-            Shape::Lines => Ok(self.line()?.map(|line| Piece { line: line.number, text: line.text })),
-            Shape::Objects => self.object(),
-            Shape::Whole => self.whole().map(Some),
+        loop {
+            if let Shape::Unknown = self.shape {
+                self.begin()?;
+            }
+            let next = match self.shape {
+                Shape::Array(any) => self.element(any)?,
+                Shape::Done | Shape::Unknown => None,
+                Shape::Lines => self.line()?.map(|line| Piece { line: line.number, text: line.text }),
+                Shape::Objects => self.object()?,
+                Shape::Whole => Some(self.whole()?),
+            };
+            // An array ended, and what follows it begins anew.
+            if next.is_some() || !matches!(self.shape, Shape::Unknown) {
+                return Ok(next);
+            }
         }
     }
 
@@ -341,7 +347,11 @@ impl<R: BufRead> Pieces<R> {
     fn after_array(&mut self) -> io::Result<Option<Piece>> {
         let rest = self.skip_space()?;
         if self.native != Native::No {
-            // The server keeps what it does not understand.
+            // Answers of several pages, one behind the other; and the server keeps what it does not understand.
+            if rest == Some(b'[') || rest == Some(b'{') {
+                self.shape = Shape::Unknown;
+                return Ok(None);
+            }
             self.shape = Shape::Lines;
             return Ok(self.line()?.map(|line| Piece { line: line.number, text: line.text }));
         }
@@ -408,6 +418,13 @@ mod tests {
 
     fn ok(line: u64, text: &str) -> (u64, Result<String, String>) {
         (line, Ok(text.to_owned()))
+    }
+
+    #[test]
+    fn arrays_of_a_system_stand_one_behind_the_other() {
+        let text = b"[{\"a\":1}]\n[]\n[\n{\"b\":2},\n{\"c\":3}]\n{\"d\":\n4}\n";
+        let wanted = [ok(1, "{\"a\":1}"), ok(4, "{\"b\":2}"), ok(5, "{\"c\":3}"), ok(6, "{\"d\":\n4}")];
+        assert_eq!(split_as(text, Native::Lines), wanted);
     }
 
     fn broken(line: u64) -> (u64, Result<String, String>) {
