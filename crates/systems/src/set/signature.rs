@@ -21,6 +21,11 @@ const MAX_KEYS: usize = 64;
 /// The shortest shared secret, as RFC 7518 asks for HS256.
 const MIN_SECRET: usize = 32;
 
+/// What a key has that is nobody's but its owner's, or a shared secret (RFC 7518, section 6).
+const PRIVATE: &[&str] = &["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+/// The shortest modulus, bytes: RFC 7518 asks for 2048 bits.
+const MIN_MODULUS: usize = 256;
+
 /// The keys that a transmitter may sign with.
 #[derive(Clone)]
 pub struct Keys(Vec<Key>);
@@ -70,6 +75,12 @@ impl Keys {
         let list = set["keys"].as_array().ok_or_else(|| bad_set("a JSON Web Key Set is {\"keys\": […]}"))?;
         if list.len() > MAX_KEYS {
             return Err(bad_set(format!("there are {} keys, more than the limit of {MAX_KEYS}", list.len())));
+        }
+        // Settings are shown, and recorded for good.
+        for (n, key) in list.iter().enumerate() {
+            if let Some(name) = PRIVATE.iter().find(|name| key.get(**name).is_some()) {
+                return Err(bad_set(format!("key {} has `{name}`, which is private; give public keys only", n + 1)));
+            }
         }
         let keys: Vec<Key> = list.iter().filter_map(Key::parse).collect();
         if keys.is_empty() {
@@ -131,10 +142,11 @@ impl Key {
             return None;
         }
         let part = |name: &str| URL_SAFE_NO_PAD.decode(key[name].as_str()?).ok().filter(|bytes| !bytes.is_empty());
+        let of_curve = |name: &str| part(name).filter(|bytes| bytes.len() == 32);
         let kind = match (key["kty"].as_str()?, key["crv"].as_str()) {
-            ("RSA", _) => Kind::Rsa { modulus: part("n")?, exponent: part("e")? },
-            ("EC", Some("P-256")) => Kind::P256([&[4][..], &part("x")?, &part("y")?].concat()),
-            ("OKP", Some("Ed25519")) => Kind::Ed25519(part("x")?),
+            ("RSA", _) => Kind::Rsa { modulus: part("n").filter(|n| n.len() >= MIN_MODULUS)?, exponent: part("e")? },
+            ("EC", Some("P-256")) => Kind::P256([&[4][..], &of_curve("x")?, &of_curve("y")?].concat()),
+            ("OKP", Some("Ed25519")) => Kind::Ed25519(of_curve("x")?),
             _ => return None,
         };
         Some(Key { id: key["kid"].as_str().map(str::to_owned), kind })
@@ -274,6 +286,12 @@ mod tests {
         }
         assert_eq!(code(&keys, "e30.e30.AAAA"), "set_key", "a header that names no algorithm");
         let bad = |set: Value| Keys::parse(&set).unwrap_err().code;
+        // Keys that are nobody else's business, and those that no signature can hold with.
+        let private = json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": encode([1; 32]), "d": "nWGxne" }] });
+        assert!(Keys::parse(&private).unwrap_err().detail.contains("`d`, which is private"));
+        assert_eq!(bad(json!({ "keys": [{ "kty": "oct", "k": "c2hhcmVk" }] })), "invalid_keys");
+        assert_eq!(bad(json!({ "keys": [{ "kty": "EC", "crv": "P-256", "x": "AA", "y": "AA" }] })), "invalid_keys");
+        assert_eq!(bad(json!({ "keys": [{ "kty": "RSA", "n": "AQAB", "e": "AQAB" }] })), "invalid_keys");
         for set in [
             json!({}),
             json!({ "keys": {} }),
