@@ -1,7 +1,7 @@
 //! OTLP's values into plain JSON: `{"stringValue":"x"}` → `"x"`, a list of keys and values → an object.
 
 use super::request::{usual_pair, usual_value};
-use crate::object::Object;
+use crate::object::{Object, from_base64};
 use event::json::{JsonError, MAX_DEPTH, Next, Reader, write_string};
 use std::borrow::Cow;
 
@@ -63,9 +63,20 @@ fn pairs<'t>(r: &mut Reader<'t>, depth: usize, take: &mut dyn FnMut(Pair<'t>)) -
                 "key" => key = r.string()?,
                 "value" => {
                     value.clear();
-                    any(r, depth + 1, &mut value)?;
+                    let mut ahead = r.clone();
+                    match any(&mut ahead, depth + 1, &mut value) {
+                        Ok(()) => *r = ahead,
+                        // One that is none of OTLP's stays as it is, and the others are read.
+                        Err(_) => {
+                            value.clear();
+                            value.push_str(r.skip(depth + 1)?);
+                        }
+                    }
                 }
-                _ => return Err(r.error("invalid_json", "an attribute has a key and a value and nothing else")),
+                // Whoever reads OTLP passes over what it does not know.
+                _ => {
+                    r.skip(1)?;
+                }
             }
         }
         if value.is_empty() {
@@ -91,7 +102,20 @@ fn any(r: &mut Reader<'_>, depth: usize, out: &mut String) -> Result<(), JsonErr
         return Ok(());
     };
     match kind.as_ref() {
-        "stringValue" | "bytesValue" => write_string(out, &r.string()?),
+        // What a number that is none becomes in JSON.
+        _ if r.next_kind()? == Next::Null => {
+            r.null()?;
+            out.push_str("null");
+        }
+        "stringValue" => write_string(out, &r.string()?),
+        // Base64 hides from redaction what is in it, so text takes its place. Other bytes stay.
+        "bytesValue" => {
+            let bytes = r.string()?;
+            let is_text =
+                |text: &String| !text.is_empty() && !text.chars().any(|c| c.is_control() && !c.is_whitespace());
+            let text = from_base64(&bytes).filter(is_text);
+            write_string(out, text.as_deref().unwrap_or(&bytes));
+        }
         "boolValue" => out.push_str(if r.boolean()? { "true" } else { "false" }),
         "intValue" => {
             let quoted = r.next_kind()? == Next::String;
@@ -156,6 +180,7 @@ fn values<'t>(
     r.open(b'{')?;
     match r.key(true)?.as_deref() {
         None => return Ok(()),
+        Some("values") if r.next_kind()? == Next::Null => r.null()?,
         Some("values") => read(r)?,
         Some(_) => return Err(r.error("invalid_json", only)),
     }

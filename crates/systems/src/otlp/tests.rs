@@ -3,6 +3,8 @@
 use super::{Otlp, protobuf};
 use crate::System;
 use crate::testing::{one, reason, survives, take, take_with};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -141,8 +143,8 @@ fn values_become_plain() {
             "bytes": "/w==", "list": ["a", 1], "empty": [], "map": {"password": "***", "a": "b"}, "api_key": "***"})
     );
     assert_eq!(stored.value("attributes.body"), &json!({"what": "x"}));
-    // What is no value of OTLP's stays as it came.
-    sent["attributes"] = json!([{"key": "a", "value": {"strangeValue": 1}}]);
+    // What is no list of OTLP's stays as it came.
+    sent["attributes"] = json!([{"key": "a", "value": {"stringValue": "x"}}, 7]);
     let stored = one(NAME, &request(&json!([sent])).to_string());
     assert_eq!(stored.value("attributes.attributes"), &sent["attributes"]);
 }
@@ -390,4 +392,31 @@ proptest! {
             survives(NAME, json.as_bytes());
         }
     }
+}
+
+#[test]
+fn one_odd_attribute_does_not_keep_the_others_from_being_read() {
+    for (odd, kept) in [
+        (json!({"doubleValue": null}), json!(null)),
+        (json!({"stringValue": null}), json!(null)),
+        (json!({"arrayValue": {"values": null}}), json!([])),
+        (json!({"newValue": 1}), json!({"newValue": 1})),
+        (json!({"stringValue": "a", "boolValue": true}), json!({"stringValue": "a", "boolValue": true})),
+    ] {
+        let sent = json!({"attributes": [text("user.id", "u9"), {"key": "n", "value": odd, "more": 1}, text("outcome", "failure")]});
+        let stored = one(NAME, &request(&json!([sent])).to_string());
+        stored.expect(&[("actor.id", "u9"), ("outcome", "failure")]);
+        assert_eq!(stored.value("attributes.attributes")["n"], kept, "{odd}");
+    }
+}
+
+/// Receivers that do not decode what they take send it as bytes.
+#[test]
+fn bytes_that_are_text_are_redacted_as_text() {
+    let bytes = |text: &str| json!({"bytesValue": STANDARD.encode(text)});
+    let sent = json!({"body": bytes(r#"{"password":"hunter2"}"#), "attributes": [{"key": "form", "value": bytes("password=hunter2")}]});
+    let stored = one(NAME, &request(&json!([sent])).to_string());
+    assert!(!stored.envelope.to_string().contains("hunter2"), "{}", stored.envelope);
+    assert_eq!(stored.value("attributes.attributes")["form"], "password=***");
+    assert_eq!(stored.at("message"), r#"{"password":"***"}"#);
 }
