@@ -30,7 +30,14 @@ impl<'a> Envelope<'a> {
                 let known =
                     |said: Option<Cow<'_, str>>, words: &[&str]| said.is_some_and(|t| words.contains(&t.as_ref()));
                 if event::parse::allowed(spec.field).is_none_or(|words| known(native.text(spec.path), words)) {
-                    self.take(native, spec.path, spec.field);
+                    // A number fills the field as well, and stays: as text it is none any more.
+                    if !self.take(native, spec.path, spec.field)
+                        && let Some(raw) = native.raw(spec.path)
+                        && raw.starts_with(|c: char| c == '-' || c.is_ascii_digit())
+                    {
+                        let raw = raw.to_string();
+                        self.copy_raw(&raw, spec.field);
+                    }
                 }
             }
         }

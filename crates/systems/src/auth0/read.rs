@@ -40,12 +40,21 @@ const ENDINGS: &[(&str, &str)] = &[
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
+    // Event Grid and EventBridge pass an entry of the stream on inside an event of their own.
+    if let Some(name) = ["data", "detail"].into_iter().find(|name| native.has(&format!("{name}.data.type"))) {
+        let mut inside = native.take_object(name).unwrap_or_default();
+        inside.add_object("delivered", native);
+        native = inside;
+    }
     if native.has("data.type") && !native.has("type") {
         out.shape(STREAM);
         out.id(&mut native, "log_id");
         let data = native.inner("data").ok_or_else(|| Reason::missing("data", None))?;
         entry(data, context, out)?;
     } else {
+        if !["log_id", "_id", "date"].iter().any(|name| native.has(name)) {
+            return Err(Reason::new("not_an_event", "the record is no log entry: it has neither `log_id` nor `date`"));
+        }
         let id = if native.has("log_id") { "log_id" } else { "_id" };
         out.id(&mut native, id);
         entry(&mut native, context, out)?;

@@ -156,3 +156,21 @@ fn codes_that_are_in_no_list_of_auth0s() {
     of("fapi").expect(&[("log", "audit"), ("outcome", "failure")]);
     of("signup_pwd_leak").expect(&[("outcome", "deny")]);
 }
+
+/// Event Grid and EventBridge.
+#[test]
+fn an_entry_inside_somebody_elses_event_is_that_entry() {
+    let stream = json!({"log_id": "L1", "data": entry("fp")});
+    let alone = one(NAME, &stream.to_string());
+    for sent in [
+        json!({"specversion": "1.0", "type": "com.auth0.Log", "source": "urn:x", "id": "g2", "time": "2026-11-20T12:00:00Z", "data": stream}),
+        json!({"version": "0", "id": "e", "detail-type": "Auth0 log", "source": "aws.partner/auth0.com/x", "detail": stream}),
+    ] {
+        let stored = one(NAME, &sent.to_string());
+        stored.expect(&[("action", "fp"), ("id", alone.at("id")), ("time", alone.at("time"))]);
+        assert!(stored.value("attributes.delivered").is_object(), "{}", stored.envelope);
+    }
+    for other in [json!({"type": "LOGIN_ERROR", "realmId": "r"}), json!({"type": "com.auth0.Log", "id": "g2"})] {
+        assert_eq!(reason(NAME, &other.to_string()), "not_an_event");
+    }
+}

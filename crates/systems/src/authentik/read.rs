@@ -6,6 +6,7 @@ use crate::moment::Stamp;
 use crate::object::{self, Object};
 use crate::{Context, Reason, catalog};
 use event::Field;
+use event::json::Reader;
 use std::borrow::Cow;
 
 /// Members that are one text in the envelope.
@@ -15,6 +16,7 @@ const FIELDS: &[(&str, Field)] = &[
     ("context.message", Field::Message),
     ("context.http_request.user_agent", Field::UserAgent),
     ("context.http_request.request_id", Field::RequestId),
+    ("request_id", Field::RequestId),
     ("context.authorized_application.name", Field::ClientName),
     ("context.model.name", Field::TargetName),
     ("context.model.model_name", Field::TargetType),
@@ -22,6 +24,9 @@ const FIELDS: &[(&str, Field)] = &[
     ("context.secret.name", Field::TargetName),
     ("context.secret.model_name", Field::TargetType),
 ];
+
+/// Whom somebody began to act as.
+const IMPERSONATED: &str = "impersonation_started";
 
 /// Where ids stand that may be numbers.
 const IDS: &[(&str, Field)] = &[
@@ -36,8 +41,14 @@ const ANONYMOUS: &str = "AnonymousUser";
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
     let action = native.needed("action")?;
-    out.id(&mut native, "pk");
-    out.time(&mut native, "created", Stamp::Micros, context)?;
+    // A line of the server's own log has neither.
+    let logged = !native.has("pk") && !native.has("created") && native.has("timestamp");
+    if logged {
+        out.id_by_content(text);
+    } else {
+        out.id(&mut native, "pk");
+    }
+    out.time(&mut native, if logged { "timestamp" } else { "created" }, Stamp::Micros, context)?;
     let known = catalog::of(NAME).get(&action);
     out.known(known.is_some());
     out.set(Field::Log, known.map_or("event", |entry| entry.log.as_str()));
@@ -58,6 +69,13 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     for (path, field) in IDS {
         out.copy(&mut native, path, *field);
     }
+    if action == IMPERSONATED {
+        out.copy(&mut native, "context.user.pk", Field::TargetId);
+        out.copy(&mut native, "context.user.username", Field::TargetName);
+        if !out.is_empty(Field::TargetId) {
+            out.set(Field::TargetType, "user");
+        }
+    }
     out.rest(native);
     Ok(())
 }
@@ -65,17 +83,20 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
 /// What a change was from and to, member by member: `context.diff.{member}.{previous_value, new_value}`. It stays where it is.
 fn states(native: &mut Object<'_>, out: &mut Envelope<'_>) {
     let Some(diff) = native.raw("context.diff").cloned() else { return };
-    let Ok(changed) = Object::parse(&diff) else { return };
-    let names: Vec<String> = changed.keys().map(Cow::into_owned).collect();
     let (mut old, mut new) = (Vec::new(), Vec::new());
-    for name in names {
+    let mut r = Reader::new(&diff);
+    let read = object::members(&mut r, &mut |name, r| {
+        let changed = r.skip(1)?;
         for (list, member) in [(&mut old, "previous_value"), (&mut new, "new_value")] {
-            if let Some(value) = object::at(&diff, &[&name, member]) {
-                list.push((name.clone(), value.to_owned()));
+            if let Some(value) = object::at(changed, &[member]) {
+                list.push((name.to_owned(), value.to_owned()));
             }
         }
+        Ok(())
+    });
+    if read.is_ok() {
+        out.states(&old, &new);
     }
-    out.states(&old, &new);
 }
 
 /// Who acted, where a forwarder made a text of `user`: the object as JSON in a text, or the name alone. The text stays as it is.

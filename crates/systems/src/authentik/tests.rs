@@ -210,3 +210,27 @@ fn a_policy_that_was_not_passed_is_a_denial() {
         one(NAME, &sent.to_string()).expect(&[("outcome", outcome)]);
     }
 }
+
+/// Looking each member up from the beginning took seconds. Nothing here measures that: who brings it back waits.
+#[test]
+fn a_change_of_very_many_members_is_read() {
+    let diff: serde_json::Map<String, Value> =
+        (0..10_000).map(|n| (format!("k{n}"), json!({"new_value": 1}))).collect();
+    let sent = event("model_updated", &json!({"diff": diff}));
+    assert_eq!(one(NAME, &sent.to_string()).value("new")["k9999"], 1);
+}
+
+#[test]
+fn a_line_of_the_servers_log_has_its_time_and_is_one_record() {
+    let sent = json!({"action": "login", "client_ip": "192.0.2.17", "event": "Created Event", "logger": "authentik.events.models",
+        "request_id": "r1", "timestamp": "2026-11-20T12:00:00.123456Z", "user": {"pk": 6, "username": "ann", "email": "ann@example.com"}});
+    let stored = one(NAME, &sent.to_string());
+    stored.expect(&[("time", "2026-11-20T12:00:00.123456Z"), ("request_id", "r1"), ("actor.id", "6")]);
+    assert_eq!((stored.at("id").len(), stored.at("id")), (64, one(NAME, &sent.to_string()).at("id")));
+}
+
+#[test]
+fn whom_somebody_began_to_act_as_is_the_target() {
+    let sent = event("impersonation_started", &json!({"user": {"pk": 9, "username": "bob"}}));
+    one(NAME, &sent.to_string()).expect(&[("target.id", "9"), ("target.name", "bob"), ("target.type", "user")]);
+}

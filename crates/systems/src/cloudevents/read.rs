@@ -27,7 +27,9 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     if !subject && !out.is_empty(Field::TargetId) {
         out.shape(NO_SUBJECT);
     }
-    for (field, word) in [(Field::Log, r#""event""#), (Field::Outcome, r#""unknown""#), (Field::Level, r#""info""#)] {
+    let failed = out.text(Field::Outcome).is_some_and(|outcome| matches!(outcome.as_ref(), "failure" | "deny"));
+    let level = if failed { r#""warn""# } else { r#""info""# };
+    for (field, word) in [(Field::Log, r#""event""#), (Field::Outcome, r#""unknown""#), (Field::Level, level)] {
         if out.is_empty(field) {
             out.infer(field, word);
         }

@@ -29,7 +29,7 @@ fn one_in_structured_mode() {
         ("span_id", "b7ad6b7169203331"),
         ("actor.id", "ann"),
         ("outcome", "deny"),
-        ("level", "info"),
+        ("level", "warn"),
         ("ip", "192.0.2.8"),
         ("attributes.source", "/sites/brno"),
         ("attributes.id", "A-1"),
@@ -90,6 +90,15 @@ fn only_words_that_a_field_knows_fill_it() {
     }
     sent["traceparent"] = json!("00-xyz");
     one(NAME, &sent.to_string()).expect(&[("trace_id", ""), ("attributes.traceparent", "00-xyz")]);
+}
+
+#[test]
+fn a_number_fills_a_field_and_a_failure_is_a_warning() {
+    let mut sent = event();
+    sent["data"] = json!({"actor": {"id": 7}, "error_code": 403, "outcome": "failure"});
+    let stored = one(NAME, &sent.to_string());
+    stored.expect(&[("actor.id", "7"), ("error_code", "403"), ("outcome", "failure"), ("level", "warn")]);
+    assert_eq!(crate::find(NAME).unwrap().to_native(&stored.envelope).unwrap()["data"], sent["data"]);
 }
 
 /// So that whoever may not read claims and bodies does not find them elsewhere.

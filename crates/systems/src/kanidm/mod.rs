@@ -19,7 +19,7 @@ mod tests;
 use crate::detect::Sample;
 use crate::envelope::Envelope;
 use crate::split::{self, Piece};
-use crate::{Context, Reason, System};
+use crate::{Context, Reason, System, shipped};
 
 /// The adapter.
 #[derive(Debug)]
@@ -41,7 +41,10 @@ impl System for Kanidm {
         let known = match &sample.object {
             Some(_) if sample.has(&["AuthenticationDenied.spn"]) => return 98,
             Some(_) if sample.has(&[FIELD]) || sample.has(&["fields.audit_event"]) => sample.first.contains(DENIED),
-            Some(_) => false,
+            Some(object) => {
+                shipped::carried(&mut object.clone(), |line| line.contains(FIELD) && read::inside(line).is_some())
+                    .is_some()
+            }
             None => sample.first.contains(FIELD) && read::inside(sample.first).is_some(),
         };
         if known { 95 } else { 0 }

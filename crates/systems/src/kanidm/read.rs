@@ -4,9 +4,10 @@ use super::{DENIED, FIELD};
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
 use crate::object::{self, Object};
-use crate::{Context, Reason};
+use crate::{Context, Reason, shipped};
 use event::Field;
 use event::json::Reader;
+use std::borrow::Cow;
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let none =
@@ -14,13 +15,28 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     out.id_by_content(text);
     if !text.trim_start().starts_with('{') {
         let (before, event) = inside(text).ok_or_else(none)?;
-        let mut native = Object::parse(event)?;
+        let mut native = Object::parse(&event)?.into_owned();
         denied(&mut native, context, out)?;
         native.add_text("line", before);
         out.rest(native);
         return Ok(());
     }
     let mut native = Object::parse(text)?;
+    // A shipper passes the line on inside an object, whatever it calls it.
+    if !native.has(DENIED)
+        && !native.has(FIELD)
+        && let Some(name) = shipped::carried(&mut native, |line| inside(line).is_some())
+    {
+        let line = native.take_member(&name).as_ref().and_then(object::decode).unwrap_or_default().into_owned();
+        let line = shipped::uncoloured(&line);
+        let (before, event) = inside(&line).ok_or_else(none)?;
+        let mut inner = Object::parse(&event)?.into_owned();
+        denied(&mut inner, context, out)?;
+        inner.add_text("line", before.to_owned());
+        inner.add_object("log", native);
+        out.rest(inner);
+        return Ok(());
+    }
     if !native.has(DENIED) {
         // The server's log as JSON: the event as an object, or as JSON in a text.
         let path = if native.has(FIELD) { FIELD } else { "fields.audit_event" };
@@ -54,12 +70,18 @@ pub(super) fn says_nothing(text: &str) -> bool {
         })
 }
 
-/// The event in a line, and what stands before it.
-pub(super) fn inside(line: &str) -> Option<(&str, &str)> {
+/// The event in a line, as it is or as JSON in quotes, and what stands before it.
+pub(super) fn inside(line: &str) -> Option<(&str, Cow<'_, str>)> {
     let after = line.find(FIELD)? + FIELD.len();
     let start = after + line.get(after..)?.find('{')?;
+    let before = |start: usize| line.get(..start).unwrap_or_default().trim_end();
+    let quote = start.checked_sub(1).filter(|at| line.get(*at..).is_some_and(|rest| rest.starts_with('"')));
+    let quoted = quote.and_then(|at| Some((at, Reader::new(line.get(at..)?).string().ok()?)));
+    if let Some((at, event)) = quoted.filter(|(_, event)| event.contains(DENIED)) {
+        return Some((before(at), event));
+    }
     let event = Reader::new(line.get(start..)?).skip(0).ok()?;
-    event.contains(DENIED).then(|| (line.get(..start).unwrap_or_default().trim_end(), event))
+    event.contains(DENIED).then(|| (before(start), Cow::Borrowed(event)))
 }
 
 fn denied<'a>(native: &mut Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {

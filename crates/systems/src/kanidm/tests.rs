@@ -105,3 +105,16 @@ proptest! {
         survives(NAME, text.as_bytes());
     }
 }
+
+/// Journald's export, and what logs in JSON with the event in quotes.
+#[test]
+fn a_line_that_a_shipper_passes_on_is_read() {
+    let line = format!("WARN audit_event: {}", denied(&json!("Internal")));
+    let quoted = format!("WARN audit_event: {}", json!(denied(&json!("Internal")).to_string()));
+    for sent in [json!({"MESSAGE": line, "_PID": "7"}), json!({"MESSAGE": quoted, "_PID": "7"})] {
+        let stored = one(NAME, &sent.to_string());
+        stored.expect(&[("actor.id", "0b4f-1"), ("outcome", "deny"), ("attributes.log._PID", "7")]);
+        assert_eq!(crate::detect(sent.to_string().as_bytes()).first().map(|(name, _)| *name), Some(NAME), "{sent}");
+    }
+    one(NAME, &quoted).expect(&[("actor.id", "0b4f-1"), ("attributes.line", "WARN audit_event:")]);
+}

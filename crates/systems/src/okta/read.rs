@@ -14,6 +14,7 @@ const FIELDS: &[(&str, Field)] = &[("eventType", Field::Action), ("displayMessag
 /// Those of an object in it.
 const ACTOR: &[(&str, Field)] =
     &[("id", Field::ActorId), ("type", Field::ActorType), ("displayName", Field::ActorName)];
+const NOBODY: &[(&str, Field)] = &[("type", Field::ActorType)];
 const CLIENT: &[(&str, Field)] = &[("id", Field::ClientActorId), ("ipAddress", Field::Ip)];
 
 /// Objects that something stands in which the envelope has a field for.
@@ -69,7 +70,9 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     out.set(Field::Level, level);
     if let Some(actor) = native.inner("actor") {
         login(log, actor, out);
-        out.take_members(actor, ACTOR);
+        // Nobody by that name signed in: all of them would be one person.
+        let known = actor.member_text("id").is_none_or(|id| id != "unknown");
+        out.take_members(actor, if known { ACTOR } else { NOBODY });
     }
     if let Some(client) = native.inner("client") {
         out.take_members(client, CLIENT);

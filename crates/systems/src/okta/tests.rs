@@ -200,3 +200,13 @@ proptest! {
         survives(NAME, text.as_bytes());
     }
 }
+
+#[test]
+fn whom_okta_does_not_know_is_nobody() {
+    let mut sent = entry("user.session.start");
+    sent["actor"] =
+        json!({"id": "unknown", "type": "User", "alternateId": "bob@example.com", "displayName": "unknown"});
+    let stored = one(NAME, &sent.to_string());
+    stored.expect(&[("actor.id", ""), ("actor.name", ""), ("actor.type", "User"), ("email", "bob@example.com")]);
+    stored.expect(&[("attributes.actor.id", "unknown")]);
+}

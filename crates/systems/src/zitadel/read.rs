@@ -44,8 +44,8 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     let mut native = Object::parse_into(text, INSIDE)?;
     let said = if native.has("event_type") { actions(&mut native, out) } else { search(&mut native, out) };
     let kind = said.kind.as_deref().filter(|kind| !kind.is_empty()).ok_or_else(|| native.misses(said.named))?;
-    id(&mut native, &said, text, out);
     out.time(&mut native, said.time, Stamp::Micros, context)?;
+    id(&mut native, &said, text, out);
     let known = catalog::of(NAME).get(kind);
     out.known_with_outcome(known.is_some());
     out.set(Field::Log, known.map_or_else(|| log_of(kind), |entry| entry.log.as_str()));
@@ -131,8 +131,9 @@ fn search<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Said<'a> {
     said
 }
 
-/// The aggregate, the number of the event in it, and what happened, which are the same in both shapes; the whole record where the
-/// aggregate or the number is missing.
+/// The aggregate, the number of the event in it, what happened and when, which are the same in both shapes; the whole record where the
+/// aggregate or the number is missing. After a restore numbers begin anew, and another installation may have the same ids: then the time
+/// tells.
 fn id<'a>(native: &mut Object<'a>, said: &Said<'_>, text: &str, out: &mut Envelope<'a>) {
     let sequence = native.member("sequence").map_or("", |raw| raw.trim_matches('"'));
     let (kind, id) =
@@ -140,7 +141,8 @@ fn id<'a>(native: &mut Object<'a>, said: &Said<'_>, text: &str, out: &mut Envelo
     let counted = !sequence.is_empty() && sequence.bytes().all(|b| b.is_ascii_digit());
     if counted && !id.is_empty() {
         let event = said.kind.as_deref().unwrap_or_default();
-        out.id_by_contents(&[NAME, kind, id, sequence, event]);
+        let at = out.at().map(|at| at.to_string()).unwrap_or_default();
+        out.id_by_contents(&[NAME, kind, id, sequence, event, &at]);
     } else {
         out.id_by_content(text);
     }

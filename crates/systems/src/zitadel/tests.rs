@@ -224,3 +224,12 @@ fn address_and_browser_are_in_the_payload() {
         one(NAME, &sent.to_string()).expect(&[("ip", "192.0.2.7"), ("user_agent", "Mozilla")]);
     }
 }
+
+/// After a restore numbers begin anew.
+#[test]
+fn the_same_number_at_another_time_is_another_event() {
+    let first = pushed("user.human.added", PAYLOAD);
+    let mut second = first.clone();
+    second["created_at"] = json!("2026-11-19T18:30:00.222222Z");
+    assert_ne!(one(NAME, &first.to_string()).at("id"), one(NAME, &second.to_string()).at("id"));
+}
