@@ -271,10 +271,11 @@ fn own_name(key: &str) -> Option<&str> {
     if is_uri { key.rsplit(['/', '#', ':']).next() } else { None }
 }
 
-/// Whether the member of this name may say what another one of its object is: `{"name": "Authorization", "value": …}`.
+/// Whether the member of this name may say what another one of its object is: `{"name": "Authorization", "value": …}`, and of WSO2's
+/// claims `{"uri": "http://wso2.org/claims/password", "value": …}`.
 pub(super) fn names_a_value(key: &str) -> bool {
     matches!(key.len(), 3 | 4 | 6)
-        && ["name", "key", "type", "header"].iter().any(|name| key.eq_ignore_ascii_case(name))
+        && ["name", "key", "type", "header", "uri"].iter().any(|name| key.eq_ignore_ascii_case(name))
 }
 
 /// Whether the member of this name is the value that another one names.
