@@ -10,6 +10,7 @@ fuzz_target!(|texts: (&str, &str)| {
         let change = Change {
             entity: "r users/1".into(),
             alias: None,
+            becomes: None,
             says,
             inside: &["attributes"],
             own: &["id"],

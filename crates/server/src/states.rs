@@ -166,6 +166,10 @@ impl Before {
             key = name.to_string();
         }
         let mut beside = Vec::new();
+        let old = key.clone();
+        if let Some(new) = change.becomes.as_deref().filter(|_| change.says == Says::Part) {
+            key = self::key(source, new);
+        }
         let other = |leads| State { at, id: id.into(), text: None, hidden: Hidden::default(), leads };
         if let Some(alias) = change.alias.as_deref().filter(|_| change.says != Says::Nothing) {
             let alias = self::key(source, alias);
@@ -175,6 +179,10 @@ impl Before {
                 beside.push((old.to_string(), other(None)));
             }
             beside.push((alias, other(Some(key.as_str().into()))));
+        }
+        if old != key {
+            beside.retain(|(name, _)| *name != old);
+            beside.push((old, other(None)));
         }
         Before { key, state, beside }
     }

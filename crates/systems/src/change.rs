@@ -25,6 +25,8 @@ pub struct Change {
     pub entity: String,
     /// Another name for it, where the record says both: one that comes later may have only that.
     pub alias: Option<String>,
+    /// What the entity is called from then on, where the record gives it another name.
+    pub becomes: Option<String>,
     /// What the record's `new` is.
     pub says: Says,
     /// Members of the state that are objects and are changed member by member as well.
@@ -404,7 +406,7 @@ mod tests {
     fn change(says: Says) -> Change {
         let names = &["username", "name"];
         let (entity, inside): (_, &[_]) = ("r users/1".into(), &["attributes"]);
-        Change { entity, alias: None, says, inside, own: &["id"], names, at: None, words: None }
+        Change { entity, alias: None, becomes: None, says, inside, own: &["id"], names, at: None, words: None }
     }
 
     fn derive<'a>(says: Says, known: &'a str, new: Option<&'a str>) -> Derived<'a> {

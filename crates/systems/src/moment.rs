@@ -118,7 +118,8 @@ fn counted(digits: &str) -> Option<i64> {
 /// Microseconds out of a number of seconds, milliseconds or nanoseconds.
 fn number(digits: &str, stamp: Stamp) -> Option<i64> {
     let at = match stamp {
-        Stamp::UnixMillis => digits.parse::<i64>().ok()?.checked_mul(1000)?,
+        // Some write every number with a fraction.
+        Stamp::UnixMillis => digits.strip_suffix(".0").unwrap_or(digits).parse::<i64>().ok()?.checked_mul(1000)?,
         Stamp::UnixNanos => digits.parse::<i64>().ok()?.div_euclid(1000),
         Stamp::UnixSeconds => {
             let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));

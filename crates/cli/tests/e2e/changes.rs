@@ -183,6 +183,56 @@ fn a_role_keeps_its_states_by_its_id_through_a_new_name_and_to_its_end() {
     assert_eq!(record(&server, "r6")["old"], Value::Null, "it was gone");
 }
 
+/// Where nothing has an id, a name that was given away is another role's.
+#[test]
+fn a_name_that_another_role_had_before_tells_nothing_of_that_one() {
+    let server = Server::start(&[]);
+    let role =
+        |id: &str, at, operation: &str, path: &str, new: Value| admin(id, at, operation, "REALM_ROLE", path, &new);
+    let is = |name: &str, description: &str| json!({ "name": name, "description": description });
+    send(
+        &server,
+        &[
+            role("n1", 1, "CREATE", "roles/dev", is("dev", "A")),
+            role("n2", 2, "CREATE", "roles/ops", is("ops", "B")),
+            role("n3", 3, "UPDATE", "roles/dev", json!({ "name": "developer" })),
+            role("n4", 4, "UPDATE", "roles/ops", json!({ "name": "dev" })),
+            role("n5", 5, "UPDATE", "roles/dev", json!({ "name": "dev", "description": "B2" })),
+        ],
+    );
+    let server = server.kill().start();
+    send(
+        &server,
+        &[
+            role("n6", 6, "DELETE", "roles/dev", Value::Null),
+            role("n7", 7, "DELETE", "roles/developer", Value::Null),
+            admin("p1", 1, "CREATE", "IDENTITY_PROVIDER", "identity-provider/instances", &json!({ "alias": "g" })),
+            admin(
+                "p2",
+                2,
+                "UPDATE",
+                "IDENTITY_PROVIDER",
+                "identity-provider/instances/g",
+                &json!({ "alias": "g", "displayName": "A" }),
+            ),
+            admin("p3", 3, "UPDATE", "IDENTITY_PROVIDER", "identity-provider/instances/g", &json!({ "alias": "g2" })),
+            admin(
+                "p4",
+                4,
+                "UPDATE",
+                "IDENTITY_PROVIDER",
+                "identity-provider/instances/g2",
+                &json!({ "alias": "g2", "displayName": "B" }),
+            ),
+        ],
+    );
+    assert_eq!(record(&server, "n3")["diff"], json!({ "name": { "__old": "dev", "__new": "developer" } }));
+    assert_eq!(record(&server, "n5")["diff"], json!({ "description": { "__old": "B", "__new": "B2" } }));
+    assert_eq!(record(&server, "n6")["old"], is("dev", "B2"));
+    assert_eq!(record(&server, "n7")["old"], is("developer", "A"));
+    assert_eq!(record(&server, "p4")["diff"], json!({ "displayName": { "__old": "A", "__new": "B" } }));
+}
+
 #[test]
 fn each_event_by_itself_and_across_kills_comes_to_the_same() {
     let mut home = Home::new(&[]);

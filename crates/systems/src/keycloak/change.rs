@@ -92,8 +92,20 @@ pub(super) fn of(operation: &str, resource: &str, path: &str, realm: &str, shown
         _ => shown.id,
     };
     let id = id.filter(|_| named).map(|id| format!("roles-by-id/{id}")).filter(|id| *id != entity);
-    let (entity, alias) = ([realm, " ", &entity].concat(), id.map(|id| [realm, " ", &id].concat()));
-    Some(Change { entity, alias, says, inside, own: OWN, names: NAMES, at: None, words: None })
+    // What is known by its name is known by the new one from then on.
+    let renamed = match (steps.as_slice(), shown.name.filter(|_| says == Says::Part)) {
+        (["roles", name], Some(new)) if new != *name => Some(format!("roles/{new}")),
+        (["clients", client, "roles", name], Some(new)) if new != *name => {
+            Some(format!("clients/{client}/roles/{new}"))
+        }
+        (["identity-provider", "instances", alias], Some(new)) if new != *alias => {
+            Some(format!("identity-provider/{new}"))
+        }
+        _ => None,
+    };
+    let of_realm = |entity: String| [realm, " ", &entity].concat();
+    let (entity, alias, becomes) = (of_realm(entity), id.map(of_realm), renamed.map(of_realm));
+    Some(Change { entity, alias, becomes, says, inside, own: OWN, names: NAMES, at: None, words: None })
 }
 
 /// What the details of a person's own change call the members of its representation.
@@ -110,7 +122,17 @@ pub(super) fn of_person(realm: &str, user: &str) -> Option<Change> {
     (!user.is_empty()).then_some(())?;
     let entity = [realm, " users/", user].concat();
     let (says, inside): (_, &[_]) = (Says::Part, &["attributes"]);
-    Some(Change { entity, alias: None, says, inside, own: OWN, names: NAMES, at: None, words: Some(&OWN_WORDS) })
+    Some(Change {
+        entity,
+        alias: None,
+        becomes: None,
+        says,
+        inside,
+        own: OWN,
+        names: NAMES,
+        at: None,
+        words: Some(&OWN_WORDS),
+    })
 }
 
 /// What a person's own change was from and to: `details.previous_…` and `details.updated_…`. They stay where they are.
@@ -141,7 +163,8 @@ pub(super) fn of_stored(envelope: &Value) -> Option<Change> {
     let (operation, resource) = action.split_once(' ')?;
     let state = envelope.get(if operation == "DELETE" { "old" } else { "new" });
     let said = |name| state.and_then(|state| text_at(state, name));
-    let shown = Role { id: said("id"), name: said("name"), client: said("containerId") };
+    let name = said(if resource == "IDENTITY_PROVIDER" { "alias" } else { "name" });
+    let shown = Role { id: said("id"), name, client: said("containerId") };
     let path = attribute("resourcePath").unwrap_or_default();
     of(operation, resource, path, attribute("realmId").unwrap_or_default(), shown)
 }

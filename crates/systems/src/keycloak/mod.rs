@@ -80,14 +80,12 @@ impl System for Keycloak {
         {
             return 98;
         }
-        if !sample.has(&["type", "realmId"]) {
-            let mut object = sample.object.clone().filter(|object| !read::known(object));
-            let line = object.as_mut().and_then(|object| carried(object, |text| line::parse(text).is_some()));
-            return if line.is_some() { 95 } else { 0 };
+        let kind = sample.text("type").is_some_and(|kind| read::is_kind(&kind));
+        if !kind || !sample.has(&["type", "realmId"]) {
+            let Some(mut object) = sample.object.clone() else { return 0 };
+            let line = !read::known(&mut object) && carried(&mut object, read::is_line).is_some();
+            return if line { 95 } else { 0 };
         }
-        let kind = sample
-            .text("type")
-            .is_some_and(|kind| kind.bytes().all(|b| b.is_ascii_uppercase() || matches!(b, b'0'..=b'9' | b'_')));
         match (kind, sample.has(&["time"])) {
             (true, true) => 97,
             (true, false) => 70,

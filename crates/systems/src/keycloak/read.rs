@@ -18,31 +18,16 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
         return Ok(());
     }
     let mut native = Object::parse(text)?;
-    // The server's log as JSON: the same line, as the message.
-    if native.text("loggerName").is_some_and(|name| name == line::LOGGER) {
-        let message = native.text("message").unwrap_or_default();
-        let message = uncoloured(&message);
-        let line = line::parse(&message)
-            .ok_or_else(|| Reason::new("not_an_event", "`message` is no line that Keycloak's event listener writes"))?;
-        let at = native.text("timestamp").and_then(|time| moment::text(&time, context.zone));
-        let mut inside = line.into_object().into_owned();
-        // What a shipper adds is no part of it.
-        let named = ["timestamp", "sequence", "hostName", "processName", "processId"]
-            .map(|name| native.raw(name).map(|raw| raw.trim_matches('"').to_owned()).unwrap_or_default());
-        native.take("message");
-        inside.add_object("log", native);
-        event(inside, at, context, out)?;
-        if at.is_some() {
-            let parts: Vec<&str> =
-                [NAME].into_iter().chain(named.iter().map(String::as_str)).chain([&*message]).collect();
-            out.id_by_contents(&parts);
-        }
-        return Ok(());
+    if is_log(&mut native) {
+        return logged(native, None, context, out);
     }
-    if !known(&native)
-        && let Some(name) = shipped::carried(&mut native, |text| line::parse(text).is_some())
+    if !known(&mut native)
+        && let Some(name) = shipped::carried(&mut native, is_line)
     {
         let line = native.take_member(&name).as_ref().and_then(decode).map(Cow::into_owned).unwrap_or_default();
+        if line.trim_start().starts_with('{') {
+            return logged(Object::parse(&line)?.into_owned(), Some(native), context, out);
+        }
         let timed = of_line(
             &uncoloured(&line),
             |line| {
@@ -63,12 +48,61 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
         }
         return Ok(());
     }
+    if !known(&mut native) && native.text("type").is_some_and(|kind| !kind.is_empty()) {
+        return Err(Reason::new("not_an_event", "the record's `type` is none of an event, and it has no line of one"));
+    }
     event(native, None, context, out)
 }
 
-/// Whether an object is an event itself.
-pub(super) fn known(native: &Object<'_>) -> bool {
-    native.names().any(|name| matches!(name, "type" | "operationType"))
+/// The server's log as JSON: the same line, as the message. `shipper` is the object that it came in.
+fn logged<'a>(
+    mut native: Object<'a>,
+    shipper: Option<Object<'a>>,
+    context: &Context<'_>,
+    out: &mut Envelope<'a>,
+) -> Result<(), Reason> {
+    let message = native.text("message").unwrap_or_default();
+    let message = uncoloured(&message);
+    let line = line::parse(&message)
+        .ok_or_else(|| Reason::new("not_an_event", "`message` is no line that Keycloak's event listener writes"))?;
+    let at = native.text("timestamp").and_then(|time| moment::text(&time, context.zone));
+    let mut inside = line.into_object().into_owned();
+    // What a shipper adds is no part of it.
+    let named = ["timestamp", "sequence", "hostName", "processName", "processId"]
+        .map(|name| native.raw(name).map(|raw| raw.trim_matches('"').to_owned()).unwrap_or_default());
+    native.take("message");
+    if let Some(shipper) = shipper {
+        native.add_object("shipper", shipper);
+    }
+    inside.add_object("log", native);
+    event(inside, at, context, out)?;
+    if at.is_some() {
+        let parts: Vec<&str> = [NAME].into_iter().chain(named.iter().map(String::as_str)).chain([&*message]).collect();
+        out.id_by_contents(&parts);
+    }
+    Ok(())
+}
+
+fn is_log(native: &mut Object<'_>) -> bool {
+    native.text("loggerName").is_some_and(|name| name == line::LOGGER)
+}
+
+/// Whether a text is a line of an event, or an object of the server's log that has one.
+pub(super) fn is_line(text: &str) -> bool {
+    if text.trim_start().starts_with('{') {
+        return Object::parse(text).is_ok_and(|mut inside| is_log(&mut inside));
+    }
+    line::parse(text).is_some()
+}
+
+/// Whether an object is an event itself. Shippers have a `type` as well, and write it in other letters.
+pub(super) fn known(native: &mut Object<'_>) -> bool {
+    native.has("operationType") || native.has("realmId") || native.text("type").is_some_and(|kind| is_kind(&kind))
+}
+
+/// Whether a text is written as the types of events are.
+pub(super) fn is_kind(kind: &str) -> bool {
+    !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_uppercase() || matches!(b, b'0'..=b'9' | b'_'))
 }
 
 /// Reads a line, and tells whether it has a time; `keep` makes its members last as long as the record does.
@@ -184,6 +218,10 @@ fn admin<'a>(native: &mut Object<'a>, out: &mut Envelope<'a>) -> Result<bool, Re
         if matches!(resource.as_ref(), "REALM_ROLE" | "CLIENT_ROLE" | "GROUP") {
             shown = ["id", "name", "containerId"]
                 .map(|name| text_in(&text, &[name]).and_then(|raw| decode(&raw)).map(Cow::into_owned));
+        }
+        if resource == "IDENTITY_PROVIDER" {
+            let alias = text_in(&text, &["alias"]).and_then(|raw| decode(&raw)).map(Cow::into_owned);
+            shown = [None, alias, None];
         }
         out.take_decoded(native, "representation", text, state);
     }

@@ -449,7 +449,7 @@ fn admin_events_say_what_state_an_entity_has() {
         let change = super::change::of(operation, resource, path, "r", shown);
         assert_eq!(change.as_ref().map(|c| c.says), says, "{operation} {path}");
         assert_eq!(change.as_ref().map_or("", |c| &c.entity), entity, "{operation} {path}");
-        let stored = one(NAME, &admin(operation, resource, path, &json!({"name": "x"})));
+        let stored = one(NAME, &admin(operation, resource, path, &json!({"name": "x", "alias": "x"})));
         assert_eq!(super::change::of_stored(&stored.envelope), change, "the stored record says the same");
     }
     let mut failed: Value = serde_json::from_str(&admin("UPDATE", "USER", "users/u7", &json!({}))).unwrap();
@@ -525,4 +525,33 @@ fn a_line_may_say_its_zone_and_may_stand_in_a_shippers_object() {
             .to_string(),
     )
     .expect(&[("action", "LOGIN_ERROR"), ("outcome", "failure"), ("time", "2026-05-14T08:21:34.000000Z")]);
+}
+
+/// What a shipper calls `type` is no event, and what it wraps may be a line or the server's log as JSON.
+#[test]
+fn a_shippers_type_is_no_event_and_a_log_in_json_is_read_inside_its_object() {
+    let line = r#"2026-11-20 12:00:00,123 WARN  [org.keycloak.events] (executor-thread-1) type="LOGIN_ERROR", realmId="r1", clientId="web", userId="null", ipAddress="192.0.2.4", error="invalid_user_credentials", username="bob""#;
+    let alone = one(NAME, line);
+    alone.expect(&[("action", "LOGIN_ERROR"), ("outcome", "failure"), ("time", "2026-11-20T12:00:00.123000Z")]);
+    for kind in ["keycloak", "log"] {
+        let sent =
+            json!({"@timestamp": "2026-11-20T12:00:00Z", "type": kind, "host": "h", "message": line}).to_string();
+        one(NAME, &sent).expect(&[("action", "LOGIN_ERROR"), ("outcome", "failure"), ("id", alone.at("id"))]);
+        assert_eq!(crate::detect(sent.as_bytes()).first().map(|(name, _)| *name), Some(NAME));
+        assert_eq!(reason(NAME, &json!({"type": kind, "message": "started"}).to_string()), "not_an_event");
+    }
+    let log = json!({"timestamp": "2026-11-20T12:00:00.123456+01:00", "sequence": 77, "loggerName": "org.keycloak.events", "level": "WARN",
+        "message": line.split_once(") ").unwrap().1});
+    let bare = one(NAME, &log.to_string());
+    bare.expect(&[("action", "LOGIN_ERROR"), ("time", "2026-11-20T11:00:00.123456Z")]);
+    let wrapped = json!({"log": format!("{log}\n"), "stream": "stdout", "time": "2026-11-20T11:00:01Z"}).to_string();
+    let stored = one(NAME, &wrapped);
+    stored.expect(&[("id", bare.at("id")), ("time", bare.at("time")), ("attributes.log.shipper.stream", "stdout")]);
+    assert_eq!(crate::detect(wrapped.as_bytes()).first().map(|(name, _)| *name), Some(NAME));
+}
+
+#[test]
+fn a_time_with_a_fraction_of_nothing_is_that_time() {
+    let sent = r#"{"time":1795176000123.0,"type":"LOGIN","realmId":"r"}"#;
+    one(NAME, sent).expect(&[("time", "2026-11-20T12:00:00.123000Z")]);
 }

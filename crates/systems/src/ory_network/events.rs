@@ -250,6 +250,7 @@ pub(crate) fn change(name: &str, identity: &str) -> Option<Change> {
     Some(Change {
         entity: format!("identities/{identity}"),
         alias: None,
+        becomes: None,
         says,
         inside: &[],
         own: &[],
