@@ -59,6 +59,16 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     shape(native, context, out)
 }
 
+/// What a webhook posts.
+pub(crate) fn hook<'a>(
+    native: Object<'a>,
+    text: &'a str,
+    context: &Context<'_>,
+    out: &mut Envelope<'a>,
+) -> Result<(), Reason> {
+    webhook::read(native, text, context, out)
+}
+
 /// A legacy record that [`pair::twin`] took out of a pair. The record that it belongs to is what tells it from others.
 pub(crate) fn twin<'a>(mut native: Object<'a>, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let id = native.text("twin").unwrap_or_default().into_owned();

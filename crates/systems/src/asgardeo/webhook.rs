@@ -49,7 +49,8 @@ pub(super) fn read<'a>(
     out.shape(WEBHOOK);
     out.id(&mut native, "jti");
     // RFC 8417 has seconds here, WSO2 milliseconds. As milliseconds, 2026 in seconds is in January 1970.
-    let seconds = native.raw("iat").and_then(|raw| raw.parse::<i64>().ok()).is_some_and(|at| at < 100_000_000_000);
+    let issued = native.raw("iat").and_then(|raw| raw.split('.').next()?.parse::<i64>().ok());
+    let seconds = issued.is_some_and(|at| at < 100_000_000_000);
     out.time(&mut native, "iat", if seconds { Stamp::UnixSeconds } else { Stamp::UnixMillis }, context)?;
     if seconds
         && !native.has("iat")

@@ -3,7 +3,7 @@
 use super::{CAMEL, GRAPHQL, GRAPHQL_MARK, NAME, PERSON, ROW, people, target};
 use crate::envelope::Envelope;
 use crate::moment::Stamp;
-use crate::object::Object;
+use crate::object::{Object, decode};
 use crate::{Context, Reason, catalog, pairs};
 use event::Field;
 use event::json::write_string;
@@ -18,6 +18,14 @@ fn typed(out: &mut Envelope<'_>) {
     let mut raw = String::new();
     write_string(&mut raw, &typed);
     out.infer(if address { Field::Email } else { Field::Username }, raw);
+}
+
+const METADATA: &str = "metadata";
+
+/// An object that an exporter wrote as a text, as some do with what PostgreSQL has as `jsonb`. It stays as it is.
+fn written<'a>(raw: &Cow<'a, str>) -> Option<Object<'a>> {
+    let text = decode(raw).filter(|text| text.trim_start().starts_with('{'))?;
+    Object::parse(&text).ok().map(Object::into_owned)
 }
 
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
@@ -59,8 +67,9 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     {
         out.set(Field::Ip, address.to_owned());
     }
-    // What became a list of pairs on its way here; it stays as it is.
-    let mut listed = native.member(shape.data).and_then(|raw| pairs::object(raw));
+    // What became a list of pairs, or a text, on its way here; it stays as it is.
+    let mut listed = native.member(shape.data).and_then(|raw| pairs::object(raw).or_else(|| written(raw)));
+    let mut metadata = native.member(METADATA).and_then(|raw| written(raw));
     target::fill(&kind, shape, &mut native, listed.as_mut(), out);
     out.take_json(&mut native, shape.before, Field::Old);
     out.take_json(&mut native, shape.after, Field::New);
@@ -71,6 +80,13 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
         }
     }
     out.take_all(&mut native, shape.fields);
+    if let Some(metadata) = &mut metadata {
+        for (path, field) in shape.fields {
+            if let Some(name) = path.strip_prefix(METADATA).and_then(|path| path.strip_prefix('.')) {
+                out.copy(metadata, name, *field);
+            }
+        }
+    }
     if outcome == "failure" && known.is_none_or(|entry| entry.log == "event") {
         typed(out);
     }

@@ -414,3 +414,14 @@ proptest! {
         comes_back(NAME, &row(&kind, &filled));
     }
 }
+
+/// Some exporters write `jsonb` as a text.
+#[test]
+fn objects_that_became_texts_fill_the_same_fields() {
+    let data = json!({"slug": "g", "before": {"disabled": false}, "after": {"disabled": true}}).to_string();
+    let metadata = json!({"forwarderIp": "192.0.2.8"}).to_string();
+    let sent = row("idp_update", &json!({"event_data": data, "metadata": metadata}));
+    let stored = one(NAME, &sent);
+    stored.expect(&[("forwarder_ip", "192.0.2.8"), ("target.name", "g"), ("attributes.event_data", &data)]);
+    assert_eq!((stored.value("old"), stored.value("new")), (&json!({"disabled": false}), &json!({"disabled": true})));
+}

@@ -451,14 +451,19 @@ fn outcome<'a>(log: &Log, labels: &Labels<'_>, native: &mut Object<'a>, out: &mu
         }
     }
     let status = log.status.and_then(|field| out.text(field)).unwrap_or_default();
-    let kind = out.text(Field::Action).unwrap_or_default().to_lowercase();
     if out.is_empty(Field::Outcome) {
+        let told = (log.name == "event").then(|| ending(&out.text(Field::Action).unwrap_or_default())).flatten();
+        if let Some(outcome) = told {
+            // The type's own words say so, and nothing else.
+            let raw = format!("\"{outcome}\"");
+            drop(status);
+            out.infer(Field::Outcome, raw);
+            out.set(Field::Level, "warn");
+            return;
+        }
         let outcome = match (log.name, status.as_ref()) {
             // What is logged there was done.
-            ("audit", _) => "success",
-            ("event", _) if ["fail", "error", "invalid", "denied"].iter().any(|word| kind.contains(word)) => "failure",
-            ("event", _) if kind.contains("lock") && !kind.contains("unlock") => "deny",
-            ("event", _) => "success",
+            ("audit" | "event", _) => "success",
             (_, "success" | "sent" | "active") => "success",
             (_, "failed" | "bounced") => "failure",
             _ => "unknown",
@@ -467,4 +472,28 @@ fn outcome<'a>(log: &Log, labels: &Labels<'_>, native: &mut Object<'a>, out: &mu
     }
     let went_wrong = out.text(Field::Outcome).is_some_and(|outcome| outcome == "failure" || outcome == "deny");
     out.set(Field::Level, if went_wrong { "warn" } else { "info" });
+}
+
+/// How an event ended that says so in its type alone: `Login Failed`, `LOGIN_ERROR`, `accountLocked`. `None` where no word of it does.
+fn ending(kind: &str) -> Option<&'static str> {
+    let mut words: Vec<String> = vec![String::new()];
+    let mut lower = false;
+    for c in kind.chars() {
+        if !c.is_alphanumeric() || (lower && c.is_uppercase()) {
+            words.push(String::new());
+        }
+        lower = c.is_lowercase();
+        if let Some(word) = words.last_mut().filter(|_| c.is_alphanumeric()) {
+            word.extend(c.to_lowercase());
+        }
+    }
+    let has = |any: &[&str]| words.iter().any(|word| any.contains(&word.as_str()));
+    // What was wrong is right again.
+    if has(&["reset", "clear", "cleared", "resolved", "unlock", "unlocked"]) {
+        return None;
+    }
+    if has(&["fail", "fails", "failed", "failure", "error", "errors", "invalid", "denied"]) {
+        return Some("failure");
+    }
+    has(&["lock", "locked", "lockout", "blocked"]).then_some("deny")
 }

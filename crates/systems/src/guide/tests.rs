@@ -384,3 +384,27 @@ fn how_it_ended_is_what_the_record_says() {
         assert_eq!(stored.value("attributes._indelible.inferred").is_null(), wanted != "unknown", "{sent}");
     }
 }
+
+/// By whole words: `Invalidate` is not invalid.
+#[test]
+fn how_an_event_ended_is_told_by_the_words_of_its_type() {
+    for (kind, outcome) in [
+        ("Login Failed", "failure"),
+        ("LOGIN_ERROR", "failure"),
+        ("tokenInvalid", "failure"),
+        ("Access denied", "failure"),
+        ("Account Locked", "deny"),
+        ("accountLockout", "deny"),
+        ("Invalidate Session", "success"),
+        ("error_cleared", "success"),
+        ("Failed Attempts Reset", "success"),
+        ("unlock", "success"),
+        ("clock skew", "success"),
+    ] {
+        let sent = format!("Created At,Event Type,Email\n2026-11-20T12:00:00Z,{kind},a@example.com\n");
+        let stored = one(NAME, &sent);
+        stored.expect(&[("outcome", outcome), ("level", if outcome == "success" { "info" } else { "warn" })]);
+        let marked = stored.value("attributes._indelible.inferred").to_string().contains("\"outcome\"");
+        assert_eq!(marked, outcome != "success", "{}", stored.envelope);
+    }
+}

@@ -74,6 +74,10 @@ impl System for Wso2 {
         read::read(text, context, out)
     }
 
+    fn signs(&self) -> bool {
+        true
+    }
+
     fn writes_twice(&self) -> bool {
         true
     }

@@ -13,6 +13,10 @@ use std::borrow::Cow;
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     if text.trim_start().starts_with('{') {
         let mut native = Object::parse(text)?;
+        // Its webhooks are Asgardeo's.
+        if native.has("events") {
+            return asgardeo::hook(native, text, context, out);
+        }
         // A pair: the v2 record may itself be a line in quotes.
         if native.has("v2") && native.has("legacy") {
             let legacy = native.take("legacy").unwrap_or_default();

@@ -423,3 +423,14 @@ fn a_layout_may_have_more_in_brackets_before_the_time() {
         one(NAME, &line).expect(&[("time", "2026-11-20T12:00:00.298000Z"), ("request_id", "corr")]);
     }
 }
+
+#[test]
+fn its_webhooks_are_asgardeos() {
+    let sent = include_str!("../../samples/asgardeo/webhook.json");
+    let (here, there) = (take(NAME, sent), take("asgardeo", sent));
+    assert_eq!(here.len(), there.len());
+    for (here, there) in here.iter().zip(&there) {
+        assert_ne!(here.at("action"), "unparsed");
+        here.expect(&[("action", there.at("action")), ("outcome", there.at("outcome")), ("time", there.at("time"))]);
+    }
+}
