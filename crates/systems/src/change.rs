@@ -15,7 +15,6 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 mod words;
-
 pub use words::Words;
 
 /// What one record says about one entity.

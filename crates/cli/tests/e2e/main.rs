@@ -40,6 +40,7 @@ mod reading;
 mod real_ory;
 mod rebuild;
 mod redaction;
+mod renamed;
 mod repair;
 mod revoke;
 mod scrub;

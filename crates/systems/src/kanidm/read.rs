@@ -13,13 +13,19 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     let none =
         || Reason::new("not_an_event", "there is no `AuthenticationDenied` in the record or behind `audit_event`");
     out.id_by_content(text);
-    if !text.trim_start().starts_with('{') {
-        let (before, event) = inside(text).ok_or_else(none)?;
+    let of_line = |line: &str, shipper: Option<Object<'a>>, out: &mut Envelope<'a>| {
+        let (before, event) = inside(line).ok_or_else(none)?;
         let mut native = Object::parse(&event)?.into_owned();
         denied(&mut native, context, out)?;
-        native.add_text("line", before);
+        native.add_text("line", before.to_owned());
+        if let Some(shipper) = shipper {
+            native.add_object("log", shipper);
+        }
         out.rest(native);
-        return Ok(());
+        Ok(())
+    };
+    if !text.trim_start().starts_with('{') {
+        return of_line(text, None, out);
     }
     let mut native = Object::parse(text)?;
     // A shipper passes the line on inside an object, whatever it calls it.
@@ -28,14 +34,7 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
         && let Some(name) = shipped::carried(&mut native, |line| inside(line).is_some())
     {
         let line = native.take_member(&name).as_ref().and_then(object::decode).unwrap_or_default().into_owned();
-        let line = shipped::uncoloured(&line);
-        let (before, event) = inside(&line).ok_or_else(none)?;
-        let mut inner = Object::parse(&event)?.into_owned();
-        denied(&mut inner, context, out)?;
-        inner.add_text("line", before.to_owned());
-        inner.add_object("log", native);
-        out.rest(inner);
-        return Ok(());
+        return of_line(&shipped::uncoloured(&line), Some(native), out);
     }
     if !native.has(DENIED) {
         // The server's log as JSON: the event as an object, or as JSON in a text.

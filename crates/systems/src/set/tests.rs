@@ -51,7 +51,7 @@ fn what_was_expected_and_what_came_is_said() {
         ),
         (
             "keycloak",
-            r#"{"type":"t","time":"noon"}"#,
+            r#"{"type":"LOGIN","time":"noon"}"#,
             "`time` is a text, and none that is known for a time; it should be a number of milliseconds",
         ),
     ] {
