@@ -450,17 +450,14 @@ fn outcome<'a>(log: &Log, labels: &Labels<'_>, native: &mut Object<'a>, out: &mu
             _ => {}
         }
     }
-    let status = log.status.and_then(|field| out.text(field)).unwrap_or_default();
-    if out.is_empty(Field::Outcome) {
-        let told = (log.name == "event").then(|| ending(&out.text(Field::Action).unwrap_or_default())).flatten();
-        if let Some(outcome) = told {
-            // The type's own words say so, and nothing else.
-            let raw = format!("\"{outcome}\"");
-            drop(status);
-            out.infer(Field::Outcome, raw);
-            out.set(Field::Level, "warn");
-            return;
-        }
+    let told = || (log.name == "event").then(|| ending(&out.text(Field::Action).unwrap_or_default())).flatten();
+    if !out.is_empty(Field::Outcome) {
+        // As it says itself.
+    } else if let Some(outcome) = told() {
+        // The type's own words say so, and nothing else.
+        out.infer(Field::Outcome, format!("\"{outcome}\""));
+    } else {
+        let status = log.status.and_then(|field| out.text(field)).unwrap_or_default();
         let outcome = match (log.name, status.as_ref()) {
             // What is logged there was done.
             ("audit" | "event", _) => "success",
