@@ -38,10 +38,16 @@ const ENDINGS: &[(&str, &str)] = &[
     ("_added", "success"),
 ];
 
+/// Where others' events have an entry, and what it then has.
+const DELIVERED: &[(&str, &str)] = &[("data", "data.data.type"), ("detail", "detail.data.type")];
+
 pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<'a>) -> Result<(), Reason> {
     let mut native = Object::parse(text)?;
     // Event Grid and EventBridge pass an entry of the stream on inside an event of their own.
-    if let Some(name) = ["data", "detail"].into_iter().find(|name| native.has(&format!("{name}.data.type"))) {
+    if !native.has("log_id")
+        && !native.has("_id")
+        && let Some((name, _)) = DELIVERED.iter().find(|(_, entry)| native.has(entry))
+    {
         let mut inside = native.take_object(name).unwrap_or_default();
         inside.add_object("delivered", native);
         native = inside;
