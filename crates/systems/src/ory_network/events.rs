@@ -3,7 +3,6 @@
 //! Owns: which attribute fills which field in which event. Not here: where a record has its attributes.
 
 use super::NAME;
-use crate::Context;
 use crate::catalog::{self, Entry};
 use crate::change::{Change, Says};
 use crate::envelope::{Envelope, text_at};
@@ -136,7 +135,8 @@ pub(crate) fn fill<'a>(name: &str, place: &str, attributes: &mut Object<'a>, out
     let machine = said("OAuth2GrantType", attributes).is_some_and(|grant| grant == "client_credentials");
     let others = other_spellings(family, attributes);
     for (attribute, field) in family.table() {
-        if attributes.raw(attribute).is_some_and(|raw| raw.trim_matches('"') == NO_ID) {
+        let id = matches!(field, Field::ActorId | Field::TargetId | Field::SessionId);
+        if id && attributes.member(attribute).is_some_and(|raw| raw.trim_matches('"') == NO_ID) {
             continue;
         }
         // A number fills the field as well, and stays: as text it is none any more.
@@ -184,24 +184,15 @@ pub(crate) fn fill<'a>(name: &str, place: &str, attributes: &mut Object<'a>, out
     }
 }
 
-/// The project whose event it is: as it says, as an attribute does, or as the stream's own configuration has it. Of events about a
-/// project it is what they are about, where no attribute names that.
-pub(super) fn project(name: &str, place: &str, native: &mut Object<'_>, context: &Context<'_>, out: &mut Envelope<'_>) {
-    let own = native.text("projectId").filter(|id| !id.is_empty()).map(Cow::into_owned);
-    let project = match own {
-        Some(own) => own,
-        None => {
-            let target =
-                || out.text(Field::TargetId).filter(|_| out.text(Field::TargetType).is_some_and(|t| t == PROJECT));
-            let found = project_of(place, native).or_else(|| target().map(Cow::into_owned));
-            let Some(found) = found.or_else(|| context.project.map(str::to_owned)) else { return };
-            out.project(&found);
-            found
-        }
-    };
+/// Says whose event it is where it does not say so itself: `project`, as [`project_of`] or the stream's own configuration has it. Of events
+/// about a project it is what they are about, where no attribute names that.
+pub(super) fn project(name: &str, project: &str, native: &mut Object<'_>, out: &mut Envelope<'_>) {
+    if native.text("projectId").is_none_or(|own| own.is_empty()) {
+        out.project(project);
+    }
     if family(name, catalog::of(NAME).get_loose(name)).target == PROJECT && out.is_empty(Field::TargetId) {
         let mut raw = String::new();
-        write_string(&mut raw, &project);
+        write_string(&mut raw, project);
         out.infer(Field::TargetId, raw);
         out.set(Field::TargetType, PROJECT);
     }

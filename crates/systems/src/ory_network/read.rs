@@ -13,13 +13,18 @@ pub(super) fn read<'a>(text: &'a str, context: &Context<'_>, out: &mut Envelope<
     let name = native.needed("name")?;
     let utc = Context { zone: &TimeZone::UTC, ..*context };
     out.time(&mut native, "timestamp", Stamp::Micros, &utc)?;
-    id(&mut native, text, context, out);
+    // Before the attributes are taken.
+    let named = events::project_of(ATTRIBUTES, &mut native);
+    let project = named.as_deref().or(context.project);
+    id(&mut native, text, project, out);
     out.take(&mut native, "name", Field::Action);
     match native.inner(ATTRIBUTES) {
         Some(attributes) => events::fill(&name, ATTRIBUTES, attributes, out),
         None => events::fill(&name, ATTRIBUTES, &mut Object::default(), out),
     }
-    events::project(&name, ATTRIBUTES, &mut native, context, out);
+    if let Some(project) = project {
+        events::project(&name, project, &mut native, out);
+    }
     out.rest(native);
     Ok(())
 }
@@ -30,15 +35,14 @@ const LEFT_OUT: &[&str] = &["version", "projectId", "timestamp", ATTRIBUTES];
 /// There is no event id. Streamed or queried, an event has the same name, time and attributes, in whatever order; and all else that it
 /// says, should Ory ever say more. Two projects may have events that say the same in the same second, so the project counts, whoever
 /// says it.
-fn id<'a>(native: &mut Object<'a>, text: &str, context: &Context<'_>, out: &mut Envelope<'a>) {
-    let project = events::project_of(ATTRIBUTES, native).or_else(|| context.project.map(str::to_owned));
+fn id<'a>(native: &mut Object<'a>, text: &str, project: Option<&str>, out: &mut Envelope<'a>) {
     native.inner(ATTRIBUTES);
     let own = native.sorted();
     let attributes = native.looked_into(ATTRIBUTES).map(Object::sorted);
     let (Some(at), Some(attributes)) = (out.at(), attributes) else { return out.id_by_content(text) };
     let at = at.to_string();
     let mut parts = vec!["event", at.as_str()];
-    parts.extend(project.iter().flat_map(|project| ["project", project]));
+    parts.extend(project.into_iter().flat_map(|project| ["project", project]));
     for (what, members) in [("member", &own), ("attribute", &attributes)] {
         let counts = |name: &str| what == "attribute" || !LEFT_OUT.contains(&name);
         let members = members.iter().filter(|(name, _)| counts(name));
